@@ -1,0 +1,167 @@
+"""Statistics and normalisation of images: batch, instance and layer norm are one kernel that adds over different axes.
+
+    xhat = (x - mean) * rstd        y = gamma * xhat + beta
+    gx   = rstd * (g - mean_over(g) - xhat * mean_over(g * xhat)),  g = gamma * gy
+
+The one idea: memory is a table with a column per channel. Each block of rows gives one number per column by a
+vector-matrix product; these few numbers are then combined, in float64 and in order, over whichever axes are wanted.
+
+Per column a block keeps its mean and its squares about that mean (Chan, Golub & LeVeque, 1983), never the sum of
+squares: with a mean of 1000 and a deviation of 1, float32 would subtract two numbers that agree in all their digits.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .blocks import PASS, SHARED, channels_first, channels_last, cut, for_each_block, scratch
+
+RUN = 1024  # numbers that elementwise passes take in one inner loop: several pixels side by side
+COLUMNS = 64  # numbers in a row of the table for the products: narrower images lay pixels side by side there, too
+
+
+def norm_stats(x, over):
+    """(mean, var), biased, to broadcast with x, over "batch" (N, space), "instance" (space) or "layer" (C, space).
+
+    Reads x once from memory and thrice from cache.
+    """
+    table = _Table(x, merge=over == "batch")
+    means, squares = table.partial_sums(), table.partial_sums()
+
+    def block(groups, number, rows):
+        some = table.data[groups, rows]  # (g, r, RUN)
+        mean = table.sum_rows(some) / table.pixels(rows)  # (g, C)
+        apart = np.subtract(some, table.fold(mean), out=scratch("apart", some.shape, some.dtype))
+        np.multiply(apart, apart, out=apart)
+        means[number, groups], squares[number, groups] = mean, table.sum_rows(apart)
+
+    table.for_each(block)
+    count = table.pixels(slice(0, table.rows))
+    weights = np.array([table.pixels(rows) for rows in table.parts])[:, None, None]
+    mean = (weights * means).sum(0) / count
+    var = (squares + weights * (means - mean) ** 2).sum(0) / count  # (G, C)
+    if over == "layer":
+        centre = mean.mean(1, keepdims=True)
+        mean, var = centre, (var + (mean - centre) ** 2).mean(1, keepdims=True)
+    shape = (*mean.shape, *(1,) * (x.ndim - 2))
+    return mean.astype(x.dtype).reshape(shape), var.astype(x.dtype).reshape(shape)
+
+
+def norm_apply(x, mean, rstd, gamma, beta):
+    """Affine: y = gamma * (x - mean) * rstd + beta = scale * x + shift, stored channels-last. Reads x, writes y.
+
+    Rounding is of the order of x's own last digit times scale, as x - mean would have it, for one pass less.
+    """
+    table = _Table(x, merge=len(mean) == 1)
+    mean, rstd = (v.reshape(len(v), -1).astype(np.float64) for v in (mean, rstd))
+    scale = rstd if gamma is None else rstd * gamma
+    shift = -mean * scale if beta is None else beta - mean * scale
+    scale, shift = (table.fold(table.per_channel(v)) for v in (scale, shift))
+    y = np.empty_like(table.data)
+
+    def block(groups, _, rows):
+        out = y[groups, rows]
+        np.multiply(table.data[groups, rows], scale[groups], out=out)
+        out += shift[groups]
+
+    table.for_each(block)
+    return table.restore(y)
+
+
+def norm_grad(gy, x, mean, rstd, gamma, over):
+    """(gx, ggamma, gbeta): gx = rstd*(g - mean_over(g) - xhat*mean_over(g*xhat)), ggamma = sum gy*xhat, gbeta = sum gy.
+
+    Reads gy and x twice, writes gx once: the means must be known before the first gx, a*gy + b*x + c.
+    """
+    table, gtable = (_Table(image, merge=over == "batch") for image in (x, gy))
+    mean, rstd = (v.reshape(len(v), -1).astype(np.float64) for v in (mean, rstd))
+    sum_g, sum_gx = _grad_sums(gtable, table, mean)  # (G, C)
+    sum_gxhat = sum_gx * rstd
+    ggamma, gbeta = sum_gxhat.sum(0).astype(x.dtype), sum_g.sum(0).astype(x.dtype)
+    weight = np.ones(len(gbeta)) if gamma is None else gamma.astype(np.float64)
+    mean_g, mean_gxhat = (weight * total / table.pixels(slice(0, table.rows)) for total in (sum_g, sum_gxhat))
+    if over == "layer":
+        mean_g, mean_gxhat = (v.mean(1, keepdims=True) for v in (mean_g, mean_gxhat))
+    b = -rstd * rstd * mean_gxhat
+    c = -rstd * mean_g - b * mean
+    a, b, c = (table.fold(table.per_channel(v)) for v in (rstd * weight, b, c))
+    gx = np.empty_like(table.data)
+
+    def block(groups, _, rows):
+        out = gx[groups, rows]
+        rest = scratch("rest", out.shape, out.dtype)
+        np.multiply(gtable.data[groups, rows], a[groups], out=out)
+        np.multiply(table.data[groups, rows], b[groups], out=rest)
+        out += rest
+        out += c[groups]
+
+    table.for_each(block)
+    return table.restore(gx), ggamma, gbeta
+
+
+def _grad_sums(gtable, table, mean):
+    """Sums over rows of gy and of gy*(x - mean), (G, C) in float64."""
+    sum_g, sum_gx = table.partial_sums(), table.partial_sums()
+    mean = table.fold(table.per_channel(mean))
+
+    def block(groups, number, rows):
+        g = gtable.data[groups, rows]
+        apart = np.subtract(table.data[groups, rows], mean[groups], out=scratch("apart", g.shape, g.dtype))
+        apart *= g
+        sum_g[number, groups], sum_gx[number, groups] = table.sum_rows(g), table.sum_rows(apart)
+
+    table.for_each(block)
+    return sum_g.sum(0), sum_gx.sum(0)
+
+
+class _Table:
+    """An image as (groups, rows, width): a group is an image, or all when merged; a row is some pixels side by side."""
+
+    def __init__(self, x, merge):
+        last = channels_last(x)  # (N, *space, C)
+        self.shape, self.channels, self.dtype = last.shape, last.shape[-1], x.dtype
+        self.groups = 1 if merge else len(last)
+        pixels = last.size // (self.groups * self.channels)
+        self.side_by_side = math.gcd(pixels, _power_of_two(RUN // self.channels))
+        self.rows, self.width = pixels // self.side_by_side, self.side_by_side * self.channels
+        self.data = last.reshape(self.groups, self.rows, self.width)
+        self.parts = cut(self.rows, max(1, PASS // self.width))
+
+    def for_each(self, work):
+        """work(groups, number, rows) for blocks of a table, `number` being that of the slice `rows`."""
+        at_once = max(1, PASS // (self.rows * self.width))
+        blocks = [(some, *part) for some in cut(self.groups, at_once) for part in enumerate(self.parts)]
+        for_each_block(lambda block: work(*block), blocks, share=self.data.size > SHARED)
+
+    def pixels(self, rows):
+        return (rows.stop - rows.start) * self.side_by_side
+
+    def partial_sums(self):
+        """Room for one number per part of the rows, group and channel, (parts, groups, C)."""
+        return np.empty((len(self.parts), self.groups, self.channels), np.float64)
+
+    def sum_rows(self, some):
+        """(g, rows, width) -> (g, C): a product with ones, then the few pixels that lie side by side."""
+        beside = math.gcd(self.side_by_side, _power_of_two(COLUMNS // self.channels))
+        lines = some.reshape(len(some), -1, beside * self.channels)
+        sums = np.matmul(np.ones((1, lines.shape[1]), some.dtype), lines)  # (g, 1, beside*C)
+        return sums.reshape(len(some), beside, self.channels).sum(1)
+
+    def per_channel(self, numbers):
+        """(G or 1, C or 1) numbers as (groups, C) of x's type."""
+        return np.broadcast_to(numbers, (self.groups, self.channels)).astype(self.dtype)
+
+    def fold(self, numbers):
+        """(g, C) -> (g, 1, width), to go with rows of the table."""
+        return np.tile(numbers, (1, self.side_by_side))[:, None]
+
+    def restore(self, data):
+        """A table as an image again, indexed (N, C, *space)."""
+        return channels_first(data.reshape(self.shape))
+
+
+def _power_of_two(number):
+    """The largest power of two up to `number`, at least 1."""
+    return 1 << max(0, number.bit_length() - 1)

@@ -1,0 +1,93 @@
+"""Max pooling, as three maps: find which tap of each window is largest, take values there, and put values back there.
+
+Once the index is known everything is linear: pool_take reads x at the chosen taps, pool_put is its adjoint. Each goes
+through the KH*KW taps of a window, one strided image each, block by block of images.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .blocks import SCRATCH_BYTES, channels_first, channels_last, for_each_block, framed, image_blocks, scratch
+from .conv import out_size
+
+
+def max_pool2d(x, kernel, stride, padding):
+    """(y, index): the largest number under each window and its tap, k*KW + l, the first in scan order of several.
+
+    Padding counts as -infinity; a NaN under a window is its largest. Both are stored channels-last.
+    """
+    x = channels_last(x)
+    size = _sizes(x, kernel, stride, padding)
+    y = np.empty((len(x), *size, x.shape[3]), x.dtype)
+    index = np.empty(y.shape, np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32)
+
+    def block(where):
+        images, rows = where
+        best, tap = y[where], index[where]
+        best[...] = -np.inf
+        tap[...] = 0
+        better, known = (scratch(key, best.shape, np.bool_) for key in ("better", "known"))
+        for number, seen in _taps(x[images], rows, size[1], kernel, stride, padding, -np.inf):
+            np.less_equal(seen, best, out=better)
+            np.logical_not(better, out=better)  # larger, or one of the two is NaN
+            better &= np.equal(best, best, out=known)  # what is NaN already stays
+            np.copyto(tap, number, where=better, casting="unsafe")
+            np.maximum(best, seen, out=best)
+
+    for_each_block(block, _blocks(y, stride))
+    return channels_first(y), channels_first(index)
+
+
+def pool_take(x, index, kernel, stride, padding):
+    """y[n,c,i,j] = x at tap index[n,c,i,j] of window (i, j); zero where that tap lies in the padding."""
+    x, index = channels_last(x), channels_last(index)
+    y = np.empty(index.shape, x.dtype)
+
+    def block(where):
+        images, rows = where
+        for number, seen in _taps(x[images], rows, y.shape[2], kernel, stride, padding, 0):
+            np.copyto(y[where], seen, where=index[where] == number)
+
+    for_each_block(block, _blocks(y, stride))
+    return channels_first(y)
+
+
+def pool_put(g, index, kernel, stride, padding, input_size):
+    """The adjoint of pool_take: gx = 0, then gx += g at tap index of each window; where windows overlap, they add."""
+    g, index = channels_last(g), channels_last(index)
+    N, OH, OW, C = g.shape
+    (KH, KW), (SH, SW), (PH, PW), (H, W) = kernel, stride, padding, input_size
+    gx = np.empty((N, H, W, C), g.dtype)
+    tall, wide = max(H + PH, (OH - 1) * SH + KH), max(W + PW, (OW - 1) * SW + KW)
+
+    def block(images):
+        frame = scratch("frame", (len(g[images]), tall, wide, C), g.dtype)
+        frame[...] = 0
+        for k, l in np.ndindex(KH, KW):
+            under = frame[:, k : k + (OH - 1) * SH + 1 : SH, l : l + (OW - 1) * SW + 1 : SW]
+            np.add(under, g[images], out=under, where=index[images] == k * KW + l)
+        gx[images] = frame[:, PH : PH + H, PW : PW + W]
+
+    per_image = tall * wide * C * g.itemsize
+    for_each_block(block, [images for images, _ in image_blocks(N, 1, max(1, SCRATCH_BYTES // max(1, per_image)))])
+    return channels_first(gx)
+
+
+def _sizes(x, kernel, stride, padding):
+    return tuple(out_size(*axis, 1) for axis in zip(x.shape[1:3], kernel, stride, padding, strict=True))
+
+
+def _taps(x, rows, OW, kernel, stride, padding, fill):
+    """(number, what that tap sees of x from each window of the output rows `rows`), in scan order."""
+    (KH, KW), (SH, SW), (PH, PW) = kernel, stride, padding
+    tall, wide = (rows.stop - rows.start - 1) * SH + KH, (OW - 1) * SW + KW
+    frame = framed(x, (rows.start * SH - PH, -PW), (tall, wide), fill=fill)
+    for k, l in np.ndindex(KH, KW):
+        yield k * KW + l, frame[:, k : tall - KH + k + 1 : SH, l : wide - KW + l + 1 : SW]
+
+
+def _blocks(y, stride):
+    """Blocks of output rows whose windows fill about a quarter of a worker's scratch."""
+    N, OH, OW, C = y.shape
+    return image_blocks(N, OH, max(1, SCRATCH_BYTES // 4 // max(1, stride[0] * stride[1] * OW * C * y.itemsize)))

@@ -1,0 +1,20 @@
+"""minigan: a small reverse-mode autodiff engine with hand-written kernels, and GAN trainers on top.
+
+>>> import minigan as mg
+>>> x = mg.tensor([3.0], requires_grad=True)
+>>> mg.grad((x**2).sum(), [x])
+[Tensor([6.], dtype=float32)]
+"""
+
+from minigan.tensor import Tensor, tensor  # isort: skip  (first: it brings the operations, which operators need)
+from minigan import data, errors, losses, models, nn, ops, optim, trainers
+from minigan.autodiff import detect_anomaly, grad, no_grad
+from minigan.device import device_info, set_device
+from minigan.kernels import get_threads, set_threads
+from minigan.primitive import OPERATIONS, PRIMITIVES
+from minigan.random import seed
+
+__version__ = "0.1.0"
+__all__ = ["OPERATIONS", "PRIMITIVES", "Tensor", "data", "detect_anomaly", "device_info", "errors", "get_threads",
+           "grad", "losses", "models", "nn", "no_grad", "ops", "optim", "seed", "set_device", "set_threads", "tensor",
+           "trainers"]

@@ -1,0 +1,239 @@
+"""The backward pass: walk the graph from the output in reverse order of creation, adding up cotangents in a dict.
+
+Creation order is a topological order (an operation's inputs exist before its output), so sorting by it is all the
+scheduling there is: no recursion, any depth. `.grad` is written on leaves only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from minigan.errors import DTypeError, GraphError, NonFiniteError, ShapeError
+from minigan.primitive import Primitive, state
+from minigan.tensor import FREED, Node, Operand, Tensor, tensor
+
+
+def backward(y: Tensor, cotangent: Operand, create_graph: bool, retain_graph: bool | None) -> None:
+    """`Tensor.backward`: add the gradient to `.grad` of every leaf."""
+    found = _pass(y, cotangent, None, create_graph, retain_graph)
+    owners = {_owner(cotangent)} if isinstance(cotangent, Tensor) else set()
+    with recording(create_graph):
+        for leaf, gradient in found.items():
+            if leaf.grad is not None:
+                leaf.grad = leaf.grad + gradient
+            elif _owner(gradient) in owners and gradient.node is None:  # (a + b): one cotangent for both; two .grad
+                leaf.grad = Tensor(gradient.data.copy(order="K"))
+            else:
+                leaf.grad = gradient
+            owners.add(_owner(gradient))
+
+
+def _owner(t: Tensor) -> int:
+    """Whose memory the tensor's array lies in."""
+    return id(t.data if t.data.base is None else t.data.base)
+
+
+def grad(
+    output: Tensor,
+    inputs: Tensor | Sequence[Tensor],
+    cotangent: Operand = None,
+    create_graph: bool = False,
+    retain_graph: bool | None = None,
+) -> list[Tensor]:
+    """Gradients of `output` (weighted by `cotangent`) with respect to `inputs`; `.grad` is left alone.
+
+    Inputs may be leaves or intermediate tensors; one that `output` does not depend on gets zeros. Only what lies on a
+    path to an input is computed. With `create_graph` the results can be differentiated again.
+
+    Raises:
+        GraphError: see Tensor.backward.
+
+    >>> x = tensor(3.0, requires_grad=True)
+    >>> first, = grad(x * x * x, [x], create_graph=True)
+    >>> second, = grad(first, [x])
+    >>> first.item(), second.item()
+    (27.0, 18.0)
+    """
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    for i, x in enumerate(inputs):
+        if not x.requires_grad:
+            raise GraphError(f"grad: input {i}, of shape {x.shape}, does not require a gradient; make it with "
+                             "requires_grad=True before computing the output")
+    found = _pass(output, cotangent, inputs, create_graph, retain_graph)
+    return [found[x] if x in found else Tensor(np.zeros_like(x.data)) for x in inputs]
+
+
+def _pass(
+    y: Tensor, cotangent: Operand, inputs: list[Tensor] | None, create_graph: bool, retain_graph: bool | None
+) -> dict[Tensor, Tensor]:
+    retain = create_graph if retain_graph is None else retain_graph
+    gradients = {y: _seed(y, cotangent)}
+    order = _reachable(y)
+    wanted = None if inputs is None else _on_the_way(order, inputs)
+    found: dict[Tensor, Tensor] = {}
+    with recording(create_graph):
+        while order:
+            t = order.pop()  # newest first; popped, so that what the graph held is freed as the pass goes
+            if wanted is not None:
+                wanted.discard(t)
+            g = gradients.pop(t, None)
+            if g is None:  # not on the way to an input, or only behind a zero derivative
+                continue
+            if t.node is None if inputs is None else t in inputs:
+                found[t] = g
+            if t.node is None:
+                continue
+            for argument, gx in _step(t, t.node, g, wanted):
+                gradients[argument] = gx if argument not in gradients else gradients[argument] + gx
+            if not retain:
+                t.node = FREED
+    return found
+
+
+def _seed(y: Tensor, cotangent: Operand) -> Tensor:
+    if not y.requires_grad:
+        raise GraphError("backward: nothing to differentiate: no tensor behind this one has requires_grad=True, "
+                         "or it was computed under no_grad()")
+    if cotangent is None:
+        if y.size != 1:
+            raise GraphError(f"backward: the output has shape {y.shape}; reduce it to one number, for example by "
+                             ".sum(), or pass a cotangent of that shape")
+        return Tensor(np.ones_like(y.data))
+    seed = cotangent if isinstance(cotangent, Tensor) else tensor(cotangent, dtype=y.dtype)
+    if seed.shape != y.shape:
+        raise ShapeError(f"backward: the cotangent has shape {seed.shape}, the output {y.shape}")
+    if seed.dtype != y.dtype:
+        raise DTypeError(f"backward: the cotangent is {seed.dtype}, the output {y.dtype}; convert the cotangent")
+    return seed
+
+
+def _reachable(y: Tensor) -> list[Tensor]:
+    """Every tensor behind y that requires a gradient, oldest first."""
+    seen, todo = {y}, [y]
+    while todo:
+        node = todo.pop().node
+        if node is FREED:
+            raise GraphError("backward: the graph behind this tensor was freed by an earlier backward pass; "
+                             "pass retain_graph=True to the first one, or compute the output again")
+        for a in node.args if node is not None else ():
+            if a is not None and a.requires_grad and a not in seen:
+                seen.add(a)
+                todo.append(a)
+    return sorted(seen, key=lambda t: t.order)
+
+
+def _on_the_way(order: list[Tensor], inputs: list[Tensor]) -> set[Tensor]:
+    """Those of `order` that depend on an input: no other cotangent is worth computing."""
+    wanted = set(inputs)
+    for t in order:
+        if t.node is not None and any(a in wanted for a in t.node.args if a is not None):
+            wanted.add(t)
+    return wanted
+
+
+def _step(t: Tensor, node: Node, g: Tensor, wanted: set[Tensor] | None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Cotangents of one node's arguments, each summed back to the argument's shape where it was broadcast."""
+    primitive = node.primitive
+    if node.version != node.version_now():
+        raise GraphError(f"backward: an argument of {primitive.name} was changed in place after it was used{_at(node)}")
+    need = [i for i, a in enumerate(node.args)
+            if a is not None and a.requires_grad and (wanted is None or a in wanted)]
+    try:
+        gxs = primitive.vjps(need, g, t, node)
+    except NonFiniteError as error:  # detect_anomaly, inside the rule
+        raise NonFiniteError(f"{primitive.name}: its gradient is the first non-finite one in this backward pass; "
+                             f"inside its rule, {error}{_at(node)}") from error
+    for i, gx in zip(need, gxs, strict=True):
+        a = node.args[i]
+        if gx is None or a is None:
+            continue
+        if primitive.broadcasts and gx.shape != a.shape:
+            gx = sum_to(gx, shape=a.shape)
+        if gx.shape != a.shape:
+            raise GraphError(f"{primitive.name}: its vjp for argument {i} has shape {gx.shape}, the argument {a.shape}")
+        if state.anomaly and not np.isfinite(gx.data).all():
+            raise NonFiniteError(f"{primitive.name}: the gradient of its argument {i} is the first non-finite one in "
+                                 f"this backward pass ({_census(gx)}; the incoming cotangent is finite){_at(node)}")
+        yield a, gx
+
+
+@contextlib.contextmanager
+def recording(on: bool) -> Iterator[None]:
+    """Record operations in this thread, or not, for a while."""
+    before, state.recording = state.recording, on
+    try:
+        yield
+    finally:
+        state.recording = before
+
+
+def no_grad() -> contextlib.AbstractContextManager[None]:
+    """Context (or decorator) in which nothing is recorded: results do not require a gradient.
+
+    >>> x = tensor(2.0, requires_grad=True)
+    >>> with no_grad():
+    ...     (x * x).requires_grad
+    False
+    """
+    return recording(False)
+
+
+@contextlib.contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Name the operation, layer and source line of the first NaN or infinity, forward or backward.
+
+    Slow (every result is scanned, every node remembers its line): for finding a fault, not for training.
+
+    Raises:
+        NonFiniteError: at the first non-finite value.
+    """
+    before, state.anomaly = state.anomaly, True
+    try:
+        yield
+    finally:
+        state.anomaly = before
+
+
+def watch(primitive: Primitive, y: Tensor, arguments: Iterable[Tensor | None]) -> None:
+    """Under detect_anomaly: remember where y was made, and raise if it is not finite."""
+    origin = _origin()
+    if y.node is not None:
+        y.node.origin = origin
+    if np.isfinite(y.data).all():
+        return
+    inputs = ", ".join(_census(a) for a in arguments if a is not None)
+    stale = any(a is not None and not np.isfinite(a.data).all() for a in arguments)
+    blame = "a leaf it was given, data or a parameter, is not finite" if stale else "it made the first non-finite value"
+    raise NonFiniteError(f"{primitive.name}: in the forward pass {blame} (result: {_census(y)}; "
+                         f"arguments: {inputs}); created at {origin}")
+
+
+def _census(t: Tensor) -> str:
+    finite = np.isfinite(t.data)
+    nan, infinite = int(np.isnan(t.data).sum()), int(np.isinf(t.data).sum())
+    span = f"values from {t.data[finite].min():.3g} to {t.data[finite].max():.3g}" if finite.any() else "none finite"
+    return f"shape {t.shape}, {span}" + (f", {nan} NaN, {infinite} infinite" if nan or infinite else "")
+
+
+def _origin() -> str:
+    """`file:line in function` of the innermost caller outside this package, and the layer it was called for."""
+    here = Path(__file__).parent
+    frames = [f for f in traceback.extract_stack() if here not in Path(f.filename).parents]
+    place = f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else "unknown"
+    return place + (f", layer {state.modules[0].path_of(state.modules[-1])}" if state.modules else "")
+
+
+def _at(node: Node) -> str:
+    return f"; created at {node.origin}" if node.origin else "; run under mg.detect_anomaly() to see where"
+
+
+def sum_to(gx: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Undo a broadcast (late import: the rule for it is an operation like any other)."""
+    from minigan import ops
+
+    return ops.sum_to(gx, shape=shape)

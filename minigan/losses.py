@@ -1,0 +1,148 @@
+"""Losses, from logits: what a discriminator returns before any sigmoid. Every one is a mean over the batch.
+
+A GAN loss is a pair: what the discriminator minimises and what the generator minimises. With D = sigmoid(logit),
+-ln D = softplus(-logit) and -ln(1 - D) = softplus(logit), both safe for any logit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from minigan import ops
+from minigan.autodiff import grad
+from minigan.errors import ShapeError
+from minigan.random import Generator
+from minigan.random import default as default_generator
+from minigan.tensor import Tensor, tensor
+
+
+@dataclass(frozen=True)
+class GANLoss:
+    """A pair of losses. `label_smoothing` a makes the real target 1 - a (one-sided; Salimans et al., 2016)."""
+
+    name: str
+    real: Callable[[Tensor, float], Tensor]  # (logits of real images, label_smoothing) -> mean loss
+    fake: Callable[[Tensor], Tensor]
+    generator: Callable[[Tensor], Tensor]
+    label_smoothing: float = 0.0
+
+    def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """What the discriminator (or critic) minimises."""
+        return self.real(real_logits, self.label_smoothing) + self.fake(fake_logits)
+
+    def generator_loss(self, fake_logits: Tensor) -> Tensor:
+        """What the generator minimises."""
+        return self.generator(fake_logits)
+
+    def smoothed(self, label_smoothing: float) -> GANLoss:
+        """The same pair with label smoothing.
+
+        Raises:
+            ValueError: not in [0, 0.5), or the loss has no labels.
+        """
+        if not 0 <= label_smoothing < 0.5:
+            raise ValueError(f"{self.name}: label_smoothing={label_smoothing} must be at least 0 and below 0.5")
+        if label_smoothing and self.name in ("wasserstein", "hinge"):
+            raise ValueError(f"{self.name}: has no labels to smooth; use label_smoothing=0")
+        return replace(self, label_smoothing=label_smoothing)
+
+
+def _real_cross_entropy(logits: Tensor, a: float) -> Tensor:
+    """-(1-a) ln D - a ln(1-D): softplus(-l) + a l, because softplus(l) = softplus(-l) + l."""
+    loss = ops.softplus(-logits)
+    return ops.mean(loss + a * logits if a else loss)
+
+
+def _fake_cross_entropy(logits: Tensor) -> Tensor:
+    return ops.mean(ops.softplus(logits))
+
+
+# Goodfellow et al., 2014, equation 1: V = E ln D(x) + E ln(1 - D(G(z))), maximised by D, minimised by G.
+minimax = GANLoss("minimax", _real_cross_entropy, _fake_cross_entropy, lambda fake: -_fake_cross_entropy(fake))
+# The "log D trick", section 3: G maximises E ln D(G(z)), whose gradient does not vanish while D wins.
+non_saturating = GANLoss("non_saturating", _real_cross_entropy, _fake_cross_entropy,
+                         lambda fake: ops.mean(ops.softplus(-fake)))
+# Mao et al., 2017, equation 9 without the halves: targets 1 for real, 0 for fake, 1 for the generator.
+least_squares = GANLoss("least_squares", lambda real, a: mse(real, 1.0 - a), lambda fake: mse(fake, 0.0),
+                        lambda fake: mse(fake, 1.0))
+# Arjovsky, Chintala & Bottou, 2017: the critic's loss is minus the Wasserstein estimate E f(x) - E f(G(z)).
+wasserstein = GANLoss("wasserstein", lambda real, _: -ops.mean(real), ops.mean, lambda fake: -ops.mean(fake))
+# Lim & Ye, 2017; Miyato et al., 2018, equations 16 and 17.
+hinge = GANLoss("hinge", lambda real, _: ops.mean(ops.relu(1.0 - real)), lambda fake: ops.mean(ops.relu(1.0 + fake)),
+                lambda fake: -ops.mean(fake))
+
+GAN_LOSSES = {loss.name: loss for loss in (minimax, non_saturating, least_squares, wasserstein, hinge)}
+
+
+def gan_loss(name: str | GANLoss) -> GANLoss:
+    """A pair by its name; a pair is passed through.
+
+    Raises:
+        ValueError: no pair has that name; the message lists those there are.
+    """
+    if isinstance(name, GANLoss):
+        return name
+    if name not in GAN_LOSSES:
+        raise ValueError(f"no GAN loss is called {name!r}; there are: {', '.join(GAN_LOSSES)}")
+    return GAN_LOSSES[name]
+
+
+def mse(x: Tensor, target: Any) -> Tensor:
+    """Mean squared difference."""
+    return ops.mean(ops.square(x - target))
+
+
+def l1(x: Tensor, target: Any) -> Tensor:
+    """Mean absolute difference."""
+    return ops.mean(ops.abs(x - target))
+
+
+def cycle_consistency(x: Tensor, there_and_back: Tensor) -> Tensor:
+    """Mean |G_YX(G_XY(x)) - x| (Zhu et al., CycleGAN, 2017, equation 2)."""
+    return l1(there_and_back, x)
+
+
+def bce_with_logits(logits: Tensor, targets: Any) -> Tensor:
+    """Mean binary cross entropy -t ln D - (1-t) ln(1-D) with D = sigmoid(logits), targets t in [0, 1].
+
+    = softplus(logits) - t logits, which no logit overflows.
+    """
+    return ops.mean(ops.softplus(logits) - logits * targets)
+
+
+def cross_entropy(logits: Tensor, labels: Any) -> Tensor:
+    """Mean -ln softmax(logits)[label]; logits (N, K), labels (N,) integers from 0 to K-1.
+
+    Raises:
+        ShapeError: sizes do not fit, or a label is out of range.
+    """
+    labels = np.asarray(labels)
+    n, k = logits.shape if logits.ndim == 2 else (-1, 0)
+    if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
+        raise ShapeError(f"cross_entropy: logits {logits.shape} must be (N, K), labels {labels.shape} N whole numbers")
+    if n and not (labels.min() >= 0 and labels.max() < k):
+        raise ShapeError(f"cross_entropy: labels run from {labels.min()} to {labels.max()}, but there are K={k}")
+    return -ops.mean(ops.getitem(ops.log_softmax(logits, 1), (np.arange(n), labels)))
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Any, fake: Any,
+                     generator: Generator | None = None) -> Tensor:
+    """E (|grad_u f(u)| - 1)^2 at u = e x + (1-e) G(z), one e per sample, uniform in [0, 1); multiply by lambda_gp = 10.
+
+    The length is taken over all axes but the first; its derivative where the gradient is 0 is 0, not NaN. Neither real
+    nor fake receives a gradient. Source: Gulrajani et al., Improved training of Wasserstein GANs, 2017, equation 3.
+
+    Raises:
+        ShapeError: real and fake differ in shape.
+    """
+    x, g = (t.detach() if isinstance(t, Tensor) else tensor(t) for t in (real, fake))
+    if x.shape != g.shape:
+        raise ShapeError(f"gradient_penalty: real {x.shape} and fake {g.shape} must have one shape")
+    e = (generator or default_generator).uniform((len(x), *(1,) * (x.ndim - 1)), x.dtype)
+    u = Tensor(x.data * e + g.data * (1 - e), requires_grad=True)
+    slope, = grad(ops.sum(critic(u)), [u], create_graph=True)
+    return ops.mean(ops.square(ops.norm(slope, axis=tuple(range(1, u.ndim))) - 1.0))

@@ -1,0 +1,94 @@
+"""The DCGAN pair (Radford, Metz & Chintala, 2016) for square images of 28, 32, 64, ... pixels.
+
+    z (N, 100, 1, 1) -> 4x4 -> 8x8 -> 16x16 -> 32x32          32x32 -> 16x16 -> 8x8 -> 4x4 -> logit (N, 1, 1, 1)
+
+No pooling, no fully connected hidden layers: the first layer of G is a transposed convolution of a 1x1 image, the last
+of D a convolution with an image-sized kernel. Up-convolution by default: it has no checkerboard.
+"""
+
+from __future__ import annotations
+
+from minigan import nn
+from minigan.errors import ShapeError
+from minigan.models.mlp import dcgan_weights
+from minigan.tensor import Tensor, tensor
+
+
+def _stages(size: int) -> tuple[int, int]:
+    """Side of the smallest feature map (4 or 7) and the number of doublings from there to `size`."""
+    for base in (4, 7):
+        doublings = (size // base).bit_length() - 1
+        if size > base and base << doublings == size:
+            return base, doublings
+    raise ShapeError(f"dcgan: size={size} is not 4 or 7 times a power of two; use 28, 32, 56, 64, 128, ... "
+                     "and pad or resize the images")
+
+
+class Generator(nn.Module):
+    """Noise (N, latent) or (N, latent, 1, 1) to images (N, channels, size, size) in (-1, 1).
+
+    Channels halve as the side doubles: width * 2^(doublings - 1), ..., width, channels. Batch norm everywhere but at
+    the output; ReLU inside, tanh outside.
+    """
+
+    def __init__(self, channels: int = 1, size: int = 32, latent: int = 100, width: int = 64,
+                 upsample: str = "upconv") -> None:
+        super().__init__()
+        if upsample not in ("upconv", "deconv"):
+            raise ValueError(f"dcgan: upsample={upsample!r} is not 'upconv' or 'deconv'")
+        base, doublings = _stages(size)
+        self.latent, wide = latent, width << (doublings - 1)
+        layers: list[nn.Module] = [nn.ConvTranspose2d(latent, wide, base, bias=False), nn.BatchNorm2d(wide), nn.ReLU()]
+        for i in range(doublings):
+            last = i == doublings - 1
+            out = channels if last else wide // 2
+            layers.append(nn.UpConv2d(wide, out, 3, bias=last) if upsample == "upconv"
+                          else nn.ConvTranspose2d(wide, out, 4, 2, 1, bias=last))
+            layers += [nn.Tanh()] if last else [nn.BatchNorm2d(out), nn.ReLU()]
+            wide = out
+        self.layers = nn.Sequential(*layers)
+        self.apply(dcgan_weights)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Images for noise z."""
+        z = z if isinstance(z, Tensor) else tensor(z)
+        return self.layers(z.reshape(len(z), self.latent, 1, 1) if z.ndim == 2 else z)  # (N, latent, 1, 1)
+
+
+class Discriminator(nn.Module):
+    """Images (N, channels, size, size) to logits (N, 1, 1, 1); no sigmoid.
+
+    Stride-2 4x4 convolutions, channels width, 2 width, ...; batch norm on all but the first; LeakyReLU 0.2.
+    """
+
+    def __init__(self, channels: int = 1, size: int = 32, width: int = 64) -> None:
+        super().__init__()
+        base, doublings = _stages(size)
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+        for _ in range(doublings - 1):
+            layers += [nn.Conv2d(width, 2 * width, 4, 2, 1, bias=False), nn.BatchNorm2d(2 * width), nn.LeakyReLU(0.2)]
+            width *= 2
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, 1, base))
+        self.apply(dcgan_weights)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits: above 0 means "real"."""
+        return self.layers(x)
+
+
+def dcgan(channels: int = 1, size: int = 32, latent: int = 100, width: int = 64,
+          upsample: str = "upconv") -> tuple[Generator, Discriminator]:
+    """The pair, with N(0, 0.02) weights drawn from the generator that `mg.seed` seeds.
+
+    Args:
+        channels: of the images.
+        size: side of the images in pixels, 4 or 7 times a power of two.
+        latent: length of the noise vector.
+        width: channels of the widest feature map.
+        upsample: "upconv" (nearest x2, then 3x3 convolution) or "deconv" (4x4 transposed convolution, stride 2).
+
+    >>> generator, discriminator = dcgan(size=28, width=8)
+    >>> discriminator(generator(tensor([[0.5] * 100]))).shape  # doctest: +SKIP
+    (1, 1, 1, 1)
+    """
+    return Generator(channels, size, latent, width, upsample), Discriminator(channels, size, width)

@@ -1,0 +1,312 @@
+"""Layers: an operation of minigan.ops with its parameters. Names, layouts and defaults are PyTorch's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigan import ops
+from minigan.errors import ShapeError
+from minigan.nn import init
+from minigan.nn.module import Module, Parameter
+from minigan.random import Generator
+from minigan.random import default as default_generator
+from minigan.tensor import Array, Tensor
+
+Pair = int | tuple[int, int]
+
+
+class Linear(Module):
+    """y = x W^T + b on x (N, in); weight (out, in), bias (out,)."""
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = Parameter(init.default((out_features, in_features), in_features))
+        self.bias = Parameter(init.default((out_features,), in_features)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in) to (N, out)."""
+        return self.compute(x, self.weight)
+
+    def compute(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The layer with another weight in place of its own (spectral norm does that)."""
+        return ops.linear(x, weight, self.bias)
+
+    def describe(self) -> str:
+        """Sizes."""
+        return f"{self.weight.shape[1]}, {self.weight.shape[0]}, bias={self.bias is not None}"
+
+
+class _Filtered(Module):
+    """What the three convolutions share: filters, an optional bias, sizes in repr."""
+
+    def __init__(self, shape: tuple[int, ...], out_axis: int, fan_in: int, bias: bool, **geometry: Any) -> None:
+        super().__init__()
+        if min(shape) < 1:
+            raise ShapeError(f"{type(self).__name__}: filters of shape {shape} are empty")
+        self.weight = Parameter(init.filters(init.default(shape, fan_in), out_axis))
+        self.bias = Parameter(init.default((shape[out_axis],), fan_in)) if bias else None
+        self.geometry = geometry
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in, H, W) to (N, out, OH, OW)."""
+        return self.compute(x, self.weight)
+
+    def compute(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The layer with another weight in place of its own."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """Filter shape and geometry."""
+        options = ", ".join(f"{name}={value}" for name, value in self.geometry.items())
+        return f"{tuple(self.weight.shape)}, {options}, bias={self.bias is not None}"
+
+
+def _kernel(size: Pair) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+
+class Conv2d(_Filtered):
+    """Cross-correlation; weight (out, in, KH, KW), bias (out,). See ops.conv2d."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0,
+                 dilation: Pair = 1, bias: bool = True) -> None:
+        kh, kw = _kernel(kernel_size)
+        super().__init__((out_channels, in_channels, kh, kw), 0, in_channels * kh * kw, bias,
+                         stride=stride, padding=padding, dilation=dilation)
+
+    def compute(self, x: Tensor, weight: Tensor) -> Tensor:
+        """ops.conv2d with this layer's bias and geometry."""
+        return ops.conv2d(x, weight, self.bias, **self.geometry)
+
+
+class ConvTranspose2d(_Filtered):
+    """The adjoint of a convolution; weight (in, out, KH, KW), bias (out,). See ops.conv_transpose2d."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0,
+                 output_padding: Pair = 0, bias: bool = True, dilation: Pair = 1) -> None:
+        kh, kw = _kernel(kernel_size)
+        super().__init__((in_channels, out_channels, kh, kw), 1, out_channels * kh * kw, bias, stride=stride,
+                         padding=padding, output_padding=output_padding, dilation=dilation)
+
+    def compute(self, x: Tensor, weight: Tensor) -> Tensor:
+        """ops.conv_transpose2d with this layer's bias and geometry."""
+        return ops.conv_transpose2d(x, weight, self.bias, **self.geometry)
+
+
+class UpConv2d(_Filtered):
+    """Nearest up-sampling, then a convolution, in one; weight (out, in, KH, KW), bias (out,). See ops.upconv2d."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: Pair = 3, scale: Pair = 2, padding: Pair = 1,
+                 bias: bool = True) -> None:
+        kh, kw = _kernel(kernel_size)
+        super().__init__((out_channels, in_channels, kh, kw), 0, in_channels * kh * kw, bias,
+                         scale=scale, padding=padding)
+
+    def compute(self, x: Tensor, weight: Tensor) -> Tensor:
+        """ops.upconv2d with this layer's bias and geometry."""
+        return ops.upconv2d(x, weight, self.bias, **self.geometry)
+
+
+class BatchNorm2d(Module):
+    """Batch normalisation; weight (gamma) and bias (beta) (C,), running_mean and running_var. See ops.batch_norm.
+
+    `momentum` is the weight of the new batch in the running statistics (PyTorch's convention).
+    """
+
+    running_mean: Array
+    running_var: Array
+
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight, self.bias = Parameter(np.ones(channels, np.float32)), Parameter(np.zeros(channels, np.float32))
+        self.register_buffer("running_mean", np.zeros(channels, np.float32))
+        self.register_buffer("running_var", np.ones(channels, np.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same."""
+        return ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, self.training,
+                              self.momentum, self.eps)
+
+    def describe(self) -> str:
+        """Channels."""
+        return f"{self.weight.shape[0]}, eps={self.eps}, momentum={self.momentum}"
+
+
+class InstanceNorm2d(Module):
+    """Instance normalisation, without weight and bias unless `affine`. See ops.instance_norm."""
+
+    def __init__(self, channels: int, eps: float = 1e-5, affine: bool = False) -> None:
+        super().__init__()
+        self.channels, self.eps = channels, eps
+        self.weight = Parameter(np.ones(channels, np.float32)) if affine else None
+        self.bias = Parameter(np.zeros(channels, np.float32)) if affine else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same."""
+        if x.shape[1] != self.channels:
+            raise ShapeError(f"instance_norm: x {x.shape} has C={x.shape[1]}, the layer is for C={self.channels}")
+        return ops.instance_norm(x, self.weight, self.bias, self.eps)
+
+    def describe(self) -> str:
+        """Channels."""
+        return f"{self.channels}, eps={self.eps}, affine={self.weight is not None}"
+
+
+class LayerNorm(Module):
+    """Normalisation of each sample over all of `shape` (x's shape without N); weight and bias of that shape."""
+
+    def __init__(self, shape: int | tuple[int, ...], eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps, size = eps, (shape,) if isinstance(shape, int) else tuple(shape)
+        self.weight, self.bias = Parameter(np.ones(size, np.float32)), Parameter(np.zeros(size, np.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, ...) to the same."""
+        return ops.layer_norm(x, self.weight, self.bias, self.eps)
+
+    def describe(self) -> str:
+        """Normalised shape."""
+        return f"{self.weight.shape}, eps={self.eps}"
+
+
+class Upsample(Module):
+    """Enlarge images by whole factors. See ops.upsample2d."""
+
+    def __init__(self, scale: Pair = 2, mode: str = "nearest") -> None:
+        super().__init__()
+        self.scale, self.mode = scale, mode
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, scale H, scale W)."""
+        return ops.upsample2d(x, self.scale, self.mode)
+
+
+class ReflectionPad2d(Module):
+    """Mirror `padding` pixels at every side."""
+
+    def __init__(self, padding: int) -> None:
+        super().__init__()
+        self.padding = padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, H + 2 padding, W + 2 padding)."""
+        return ops.pad(x, ((0, 0), (0, 0), (self.padding,) * 2, (self.padding,) * 2), "reflect")
+
+
+class Dropout(Module):
+    """Drop elements with probability p in training. See ops.dropout."""
+
+    def __init__(self, p: float = 0.5, generator: Generator | None = None) -> None:
+        super().__init__()
+        self.p, self.generator = p, generator
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape to the same."""
+        return ops.dropout(x, self.p, self.training, self.generator)
+
+
+class Flatten(Module):
+    """(N, ...) to (N, features)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Row-major over all axes but the first."""
+        return ops.reshape(x, (x.shape[0], -1))  # (N, C*H*W)
+
+
+class SpectralNorm(Module):
+    """A layer whose weight is divided by its largest singular value (Miyato et al., Spectral normalization, 2018).
+
+    The weight, as a matrix (out, rest), has u^T W v as estimate of that value, u and v constants from one power
+    iteration per training step; u is kept, and saved, as a buffer.
+    """
+
+    u: Array
+
+    def __init__(self, layer: Linear | _Filtered, iterations: int = 1, generator: Generator | None = None) -> None:
+        super().__init__()
+        self.layer, self.iterations = layer, iterations
+        u = (generator or default_generator).normal((self._matrix(layer.weight.data).shape[0],))
+        self.register_buffer("u", u / np.linalg.norm(u))
+
+    def _matrix(self, weight: Any) -> Any:
+        """The weight as (out, rest); works on arrays and tensors."""
+        rows = weight.transpose(1, 0, 2, 3) if isinstance(self.layer, ConvTranspose2d) else weight
+        return rows.reshape(rows.shape[0], -1)  # (out, in*KH*KW)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The layer, applied with W / sigma."""
+        matrix = self._matrix(self.layer.weight.data)
+        v = matrix.T @ self.u
+        v /= np.linalg.norm(v) + 1e-12
+        if self.training:
+            for _ in range(self.iterations):
+                u = matrix @ v
+                self.u[...] = u / (np.linalg.norm(u) + 1e-12)
+                v = matrix.T @ self.u
+                v /= np.linalg.norm(v) + 1e-12
+        outer = np.outer(self.u, v).astype(matrix.dtype)
+        sigma = ops.sum(self._matrix(self.layer.weight) * outer)  # u^T W v, differentiable in W
+        return self.layer.compute(x, self.layer.weight / sigma)
+
+
+class _Activation(Module):
+    """An operation without parameters, and with the options given."""
+
+    operation: Any = None
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self.options = options
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Element by element."""
+        return type(self).operation(x, **self.options)
+
+    def describe(self) -> str:
+        """Options."""
+        return ", ".join(f"{name}={value}" for name, value in self.options.items())
+
+
+class ReLU(_Activation):
+    """See ops.relu."""
+
+    operation = staticmethod(ops.relu)
+
+
+class LeakyReLU(_Activation):
+    """See ops.leaky_relu."""
+
+    operation = staticmethod(ops.leaky_relu)
+
+    def __init__(self, slope: float = 0.2) -> None:
+        super().__init__(slope=slope)
+
+
+class ELU(_Activation):
+    """See ops.elu."""
+
+    operation = staticmethod(ops.elu)
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__(alpha=alpha)
+
+
+class Sigmoid(_Activation):
+    """See ops.sigmoid."""
+
+    operation = staticmethod(ops.sigmoid)
+
+
+class Tanh(_Activation):
+    """See ops.tanh."""
+
+    operation = staticmethod(ops.tanh)
+
+
+class Softplus(_Activation):
+    """See ops.softplus."""
+
+    operation = staticmethod(ops.softplus)

@@ -1,0 +1,209 @@
+"""Module: a tree of layers that hold parameters. Names and state_dict follow PyTorch, so weights can travel.
+
+Whatever is assigned to an attribute is found again: a Parameter is a parameter, a Module is a child, an array given to
+`register_buffer` is saved with the weights but not learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from minigan import device
+from minigan.errors import CheckpointError, MiniganError
+from minigan.primitive import state
+from minigan.tensor import Array, Tensor, tensor
+
+
+class Parameter(Tensor):
+    """A leaf that is learnt: it requires a gradient, and a Module finds it by its type."""
+
+    __slots__ = ()
+
+    def __init__(self, array: Array) -> None:
+        super().__init__(tensor(array).data, requires_grad=True)
+
+
+class Module:
+    """Base of layers and networks. A subclass assigns its parts in `__init__` and defines `forward`.
+
+    >>> from minigan import nn
+    >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1))
+    >>> [(name, p.shape) for name, p in net.named_parameters()][:2]
+    [('0.weight', (3, 4)), ('0.bias', (3,))]
+    """
+
+    def __init__(self) -> None:
+        self.training = True
+        self._buffers: list[str] = []
+
+    def forward(self, *inputs: Any) -> Any:
+        """What the module computes."""
+        raise NotImplementedError(f"{type(self).__name__} defines no forward")
+
+    def __call__(self, *inputs: Any) -> Any:
+        """`forward`, with this module on record for error messages."""
+        state.modules.append(self)
+        try:
+            return self.forward(*inputs)
+        except MiniganError as error:
+            if error.path is None:  # raised just here, in the innermost module; the outermost knows its full name
+                error.path = state.modules[0].path_of(self)
+            raise
+        finally:
+            state.modules.pop()
+
+    # ---- the tree ----
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Modules assigned to this one, in order of assignment."""
+        yield from ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all below it, with dotted names; its own is the prefix."""
+        yield prefix, self
+        for name, child in self.named_children():
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it."""
+        yield from (module for _, module in self.named_modules())
+
+    def path_of(self, module: Module) -> str:
+        """`"Discriminator.layers.3"`: where `module` stands below this one, for messages."""
+        name = next((name for name, m in self.named_modules() if m is module), type(module).__name__)
+        return f"{type(self).__name__}.{name}" if name else type(self).__name__
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Parameters with dotted names, as in PyTorch; one shared by two modules comes once."""
+        seen: set[Parameter] = set()
+        for prefix, module in self.named_modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Parameter) and value not in seen:
+                    seen.add(value)
+                    yield (f"{prefix}.{name}" if prefix else name), value
+
+    def parameters(self) -> list[Parameter]:
+        """All parameters, in the order of their names."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def register_buffer(self, name: str, array: Array) -> None:
+        """Keep an array that is saved with the weights but not learnt."""
+        setattr(self, name, array)
+        self._buffers.append(name)
+
+    def named_buffers(self) -> Iterator[tuple[str, Array]]:
+        """Buffers with dotted names."""
+        for prefix, module in self.named_modules():
+            for name in module._buffers:
+                yield (f"{prefix}.{name}" if prefix else name), getattr(module, name)
+
+    # ---- state ----
+    def train(self, mode: bool = True) -> Self:
+        """Training mode: batch norm uses the batch's statistics, dropout drops."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Evaluation mode: batch norm uses its running statistics, dropout does nothing."""
+        return self.train(False)
+
+    def requires_grad_(self, mode: bool = True) -> Self:
+        """Freeze (False) or thaw all parameters."""
+        for parameter in self.parameters():
+            parameter.requires_grad = mode
+        return self
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def to(self, name: str) -> Self:
+        """Move parameters and buffers to a device, in place."""
+        where = device.resolve(name)
+        for module in self.modules():
+            for key, value in list(vars(module).items()):
+                if isinstance(value, Parameter):
+                    value._data = device.put(value._data, where)
+                elif key in module._buffers:
+                    setattr(module, key, device.put(value, where))
+        return self
+
+    def astype(self, dtype: Any) -> Self:
+        """Convert parameters and buffers to float32 or float64, in place."""
+        for module in self.modules():
+            for key, value in list(vars(module).items()):
+                if isinstance(value, Parameter):
+                    value._data = tensor(value, dtype=dtype, device=value.device).data
+                elif key in module._buffers:
+                    setattr(module, key, value.astype(dtype))
+        return self
+
+    def apply(self, function: Callable[[Module], Any]) -> Self:
+        """Call `function` on this module and all below it."""
+        for module in self.modules():
+            function(module)
+        return self
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of parameters and buffers on the host, row-major, under PyTorch's names and layouts."""
+        tensors = {**{n: p.data for n, p in self.named_parameters()}, **dict(self.named_buffers())}
+        return {name: np.array(device.asnumpy(array), order="C") for name, array in tensors.items()}
+
+    def load_state_dict(self, weights: Mapping[str, Any]) -> None:
+        """Copy weights in; all or nothing. PyTorch's `num_batches_tracked` is passed over.
+
+        Raises:
+            CheckpointError: a name is missing or unknown, or a shape differs.
+        """
+        targets: dict[str, Any] = {**dict(self.named_parameters()), **dict(self.named_buffers())}
+        given = {n: np.asarray(w) for n, w in weights.items() if not n.endswith("num_batches_tracked")}
+        problems = [f"{name} is missing" for name in targets if name not in given]
+        problems += [f"{name} is unknown to this model" for name in given if name not in targets]
+        problems += [f"{name} has shape {given[name].shape}, the model needs {target.shape}"
+                     for name, target in targets.items() if name in given and given[name].shape != target.shape]
+        if problems:
+            more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+            raise CheckpointError(f"{type(self).__name__}: these weights belong to another model: "
+                                  f"{'; '.join(problems[:5])}{more}")
+        for name, target in targets.items():
+            array = target.writable() if isinstance(target, Tensor) else target
+            array[...] = device.put(given[name].astype(array.dtype), device.of(array))
+
+    def __repr__(self) -> str:
+        children = list(self.named_children())
+        if not children:
+            return f"{type(self).__name__}({self.describe()})"
+        lines = "\n".join(f"({name}): {child!r}" for name, child in children).replace("\n", "\n  ")
+        return f"{type(self).__name__}(\n  {lines}\n)"
+
+    def describe(self) -> str:
+        """The sizes and options that `repr` shows."""
+        return ""
+
+
+class Sequential(Module):
+    """Modules one after the other, named "0", "1", ... ."""
+
+    def __init__(self, *layers: Module) -> None:
+        super().__init__()
+        for i, layer in enumerate(layers):
+            setattr(self, str(i), layer)
+
+    def forward(self, x: Any) -> Any:
+        """The output of the last layer."""
+        for _, layer in self.named_children():
+            x = layer(x)
+        return x
+
+    def __iter__(self) -> Iterator[Module]:
+        yield from (layer for _, layer in self.named_children())
+
+    def __getitem__(self, i: int) -> Module:
+        return list(self)[i]
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.named_children())

@@ -1,0 +1,172 @@
+"""Activations and the numerically safe forms of log, sigmoid and softmax that losses are made of."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigan import kernels
+from minigan.ops._samples import normal, off_kinks
+from minigan.ops.elementwise import exp
+from minigan.ops.reduce import logsumexp
+from minigan.primitive import S, operation, primitive
+from minigan.random import Generator
+from minigan.random import default as default_generator
+from minigan.tensor import Tensor
+
+
+@primitive(samples=lambda rng: [S(normal(rng, 3, 4), on=off_kinks(rng, 3, 4), slope=slope) for slope in (0.0, 0.2)],
+           linear_in=("g",))
+def gate(g, *, on, slope):
+    """Let g through where `on` (an array, not differentiated) is positive, scaled by slope elsewhere.
+
+    Forward   y = g [on > 0] + slope g [on <= 0]
+    VJP       gg = gate(gy, on)
+    Why       a diagonal matrix is its own transpose. This is the derivative of relu and leaky_relu, of any order.
+    """
+    return kernels.gate(g, on, slope)
+
+
+gate.defvjp(g=lambda gy, y, g, *, on, slope: gate(gy, on=on, slope=slope))
+
+
+@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4)), S(off_kinks(rng, 2, 3, 1, 4))])
+def relu(x):
+    """Rectified linear unit.
+
+    Forward   y = max(x, 0)
+    VJP       gx = gy [x > 0]
+    Why       slope 1 on the right, 0 on the left, and 0 at the kink (the subgradient of smallest magnitude).
+    """
+    return kernels.leaky_relu(x, 0.0)
+
+
+relu.defvjp(x=lambda gy, y, x: gate(gy, on=x.data, slope=0.0))
+
+
+@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4), slope=0.2), S(off_kinks(rng, 2, 3, 1, 4), slope=0.01)])
+def leaky_relu(x, *, slope=0.2):
+    """Rectifier with a small slope on the left.
+
+    Forward   y = x if x > 0 else slope x
+    VJP       gx = gy [x > 0] + slope gy [x <= 0]
+    Why       slope 1 on the right, `slope` on the left and, being the smaller of the two, at 0.
+    Source    Maas, Hannun & Ng, Rectifier nonlinearities improve neural network acoustic models, 2013.
+    """
+    return kernels.leaky_relu(x, slope)
+
+
+leaky_relu.defvjp(x=lambda gy, y, x, *, slope=0.2: gate(gy, on=x.data, slope=slope))
+
+
+@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4), alpha=alpha) for alpha in (1.0, 0.7)])
+def elu(x, *, alpha=1.0):
+    """Exponential linear unit.
+
+    Forward   y = x if x > 0 else alpha (e^x - 1)
+    VJP       gx = gy if x > 0 else gy (y + alpha)
+    Why       on the left dy/dx = alpha e^x = y + alpha; the left slope alpha is taken at 0.
+    Source    Clevert, Unterthiner & Hochreiter, Fast and accurate deep network learning by ELUs, 2016.
+    """
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def _elu_vjp(gy, y, x, *, alpha=1.0):
+    left = (x.data <= 0).astype(x.dtype)
+    return gy * (1 - left) + gy * (left * (y + alpha))
+
+
+elu.defvjp(x=_elu_vjp)
+
+
+@primitive(samples=lambda rng: [S(3 * normal(rng, 3, 4))])
+def sigmoid(x):
+    """Logistic function, accurate for any x.
+
+    Forward   y = 1 / (1 + e^-x)
+    VJP       gx = gy y (1 - y)
+    Why       dy/dx = e^-x / (1 + e^-x)^2 = y (1 - y). With t = e^-|x| nothing overflows: y = 1/(1+t) or t/(1+t).
+    """
+    t = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, t) / (1 + t)
+
+
+sigmoid.defvjp(x=lambda gy, y, x: gy * (y * (1 - y)))
+
+
+@primitive(samples=lambda rng: [S(normal(rng, 3, 4))])
+def tanh(x):
+    """Hyperbolic tangent.
+
+    Forward   y = tanh x
+    VJP       gx = gy (1 - y^2)
+    Why       d tanh x / dx = 1 - tanh^2 x.
+    """
+    return np.tanh(x)
+
+
+tanh.defvjp(x=lambda gy, y, x: gy * (1 - y * y))
+
+
+@primitive(samples=lambda rng: [S(3 * normal(rng, 3, 4))])
+def softplus(x):
+    """Smooth rectifier: minus the logarithm of 1 - sigmoid(x), accurate for any x.
+
+    Forward   y = ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)
+    VJP       gx = gy sigmoid(x)
+    Why       dy/dx = e^x / (1 + e^x) = sigmoid(x); the second form never overflows.
+    """
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+softplus.defvjp(x=lambda gy, y, x: gy * sigmoid(x))
+
+
+@operation(samples=lambda rng: [S(3 * normal(rng, 3, 4))])
+def log_sigmoid(x):
+    """Logarithm of the logistic function, accurate for any x.
+
+    Forward   y = ln sigmoid(x) = -softplus(-x)
+    VJP       gx = gy sigmoid(-x)
+    Why       ln(1 / (1 + e^-x)) = -ln(1 + e^-x); taking the log of a rounded sigmoid would give -inf from x = -104 on.
+    """
+    return -softplus(-x)
+
+
+@operation(samples=lambda rng: [S(normal(rng, 2, 3, 4), axis=1), S(normal(rng, 5), axis=-1)])
+def log_softmax(x, axis=-1):
+    """Logarithm of softmax along an axis, accurate for any x.
+
+    Forward   y = x - ln sum_k e^(x_k)
+    VJP       gx = gy - softmax(x) sum_k gy_k
+    Why       the derivative of logsumexp is softmax.
+    """
+    return x - logsumexp(x, axis, True)
+
+
+@operation(samples=lambda rng: [S(normal(rng, 2, 3, 4), axis=1), S(normal(rng, 5), axis=-1)])
+def softmax(x, axis=-1):
+    """Exponentials that sum to one along an axis.
+
+    Forward   y = e^x / sum_k e^(x_k)
+    VJP       gx = y (gy - sum_k gy_k y_k)
+    Why       dy_i/dx_j = y_i ([i = j] - y_j).
+    """
+    return exp(log_softmax(x, axis))
+
+
+def dropout(x: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Tensor:
+    """Set each element to 0 with probability p and scale the others by 1/(1-p); the identity when not training.
+
+    The mask comes from `generator` (default: the one `mg.seed` seeds), so the same seed drops the same elements.
+    Source: Srivastava et al., Dropout, 2014.
+    """
+    if not 0 <= p < 1:
+        raise ValueError(f"dropout: p={p} is not a probability below 1")
+    if not training or p == 0:
+        return x
+    keep = (generator or default_generator).uniform(x.shape) >= p
+    return x * (keep / (1 - p)).astype(x.dtype)
+
+
+__all__ = ["dropout", "elu", "gate", "leaky_relu", "log_sigmoid", "log_softmax", "relu", "sigmoid", "softmax",
+           "softplus", "tanh"]

@@ -1,0 +1,243 @@
+"""Convolution and its two adjoints: the three partial derivatives of one trilinear form.
+
+    T(x, w, g) = sum_{n,o,i,j,c,k,l}  g[n,o,i,j]  x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW]  w[o,c,k,l]
+
+    dT/dg = conv2d(x, w)      dT/dx = conv_transpose2d(g, w)      dT/dw = conv2d_weight_grad(x, g)
+
+Because T is linear in each argument, every derivative of the three is again one of the three, at any order.
+Images are x (N, C, H, W); stride S, padding P and dilation D are ints or (h, w) pairs.
+"""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+
+from minigan import kernels
+from minigan.errors import ShapeError, shape
+from minigan.ops._samples import normal
+from minigan.ops.reduce import sum
+from minigan.primitive import S, operation, primitive
+
+
+def pair(value, name, least):
+    """An int or a pair (h, w) as a pair of ints that are at least `least`."""
+    try:
+        h, w = (value, value) if isinstance(value, int | np.integer) else map(operator.index, value)
+    except (TypeError, ValueError):
+        raise ShapeError(f"{name}: {value!r} is neither an int nor a pair (h, w)") from None
+    if min(h, w) < least:
+        raise ShapeError(f"{name}={value} must be at least {least}")
+    return int(h), int(w)
+
+
+def geometry(op, stride, padding, dilation):
+    """The three pairs, validated."""
+    return pair(stride, f"{op}: stride", 1), pair(padding, f"{op}: padding", 0), pair(dilation, f"{op}: dilation", 1)
+
+
+def out_size(op, size, kernel, stride, padding, dilation):
+    """Sizes after a convolution: floor((size + 2 P - D (K - 1) - 1) / S) + 1 per axis."""
+    out = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1
+                for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True))
+    if min(out) < 1:
+        raise ShapeError(f"{op}: the image {shape(H=size[0], W=size[1])} with padding {padding} is smaller than the "
+                         f"kernel {shape(KH=kernel[0], KW=kernel[1])} with dilation {dilation}")
+    return out
+
+
+def _images(op, x, w, axis, fits):
+    """Check ranks and that x's channels are axis `axis` of w; `fits` names w's axes."""
+    if x.ndim != 4 or w.ndim != 4:
+        raise ShapeError(f"{op}: x {x.shape} must be (N, C, H, W) and w {w.shape} must be ({', '.join(fits)})")
+    if 0 in x.shape or 0 in w.shape:
+        raise ShapeError(f"{op}: x {x.shape} or w {w.shape} is empty")
+    if x.shape[1] != w.shape[axis]:
+        raise ShapeError(f"{op}: x {shape(**dict(zip('NCHW', x.shape, strict=True)))} has C={x.shape[1]}, "
+                         f"but w {shape(**dict(zip(fits, w.shape, strict=True)))} needs C={w.shape[axis]}")
+
+
+def _bias(op, b, channels):
+    if b is not None and b.shape != (channels,):
+        raise ShapeError(f"{op}: b {b.shape} must have one element per output channel, ({channels},)")
+
+
+def _bias_vjp(gy, y, x, w, b, **geometry):
+    return sum(gy, axis=(0, 2, 3))
+
+
+# Geometry that finds mistakes: all sizes and pairs distinct, a row that the stride drops, dilation, one pixel.
+_X, _W, _G = (2, 3, 6, 5), (4, 3, 3, 2), (2, 4, 3, 8)
+_PLAIN = {"stride": (2, 1), "padding": (1, 2)}  # (6 + 2 - 3) % 2 = 1: the last row is dropped
+_WIDE = {"stride": (1, 3), "padding": (2, 0), "dilation": (2, 1)}
+
+
+def _conv_samples(rng):
+    return [S(normal(rng, *_X), normal(rng, *_W), normal(rng, 4), **_PLAIN),
+            S(normal(rng, 1, 2, 5, 7), normal(rng, 3, 2, 3, 2), **_WIDE),
+            S(normal(rng, 2, 1, 4, 3), normal(rng, 1, 1, 4, 3), normal(rng, 1))]
+
+
+@primitive(samples=_conv_samples, linear_in=("x", "w"))
+def conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1):
+    """Cross-correlate images x (N, C, H, W) with filters w (O, C, KH, KW); b (O,) or None.
+
+    Forward   y[n,o,i,j] = b[o] + sum_{c,k,l} x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] w[o,c,k,l]
+    VJP       gx = conv_transpose2d(gy, w)        gw = conv2d_weight_grad(x, gy)        gb = sum_{n,i,j} gy
+    Why       y is linear in x and in w, so each vjp is the adjoint of that linear map.
+    Source    Dumoulin & Visin, A guide to convolution arithmetic for deep learning, 2016, sections 2 and 4.
+    """
+    stride, padding, dilation = geometry("conv2d", stride, padding, dilation)
+    _images("conv2d", x, w, 1, ("O", "C", "KH", "KW"))
+    _bias("conv2d", b, len(w))
+    out_size("conv2d", x.shape[2:], w.shape[2:], stride, padding, dilation)
+    return kernels.conv2d(x, w, b, stride, padding, dilation)
+
+
+conv2d.defvjp(
+    x=lambda gy, y, x, w, b, **geo: conv_transpose2d(gy, w, output_size=x.shape[2:], **geo),
+    w=lambda gy, y, x, w, b, **geo: conv2d_weight_grad(x, gy, kernel_size=w.shape[2:], **geo),
+    b=_bias_vjp,
+)
+
+
+def _transpose_samples(rng):
+    return [S(normal(rng, *_G), normal(rng, *_W), normal(rng, 3), output_size=_X[2:], **_PLAIN),
+            S(normal(rng, 1, 3, 4, 2), normal(rng, 3, 2, 3, 2), output_padding=(1, 0), stride=(3, 2),
+              padding=(1, 0), dilation=(2, 1)),
+            S(normal(rng, 2, 3, 1, 1), normal(rng, 3, 2, 3, 4), normal(rng, 2)),
+            S(normal(rng, 1, 2, 2, 3), normal(rng, 2, 1, 1, 2), stride=3)]  # stride > kernel: some outputs get nothing
+
+
+@primitive(samples=_transpose_samples, linear_in=("x", "w"))
+def conv_transpose2d(x, w, b=None, *, stride=1, padding=0, output_padding=0, dilation=1, output_size=None):
+    """The adjoint of conv2d in x: x (N, C_in, H, W), w (C_in, C_out, KH, KW), b (C_out,) or None.
+
+    `output_padding` rows are added at the bottom (columns at the right), or `output_size` gives the size outright:
+    any that conv2d with this geometry maps back to (H, W).
+
+    Forward   y[n,o, i*SH-PH+k*DH, j*SW-PW+l*DW] += x[n,c,i,j] w[c,o,k,l]        plus b[o]
+    VJP       gx = conv2d(gy, w)        gw = conv2d_weight_grad(gy, x)        gb = sum_{n,i,j} gy
+    Why       <conv2d(a, w), x> = <a, conv_transpose2d(x, w)> for all a: the same trilinear form, read the other way.
+    Source    Dumoulin & Visin, 2016, section 4; Zeiler et al., Deconvolutional networks, 2010.
+    """
+    op = "conv_transpose2d"
+    stride, padding, dilation = geometry(op, stride, padding, dilation)
+    _images(op, x, w, 0, ("C_in", "C_out", "KH", "KW"))
+    _bias(op, b, w.shape[1])
+    extra = pair(output_padding, f"{op}: output_padding", 0)
+    if output_size is None:
+        if any(e >= s for e, s in zip(extra, stride, strict=True)):  # else it would be no adjoint of a conv2d
+            raise ShapeError(f"{op}: output_padding={extra} must be smaller than stride {stride}; "
+                             "to add more rows, pad x with zeros at the end")
+        output_size = tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 + e for n, k, s, p, d, e in zip(
+            x.shape[2:], w.shape[2:], stride, padding, dilation, extra, strict=True))
+    output_size = pair(output_size, f"{op}: the output size", 1)
+    if out_size(op, output_size, w.shape[2:], stride, padding, dilation) != x.shape[2:]:
+        raise ShapeError(f"{op}: conv2d of an image of {output_size} does not give back x's {x.shape[2:]} "
+                         f"(stride {stride}, padding {padding}, dilation {dilation}, kernel {w.shape[2:]})")
+    return kernels.conv_transpose2d(x, w, b, stride, padding, dilation, output_size)
+
+
+conv_transpose2d.defvjp(
+    x=lambda gy, y, x, w, b, **geo: conv2d(gy, w, **_forward(geo)),
+    w=lambda gy, y, x, w, b, **geo: conv2d_weight_grad(gy, x, kernel_size=w.shape[2:], **_forward(geo)),
+    b=_bias_vjp,
+)
+
+
+def _forward(geo):
+    """The geometry that conv2d shares with its adjoint in x."""
+    return {name: value for name, value in geo.items() if name not in ("output_padding", "output_size")}
+
+
+@primitive(samples=lambda rng: [S(normal(rng, *_X), normal(rng, *_G), kernel_size=_W[2:], **_PLAIN),
+                                S(normal(rng, 1, 2, 5, 7), normal(rng, 1, 3, 5, 2), kernel_size=(3, 2), **_WIDE),
+                                S(normal(rng, 2, 1, 4, 3), normal(rng, 2, 1, 1, 1), kernel_size=(4, 3))],
+           linear_in=("x", "g"))
+def conv2d_weight_grad(x, g, *, kernel_size, stride=1, padding=0, dilation=1):
+    """The adjoint of conv2d in w: images x (N, C, H, W) and cotangents g (N, O, OH, OW) give (O, C, KH, KW).
+
+    Forward   y[o,c,k,l] = sum_{n,i,j} x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] g[n,o,i,j]
+    VJP       gx = conv_transpose2d(g, gy)        gg = conv2d(x, gy)
+    Why       <conv2d(x, v), g> = <v, conv2d_weight_grad(x, g)> for all v: the same trilinear form once more.
+    """
+    op = "conv2d_weight_grad"
+    stride, padding, dilation = geometry(op, stride, padding, dilation)
+    kernel = pair(kernel_size, f"{op}: kernel_size", 1)
+    if x.ndim != 4 or g.ndim != 4 or len(x) != len(g) or 0 in (*x.shape, *g.shape):
+        raise ShapeError(f"{op}: x {x.shape} and g {g.shape} must be (N, C, H, W) and (N, O, OH, OW) with one N, "
+                         "not empty")
+    if out_size(op, x.shape[2:], kernel, stride, padding, dilation) != g.shape[2:]:
+        raise ShapeError(f"{op}: g {g.shape} is not the size that conv2d of x {x.shape} has with kernel {kernel}, "
+                         f"stride {stride}, padding {padding}, dilation {dilation}")
+    return kernels.conv2d_weight_grad(x, g, kernel, stride, padding, dilation)
+
+
+conv2d_weight_grad.defvjp(
+    x=lambda gy, y, x, g, *, kernel_size, **geo: conv_transpose2d(g, gy, output_size=x.shape[2:], **geo),
+    g=lambda gy, y, x, g, *, kernel_size, **geo: conv2d(x, gy, **geo),
+)
+
+
+# ---- up-convolution: nearest up-sampling and convolution in one ----
+@primitive(samples=lambda rng: [S(normal(rng, 2, 3, 3, 2), scale=(2, 2)), S(normal(rng, 1, 2, 1, 4), scale=(3, 2))],
+           linear_in=("w",))
+def blur_filters(w, *, scale):
+    """Filters of the transposed convolution that equals "up-sample by scale, then convolve with w (O, C, KH, KW)".
+
+    Forward   y[c,o,r,q] = sum_{a<SH, b<SW} w[o,c, KH-1+a-r, KW-1+b-q],  where inside w;  r < KH+SH-1, q < KW+SW-1
+    VJP       gw = unblur_filters(gy)
+    Why       nearest up-sampling is a transposed convolution with an SH x SW box of ones; two linear maps in a row
+              are one, whose kernel is w, flipped (adjoint of a correlation), blurred by the box.
+    Source    Odena, Dumoulin & Olah, Deconvolution and checkerboard artifacts, 2016, for why one wants it.
+    """
+    (kh, kw), (sh, sw) = w.shape[2:], scale
+    flipped = w.transpose(2, 3, 1, 0)[::-1, ::-1]  # (KH, KW, C, O): the memory order of filters
+    y = np.zeros((kh + sh - 1, kw + sw - 1, *flipped.shape[2:]), w.dtype)
+    for a, b in np.ndindex(sh, sw):
+        y[a : a + kh, b : b + kw] += flipped
+    return y.transpose(2, 3, 0, 1)  # (C, O, KH+SH-1, KW+SW-1)
+
+
+blur_filters.defvjp(w=lambda gy, y, w, *, scale: unblur_filters(gy, scale=scale))
+
+
+@primitive(samples=lambda rng: [S(normal(rng, 3, 2, 4, 3), scale=(2, 2)), S(normal(rng, 2, 1, 3, 5), scale=(3, 2))],
+           linear_in=("g",))
+def unblur_filters(g, *, scale):
+    """The adjoint of blur_filters: g (C, O, KH+SH-1, KW+SW-1) gives (O, C, KH, KW).
+
+    Forward   y[o,c,k,l] = sum_{a<SH, b<SW} g[c,o, KH-1+a-k, KW-1+b-l]
+    VJP       gg = blur_filters(gy)
+    Why       the adjoint of an adjoint is the map itself.
+    """
+    kh, kw = (n - s + 1 for n, s in zip(g.shape[2:], scale, strict=True))
+    taps = g.transpose(2, 3, 0, 1)  # (KH+SH-1, KW+SW-1, C, O)
+    y = np.zeros((kh, kw, *taps.shape[2:]), g.dtype)
+    for a, b in np.ndindex(*scale):
+        y += taps[a : a + kh, b : b + kw]
+    return y[::-1, ::-1].transpose(3, 2, 0, 1)  # (O, C, KH, KW)
+
+
+unblur_filters.defvjp(g=lambda gy, y, g, *, scale: blur_filters(gy, scale=scale))
+
+
+@operation(samples=lambda rng: [S(normal(rng, 2, 3, 3, 2), normal(rng, 2, 3, 3, 3), normal(rng, 2)),
+                                S(normal(rng, 1, 2, 2, 3), normal(rng, 3, 2, 3, 5), scale=(3, 2), padding=(0, 2))],
+           linear_in=("x", "w"))
+def upconv2d(x, w, b=None, scale=2, padding=1):
+    """Nearest up-sampling by `scale`, then conv2d with w (O, C, KH, KW), stride 1, in one operation.
+
+    Forward   y = conv2d(upsample2d(x, scale), w, b, padding=P) = conv_transpose2d(x, blur_filters(w), b, stride=scale,
+              padding=K-1-P)
+    VJP       gx = conv2d(gy, blur_filters(w))        gw = unblur_filters(conv2d_weight_grad(gy, x))
+    Why       the enlarged image never exists: for scale 2 and a 3x3 filter 16 multiplications per input pixel, not 36.
+    """
+    scale, padding = pair(scale, "upconv2d: scale", 1), pair(padding, "upconv2d: padding", 0)
+    _images("upconv2d", x, w, 1, ("O", "C", "KH", "KW"))
+    rest = tuple(k - 1 - p for k, p in zip(w.shape[2:], padding, strict=True))
+    if min(rest) < 0:
+        raise ShapeError(f"upconv2d: padding={padding} must be smaller than the kernel {w.shape[2:]}")
+    return conv_transpose2d(x, blur_filters(w, scale=scale), b, stride=scale, padding=rest)

@@ -1,0 +1,295 @@
+"""Arithmetic, element by element. Shapes broadcast as in NumPy; the engine sums a cotangent back, so no rule does.
+
+Where a function has a kink, its derivative there is the subgradient of smallest magnitude, written in the docstring.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigan.errors import ShapeError
+from minigan.ops._samples import normal, off_kinks, positive
+from minigan.primitive import S, operation, primitive
+from minigan.tensor import Tensor
+
+
+def _pairs(rng: np.random.Generator) -> list:
+    """Two arguments: equal shapes, a row against a matrix, a column against a row, a scalar."""
+    return [
+        S(off_kinks(rng, 3, 4), off_kinks(rng, 3, 4)),
+        S(off_kinks(rng, 3, 4), off_kinks(rng, 4)),
+        S(off_kinks(rng, 2, 3, 1), off_kinks(rng, 1, 4)),
+        S(off_kinks(rng), off_kinks(rng, 2, 3)),
+    ]
+
+
+def _apart(rng: np.random.Generator) -> list:
+    """Two arguments that nowhere come within 0.1 of each other."""
+    a, b = off_kinks(rng, 3, 4), off_kinks(rng, 4)
+    return [S(a + b, b), S(b, a + b)]
+
+
+@primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True)
+def add(a, b):
+    """Sum of two tensors.
+
+    Forward   y = a + b
+    VJP       ga = gy        gb = gy
+    Why       dy/da = dy/db = 1.
+    """
+    return a + b
+
+
+add.defvjp(a=lambda gy, y, a, b: gy, b=lambda gy, y, a, b: gy)
+
+
+@primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True)
+def sub(a, b):
+    """Difference of two tensors.
+
+    Forward   y = a - b
+    VJP       ga = gy        gb = -gy
+    Why       dy/da = 1, dy/db = -1.
+    """
+    return a - b
+
+
+sub.defvjp(a=lambda gy, y, a, b: gy, b=lambda gy, y, a, b: neg(gy))
+
+
+@primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True)
+def mul(a, b):
+    """Product of two tensors.
+
+    Forward   y = a b
+    VJP       ga = gy b        gb = gy a
+    Why       dy/da = b, dy/db = a: each factor scales the other's cotangent.
+    """
+    return a * b
+
+
+mul.defvjp(a=lambda gy, y, a, b: gy * b, b=lambda gy, y, a, b: gy * a)
+
+
+@primitive(samples=_pairs, linear_in=("a",), broadcasts=True)
+def div(a, b):
+    """Quotient of two tensors.
+
+    Forward   y = a / b
+    VJP       ga = gy / b        gb = -gy y / b
+    Why       dy/da = 1/b, dy/db = -a/b^2 = -y/b.
+    """
+    return a / b
+
+
+div.defvjp(a=lambda gy, y, a, b: gy / b, b=lambda gy, y, a, b: neg(gy * y / b))
+
+
+@primitive(samples=lambda rng: [S(normal(rng, 2, 3))], linear_in=("x",))
+def neg(x):
+    """Minus x.
+
+    Forward   y = -x
+    VJP       gx = -gy
+    Why       dy/dx = -1.
+    """
+    return -x
+
+
+neg.defvjp(x=lambda gy, y, x: neg(gy))
+
+
+@primitive(samples=lambda rng: [S(positive(rng, 2, 3), exponent=c) for c in (-0.5, 0, 1, 2, 3.5)])
+def _power(x, *, exponent):
+    """X to a constant power.
+
+    Forward   y = x^c
+    VJP       gx = gy c x^(c-1)
+    Why       the power rule; c = 0, 1, 2 are told apart so that x = 0 gives no 0 * infinity.
+    """
+    return np.ones_like(x) if exponent == 0 else x * x if exponent == 2 else x**exponent
+
+
+def _power_vjp(gy, y, x, *, exponent):
+    if exponent == 0:
+        return None
+    return gy if exponent == 1 else gy * (2.0 * x) if exponent == 2 else gy * (exponent * power(x, exponent - 1))
+
+
+_power.defvjp(x=_power_vjp)
+
+
+def power(x: Any, exponent: Any) -> Tensor:
+    """`x ** exponent`; a Tensor as exponent is differentiated too (and then x must be positive)."""
+    if isinstance(exponent, Tensor):
+        return exp(exponent * (log(x) if isinstance(x, Tensor) else np.log(x)))
+    if np.ndim(exponent):
+        raise ShapeError(f"power: an array of exponents, {np.shape(exponent)}, must be a Tensor: mg.tensor(exponent)")
+    return _power(x, exponent=np.asarray(exponent).item())
+
+
+@primitive(samples=lambda rng: [S(normal(rng, 2, 3))])
+def exp(x):
+    """Exponential.
+
+    Forward   y = e^x
+    VJP       gx = gy y
+    Why       the exponential is its own derivative.
+    """
+    return np.exp(x)
+
+
+exp.defvjp(x=lambda gy, y, x: gy * y)
+
+
+@primitive(samples=lambda rng: [S(positive(rng, 2, 3))])
+def log(x):
+    """Natural logarithm, for x > 0.
+
+    Forward   y = ln x
+    VJP       gx = gy / x
+    Why       d ln x / dx = 1/x.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):  # ln 0 = -inf and ln(-1) = nan are answers; see detect_anomaly
+        return np.log(x)
+
+
+log.defvjp(x=lambda gy, y, x: gy / x)
+
+
+@primitive(samples=lambda rng: [S(positive(rng, 2, 3))])
+def sqrt(x):
+    """Square root; its slope at 0 is infinite (use `norm` for lengths: it is safe there).
+
+    Forward   y = x^(1/2)
+    VJP       gx = gy / (2 y)
+    Why       dy/dx = 1 / (2 x^(1/2)) = 1 / (2 y).
+    """
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(x)
+
+
+def _sqrt_vjp(gy, y, x):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return gy / (2.0 * y)
+
+
+sqrt.defvjp(x=_sqrt_vjp)
+
+
+@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4))])
+def _abs(x):
+    """Absolute value.
+
+    Forward   y = |x|
+    VJP       gx = gy sign(x), with sign(0) = 0
+    Why       slope -1 on the left, 1 on the right; at 0 the subgradient of smallest magnitude.
+    """
+    return np.abs(x)
+
+
+_abs.defvjp(x=lambda gy, y, x: gy * np.sign(x.data))
+abs = _abs  # under NumPy's and PyTorch's name
+
+
+@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4))])
+def sign(x):
+    """Sign: -1, 0 or 1.
+
+    Forward   y = sign(x)
+    VJP       gx = 0
+    Why       the sign is constant on both sides of its jump.
+    """
+    return np.sign(x)
+
+
+sign.defvjp(x=None)
+
+
+@primitive(samples=_apart, broadcasts=True)
+def maximum(a, b):
+    """The larger of two.
+
+    Forward   y = max(a, b)
+    VJP       ga = gy [a > b]        gb = gy [b > a]        half to each where a = b
+    Why       the larger argument is passed on unchanged; a tie is shared, the subgradient of smallest norm.
+    """
+    return np.maximum(a, b)
+
+
+maximum.defvjp(a=lambda gy, y, a, b: gy * _wins(a.data, b.data), b=lambda gy, y, a, b: gy * _wins(b.data, a.data))
+
+
+@primitive(samples=_apart, broadcasts=True)
+def minimum(a, b):
+    """The smaller of two.
+
+    Forward   y = min(a, b)
+    VJP       ga = gy [a < b]        gb = gy [b < a]        half to each where a = b
+    Why       the smaller argument is passed on unchanged; a tie is shared, the subgradient of smallest norm.
+    """
+    return np.minimum(a, b)
+
+
+minimum.defvjp(a=lambda gy, y, a, b: gy * _wins(b.data, a.data), b=lambda gy, y, a, b: gy * _wins(a.data, b.data))
+
+
+def _wins(a, b):
+    """1 where a > b, 1/2 where a = b, 0 elsewhere; compared, not subtracted: infinities tie, too."""
+    return (a > b) + 0.5 * (a == b)
+
+
+@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4, kinks=(-0.7, 0.9)), low=-0.7, high=0.9)])
+def clip(x, *, low=None, high=None):
+    """Limit x to the interval from low to high.
+
+    Forward   y = min(max(x, low), high)
+    VJP       gx = gy [low < x < high]
+    Why       inside, y = x; outside, y is constant; on a bound the subgradient of smallest magnitude is 0
+              (PyTorch's clamp passes the gradient on there).
+    """
+    return np.clip(x, low, high)
+
+
+clip.defvjp(x=lambda gy, y, x, *, low=None, high=None: gy * (
+    (True if low is None else x.data > low) & (True if high is None else x.data < high)))
+
+
+@primitive(samples=lambda rng: [S(normal(rng, 3, 4), normal(rng, 4), condition=rng.random((3, 4)) > 0.5),
+                                S(normal(rng, 1), normal(rng, 2, 3), condition=rng.random((2, 1)) > 0.5)],
+           linear_in=("a", "b"), broadcasts=True)
+def _where(a, b, *, condition):
+    """Choose between two tensors, element by element.
+
+    Forward   y = a where the condition holds, b elsewhere
+    VJP       ga = gy where it holds, else 0        gb = gy where it does not, else 0
+    Why       each element of y is a copy of one of the two.
+    """
+    return np.where(condition, a, b)
+
+
+_where.defvjp(
+    a=lambda gy, y, a, b, *, condition: _where(gy, 0.0, condition=condition),
+    b=lambda gy, y, a, b, *, condition: _where(0.0, gy, condition=condition),
+)
+
+
+def where(condition: Any, a: Any, b: Any) -> Tensor:
+    """`a` where `condition` (a boolean array, not differentiated) holds, `b` elsewhere."""
+    mask = condition.data if isinstance(condition, Tensor) else condition
+    return _where(a, b, condition=np.array(mask, dtype=bool))  # a copy: the graph keeps it
+
+
+@operation(samples=lambda rng: [S(normal(rng, 2, 3))])
+def square(x):
+    """Square.
+
+    Forward   y = x x
+    VJP       gx = 2 gy x
+    Why       the product rule, both factors being x.
+    """
+    return _power(x, exponent=2)
+
+

@@ -1,0 +1,185 @@
+"""Normalisation: subtract a mean, divide by a standard deviation, scale and shift per channel.
+
+Batch, instance and layer norm differ only in the elements that share a mean: `over` names the choice.
+
+    "batch"      one mean per channel              over n and space
+    "instance"   one per image and channel         over space
+    "layer"      one per image                     over channels and space
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minigan import kernels
+from minigan.errors import ShapeError
+from minigan.ops._samples import normal
+from minigan.ops.elementwise import power
+from minigan.ops.reduce import mean, sum
+from minigan.ops.shape import reshape
+from minigan.primitive import S, operation, primitive
+from minigan.tensor import Tensor
+
+
+def _axes(over, ndim):
+    """The axes that share a mean."""
+    space = tuple(range(2, ndim))
+    return {"batch": (0, *space), "instance": space, "layer": (1, *space)}[over]
+
+
+def _channels(v, ndim):
+    """A vector (C,) shaped to broadcast along axis 1."""
+    return reshape(v, (1, -1, *(1,) * (ndim - 2)))
+
+
+def _samples(rng):
+    return [S(normal(rng, 4, 3, 2, 5), normal(rng, 3), normal(rng, 3), over="batch", eps=1e-5),
+            S(normal(rng, 5, 3), normal(rng, 3), normal(rng, 3), over="batch", eps=1e-2),
+            S(normal(rng, 2, 3, 4, 2), normal(rng, 3), normal(rng, 3), over="instance", eps=1e-5),
+            S(normal(rng, 2, 2, 3, 2), over="layer", eps=1e-5)]
+
+
+@primitive(samples=_samples)
+def normalize(x, gamma=None, beta=None, *, over, eps, moments=None):
+    """Normalise x (N, C, ...) over the elements that `over` names; gamma and beta are (C,) or None.
+
+    `moments` are the mean and variance of x, when the caller has them already.
+
+    Forward   y = gamma xhat + beta,   xhat = (x - mean) rstd,   rstd = (var + eps)^(-1/2),   var biased
+    VJP       g = gamma gy        gx = rstd (g - mean(g) - xhat mean(g xhat))
+              gbeta = sum gy        ggamma = sum gy xhat        (per channel)
+    Why       x enters through itself, through the mean and through rstd. The first term is the direct way. Shifting
+              all x together changes no y, so gx has no mean: the second term takes it off. Scaling them together
+              changes no y (but for eps), so gx is orthogonal to xhat: the third takes that off.
+    Source    Ioffe & Szegedy, Batch normalization, 2015, section 3.
+    """
+    mu, variance = kernels.norm_stats(x, over) if moments is None else moments
+    return kernels.norm_apply(x, mu, 1 / np.sqrt(variance + eps), gamma, beta)
+
+
+def _xhat(x, over, eps):
+    """Recomputed from Tensors, so that second derivatives see how xhat and rstd depend on x."""
+    axes = _axes(over, x.ndim)
+    centred = x - mean(x, axes, True)
+    rstd = power(mean(centred * centred, axes, True) + eps, -0.5)
+    return centred * rstd, rstd
+
+
+def _gx(gy, y, x, gamma, beta, *, over, eps, moments=None):
+    xhat, rstd = _xhat(x, over, eps)
+    g = gy if gamma is None else gy * _channels(gamma, x.ndim)
+    axes = _axes(over, x.ndim)
+    return rstd * (g - mean(g, axes, True) - xhat * mean(g * xhat, axes, True))
+
+
+normalize.defvjp(
+    x=_gx,
+    gamma=lambda gy, y, x, gamma, beta, *, over, eps, moments=None:
+        sum(gy * _xhat(x, over, eps)[0], _axes("batch", x.ndim)),
+    beta=lambda gy, y, x, gamma, beta, *, over, eps, moments=None: sum(gy, _axes("batch", x.ndim)),
+)
+
+
+@normalize.deffused
+def _normalize_grad(gy, y, x, gamma, beta, *, over, eps, moments=None):
+    """The three cotangents from two sweeps over x and gy; equals the rules above on every sample."""
+    mu, variance = kernels.norm_stats(x, over) if moments is None else moments
+    return kernels.norm_grad(gy, x, mu, 1 / np.sqrt(variance + eps), gamma, over)
+
+
+def _affine(op, x, gamma, beta):
+    if x.ndim < 2 or 0 in x.shape:
+        raise ShapeError(f"{op}: x {x.shape} must be (N, C, ...), not empty")
+    for name, v in (("gamma", gamma), ("beta", beta)):
+        if v is not None and v.shape != x.shape[1:2]:
+            raise ShapeError(f"{op}: {name} {v.shape} must have one element per channel of x {x.shape}: "
+                             f"({x.shape[1]},)")
+
+
+@operation(samples=lambda rng: [S(normal(rng, 3, 2, 2, 3), normal(rng, 2), normal(rng, 2)),
+                                S(normal(rng, 2, 3, 2, 2), normal(rng, 3), normal(rng, 3), running_mean=np.ones(3),
+                                  running_var=np.full(3, 2.0), training=False)])
+def batch_norm(x, gamma=None, beta=None, running_mean=None, running_var=None, training=True, momentum=0.1, eps=1e-5):
+    """Batch normalisation of x (N, C, ...); gamma and beta are (C,) or None.
+
+    In training the statistics are the batch's, and running_mean and running_var (float arrays (C,), optional) are
+    updated in place: running = (1 - momentum) running + momentum batch, PyTorch's convention, with the unbiased
+    variance. Otherwise the running statistics are used.
+
+    Forward   y = gamma (x - mean) / (var + eps)^(1/2) + beta,   mean and var per channel, var biased
+    VJP       see normalize; when not training, gx = gamma gy rstd
+    Why       see normalize.
+    Source    Ioffe & Szegedy, Batch normalization, 2015.
+
+    Raises:
+        ShapeError: one value per channel (nothing to normalise over), or gamma, beta of another size.
+    """
+    _affine("batch_norm", x, gamma, beta)
+    per = math.prod(x.shape) // x.shape[1] if x.shape[1] else 0
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ValueError("batch_norm: evaluation needs running_mean and running_var; train first or training=True")
+        rstd = 1 / np.sqrt(running_var + eps)
+        scale = (1.0 if gamma is None else gamma) * rstd.astype(x.dtype)
+        shift = (0.0 if beta is None else beta) - scale * running_mean.astype(x.dtype)
+        return x * _channels(scale, x.ndim) + _channels(shift, x.ndim)
+    if per < 2:
+        raise ShapeError(f"batch_norm: x {x.shape} has {per} value per channel: a batch of one point has no variance; "
+                         "use a larger batch, instance_norm, or training=False")
+    mu, variance = moments = kernels.norm_stats(x.data if isinstance(x, Tensor) else np.asarray(x), "batch")
+    if running_mean is not None and running_var is not None:
+        running_mean += momentum * (mu.reshape(-1) - running_mean)  # (C,)
+        running_var += momentum * (variance.reshape(-1) * (per / (per - 1)) - running_var)  # (C,)
+    return normalize(x, gamma, beta, over="batch", eps=eps, moments=moments)
+
+
+@operation(samples=lambda rng: [S(normal(rng, 2, 3, 4, 2), normal(rng, 3), normal(rng, 3)),
+                                S(normal(rng, 1, 2, 3, 3))])
+def instance_norm(x, gamma=None, beta=None, eps=1e-5):
+    """Instance normalisation of x (N, C, H, W): every channel of every image by its own mean and variance.
+
+    Forward   y = gamma xhat + beta,   mean and var over space
+    VJP       see normalize
+    Why       batch_norm with its statistics grouped per image.
+    Source    Ulyanov, Vedaldi & Lempitsky, Instance normalization, 2016.
+
+    Raises:
+        ShapeError: one pixel (every output would be beta).
+    """
+    _affine("instance_norm", x, gamma, beta)
+    if math.prod(x.shape[2:]) < 2:
+        raise ShapeError(f"instance_norm: x {x.shape} has one value per image and channel: nothing to normalise over")
+    return normalize(x, gamma, beta, over="instance", eps=eps)
+
+
+@operation(samples=lambda rng: [S(normal(rng, 2, 3, 2, 2), normal(rng, 3, 2, 2), normal(rng, 3, 2, 2)),
+                                S(normal(rng, 2, 5), normal(rng, 5), normal(rng, 5)), S(normal(rng, 2, 2, 3))])
+def layer_norm(x, gamma=None, beta=None, eps=1e-5):
+    """Layer normalisation of x (N, C, ...) over all axes but the first; gamma, beta have x's shape without N.
+
+    Forward   y = gamma xhat + beta,   mean and var per sample
+    VJP       see normalize
+    Why       independent of the other samples, so the critic of a WGAN-GP may use it.
+    Source    Ba, Kiros & Hinton, Layer normalization, 2016.
+    """
+    _affine("layer_norm", x, None, None)
+    for name, v in (("gamma", gamma), ("beta", beta)):
+        if v is not None and v.shape != x.shape[1:]:
+            raise ShapeError(f"layer_norm: {name} {v.shape} must be x's shape without the batch, {x.shape[1:]}")
+    y = normalize(x, over="layer", eps=eps)
+    y = y if gamma is None else y * gamma
+    return y if beta is None else y + beta
+
+
+@operation(samples=lambda rng: [S(normal(rng, 2, 3, 2, 2)), S(normal(rng, 3, 4))])
+def pixel_norm(x, eps=1e-8):
+    """Scale the channel vector of every pixel to unit mean square; x (N, C, ...).
+
+    Forward   y = x (mean_c x^2 + eps)^(-1/2)
+    VJP       gx = r (gy - y mean_c(gy y)),   r the scale
+    Why       scaling a pixel's vector changes no y, so gx is orthogonal to y.
+    Source    Karras et al., Progressive growing of GANs, 2018, section 4.2.
+    """
+    return x * power(mean(x * x, 1, True) + eps, -0.5)

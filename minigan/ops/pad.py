@@ -1,0 +1,97 @@
+"""Padding and its adjoint, folding: what was copied into the border is added back to where it came from."""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+
+from minigan.errors import ShapeError
+from minigan.ops._samples import normal
+from minigan.primitive import S, primitive
+
+MODES = ("constant", "reflect", "edge")
+
+
+def _pad_samples(make):
+    return lambda rng: [
+        make(rng, (3, 4), ((1, 0), (2, 3)), "constant"),
+        make(rng, (4, 5), ((3, 1), (0, 2)), "reflect"),
+        make(rng, (1, 2, 3, 4), ((0, 0), (0, 0), (2, 1), (3, 3)), "reflect"),
+        make(rng, (2, 3), ((2, 0), (1, 4)), "edge"),
+    ]
+
+
+def normal_widths(widths, ndim):
+    """Widths as one (before, after) pair per axis; an int pads every axis on both sides."""
+    if isinstance(widths, int):
+        return ((widths, widths),) * ndim
+    try:
+        return tuple((operator.index(a), operator.index(b)) for a, b in widths)
+    except (TypeError, ValueError):
+        raise ShapeError(f"pad: widths {widths!r} are neither an int nor one (before, after) pair per axis") from None
+
+
+def _validate(shape, widths, mode):
+    if mode not in MODES:
+        raise ValueError(f"pad: mode {mode!r} is not one of {', '.join(MODES)}")
+    if len(widths) != len(shape):
+        raise ShapeError(f"pad: {len(widths)} pairs of widths for {len(shape)} axes of shape {shape}")
+    for axis, (n, pair) in enumerate(zip(shape, widths, strict=True)):
+        if min(pair) < 0:
+            raise ShapeError(f"pad: widths {pair} of axis {axis} are negative; take a slice to crop")
+        if mode == "reflect" and max(pair) >= n:
+            raise ShapeError(f"pad: reflecting {max(pair)} elements needs more than {max(pair)} along axis {axis}, "
+                             f"which has {n}; pad less or use mode='edge'")
+        if mode == "edge" and max(pair) > 0 and n == 0:
+            raise ShapeError(f"pad: axis {axis} is empty and has no edge")
+
+
+@primitive(samples=lambda rng: [*_pad_samples(lambda r, s, w, m: S(normal(r, *s), widths=w, mode=m))(rng),
+                                S(normal(rng, 2, 3), widths=1, mode="constant", value=0.7)], linear_in=("x",))
+def pad(x, *, widths, mode="constant", value=0.0):
+    """Add a border: of one value, of x mirrored without repeating the edge, or of the edge repeated.
+
+    Forward   y[i + before] = x[i];  in the border value, x[reflected i], or x[nearest i]
+    VJP       gx = fold(gy): gy inside, plus the cotangents of every copy in the border
+    Why       an element that appears k times in y collects k cotangents.
+    """
+    widths = normal_widths(widths, x.ndim)
+    _validate(x.shape, widths, mode)
+    if mode == "constant":
+        return np.pad(x, widths, constant_values=value)
+    return np.pad(x, widths, mode=mode)
+
+
+pad.defvjp(x=lambda gy, y, x, *, widths, mode="constant", value=0.0: fold(gy, widths=widths, mode=mode))
+
+
+@primitive(samples=_pad_samples(lambda r, s, w, m: S(
+    normal(r, *(n + a + b for n, (a, b) in zip(s, w, strict=True))), widths=w, mode=m)), linear_in=("g",))
+def fold(g, *, widths, mode="constant"):
+    """Take a border off, adding it to the elements it was made of: the adjoint of pad.
+
+    Forward   y[i] = g[i + before] + sum of g over the copies of i in the border
+    VJP       gg = pad(gy) with value 0
+    Why       the adjoint of an adjoint is the map itself. Axis by axis, because the corners are copies of copies.
+    """
+    for axis, (before, after) in enumerate(normal_widths(widths, g.ndim)):
+        if not before and not after:
+            continue
+        moved = np.moveaxis(g, axis, 0)
+        end = len(moved) - after
+        if mode == "constant":
+            g = np.moveaxis(moved[before:end], 0, axis)
+            continue
+        core = moved[before:end].copy(order="K")
+        if mode == "reflect":
+            core[1 : before + 1] += moved[:before][::-1]
+            core[len(core) - 1 - after : len(core) - 1] += moved[end:][::-1]
+        else:
+            core[0] += moved[:before].sum(axis=0)
+            core[-1] += moved[end:].sum(axis=0)
+        g = np.moveaxis(core, 0, axis)
+    return g
+
+
+fold.defvjp(g=lambda gy, y, g, *, widths, mode="constant": pad(gy, widths=widths, mode=mode))

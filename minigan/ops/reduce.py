@@ -1,0 +1,159 @@
+"""Reductions over axes. `axis` is None (all), an int or a tuple; `keepdims` keeps reduced axes with size 1.
+
+The sum is the adjoint of broadcasting, so the vjp of each is the other.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minigan.errors import ShapeError
+from minigan.ops._samples import normal, spread
+from minigan.ops.elementwise import exp, sqrt, where
+from minigan.ops.shape import broadcast_to, reshape
+from minigan.primitive import S, operation, primitive
+
+
+def _axes(axis, ndim):
+    """The reduced axes as a tuple of non-negative ints."""
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple(a % ndim for a in ((axis,) if isinstance(axis, int | np.integer) else axis))
+
+
+def _kept(shape, axis):
+    """The shape with reduced axes at size 1."""
+    axes = _axes(axis, len(shape))
+    return tuple(1 if a in axes else n for a, n in enumerate(shape))
+
+
+def _count(op, shape, axis, correction=0):
+    """How many elements share a mean, less the correction; at least one must be left."""
+    count = math.prod(shape[a] for a in _axes(axis, len(shape))) - correction
+    if count <= 0:
+        raise ShapeError(f"{op}: x {shape} has {count + correction} elements along axis {axis}: needs {1 + correction}")
+    return count
+
+
+def _reductions(make):
+    """Samples over one axis, several, none and all, with and without keepdims."""
+    return lambda rng: [
+        S(make(rng, 2, 3, 4)), S(make(rng, 2, 3, 4), axis=1), S(make(rng, 2, 3, 4), axis=(0, -1)),
+        S(make(rng, 2, 3), axis=0, keepdims=True), S(make(rng, 1, 3), axis=(0, 1), keepdims=True),
+    ]
+
+
+@primitive(samples=_reductions(normal), linear_in=("x",))
+def sum(x, *, axis=None, keepdims=False):
+    """Sum over axes.
+
+    Forward   y = sum_i x_i
+    VJP       gx_i = gy
+    Why       every element enters with weight 1: the adjoint of adding up is handing out copies.
+    """
+    return np.sum(x, axis=axis, keepdims=keepdims)
+
+
+sum.defvjp(x=lambda gy, y, x, *, axis=None, keepdims=False:
+           broadcast_to(reshape(gy, _kept(x.shape, axis)), x.shape))
+
+
+@operation(samples=_reductions(normal), linear_in=("x",))
+def mean(x, axis=None, keepdims=False):
+    """Mean over axes.
+
+    Forward   y = (1/m) sum_i x_i
+    VJP       gx_i = gy / m
+    Why       a sum, scaled.
+    """
+    return sum(x, axis, keepdims) * (1.0 / _count("mean", x.shape, axis))
+
+
+@operation(samples=lambda rng: [*_reductions(normal)(rng)[:4], S(normal(rng, 5, 2), axis=0, correction=0)])
+def var(x, axis=None, keepdims=False, correction=1):
+    """Variance over axes: divided by m - correction, so unbiased by default, as in PyTorch (NumPy's ddof).
+
+    Forward   y = 1/(m-c) sum_i (x_i - mean)^2
+    VJP       gx_i = gy 2/(m-c) (x_i - mean)
+    Why       the mean's own dependence on x drops out, because the deviations sum to 0.
+    """
+    deviation = x - mean(x, axis, True)
+    return sum(deviation * deviation, axis, keepdims) * (1.0 / _count("var", x.shape, axis, correction))
+
+
+def _ties(x, y, axis):
+    """1/k at the k elements of x that equal the extremum y, 0 elsewhere."""
+    hit = (x == y.reshape(_kept(x.shape, axis))).astype(x.dtype)
+    return hit / np.sum(hit, axis=axis, keepdims=True)
+
+
+def _extremum_vjp(gy, y, x, *, axis=None, keepdims=False):
+    return reshape(gy, _kept(x.shape, axis)) * _ties(x.data, y.data, axis)
+
+
+@primitive(samples=_reductions(spread))
+def max(x, *, axis=None, keepdims=False):
+    """Largest value over axes.
+
+    Forward   y = max_i x_i
+    VJP       gx_i = gy [x_i = y] / (number of ties)
+    Why       only the largest element moves y; ties share, the subgradient of smallest norm (PyTorch's amax).
+    """
+    return np.max(x, axis=axis, keepdims=keepdims)
+
+
+max.defvjp(x=_extremum_vjp)
+
+
+@primitive(samples=_reductions(spread))
+def min(x, *, axis=None, keepdims=False):
+    """Smallest value over axes.
+
+    Forward   y = min_i x_i
+    VJP       gx_i = gy [x_i = y] / (number of ties)
+    Why       only the smallest element moves y; ties share, the subgradient of smallest norm (PyTorch's amin).
+    """
+    return np.min(x, axis=axis, keepdims=keepdims)
+
+
+min.defvjp(x=_extremum_vjp)
+
+
+@primitive(samples=_reductions(normal))
+def logsumexp(x, *, axis=None, keepdims=False):
+    """Logarithm of a sum of exponentials, without overflow.
+
+    Forward   y = ln sum_i e^(x_i) = m + ln sum_i e^(x_i - m),  m = max_i x_i
+    VJP       gx_i = gy e^(x_i - y)
+    Why       dy/dx_i = e^(x_i) / sum_k e^(x_k) = e^(x_i - y): softmax.
+    """
+    top = np.max(x, axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, np.zeros_like(top))  # all -inf: -inf - -inf would be NaN
+    with np.errstate(divide="ignore"):
+        y = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    return y if keepdims else np.squeeze(y, _axes(axis, x.ndim))
+
+
+def _logsumexp_vjp(gy, y, x, *, axis=None, keepdims=False):
+    kept = _kept(x.shape, axis)
+    floor = where(np.isneginf(y.data), 0.0, y)  # all x = -inf: e^(x - 0) = 0, where e^(x - y) would be NaN
+    return reshape(gy, kept) * exp(x - reshape(floor, kept))
+
+
+logsumexp.defvjp(x=_logsumexp_vjp)
+
+
+@operation(samples=_reductions(spread))
+def norm(x, axis=None, keepdims=False):
+    """Euclidean length over axes, with derivative 0 (not NaN) where all elements are 0.
+
+    Forward   y = (sum_i x_i^2)^(1/2)
+    VJP       gx_i = gy x_i / y, and 0 where y = 0
+    Why       the length has a cone's tip at 0; the subgradient of smallest norm there is 0. Squares that sum to 0 are
+              replaced by the constant 1 before the root and the result by 0, so that no 0/0 arises, at any order.
+    """
+    squares = sum(x * x, axis, keepdims)
+    zero = (squares.data == 0).astype(x.dtype)
+    return sqrt(squares + zero) * (1 - zero)

@@ -1,0 +1,193 @@
+"""Moving elements about without changing them. Every operation here is linear, and its vjp is its adjoint, also here.
+
+    reshape - reshape     transpose - transpose     broadcast_to - sum_to     flip - flip
+    concat - getitem      getitem - scatter         pad - fold
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigan.errors import ShapeError
+from minigan.ops._samples import normal
+from minigan.primitive import S, primitive
+from minigan.tensor import Tensor
+
+
+@primitive(samples=lambda rng: [S(normal(rng, 2, 6), shape=(3, 4)), S(normal(rng, 2, 3, 2), shape=(-1, 4)),
+                                S(normal(rng, 1), shape=())], linear_in=("x",))
+def reshape(x, *, shape):
+    """The same elements in the same (row-major) order under other sizes; one size may be -1.
+
+    Forward   y = x, renumbered
+    VJP       gx = reshape(gy, x's shape)
+    Why       a renumbering is undone by numbering back.
+    """
+    return np.reshape(x, shape)
+
+
+reshape.defvjp(x=lambda gy, y, x, *, shape: reshape(gy, shape=x.shape))
+
+
+@primitive(samples=lambda rng: [S(normal(rng, 2, 3)), S(normal(rng, 2, 3, 4), axes=(2, 0, 1))], linear_in=("x",))
+def transpose(x, *, axes=None):
+    """Reorder axes; all reversed by default.
+
+    Forward   y[i_axes[0], i_axes[1], ...] = x[i_0, i_1, ...]
+    VJP       gx = transpose(gy, inverse of axes)
+    Why       a permutation is undone by its inverse.
+    """
+    return np.transpose(x, axes)
+
+
+transpose.defvjp(x=lambda gy, y, x, *, axes=None: transpose(
+    gy, axes=None if axes is None else tuple(int(i) for i in np.argsort([a % x.ndim for a in axes]))))
+
+
+@primitive(samples=lambda rng: [S(normal(rng, 3, 1), shape=(2, 3, 4)), S(normal(rng), shape=(2, 2))], linear_in=("x",))
+def broadcast_to(x, *, shape):
+    """Repeat along new axes and axes of size 1, by NumPy's rule, without copying.
+
+    Forward   y[..., i, ...] = x[..., 0, ...]
+    VJP       gx = sum_to(gy, x's shape)
+    Why       an element copied k times collects k cotangents.
+    """
+    return np.broadcast_to(x, shape)
+
+
+broadcast_to.defvjp(x=lambda gy, y, x, *, shape: sum_to(gy, shape=x.shape))
+
+
+@primitive(samples=lambda rng: [S(normal(rng, 2, 3, 4), shape=(3, 1)), S(normal(rng, 2, 3), shape=())],
+           linear_in=("x",))
+def sum_to(x, *, shape):
+    """Sum x down to a shape that broadcasts to x's: the adjoint of broadcast_to.
+
+    Forward   y[..., 0, ...] = sum_i x[..., i, ...]
+    VJP       gx = broadcast_to(gy, x's shape)
+    Why       the adjoint of an adjoint is the map itself.
+    """
+    lead = x.ndim - len(shape)
+    axes = tuple(range(lead)) + tuple(lead + i for i, n in enumerate(shape) if n == 1 and x.shape[lead + i] != 1)
+    return np.reshape(np.sum(x, axis=axes, keepdims=True), shape) if axes else x
+
+
+sum_to.defvjp(x=lambda gy, y, x, *, shape: broadcast_to(gy, shape=x.shape))
+
+
+@primitive(samples=lambda rng: [S(normal(rng, 2, 3), normal(rng, 2, 1), normal(rng, 2, 4), axis=1),
+                                S(normal(rng, 3), normal(rng, 2), axis=-1)], linear_in=("xs",))
+def _concat(*xs, axis):
+    """Join tensors along an axis they may differ in.
+
+    Forward   y = x_0, x_1, ... one after the other along the axis
+    VJP       gx_k = the part of gy where x_k lies
+    Why       each element of y is a copy of one element of one x_k.
+    """
+    return np.concatenate(xs, axis)
+
+
+def _concat_vjp(gy, y, *xs, axis, position):
+    start = sum(x.shape[axis] for x in xs[:position])
+    return getitem(gy, _along(axis, y.ndim, slice(start, start + xs[position].shape[axis])))
+
+
+_concat.defvjp(xs=_concat_vjp)
+
+
+def _along(axis: int, ndim: int, part: slice) -> tuple[slice, ...]:
+    """An index that takes `part` of one axis and all of the others."""
+    return (slice(None),) * (axis % ndim) + (part,)
+
+
+def concat(tensors: Sequence[Any], axis: int = 0) -> Tensor:
+    """Join tensors along an existing axis."""
+    return _concat(*tensors, axis=axis)
+
+
+def stack(tensors: Sequence[Any], axis: int = 0) -> Tensor:
+    """Join tensors of one shape along a new axis."""
+    one = tensors[0].ndim + 1 if len(tensors) else 0
+    if not -one <= axis < one:
+        raise ShapeError(f"stack: axis {axis} does not exist: {len(tensors)} tensors, stacked, have {one} axes")
+    rows = [reshape(t, (*t.shape[: axis % one], 1, *t.shape[axis % one :])) for t in tensors]  # (..., 1, ...)
+    return _concat(*rows, axis=axis % one)
+
+
+def split(x: Tensor, sizes: int | Sequence[int], axis: int = 0) -> list[Tensor]:
+    """Cut an axis into pieces of `sizes` (a list of sizes, or one size for all, the last being what is left).
+
+    Raises:
+        ShapeError: the listed sizes do not add up to the axis.
+    """
+    if not -x.ndim <= axis < x.ndim or (isinstance(sizes, int) and sizes < 1):
+        raise ShapeError(f"split: cannot cut axis {axis} of {x.shape} in pieces of {sizes}")
+    n = x.shape[axis]
+    pieces = [min(sizes, n - i) for i in range(0, n, sizes)] if isinstance(sizes, int) else list(sizes)
+    if sum(pieces) != n or min(pieces, default=0) < 0:
+        raise ShapeError(f"split: sizes {pieces} add up to {sum(pieces)}, but axis {axis} of {x.shape} has {n}")
+    ends = np.cumsum(pieces).tolist()
+    return [getitem(x, _along(axis, x.ndim, slice(end - size, end))) for size, end in zip(pieces, ends, strict=True)]
+
+
+def _plain(index: Any) -> bool:
+    """Whether an index has no arrays, and so takes no element twice."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(p is None or p is Ellipsis or isinstance(p, int | np.integer | slice) for p in parts)
+
+
+def _index_samples(rng):
+    rows = np.array([0, 2, 2])  # an element taken twice
+    return [(normal(rng, 3, 4), i) for i in ((1,), (slice(None, None, -2), 2), rows, (rows, np.array([1, 0, 0])),
+                                             (Ellipsis, None, slice(1, 3)), np.arange(12).reshape(3, 4) % 3 == 0)]
+
+
+@primitive(samples=lambda rng: [S(x, index=i) for x, i in _index_samples(rng)], linear_in=("x",))
+def getitem(x, *, index):
+    """Take elements, by anything NumPy takes as an index.
+
+    Forward   y = x[index]
+    VJP       gx = scatter(gy, index): zeros, with gy added at the index
+    Why       each element of y is a copy of one of x; one taken twice collects two cotangents.
+    """
+    return x[index]
+
+
+getitem.defvjp(x=lambda gy, y, x, *, index: scatter(gy, index=index, shape=x.shape))
+
+
+@primitive(samples=lambda rng: [S(normal(rng, *x[i].shape), index=i, shape=x.shape) for x, i in _index_samples(rng)],
+           linear_in=("g",))
+def scatter(g, *, index, shape):
+    """Add g at the index of an array of zeros: the adjoint of getitem.
+
+    Forward   y = 0;  y[index] += g
+    VJP       gg = gy[index]
+    Why       the adjoint of an adjoint is the map itself.
+    """
+    y = np.zeros_like(g, shape=shape)
+    if _plain(index):
+        y[index] = g
+    else:
+        np.add.at(y, index, g)
+    return y
+
+
+scatter.defvjp(g=lambda gy, y, g, *, index, shape: getitem(gy, index=index))
+
+
+@primitive(samples=lambda rng: [S(normal(rng, 2, 3), axis=1), S(normal(rng, 2, 3, 4), axis=(0, 2))], linear_in=("x",))
+def flip(x, *, axis=None):
+    """Reverse the order along axes (all of them by default).
+
+    Forward   y[i] = x[n - 1 - i]
+    VJP       gx = flip(gy)
+    Why       a reversal is its own inverse, and its own transpose.
+    """
+    return np.flip(x, axis)
+
+
+flip.defvjp(x=lambda gy, y, x, *, axis=None: flip(gy, axis=axis))

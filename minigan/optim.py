@@ -1,0 +1,173 @@
+"""Optimisers, exactly as published, and schedules of the learning rate. A step writes parameters in place.
+
+A schedule is a function of the step count that multiplies the learning rate, so resuming needs nothing but the count.
+Every optimiser keeps its state as arrays under the parameters' positions: `state_dict` holds all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigan import kernels
+from minigan.autodiff import grad
+from minigan.errors import CheckpointError, GraphError
+from minigan.tensor import Array, Tensor
+
+Schedule = Callable[[int], float]
+
+
+def constant(step: int) -> float:
+    """The learning rate as it is."""
+    return 1.0
+
+
+def linear_decay(start: int, end: int) -> Schedule:
+    """1 up to step `start`, then straight down to 0 at step `end` (CycleGAN's second half).
+
+    >>> [linear_decay(2, 4)(step) for step in range(6)]
+    [1.0, 1.0, 1.0, 0.5, 0.0, 0.0]
+    """
+    if not 0 <= start < end:
+        raise ValueError(f"linear_decay: needs 0 <= start < end, got start={start}, end={end}")
+    return lambda step: min(1.0, max(0.0, (end - step) / (end - start)))
+
+
+def warmup(steps: int) -> Schedule:
+    """Straight up to 1 over the first `steps` steps."""
+    return lambda step: min(1.0, (step + 1) / steps)
+
+
+def step_decay(every: int, gamma: float = 0.1) -> Schedule:
+    """Multiply by gamma after every `every` steps."""
+    return lambda step: gamma ** (step // every)
+
+
+class Optimizer:
+    """Base: holds parameters, the learning rate, the schedule and the step count.
+
+    Args:
+        parameters: leaves to update.
+        lr: learning rate.
+        weight_decay: adds weight_decay times the parameter to its gradient (L2, as in torch.optim).
+        max_norm: scale all gradients together so that their joint length is at most this.
+        schedule: factor of the learning rate by step count.
+    """
+
+    slots: tuple[str, ...] = ()  # names of the per-parameter arrays
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float, weight_decay: float = 0.0,
+                 max_norm: float | None = None, schedule: Schedule = constant) -> None:
+        self.parameters = list(parameters)
+        if not self.parameters:
+            raise ValueError(f"{type(self).__name__}: no parameters to update")
+        if not lr >= 0:
+            raise ValueError(f"{type(self).__name__}: lr={lr} must be a number >= 0")
+        if any(p.node is not None for p in self.parameters):
+            raise GraphError(f"{type(self).__name__}: only leaves can be updated, but a parameter was computed")
+        self.lr, self.weight_decay, self.max_norm, self.schedule = lr, weight_decay, max_norm, schedule
+        self.steps = 0
+        self.state: dict[str, list[Array]] = {
+            slot: [np.zeros_like(p.data) for p in self.parameters] for slot in self.slots}
+
+    def minimize(self, loss: Tensor) -> None:
+        """One step down the gradient of `loss`. Only what these parameters need is computed; `.grad` is left alone."""
+        self._apply(self.parameters, [g.data for g in grad(loss, self.parameters)], range(len(self.parameters)))
+
+    def step(self) -> None:
+        """One step along the gradients in `.grad`, as left by `loss.backward()`; parameters without one are skipped."""
+        live = [i for i, p in enumerate(self.parameters) if p.grad is not None]
+        self._apply([self.parameters[i] for i in live],
+                    [self.parameters[i].grad.data for i in live], live)  # type: ignore[union-attr]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for p in self.parameters:
+            p.grad = None
+
+    def _apply(self, parameters: Sequence[Tensor], gradients: list[Array], positions: Iterable[int]) -> None:
+        if self.max_norm is not None:
+            length = float(np.sqrt(sum(float(np.sum(g.astype(np.float64) ** 2)) for g in gradients)))
+            if length > self.max_norm:
+                gradients = [g * g.dtype.type(self.max_norm / length) for g in gradients]
+        state = {slot: [arrays[i] for i in positions] for slot, arrays in self.state.items()}
+        lr = self.lr * self.schedule(self.steps)
+        self.steps += 1
+        if parameters:
+            self.update([p.writable() for p in parameters], gradients, lr, **state)
+
+    def update(self, parameters: list[Array], gradients: list[Array], lr: float, **state: list[Array]) -> None:
+        """Change parameters and state in place."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """The step count and copies of all arrays, by slot and position."""
+        arrays = {f"{slot}.{i}": np.array(a, order="C") for slot, row in self.state.items() for i, a in enumerate(row)}
+        return {"steps": self.steps, **arrays}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken.
+
+        Raises:
+            CheckpointError: the state belongs to other parameters or to another optimiser.
+        """
+        expected = {f"{slot}.{i}": a for slot, row in self.state.items() for i, a in enumerate(row)}
+        if set(state) != {"steps", *expected} or any(np.shape(state[k]) != a.shape for k, a in expected.items()):
+            raise CheckpointError(f"{type(self).__name__}: this state belongs to another optimiser or model")
+        self.steps = int(state["steps"])
+        for name, array in expected.items():
+            array[...] = state[name]
+
+
+class SGD(Optimizer):
+    """b <- momentum b + g;  p <- p - lr b, or with Nesterov p - lr (g + momentum b). As torch.optim.SGD."""
+
+    slots = ("momenta",)
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float = 1e-2, momentum: float = 0.0, nesterov: bool = False,
+                 **options: Any) -> None:
+        super().__init__(parameters, lr, **options)
+        self.momentum, self.nesterov = momentum, nesterov
+
+    def update(self, parameters: list[Array], gradients: list[Array], lr: float, **state: list[Array]) -> None:
+        """See the class."""
+        kernels.sgd(parameters, gradients, state["momenta"], lr, self.momentum, self.nesterov, self.weight_decay)
+
+
+class RMSProp(Optimizer):
+    """s <- alpha s + (1 - alpha) g^2;  p <- p - lr g / (s^(1/2) + eps)  (Tieleman & Hinton, 2012). As torch.optim."""
+
+    slots = ("squares",)
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8,
+                 **options: Any) -> None:
+        super().__init__(parameters, lr, **options)
+        self.alpha, self.eps = alpha, eps
+
+    def update(self, parameters: list[Array], gradients: list[Array], lr: float, **state: list[Array]) -> None:
+        """See the class."""
+        kernels.rmsprop(parameters, gradients, state["squares"], lr, self.alpha, self.eps, self.weight_decay)
+
+
+class Adam(Optimizer):
+    """Adam with bias correction, epsilon outside the root (Kingma & Ba, 2015, algorithm 1; as torch.optim.Adam).
+
+        m <- beta1 m + (1 - beta1) g        v <- beta2 v + (1 - beta2) g^2
+        p <- p - lr (m / (1 - beta1^t)) / ((v / (1 - beta2^t))^(1/2) + eps)
+    """
+
+    slots = ("means", "squares")
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+                 eps: float = 1e-8, **options: Any) -> None:
+        super().__init__(parameters, lr, **options)
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"Adam: betas={betas} must both be at least 0 and below 1")
+        self.betas, self.eps = betas, eps
+
+    def update(self, parameters: list[Array], gradients: list[Array], lr: float, **state: list[Array]) -> None:
+        """See the class."""
+        kernels.adam(parameters, gradients, state["means"], state["squares"], self.steps, lr, *self.betas, self.eps,
+                     self.weight_decay)

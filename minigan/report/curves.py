@@ -1,0 +1,185 @@
+"""The curves of a run: each value faint, its sliding mean strong, losses above and the discriminator's output below.
+
+Two panels, because the two say different things. The losses of a GAN do not fall; what tells a healthy run is that D(x)
+and D(G(z)) stay apart but away from 1 and 0. Drawn with matplotlib's objects on a canvas of their own: no pyplot, no
+window, no settings of the user's, no time stamp, so equal rows give equal bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigan.checkpoint import write_atomically
+from minigan.errors import DataError
+
+Row = Mapping[str, Any]
+
+_BLUE, _ORANGE = "#0072b2", "#d55e00"  # Okabe & Ito's palette: told apart by colour-blind readers, and in grey
+_PANELS: tuple[tuple[str, str, tuple[tuple[tuple[str, ...], str, str], ...]], ...] = (
+    (
+        "Losses",
+        "loss",
+        (
+            (("d_loss",), "discriminator", _BLUE),
+            (("g_loss",), "generator", _ORANGE),
+        ),
+    ),
+    (
+        "Discriminator output",
+        "probability of being real",
+        (
+            (("d_real", "d_x", "D(x)"), "D(x), real", _BLUE),
+            (("d_fake", "d_g_z", "D(G(z))"), "D(G(z)), generated", _ORANGE),
+        ),
+    ),
+)
+_STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so the picture is the same everywhere
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10.0,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#555555",
+    "xtick.color": "#333333",
+    "ytick.color": "#333333",
+}
+
+
+def read_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The rows of a metrics.jsonl file, one JSON object a line.
+
+    A last line without its end is left out: the run is still writing it, or was stopped in the middle of it. Raises
+    DataError, naming file and line, for anything else that is not a JSON object, and when the file cannot be read.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}).") from None
+    rows = []
+    for number, line in enumerate(text.split("\n")[:-1], start=1):  # what follows the last line end is no line yet
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{path}, line {number}: not JSON ({error}).") from None
+        if not isinstance(row, dict):
+            raise DataError(
+                f"{path}, line {number}: {type(row).__name__} instead of an object with the keys of a step."
+            )
+        rows.append(row)
+    return rows
+
+
+def sliding_mean(values: np.ndarray, window: int) -> np.ndarray:
+    """The mean over `window` values, an odd number, centred on each one; near the ends, over those of them that exist.
+
+    >>> sliding_mean(np.array([1.0, 2.0, 6.0, 7.0]), 3)
+    array([1.5, 3. , 5. , 6.5])
+    """
+    n, half = len(values), window // 2
+    total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    first, last = np.maximum(np.arange(n) - half, 0), np.minimum(np.arange(n) + half + 1, n)
+    mean: np.ndarray = (total[last] - total[first]) / (last - first)
+    return mean
+
+
+def loss_curves(rows: Iterable[Row] | str | os.PathLike[str], out_path: str | os.PathLike[str]) -> None:
+    """Draw d_loss and g_loss, and D(x) and D(G(z)), against the step, into the PNG file `out_path`.
+
+    rows  dicts with any of the keys step, d_loss, g_loss, d_real, d_fake, or the path of a metrics.jsonl with them;
+          missing keys, None, NaN and infinity are left out, a row without `step` is numbered by its place
+
+    Raises DataError for a damaged metrics file, ValueError for a name that does not end in .png, ImportError with the
+    remedy when matplotlib is missing, OSError when the file cannot be written.
+    """
+    if Path(out_path).suffix != ".png":
+        raise ValueError(f"loss_curves: the picture is a PNG, so name it *.png, not {Path(out_path).name!r}.")
+    write_atomically(out_path, _render([*(read_rows(rows) if isinstance(rows, (str, os.PathLike)) else rows)]))
+
+
+def _render(rows: list[Row]) -> bytes:
+    """The bytes of the PNG."""
+    try:
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError('curves need matplotlib: run `pip install "minigan[examples]"`.') from None
+    buffer, window = io.BytesIO(), 0
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        figure = Figure(figsize=(6.4, 4.8), dpi=150, layout="constrained")
+        losses, opinions = figure.subplots(2, 1, sharex=True)
+        for panel, (title, label, series) in zip((losses, opinions), _PANELS, strict=True):
+            found = [(name, colour, *_series(rows, keys)) for keys, name, colour in series]
+            window = max(window, _draw(panel, title, label, found))
+        if opinions.lines:
+            opinions.set_ylim(-0.02, 1.02)
+            opinions.axhline(0.5, color="#999999", linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)  # it cannot tell
+        opinions.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        opinions.set_xlabel(f"step   (strong lines: mean of {window} values)" if window else "step")
+        FigureCanvasAgg(figure)  # makes itself the figure's canvas
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _series(rows: list[Row], keys: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The steps at which a number is known under one of the keys, and these numbers."""
+    points = []
+    for place, row in enumerate(rows):
+        value = next((row[key] for key in keys if isinstance(row.get(key), (int, float, np.number))), np.nan)
+        step = row.get("step", place)
+        if np.isfinite(value) and isinstance(step, (int, float, np.number)):
+            points.append((float(step), float(value)))
+    table = np.array(points).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+def _draw(panel: Any, title: str, label: str, series: list[tuple[str, str, np.ndarray, np.ndarray]]) -> int:
+    """One panel: values faint, means strong, legend beside the title, where no data can be. Returns the window."""
+    panel.set_title(title)
+    panel.set_ylabel(label)
+    shown = [(name, colour, steps, values) for name, colour, steps, values in series if len(values)]
+    if not shown:
+        panel.text(0.5, 0.5, "not recorded", transform=panel.transAxes, ha="center", va="center", color="#777777")
+        panel.set_yticks([])
+        return 0
+    longest = 0
+    for name, colour, steps, values in shown:
+        window = len(values) // 40 | 1  # odd, so that the mean has a centre
+        mean = sliding_mean(values, window)
+        if window > 1:
+            panel.plot(steps, values, color=colour, alpha=0.25, linewidth=0.6, zorder=2)
+            longest = max(longest, window)
+        panel.plot(
+            steps, mean, color=colour, linewidth=1.6, zorder=3, label=name, marker="o" if len(mean) == 1 else None
+        )
+    panel.margins(x=0.01)
+    panel.set_ylim(*_limits([values for *_, values in shown]))
+    beside_title = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.0, "borderpad": 0.35}
+    panel.legend(**beside_title, ncols=2, frameon=False, handlelength=1.2, columnspacing=1.5)
+    return longest
+
+
+def _limits(series: list[np.ndarray]) -> tuple[float, float]:
+    """A range for the axis that a few spikes, such as the first steps of a run, do not flatten everything else in."""
+    low = min(float(np.quantile(values, 0.005)) for values in series)
+    high = max(float(np.quantile(values, 0.995)) for values in series)
+    margin = 0.06 * (high - low) or 0.5
+    return low - margin, high + margin

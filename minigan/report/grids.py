@@ -1,0 +1,71 @@
+"""Pictures of samples: a batch of images laid out as one, and a PNG that is the same bytes for the same pixels."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+from minigan.checkpoint import write_atomically
+from minigan.errors import DataError
+
+
+def grid(images: np.ndarray, columns: int | None = None, pad: int = 2) -> np.ndarray:
+    """Lay out images (N, C, H, W), C = 1 or 3, values in [-1, 1], row by row, as uint8 (height, width[, 3]).
+
+    columns  by default the root of N, rounded up, so that the picture is about square
+    pad      black pixels between the images and around them
+
+    Values beyond [-1, 1] are clipped. Raises DataError for another shape and for NaN or infinity, which would be drawn
+    as a picture like any other.
+
+    >>> grid(np.full((6, 1, 28, 28), -1.0)).shape
+    (62, 92)
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
+        raise DataError(f"grid: images {images.shape} must be (N, C, H, W) with C = 1 or 3, and none of them 0.")
+    broken = ~np.isfinite(images).all(axis=(1, 2, 3))
+    if broken.any():
+        raise DataError(f"grid: {broken.sum()} of {len(images)} images hold NaN or infinity: the network has diverged.")
+    N, C, H, W = images.shape
+    columns = math.isqrt(N - 1) + 1 if columns is None else columns
+    if columns < 1 or pad < 0:
+        raise ValueError(f"grid: columns={columns} must be at least 1 and pad={pad} at least 0.")
+    columns = min(columns, N)
+    rows = -(-N // columns)
+    cells = np.zeros((rows * columns, H + pad, W + pad, C), np.uint8)  # each with its frame above and to the left
+    pixels = np.rint((np.clip(images.astype(np.float64), -1, 1) + 1) * 127.5)
+    cells[:N, pad:, pad:] = pixels.transpose(0, 2, 3, 1)  # (N, H, W, C)
+    sheet = cells.reshape(rows, columns, H + pad, W + pad, C).swapaxes(1, 2)  # (rows, H, columns, W, C)
+    sheet = sheet.reshape(rows * (H + pad), columns * (W + pad), C)
+    sheet = np.pad(sheet, ((0, pad), (0, pad), (0, 0)))
+    return sheet[:, :, 0] if C == 1 else sheet
+
+
+def save_png(array: np.ndarray, path: str | os.PathLike[str], scale: int = 1) -> None:
+    """Write uint8 pixels (H, W) or (H, W, 3) as a PNG, each pixel a square of `scale` x `scale`.
+
+    The file appears whole or not at all, and equal pixels give equal bytes. Raises DataError for another shape or type,
+    OSError when the file cannot be written.
+    """
+    try:
+        from PIL import Image  # comes with matplotlib
+    except ImportError:
+        raise ImportError('pictures need Pillow: run `pip install "minigan[examples]"`.') from None
+    array = np.asarray(array)
+    if (
+        array.dtype != np.uint8
+        or array.ndim not in (2, 3)
+        or (array.ndim == 3 and array.shape[2] != 3)
+        or not array.size
+    ):
+        raise DataError(f"save_png: needs uint8 (H, W) or (H, W, 3), not {array.dtype} {array.shape}.")
+    if scale < 1:
+        raise ValueError(f"save_png: scale={scale} must be at least 1.")
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(array.repeat(scale, 0).repeat(scale, 1))).save(buffer, "PNG", optimize=True)
+    write_atomically(Path(path), buffer.getvalue())

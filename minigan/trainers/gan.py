@@ -1,0 +1,87 @@
+"""The GAN of 2014: a discriminator learns to tell real from generated, a generator learns to be mistaken for real."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigan import ops
+from minigan.autodiff import no_grad
+from minigan.losses import GANLoss, gan_loss
+from minigan.nn import Module
+from minigan.optim import Adam
+from minigan.random import Generator
+from minigan.tensor import Array, Tensor, tensor
+from minigan.trainers.base import Metrics, Trainer
+
+
+class GAN(Trainer):
+    """Algorithm 1 of Goodfellow et al., 2014, with any pair of losses and Adam (2e-4, 0.5, 0.999) as in DCGAN.
+
+    Args:
+        generator: noise (N, latent) to samples; has an attribute `latent`.
+        discriminator: samples to logits.
+        loss: the name of a pair in minigan.losses, or a pair.
+        lr, betas: Adam's, for both networks.
+        n_discriminator: k, discriminator steps per generator step; each takes a fresh batch of real data.
+        label_smoothing: the real target is 1 minus this.
+        seed: of the noise.
+    """
+
+    def __init__(self, generator: Module, discriminator: Module, loss: str | GANLoss = "non_saturating",
+                 lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999), n_discriminator: int = 1,
+                 label_smoothing: float = 0.0, seed: int = 0) -> None:
+        super().__init__()
+        if n_discriminator < 1:
+            raise ValueError(f"GAN: n_discriminator={n_discriminator} must be at least 1")
+        self.loss = gan_loss(loss).smoothed(label_smoothing)
+        self.batches_per_step = n_discriminator
+        self.generator, self.discriminator = generator, discriminator
+        self.networks = {"generator": generator, "discriminator": discriminator}
+        self.g_optimizer = Adam(generator.parameters(), lr, betas)
+        self.d_optimizer = Adam(discriminator.parameters(), lr, betas)
+        self.optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
+        if not hasattr(generator, "latent"):
+            raise ValueError("GAN: the generator needs an attribute `latent`, the length of its noise vector")
+        self.dtype, self.latent = generator.parameters()[0].dtype, int(generator.latent)
+        self.noise = Generator(seed, "noise")
+        self.generators = {"noise": self.noise}
+
+    def step(self, *reals: Array) -> Metrics:
+        """One iteration: for each batch of real data a discriminator step, then one generator step.
+
+        The generator learns from the fakes the last discriminator step saw: it has not changed since it drew them, so
+        they are as good as fresh ones, and cost no second forward pass.
+
+        Returns:
+            d_loss and g_loss; d_real = mean D(x) and d_fake = mean D(G(z)), as probabilities, before D's update.
+
+        Raises:
+            ValueError: not one batch per discriminator step.
+        """
+        if len(reals) != self.batches_per_step:
+            raise ValueError(f"GAN: got {len(reals)} batches of real data for {self.batches_per_step} discriminator "
+                             "steps; each needs its own")
+        for real in reals:
+            fake = self.generator(tensor(self.noise.normal((len(real), self.latent), self.dtype)))
+            real_logits = self.discriminator(tensor(real, dtype=self.dtype))
+            fake_logits = self.discriminator(fake.detach())
+            d_loss = self.loss.discriminator_loss(real_logits, fake_logits)
+            self.d_optimizer.minimize(d_loss)
+
+        g_loss = self.loss.generator_loss(self.discriminator(fake))
+        self.g_optimizer.minimize(g_loss)  # asks for the generator's gradients only: D's weights get none computed
+        return {"d_loss": d_loss.item(), "g_loss": g_loss.item(),
+                "d_real": probability(real_logits), "d_fake": probability(fake_logits)}
+
+    def sample(self, z: Array) -> np.ndarray:
+        """Images for noise z (N, latent), by the running statistics of batch norm, as (N, C, H, W) on the host."""
+        self.generator.eval()
+        with no_grad():
+            images = self.generator(tensor(z, dtype=self.dtype))
+        self.generator.train()
+        return images.numpy()
+
+
+def probability(logits: Tensor) -> float:
+    """Mean of sigmoid(logits)."""
+    return float(np.mean(ops.sigmoid(logits.detach()).data))

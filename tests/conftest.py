@@ -1,0 +1,24 @@
+"""What every test shares: scripts that need PyTorch are not collected; device and threads are as they were afterwards."""
+
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan import device
+
+collect_ignore_glob = ["goldens/*"]  # scripts run by hand to make goldens; they import PyTorch, which no test needs
+
+
+@pytest.fixture
+def rng():
+    """The same numbers in every test that asks."""
+    return np.random.default_rng(7)
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(monkeypatch):
+    """No test leaves its choice of device, threads or recording behind."""
+    monkeypatch.setattr(device, "_default", "cpu")
+    threads = mg.get_threads()
+    yield
+    mg.set_threads(threads)

@@ -1,0 +1,209 @@
+"""The workers: every block once, errors to the caller, the BLAS setting left alone, forks, many calling threads."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import threadpoolctl
+from minigan.kernels.cpu import blocks
+
+from minigan import kernels
+
+
+def blas_threads():
+    return [lib["num_threads"] for lib in threadpoolctl.threadpool_info() if lib["user_api"] == "blas"]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_every_block_is_done_once(workers, with_workers):
+    done = []
+    with_workers(workers, blocks.for_each_block, done.append, range(100))
+    assert sorted(done) == list(range(100))
+
+
+def test_no_blocks():
+    blocks.for_each_block(lambda block: pytest.fail("there is none"), [])
+
+
+def test_helpers_take_part(with_workers):
+    seen = set()
+
+    def work(block):
+        seen.add(threading.get_ident())
+        time.sleep(0.01)
+
+    with_workers(3, blocks.for_each_block, work, range(12))
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("bad", [0, 7, 19])
+def test_an_error_reaches_the_caller(workers, bad, with_workers):
+    def work(block):
+        time.sleep(0.001)
+        if block == bad:
+            raise KeyError("block")
+
+    with pytest.raises(KeyError, match="block"):
+        with_workers(workers, blocks.for_each_block, work, range(20))
+    test_every_block_is_done_once(workers, with_workers)  # and the pool goes on
+
+
+def test_a_block_may_use_blocks(with_workers):
+    done = []
+    inner = lambda block: blocks.for_each_block(lambda b: done.append((block, b)), range(3))
+    with_workers(2, blocks.for_each_block, inner, range(4))
+    assert sorted(done) == [(a, b) for a in range(4) for b in range(3)]
+
+
+def test_blas_setting_survives_regions_of_two_threads(with_workers):
+    """The thread that leaves last restores, even if another one came first."""
+    before = blas_threads()
+    inner_may_end, inner_began = threading.Event(), threading.Event()
+
+    def inner(block):
+        inner_began.set()
+        assert inner_may_end.wait(10)
+
+    thread = threading.Thread(target=blocks.for_each_block, args=(inner, [0]))
+
+    def outer(block):
+        thread.start()
+        assert inner_began.wait(10)
+
+    with_workers(1, blocks.for_each_block, outer, [0])
+    assert set(blas_threads()) == {1}
+    inner_may_end.set()
+    thread.join(10)
+    assert blas_threads() == before
+
+
+def test_blas_is_single_threaded_inside_and_as_before_outside(with_workers):
+    inside = []
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        with_workers(2, blocks.for_each_block, lambda block: inside.append(blas_threads()), range(4))
+        assert blas_threads() == before
+        with pytest.raises(ZeroDivisionError):
+            blocks.for_each_block(lambda block: 1 // 0, range(4))
+        assert blas_threads() == before
+    assert all(threads == [1] * len(threads) for threads in inside)
+
+
+def test_many_calling_threads(with_workers):
+    """Several user threads at once: no deadlock, right sums, and the BLAS setting is back when the last is done."""
+    before, wrong = blas_threads(), []
+
+    def user(number):
+        for _ in range(30):
+            out = np.zeros(64)
+
+            def work(block, out=out):
+                out[block] = number
+
+            blocks.for_each_block(work, blocks.cut(64, 5))
+            if not (out == number).all():
+                wrong.append(number)
+
+    kernels.set_threads(3)
+    users = [threading.Thread(target=user, args=(number,)) for number in range(1, 7)]
+    for thread in users:
+        thread.start()
+    for thread in users:
+        thread.join(30)
+    with_workers(1, lambda: None)
+    assert not wrong and not any(thread.is_alive() for thread in users) and blas_threads() == before
+
+
+def test_scratch_is_reused_and_each_threads_own(with_workers):
+    first = blocks.scratch("test", (10, 10), np.float64)
+    assert np.shares_memory(first, blocks.scratch("test", (5,), np.float32))
+    other = []
+    thread = threading.Thread(target=lambda: other.append(blocks.scratch("test", (10,), np.float64)))
+    thread.start()
+    thread.join()
+    assert not np.shares_memory(first, other[0])
+
+
+def test_errstate_of_the_caller_holds_in_helpers(with_workers):
+    zeros = np.zeros(8)
+
+    def work(block):
+        time.sleep(0.002)
+        return 1 / zeros[block]
+
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        with_workers(2, blocks.for_each_block, work, blocks.cut(8, 1))
+    with np.errstate(divide="ignore"):  # a warning in a helper would be an error in this suite
+        with_workers(2, blocks.for_each_block, work, blocks.cut(8, 1))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_works_after_fork():
+    script = """
+import os, threading, time, warnings
+warnings.simplefilter("ignore")
+from minigan.kernels.cpu import blocks
+blocks.set_threads(2)
+
+def workers():
+    seen = set()
+    blocks.for_each_block(lambda block: (seen.add(threading.get_ident()), time.sleep(0.01)), range(20))
+    return len(seen)
+
+assert workers() == 2
+child = os.fork()
+if child == 0:
+    os._exit(0 if workers() == 2 else 1)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=20)
+
+
+def test_number_of_workers_from_the_environment():
+    script = "from minigan import kernels; assert kernels.get_threads() == 3"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=20, env={**os.environ, "MINIGAN_THREADS": "3"})
+
+
+def test_importing_kernels_does_not_load_threadpoolctl():
+    script = "import sys, minigan.kernels.cpu.blocks; assert 'threadpoolctl' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=20)
+
+
+@pytest.mark.parametrize("total, step", [(0, 3), (1, 3), (3, 3), (10, 4), (7, 1)])
+def test_cut_covers_everything_once(total, step):
+    pieces = [i for piece in blocks.cut(total, step) for i in range(total)[piece]]
+    assert pieces == list(range(total))
+
+
+@pytest.mark.parametrize("images, rows, per_block", [(3, 5, 2), (5, 3, 7), (1, 1, 9), (4, 4, 4)])
+def test_image_blocks_cover_every_row_once(images, rows, per_block):
+    seen = np.zeros((images, rows), int)
+    for where in blocks.image_blocks(images, rows, per_block):
+        seen[where] += 1
+    assert (seen == 1).all()
+
+
+def test_other_arrays_are_refused():
+    from minigan.errors import DeviceError
+
+    with pytest.raises(DeviceError, match=r"no CUDA kernels yet.*builtins\.memoryview"):
+        kernels.leaky_relu(memoryview(b""), 0.2)
+
+
+def test_the_user_can_set_blas_threads_from_any_thread_afterwards():
+    blocks.for_each_block(lambda block: None, [0])
+    seen = []
+
+    def user():
+        with threadpoolctl.threadpool_limits(1, user_api="blas"):
+            seen.append(blas_threads())
+
+    thread = threading.Thread(target=user)
+    thread.start()
+    thread.join(10)
+    assert set(seen[0]) == {1}
