@@ -24,6 +24,10 @@ class ShapeError(MiniganError, ValueError):
     """Sizes that do not fit together."""
 
 
+class OptionError(MiniganError, ValueError):
+    """An option outside its range, or a name that is not in the list."""
+
+
 class DTypeError(MiniganError, TypeError):
     """A data type other than float32 or float64, or two of them mixed."""
 

@@ -131,6 +131,8 @@ def _error(analytic: np.ndarray, numeric: np.ndarray) -> float:
     """Largest difference over the gradient's largest element; 1e-3 stands in for gradients that vanish."""
     if not analytic.size:
         return 0.0
+    if not np.isfinite(analytic).all():
+        return float("nan")
     scale = max(np.max(np.abs(numeric)), np.max(np.abs(analytic)), 1e-3)
     return float(np.max(np.abs(analytic - numeric)) / scale)
 
@@ -142,8 +144,10 @@ def _explain(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, step:
     position = tuple(int(k) for k in np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), gap.shape))
     finer, coarser = (np.max(np.abs(analytic - _numeric(f, arrays, i, v, s))) for s in (step / 2, 2 * step))
     h = step * max(1.0, abs(arrays[i][position]))
-    (slope, bend), (_, finer_bend) = (_differences(f, arrays, i, v, position, s) for s in (h, h / 2))
-    if bend > 1e-3 * max(1.0, slope) and not 0.4 < finer_bend / bend < 0.6:  # of a smooth function it halves
+    (_, less), (slope, bend), (_, more) = (_differences(f, arrays, i, v, position, s) for s in (h / 2, h, 2 * h))
+    if not np.isfinite(analytic).all():
+        cause = "the gradient is not finite"
+    elif bend > 1e-3 * max(1.0, slope) and not (0.4 < less / bend < 0.6 and 1.8 < more / bend < 2.2):  # no curve
         cause = f"the slopes on both sides differ: a kink lies within {h:g} of this element; move the sample away"
     elif finer > 0 and 1.6 < (order := np.log2(coarser / finer) / 2) < 2.4:
         cause = f"the difference shrinks as h^{order:.1f}: the function curves too much for this step; take less"
@@ -156,7 +160,7 @@ def _explain(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, step:
 
 def _differences(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, position: tuple[int, ...],
                  h: float) -> tuple[float, float]:
-    """Slopes to the right and left of an element by one-sided differences: their sum and their difference."""
+    """Sum and difference of the slopes on both sides of an element; of a smooth function the latter goes as h."""
     ahead, here, behind = (_at(f, arrays, i, v, position, s) for s in (h, 0.0, -h))
     return abs(ahead - behind) / h, abs(ahead - 2 * here + behind) / h
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from minigan import ops
 from minigan.autodiff import grad
-from minigan.errors import ShapeError
+from minigan.errors import OptionError, ShapeError
 from minigan.random import Generator
 from minigan.random import default as default_generator
 from minigan.tensor import Tensor, tensor
@@ -42,12 +42,12 @@ class GANLoss:
         """The same pair with label smoothing.
 
         Raises:
-            ValueError: not in [0, 0.5), or the loss has no labels.
+            OptionError: not in [0, 0.5), or the loss has no labels.
         """
         if not 0 <= label_smoothing < 0.5:
-            raise ValueError(f"{self.name}: label_smoothing={label_smoothing} must be at least 0 and below 0.5")
+            raise OptionError(f"{self.name}: label_smoothing={label_smoothing} must be at least 0 and below 0.5")
         if label_smoothing and self.name in ("wasserstein", "hinge"):
-            raise ValueError(f"{self.name}: has no labels to smooth; use label_smoothing=0")
+            raise OptionError(f"{self.name}: has no labels to smooth; use label_smoothing=0")
         return replace(self, label_smoothing=label_smoothing)
 
 
@@ -82,12 +82,12 @@ def gan_loss(name: str | GANLoss) -> GANLoss:
     """A pair by its name; a pair is passed through.
 
     Raises:
-        ValueError: no pair has that name; the message lists those there are.
+        OptionError: no pair has that name; the message lists those there are.
     """
     if isinstance(name, GANLoss):
         return name
     if name not in GAN_LOSSES:
-        raise ValueError(f"no GAN loss is called {name!r}; there are: {', '.join(GAN_LOSSES)}")
+        raise OptionError(f"no GAN loss is called {name!r}; there are: {', '.join(GAN_LOSSES)}")
     return GAN_LOSSES[name]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from minigan import kernels
 from minigan.autodiff import grad
-from minigan.errors import CheckpointError, GraphError
+from minigan.errors import CheckpointError, GraphError, OptionError
 from minigan.tensor import Array, Tensor
 
 Schedule = Callable[[int], float]
@@ -31,7 +31,7 @@ def linear_decay(start: int, end: int) -> Schedule:
     [1.0, 1.0, 1.0, 0.5, 0.0, 0.0]
     """
     if not 0 <= start < end:
-        raise ValueError(f"linear_decay: needs 0 <= start < end, got start={start}, end={end}")
+        raise OptionError(f"linear_decay: needs 0 <= start < end, got start={start}, end={end}")
     return lambda step: min(1.0, max(0.0, (end - step) / (end - start)))
 
 
@@ -62,9 +62,9 @@ class Optimizer:
                  max_norm: float | None = None, schedule: Schedule = constant) -> None:
         self.parameters = list(parameters)
         if not self.parameters:
-            raise ValueError(f"{type(self).__name__}: no parameters to update")
+            raise OptionError(f"{type(self).__name__}: no parameters to update")
         if not lr >= 0:
-            raise ValueError(f"{type(self).__name__}: lr={lr} must be a number >= 0")
+            raise OptionError(f"{type(self).__name__}: lr={lr} must be a number >= 0")
         if any(p.node is not None for p in self.parameters):
             raise GraphError(f"{type(self).__name__}: only leaves can be updated, but a parameter was computed")
         self.lr, self.weight_decay, self.max_norm, self.schedule = lr, weight_decay, max_norm, schedule
@@ -164,7 +164,7 @@ class Adam(Optimizer):
                  eps: float = 1e-8, **options: Any) -> None:
         super().__init__(parameters, lr, **options)
         if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"Adam: betas={betas} must both be at least 0 and below 1")
+            raise OptionError(f"Adam: betas={betas} must both be at least 0 and below 1")
         self.betas, self.eps = betas, eps
 
     def update(self, parameters: list[Array], gradients: list[Array], lr: float, **state: list[Array]) -> None:

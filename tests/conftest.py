@@ -1,4 +1,4 @@
-"""What every test shares: scripts that need PyTorch are not collected; device and threads are as they were afterwards."""
+"""What every test shares: scripts that need PyTorch are not collected; device and threads are restored."""
 
 import numpy as np
 import pytest

@@ -114,7 +114,7 @@ def test_the_numbers_are_the_two_derivatives(monkeypatch):
 
 def test_swapped_strides_do_not_fit(monkeypatch):
     """A stride pair the wrong way round never gets as far as a number: the sizes disagree."""
-    plant(monkeypatch, "conv2d", {"x": lambda gy, y, x, w, b, *, stride, padding, dilation: ops.conv_transpose2d(
+    plant(monkeypatch, "conv2d", {"x": lambda gy, y, x, w, b, *, stride: ops.conv_transpose2d(
         gy, w, stride=stride[::-1], output_size=x.shape[2:])})
     with pytest.raises(ShapeError, match="does not give back"):
         gradcheck.gradcheck(lambda x, w: ops.conv2d(x, w, stride=(2, 1)), [normal(1, 1, 6, 6), normal(1, 1, 3, 3)])
@@ -166,7 +166,7 @@ def test_what_is_not_linear_must_not_be_declared_so(monkeypatch):
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_gradient_that_is_no_number_does_not_pass(bad, monkeypatch):
     plant(monkeypatch, "exp", {"x": lambda gy, y, x: gy * y * np.array([1.0, bad, 1.0])})
-    with pytest.raises(GradientError, match=f"element \\(1,\\): the vjp gives -?{bad}, finite differences"):
+    with pytest.raises(GradientError, match=f"element \\(1,\\): the vjp gives -?{bad}, .* is not finite"):
         gradcheck.gradcheck(ops.exp, [normal(3)])
 
 

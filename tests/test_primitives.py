@@ -130,7 +130,8 @@ def test_nothing_uninitialised_is_read(op, sample, monkeypatch):
     monkeypatch.setattr(np, "empty", lambda *a, **k: poison(empty(*a, **k)))
     monkeypatch.setattr(np, "empty_like", lambda *a, **k: poison(empty_like(*a, **k)))
     for room in ("conv", "norm", "pool", "resample", "elementwise"):
-        monkeypatch.setattr(importlib.import_module(f"minigan.kernels.cpu.{room}"), "scratch", lambda key, shape, dtype: np.empty(shape, dtype))
+        module = importlib.import_module(f"minigan.kernels.cpu.{room}")
+        monkeypatch.setattr(module, "scratch", lambda key, shape, dtype: np.empty(shape, dtype))
     same(evaluate(op, sample, sample.args), expected)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from minigan import random
 from minigan.data.mnist import ImageData
-from minigan.errors import CheckpointError, DataError
+from minigan.errors import CheckpointError, DataError, OptionError
 
 Batch = np.ndarray | tuple[np.ndarray, ...]
 
@@ -32,7 +32,7 @@ class Loader(Iterator[Batch]):
     scaled, to float32; labels and all else keep their type. Batches of images are channels-last in memory.
     epoch is the number of epochs completed, position that of samples served in this one.
 
-    Raises DataError for empty data, arrays of unequal length, NaN or infinity; ValueError for a batch size below 1 or
+    Raises DataError for empty data, arrays of unequal length, NaN or infinity; OptionError for a batch size below 1 or
     above the number of samples.
 
     >>> loader = Loader(np.arange(10), batch_size=5, shuffle=False)
@@ -56,7 +56,7 @@ class Loader(Iterator[Batch]):
         self._arrays = [_stored(array) for array in arrays]
         self.batch_size = operator.index(batch_size)
         if not 1 <= self.batch_size <= self.samples:
-            raise ValueError(
+            raise OptionError(
                 f"Loader: batch_size={batch_size}, but it must lie in 1 .. {self.samples}, the data's length."
             )
         self.shuffle, self.drop_last = bool(shuffle), bool(drop_last)
@@ -143,5 +143,5 @@ def _common_length(arrays: list[np.ndarray]) -> int:
 def _table(low: float, high: float) -> np.ndarray:
     """The float32 value of each pixel value: low + (high - low) v / 255, exact at both ends."""
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f"Loader: scale must be two finite numbers, not {(low, high)}.")
+        raise OptionError(f"Loader: scale must be two finite numbers, not {(low, high)}.")
     return np.linspace(low, high, 256).astype(np.float32)

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from minigan.data.idx import read_idx
-from minigan.errors import DataError
+from minigan.errors import DataError, OptionError
 
 _STEMS = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -81,7 +81,7 @@ def mnist(
     at all to load; ValueError for another size or split.
     """
     if size not in (28, 32) or split not in _STEMS:
-        raise ValueError(f"mnist: size is 28 or 32 and split 'train' or 'test', not {size!r} and {split!r}.")
+        raise OptionError(f"mnist: size is 28 or 32 and split 'train' or 'test', not {size!r} and {split!r}.")
     pair, why = _locate(split, directory, download)
     if pair is None:
         return _subset(size, split, holdout, why)

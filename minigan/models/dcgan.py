@@ -9,7 +9,7 @@ of D a convolution with an image-sized kernel. Up-convolution by default: it has
 from __future__ import annotations
 
 from minigan import nn
-from minigan.errors import ShapeError
+from minigan.errors import OptionError, ShapeError
 from minigan.models.mlp import dcgan_weights
 from minigan.tensor import Tensor, tensor
 
@@ -35,7 +35,7 @@ class Generator(nn.Module):
                  upsample: str = "upconv") -> None:
         super().__init__()
         if upsample not in ("upconv", "deconv"):
-            raise ValueError(f"dcgan: upsample={upsample!r} is not 'upconv' or 'deconv'")
+            raise OptionError(f"dcgan: upsample={upsample!r} is not 'upconv' or 'deconv'")
         base, doublings = _stages(size)
         self.latent, wide = latent, width << (doublings - 1)
         layers: list[nn.Module] = [nn.ConvTranspose2d(latent, wide, base, bias=False), nn.BatchNorm2d(wide), nn.ReLU()]

@@ -60,7 +60,6 @@ def default(shape: Shape, fan_in: int, generator: Generator | None = None) -> np
     return uniform(shape, 1 / math.sqrt(fan_in), generator)
 
 
-def filters(array: np.ndarray, out_axis: int = 0) -> np.ndarray:
-    """The same filters in the memory order of the kernels: taps first, then inputs, then outputs (KH, KW, in, out)."""
-    order = (2, 3, 1, 0) if out_axis == 0 else (2, 3, 0, 1)
+def filters(array: np.ndarray, order: tuple[int, int, int, int] = (2, 3, 1, 0)) -> np.ndarray:
+    """The same filters in the memory order of the kernels: taps first, and axis 0 innermost (KH, KW, C, O)."""
     return np.ascontiguousarray(array.transpose(order)).transpose(np.argsort(order))  # logical axes as before

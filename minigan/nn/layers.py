@@ -41,11 +41,13 @@ class Linear(Module):
 class _Filtered(Module):
     """What the three convolutions share: filters, an optional bias, sizes in repr."""
 
+    memory = (2, 3, 1, 0)  # the order of axes in which the kernels, and their weight gradients, keep the filters
+
     def __init__(self, shape: tuple[int, ...], out_axis: int, fan_in: int, bias: bool, **geometry: Any) -> None:
         super().__init__()
         if min(shape) < 1:
             raise ShapeError(f"{type(self).__name__}: filters of shape {shape} are empty")
-        self.weight = Parameter(init.filters(init.default(shape, fan_in), out_axis))
+        self.weight = Parameter(init.filters(init.default(shape, fan_in), self.memory))
         self.bias = Parameter(init.default((shape[out_axis],), fan_in)) if bias else None
         self.geometry = geometry
 
@@ -97,6 +99,8 @@ class ConvTranspose2d(_Filtered):
 
 class UpConv2d(_Filtered):
     """Nearest up-sampling, then a convolution, in one; weight (out, in, KH, KW), bias (out,). See ops.upconv2d."""
+
+    memory = (2, 3, 0, 1)  # it is a transposed convolution of the blurred filters, whose axes 0 and 1 are swapped
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Pair = 3, scale: Pair = 2, padding: Pair = 1,
                  bias: bool = True) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minigan import kernels
+from minigan.errors import OptionError
 from minigan.ops._samples import normal, off_kinks
 from minigan.ops.elementwise import exp
 from minigan.ops.reduce import logsumexp
@@ -161,7 +162,7 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True, generator: Generat
     Source: Srivastava et al., Dropout, 2014.
     """
     if not 0 <= p < 1:
-        raise ValueError(f"dropout: p={p} is not a probability below 1")
+        raise OptionError(f"dropout: p={p} is not a probability below 1")
     if not training or p == 0:
         return x
     keep = (generator or default_generator).uniform(x.shape) >= p

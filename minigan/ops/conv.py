@@ -194,11 +194,11 @@ def blur_filters(w, *, scale):
     Source    Odena, Dumoulin & Olah, Deconvolution and checkerboard artifacts, 2016, for why one wants it.
     """
     (kh, kw), (sh, sw) = w.shape[2:], scale
-    flipped = w.transpose(2, 3, 1, 0)[::-1, ::-1]  # (KH, KW, C, O): the memory order of filters
+    flipped = w.transpose(2, 3, 0, 1)[::-1, ::-1]  # (KH, KW, O, C)
     y = np.zeros((kh + sh - 1, kw + sw - 1, *flipped.shape[2:]), w.dtype)
     for a, b in np.ndindex(sh, sw):
         y[a : a + kh, b : b + kw] += flipped
-    return y.transpose(2, 3, 0, 1)  # (C, O, KH+SH-1, KW+SW-1)
+    return y.transpose(3, 2, 0, 1)  # (C, O, KH+SH-1, KW+SW-1), in the memory order of filters
 
 
 blur_filters.defvjp(w=lambda gy, y, w, *, scale: unblur_filters(gy, scale=scale))
@@ -214,11 +214,11 @@ def unblur_filters(g, *, scale):
     Why       the adjoint of an adjoint is the map itself.
     """
     kh, kw = (n - s + 1 for n, s in zip(g.shape[2:], scale, strict=True))
-    taps = g.transpose(2, 3, 0, 1)  # (KH+SH-1, KW+SW-1, C, O)
+    taps = g.transpose(2, 3, 1, 0)  # (KH+SH-1, KW+SW-1, O, C)
     y = np.zeros((kh, kw, *taps.shape[2:]), g.dtype)
     for a, b in np.ndindex(*scale):
         y += taps[a : a + kh, b : b + kw]
-    return y[::-1, ::-1].transpose(3, 2, 0, 1)  # (O, C, KH, KW)
+    return np.ascontiguousarray(y[::-1, ::-1]).transpose(2, 3, 0, 1)  # (O, C, KH, KW)
 
 
 unblur_filters.defvjp(g=lambda gy, y, g, *, scale: blur_filters(gy, scale=scale))

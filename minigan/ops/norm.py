@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from minigan import kernels
-from minigan.errors import ShapeError
+from minigan.errors import OptionError, ShapeError
 from minigan.ops._samples import normal
 from minigan.ops.elementwise import power
 from minigan.ops.reduce import mean, sum
@@ -120,7 +120,7 @@ def batch_norm(x, gamma=None, beta=None, running_mean=None, running_var=None, tr
     per = math.prod(x.shape) // x.shape[1] if x.shape[1] else 0
     if not training:
         if running_mean is None or running_var is None:
-            raise ValueError("batch_norm: evaluation needs running_mean and running_var; train first or training=True")
+            raise OptionError("batch_norm: evaluation needs running_mean and running_var; train first or training=True")
         rstd = 1 / np.sqrt(running_var + eps)
         scale = (1.0 if gamma is None else gamma) * rstd.astype(x.dtype)
         shift = (0.0 if beta is None else beta) - scale * running_mean.astype(x.dtype)

@@ -6,7 +6,7 @@ import operator
 
 import numpy as np
 
-from minigan.errors import ShapeError
+from minigan.errors import OptionError, ShapeError
 from minigan.ops._samples import normal
 from minigan.primitive import S, primitive
 
@@ -34,7 +34,7 @@ def normal_widths(widths, ndim):
 
 def _validate(shape, widths, mode):
     if mode not in MODES:
-        raise ValueError(f"pad: mode {mode!r} is not one of {', '.join(MODES)}")
+        raise OptionError(f"pad: mode {mode!r} is not one of {', '.join(MODES)}")
     if len(widths) != len(shape):
         raise ShapeError(f"pad: {len(widths)} pairs of widths for {len(shape)} axes of shape {shape}")
     for axis, (n, pair) in enumerate(zip(shape, widths, strict=True)):

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from minigan import kernels
-from minigan.errors import ShapeError
+from minigan.errors import OptionError, ShapeError
 from minigan.ops._samples import normal
 from minigan.ops.conv import out_size, pair
 from minigan.ops.reduce import mean
@@ -97,7 +97,7 @@ def interpolate(x, size, mode="bilinear"):
     """
     _image("interpolate", x)
     if mode not in ("bilinear", "nearest"):
-        raise ValueError(f"interpolate: mode {mode!r} is not 'bilinear' or 'nearest'")
+        raise OptionError(f"interpolate: mode {mode!r} is not 'bilinear' or 'nearest'")
     size = pair(size, "interpolate: size", 1)
     rows, columns = (None if n == out else _matrix(mode, n, out) for n, out in zip(x.shape[2:], size, strict=True))
     return resample(x, rows=rows, columns=columns)

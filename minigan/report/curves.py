@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minigan.checkpoint import write_atomically
-from minigan.errors import DataError
+from minigan.errors import DataError, OptionError
 
 Row = Mapping[str, Any]
 
@@ -108,7 +108,7 @@ def loss_curves(rows: Iterable[Row] | str | os.PathLike[str], out_path: str | os
     remedy when matplotlib is missing, OSError when the file cannot be written.
     """
     if Path(out_path).suffix != ".png":
-        raise ValueError(f"loss_curves: the picture is a PNG, so name it *.png, not {Path(out_path).name!r}.")
+        raise OptionError(f"loss_curves: the picture is a PNG, so name it *.png, not {Path(out_path).name!r}.")
     write_atomically(out_path, _render([*(read_rows(rows) if isinstance(rows, (str, os.PathLike)) else rows)]))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from minigan.checkpoint import write_atomically
-from minigan.errors import DataError
+from minigan.errors import DataError, OptionError
 
 
 def grid(images: np.ndarray, columns: int | None = None, pad: int = 2) -> np.ndarray:
@@ -34,7 +34,7 @@ def grid(images: np.ndarray, columns: int | None = None, pad: int = 2) -> np.nda
     N, C, H, W = images.shape
     columns = math.isqrt(N - 1) + 1 if columns is None else columns
     if columns < 1 or pad < 0:
-        raise ValueError(f"grid: columns={columns} must be at least 1 and pad={pad} at least 0.")
+        raise OptionError(f"grid: columns={columns} must be at least 1 and pad={pad} at least 0.")
     columns = min(columns, N)
     rows = -(-N // columns)
     cells = np.zeros((rows * columns, H + pad, W + pad, C), np.uint8)  # each with its frame above and to the left
@@ -65,7 +65,7 @@ def save_png(array: np.ndarray, path: str | os.PathLike[str], scale: int = 1) ->
     ):
         raise DataError(f"save_png: needs uint8 (H, W) or (H, W, 3), not {array.dtype} {array.shape}.")
     if scale < 1:
-        raise ValueError(f"save_png: scale={scale} must be at least 1.")
+        raise OptionError(f"save_png: scale={scale} must be at least 1.")
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(array.repeat(scale, 0).repeat(scale, 1))).save(buffer, "PNG", optimize=True)
     write_atomically(Path(path), buffer.getvalue())

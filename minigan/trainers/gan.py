@@ -6,6 +6,7 @@ import numpy as np
 
 from minigan import ops
 from minigan.autodiff import no_grad
+from minigan.errors import OptionError
 from minigan.losses import GANLoss, gan_loss
 from minigan.nn import Module
 from minigan.optim import Adam
@@ -32,7 +33,7 @@ class GAN(Trainer):
                  label_smoothing: float = 0.0, seed: int = 0) -> None:
         super().__init__()
         if n_discriminator < 1:
-            raise ValueError(f"GAN: n_discriminator={n_discriminator} must be at least 1")
+            raise OptionError(f"GAN: n_discriminator={n_discriminator} must be at least 1")
         self.loss = gan_loss(loss).smoothed(label_smoothing)
         self.batches_per_step = n_discriminator
         self.generator, self.discriminator = generator, discriminator
@@ -41,7 +42,7 @@ class GAN(Trainer):
         self.d_optimizer = Adam(discriminator.parameters(), lr, betas)
         self.optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
         if not hasattr(generator, "latent"):
-            raise ValueError("GAN: the generator needs an attribute `latent`, the length of its noise vector")
+            raise OptionError("GAN: the generator needs an attribute `latent`, the length of its noise vector")
         self.dtype, self.latent = generator.parameters()[0].dtype, int(generator.latent)
         self.noise = Generator(seed, "noise")
         self.generators = {"noise": self.noise}
@@ -56,10 +57,10 @@ class GAN(Trainer):
             d_loss and g_loss; d_real = mean D(x) and d_fake = mean D(G(z)), as probabilities, before D's update.
 
         Raises:
-            ValueError: not one batch per discriminator step.
+            OptionError: not one batch per discriminator step.
         """
         if len(reals) != self.batches_per_step:
-            raise ValueError(f"GAN: got {len(reals)} batches of real data for {self.batches_per_step} discriminator "
+            raise OptionError(f"GAN: got {len(reals)} batches of real data for {self.batches_per_step} discriminator "
                              "steps; each needs its own")
         for real in reals:
             fake = self.generator(tensor(self.noise.normal((len(real), self.latent), self.dtype)))
