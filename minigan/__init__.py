@@ -8,7 +8,8 @@
 
 from minigan.tensor import Tensor, tensor  # isort: skip  (first: it brings the operations, which operators need)
 from minigan import data, errors, losses, models, nn, ops, optim, trainers
-from minigan.autodiff import detect_anomaly, grad, no_grad
+from minigan.anomaly import detect_anomaly
+from minigan.autodiff import grad, no_grad
 from minigan.device import device_info, set_device
 from minigan.kernels import get_threads, set_threads
 from minigan.primitive import OPERATIONS, PRIMITIVES

@@ -7,14 +7,13 @@ scheduling there is: no recursion, any depth. `.grad` is written on leaves only.
 from __future__ import annotations
 
 import contextlib
-import traceback
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from minigan import anomaly
 from minigan.errors import DTypeError, GraphError, NonFiniteError, ShapeError
-from minigan.primitive import Primitive, state
+from minigan.primitive import state
 from minigan.tensor import FREED, Node, Operand, Tensor, tensor
 
 
@@ -140,14 +139,15 @@ def _step(t: Tensor, node: Node, g: Tensor, wanted: set[Tensor] | None) -> Itera
     """Cotangents of one node's arguments, each summed back to the argument's shape where it was broadcast."""
     primitive = node.primitive
     if node.version != node.version_now():
-        raise GraphError(f"backward: an argument of {primitive.name} was changed in place after it was used{_at(node)}")
+        raise GraphError(f"backward: an argument of {primitive.name} was changed in place after it was used"
+                         f"{anomaly.at(node)}")
     need = [i for i, a in enumerate(node.args)
             if a is not None and a.requires_grad and (wanted is None or a in wanted)]
     try:
         gxs = primitive.vjps(need, g, t, node)
     except NonFiniteError as error:  # detect_anomaly, inside the rule
         raise NonFiniteError(f"{primitive.name}: its gradient is the first non-finite one in this backward pass; "
-                             f"inside its rule, {error}{_at(node)}") from error
+                             f"inside its rule, {error}{anomaly.at(node)}") from error
     for i, gx in zip(need, gxs, strict=True):
         a = node.args[i]
         if gx is None or a is None:
@@ -156,9 +156,8 @@ def _step(t: Tensor, node: Node, g: Tensor, wanted: set[Tensor] | None) -> Itera
             gx = sum_to(gx, shape=a.shape)
         if gx.shape != a.shape:
             raise GraphError(f"{primitive.name}: its vjp for argument {i} has shape {gx.shape}, the argument {a.shape}")
-        if state.anomaly and not np.isfinite(gx.data).all():
-            raise NonFiniteError(f"{primitive.name}: the gradient of its argument {i} is the first non-finite one in "
-                                 f"this backward pass ({_census(gx)}; the incoming cotangent is finite){_at(node)}")
+        if state.anomaly:
+            anomaly.watch_vjp(primitive, node, i, gx)
         yield a, gx
 
 
@@ -181,55 +180,6 @@ def no_grad() -> contextlib.AbstractContextManager[None]:
     False
     """
     return recording(False)
-
-
-@contextlib.contextmanager
-def detect_anomaly() -> Iterator[None]:
-    """Name the operation, layer and source line of the first NaN or infinity, forward or backward.
-
-    Slow (every result is scanned, every node remembers its line): for finding a fault, not for training.
-
-    Raises:
-        NonFiniteError: at the first non-finite value.
-    """
-    before, state.anomaly = state.anomaly, True
-    try:
-        yield
-    finally:
-        state.anomaly = before
-
-
-def watch(primitive: Primitive, y: Tensor, arguments: Iterable[Tensor | None]) -> None:
-    """Under detect_anomaly: remember where y was made, and raise if it is not finite."""
-    origin = _origin()
-    if y.node is not None:
-        y.node.origin = origin
-    if np.isfinite(y.data).all():
-        return
-    inputs = ", ".join(_census(a) for a in arguments if a is not None)
-    stale = any(a is not None and not np.isfinite(a.data).all() for a in arguments)
-    blame = "a leaf it was given, data or a parameter, is not finite" if stale else "it made the first non-finite value"
-    raise NonFiniteError(f"{primitive.name}: in the forward pass {blame} (result: {_census(y)}; "
-                         f"arguments: {inputs}); created at {origin}")
-
-
-def _census(t: Tensor) -> str:
-    finite = np.isfinite(t.data)
-    nan, infinite = int(np.isnan(t.data).sum()), int(np.isinf(t.data).sum())
-    span = f"values from {t.data[finite].min():.3g} to {t.data[finite].max():.3g}" if finite.any() else "none finite"
-    return f"shape {t.shape}, {span}" + (f", {nan} NaN, {infinite} infinite" if nan or infinite else "")
-
-
-def _origin() -> str:
-    """`file:line in function` of the innermost caller outside this package, and the layer it was called for."""
-    here = Path(__file__).parent
-    frames = [f for f in traceback.extract_stack() if here not in Path(f.filename).parents]
-    place = f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else "unknown"
-    return place + (f", layer {state.modules[0].path_of(state.modules[-1])}" if state.modules else "")
-
-
-def _at(node: Node) -> str:
-    return f"; created at {node.origin}" if node.origin else "; run under mg.detect_anomaly() to see where"
 
 
 def sum_to(gx: Tensor, shape: tuple[int, ...]) -> Tensor:

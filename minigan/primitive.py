@@ -122,9 +122,9 @@ class Primitive(Operation):
         if state.recording and any(t is not None and t.requires_grad for t in tensors):
             y.requires_grad, y.node = True, Node(self, tensors, params)
         if state.anomaly:
-            from minigan import autodiff
+            from minigan import anomaly
 
-            autodiff.watch(self, y, tensors)
+            anomaly.watch(self, y, tensors)
         return y
 
     def _bind(self, args: tuple[Operand, ...], params: dict[str, Any]) -> tuple[tuple[Operand, ...], dict[str, Any]]:
@@ -175,7 +175,8 @@ def as_tensors(name: str, args: tuple[Operand, ...]) -> tuple[Tensor | None, ...
         first = tensor(next((a for a in given if np.ndim(a)), given[0]))
     dtype, kind = first.dtype, type(first.data)
     return tuple(
-        a if a is None or (isinstance(a, Tensor) and a.dtype == dtype and type(a.data) is kind)
+        a if a is None or (isinstance(a, Tensor) and a.dtype == dtype and type(a.data) is kind
+                           and (kind is np.ndarray or a.device == first.device))
         else _follow(name, a, first)
         for a in args
     )

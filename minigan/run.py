@@ -187,7 +187,8 @@ class Log:
 
         self.file = (folder / "metrics.jsonl").open("a")
         self.images_per_step, self.done, self.start = images_per_step, 0, time.perf_counter()
-        self.bar = tqdm(total=steps, unit="step", dynamic_ncols=True, mininterval=0.5 if sys.stderr.isatty() else 15)
+        pause = 0.5 if sys.stderr.isatty() else 15  # seconds between updates: a log file wants fewer
+        self.bar = tqdm(total=steps, unit="step", dynamic_ncols=True, mininterval=pause, maxinterval=2 * pause)
 
     def __call__(self, progress: Progress, epoch: int) -> None:
         """Append a step's metrics and move the bar."""

@@ -1,0 +1,72 @@
+"""Finding the first NaN or infinity: which operation made it, in which layer, at which line, forward or backward."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from minigan.errors import NonFiniteError
+from minigan.primitive import Primitive, state
+from minigan.tensor import Node, Tensor
+
+
+@contextlib.contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Name the operation, layer and source line of the first NaN or infinity, forward or backward.
+
+    Slow (every result is scanned, every node remembers its line): for finding a fault, not for training.
+
+    Raises:
+        NonFiniteError: at the first non-finite value.
+    """
+    before, state.anomaly = state.anomaly, True
+    try:
+        yield
+    finally:
+        state.anomaly = before
+
+
+def watch(primitive: Primitive, y: Tensor, arguments: Iterable[Tensor | None]) -> None:
+    """Under detect_anomaly: remember where y was made, and raise if it is not finite."""
+    place = origin()
+    if y.node is not None:
+        y.node.origin = place
+    if np.isfinite(y.data).all():
+        return
+    inputs = ", ".join(census(a) for a in arguments if a is not None)
+    stale = any(a is not None and not np.isfinite(a.data).all() for a in arguments)
+    blame = "a leaf it was given, data or a parameter, is not finite" if stale else "it made the first non-finite value"
+    raise NonFiniteError(f"{primitive.name}: in the forward pass {blame} (result: {census(y)}; "
+                         f"arguments: {inputs}); created at {place}")
+
+
+def census(t: Tensor) -> str:
+    """Shape, range and counts of NaN and infinities, in words."""
+    finite = np.isfinite(t.data)
+    nan, infinite = int(np.isnan(t.data).sum()), int(np.isinf(t.data).sum())
+    span = f"values from {t.data[finite].min():.3g} to {t.data[finite].max():.3g}" if finite.any() else "none finite"
+    return f"shape {t.shape}, {span}" + (f", {nan} NaN, {infinite} infinite" if nan or infinite else "")
+
+
+def origin() -> str:
+    """`file:line in function` of the innermost caller outside this package, and the layer it was called for."""
+    here = Path(__file__).parent
+    frames = [f for f in traceback.extract_stack() if here not in Path(f.filename).parents]
+    place = f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else "unknown"
+    return place + (f", layer {state.modules[0].path_of(state.modules[-1])}" if state.modules else "")
+
+
+def watch_vjp(primitive: Primitive, node: Node, argument: int, gx: Tensor) -> None:
+    """Under detect_anomaly: raise if the cotangent of an argument is not finite."""
+    if not np.isfinite(gx.data).all():
+        raise NonFiniteError(f"{primitive.name}: the gradient of its argument {argument} is the first non-finite one "
+                             f"in this backward pass ({census(gx)}; the incoming cotangent is finite){at(node)}")
+
+
+def at(node: Node) -> str:
+    """Where a node was created, or how to find out: the end of a message."""
+    return f"; created at {node.origin}" if node.origin else "; run under mg.detect_anomaly() to see where"

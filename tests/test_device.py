@@ -1,0 +1,165 @@
+"""Devices without a GPU: stand-ins for CuPy tell apart what is missing; the command line ends with one sentence."""
+
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan import OPERATIONS, Tensor, device, gradcheck, ops
+from minigan.errors import DeviceError
+from minigan.primitive import PRIMITIVES
+
+
+def cupy(get_device_count):
+    """A module called cupy that knows nothing but how many devices there are."""
+    runtime = types.SimpleNamespace(getDeviceCount=get_device_count)
+    return types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime))
+
+
+def fails(message):
+    def get_device_count():
+        raise RuntimeError(message)
+
+    return get_device_count
+
+
+SITUATIONS = {  # what sys.modules["cupy"] is (None makes the import fail), and what the sentence must say
+    "no CuPy": (None, ["CuPy is not installed", 'pip install "minigan[cuda13]"']),
+    "no driver": (cupy(fails("cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime")),
+                  ["driver does not answer", "cudaErrorInsufficientDriver", "install or update it", "nvidia-smi"]),
+    "no GPU": (cupy(fails("cudaErrorNoDevice: no CUDA-capable device is detected")),
+               ["no CUDA GPU", "`--device cpu`"]),
+    "zero GPUs": (cupy(lambda: 0), ["no CUDA GPU", "`--device cpu`"]),
+    "no kernels": (cupy(lambda: 1), ["no CUDA kernels yet", "`--device cpu`"]),
+}
+
+
+@pytest.fixture(params=SITUATIONS)
+def situation(request, monkeypatch):
+    module, words = SITUATIONS[request.param]
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    return words
+
+
+@pytest.mark.parametrize("choose", [mg.set_device, device.resolve], ids=["set_device", "resolve"])
+@pytest.mark.parametrize("name", ["cuda", "cuda:0"])
+def test_what_is_missing(situation, choose, name):
+    with pytest.raises(DeviceError) as caught:
+        choose(name)
+    message = str(caught.value)
+    assert message.startswith(f"device {name}: ")
+    assert not [word for word in situation if word not in message], message
+    assert device.default() == "cpu"
+
+
+def test_auto_falls_back_to_the_cpu_and_says_why(situation):
+    assert mg.set_device("auto") == "cpu"
+    assert situation[0] in mg.device_info()
+
+
+def test_the_sentences_differ(monkeypatch):
+    sentences = set()
+    for module, _ in SITUATIONS.values():
+        monkeypatch.setitem(sys.modules, "cupy", module)
+        sentences.add(device.why_no_cuda())
+    assert len(sentences) == 4  # no device and zero devices are one and the same
+
+
+def test_a_device_that_is_not_there(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", cupy(lambda: 2))
+    with pytest.raises(DeviceError, match="there are 2 CUDA devices, numbered from 0"):
+        device.resolve("cuda:2")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:-1", "CPU", "", None, 0])
+def test_names_that_are_none(name):
+    with pytest.raises(DeviceError, match="is not one of 'auto', 'cpu', 'cuda', 'cuda:0'"):
+        mg.set_device(name)
+
+
+def test_the_cpu_is_always_there():
+    assert mg.set_device("cpu") == device.resolve("cpu") == "cpu"
+    assert mg.tensor([1.0], device="cpu").device == "cpu"
+    x = mg.tensor([1.0])
+    assert x.to("cpu") is x
+    assert mg.device_info().startswith("cpu: ")
+    with pytest.raises(DeviceError):
+        mg.tensor([1.0], device="cuda:99")
+
+
+class Elsewhere:
+    """As much of a GPU's array as the engine looks at before it computes."""
+
+    def __init__(self, shape, index=0):
+        self.shape, self.ndim, self.dtype = shape, len(shape), np.dtype(np.float32)
+        self.device = types.SimpleNamespace(id=index)
+
+
+@pytest.mark.parametrize("f", [ops.add, ops.matmul, ops.maximum, lambda a, b: ops.concat([a, b])],
+                         ids=["add", "matmul", "maximum", "concat"])
+def test_two_devices_do_not_mix(f):
+    here, there = mg.tensor(np.ones((2, 2), np.float32)), Tensor(Elsewhere((2, 2)))
+    with pytest.raises(DeviceError, match=r"one tensor is on cpu, another on cuda:0; move one with \.to\(device\)"):
+        f(here, there)
+    with pytest.raises(DeviceError, match="one tensor is on cuda:0, another on cpu"):
+        f(there, here)
+
+
+def test_two_gpus_do_not_mix():
+    with pytest.raises(DeviceError, match="one tensor is on cuda:0, another on cuda:1"):
+        ops.add(Tensor(Elsewhere((2,), 0)), Tensor(Elsewhere((2,), 1)))
+
+
+# ---- python -m minigan.gradcheck ----
+def test_gradcheck_passes_and_prints_a_row_per_operation(capsys):
+    assert gradcheck.main(["tanh", "add", "mul"]) == 0
+    head, *rows, total = capsys.readouterr().out.splitlines()
+    assert head.split() == ["operation", "samples", "first", "second", "linear", "time"]
+    assert [row.split()[0] for row in rows] == ["tanh", "add", "mul"]
+    assert all(row.endswith("pass") for row in rows)
+    assert total.startswith("3 passed, 0 failed; 9 samples")
+
+
+def test_gradcheck_fails_with_both_numbers(capsys, monkeypatch):
+    monkeypatch.setitem(PRIMITIVES["tanh"].rules, "x", lambda gy, y, x: gy * (1 - y))
+    assert gradcheck.main(["exp", "tanh"]) == 1
+    out = capsys.readouterr().out
+    assert "FAIL  GradientError: input 0, element (" in out
+    assert "the vjp gives" in out
+    assert "1 passed, 1 failed" in out
+
+
+def test_gradcheck_fails_on_an_empty_table_and_on_a_crash(capsys, monkeypatch):
+    monkeypatch.setattr(OPERATIONS["exp"], "samples", lambda rng: [])
+    monkeypatch.setitem(PRIMITIVES["tanh"].rules, "x", lambda gy, y, x: 1 / 0)
+    assert gradcheck.main(["exp", "tanh"]) == 1
+    out = capsys.readouterr().out
+    assert "exp: its table of samples is empty" in out
+    assert "ZeroDivisionError" in out
+
+
+def test_gradcheck_of_an_unknown_operation(capsys):
+    with pytest.raises(SystemExit) as end:
+        gradcheck.main(["tanh", "tahn"])
+    assert end.value.code == 2
+    assert "no operation is called tahn; there are: abs, add," in capsys.readouterr().err
+
+
+def test_gradcheck_on_a_missing_device(situation, capsys):
+    with pytest.raises(SystemExit) as end:
+        gradcheck.main(["tanh", "--device", "cuda"])
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert all(word in " ".join(error.split()) for word in situation)
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("arguments, status", [(["exp"], 0), (["nonsense"], 2), (["exp", "--device", "tpu"], 2)])
+def test_gradcheck_as_a_command(arguments, status):
+    done = subprocess.run([sys.executable, "-W", "error", "-m", "minigan.gradcheck", *arguments], capture_output=True,
+                          text=True, timeout=60, check=False)
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr

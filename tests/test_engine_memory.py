@@ -1,0 +1,199 @@
+"""Memory of the engine: what a backward pass frees, whose arrays gradients are, and what no_grad keeps out."""
+
+import gc
+import threading
+import time
+import weakref
+
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan import ops
+from minigan.errors import GraphError
+from minigan.primitive import PRIMITIVES
+
+
+@pytest.fixture
+def x():
+    return mg.tensor([1.0, 2.0, 3.0], requires_grad=True, dtype=np.float64)
+
+
+# ---- freeing ----
+def test_twice_through_a_freed_graph(x):
+    y = (x * x).sum()
+    y.backward()
+    with pytest.raises(GraphError, match="freed by an earlier backward pass; pass retain_graph=True"):
+        y.backward()
+    with pytest.raises(GraphError, match="freed"):
+        (y * 2.0).backward()
+
+
+def test_a_part_of_a_freed_graph_is_refused(x):
+    shared = ops.exp(x)
+    shared.sum().backward()
+    with pytest.raises(GraphError, match="freed"):
+        (shared * 2.0).sum().backward()
+
+
+def test_retain_graph(x):
+    y = (x * x).sum()
+    for _ in range(3):
+        y.backward(retain_graph=True)
+    assert x.grad.data.tolist() == [6.0, 12.0, 18.0]
+    y.backward()
+    with pytest.raises(GraphError, match="freed"):
+        mg.grad(y, x)
+
+
+def test_depth_20000_without_recursion():
+    x = mg.tensor(1.0, requires_grad=True, dtype=np.float64)
+    start = time.perf_counter()
+    y = x
+    for _ in range(20_000):
+        y = y + 1.0
+    y.backward(retain_graph=True)
+    assert (y.item(), x.grad.item()) == (20_001.0, 1.0)
+    middle = weakref.ref(y.node.args[0])
+    del y
+    assert middle() is None
+    assert time.perf_counter() - start < 10
+
+
+def test_depth_20000_with_create_graph():
+    x = mg.tensor(0.5, requires_grad=True, dtype=np.float64)
+    y = x
+    for _ in range(20_000):
+        y = -y
+    (g,) = mg.grad(y, x, create_graph=True)
+    assert g.item() == 1.0
+
+
+@pytest.fixture
+def uncollected():
+    """The garbage collector is off, so that only reference counts free anything."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_the_graph_is_freed_by_reference_counts(x, uncollected):
+    hidden = ops.exp(x)
+    y = (hidden * hidden).sum()
+    dead = [weakref.ref(hidden), weakref.ref(y)]
+    del hidden, y
+    assert [ref() for ref in dead] == [None, None]
+
+
+@pytest.mark.parametrize("how", ["backward", "grad"])
+def test_memory_is_released_during_the_pass(x, uncollected, how, monkeypatch):
+    """When a rule is called, the tensors whose turn has come are gone already, but for the one at work."""
+    alive = []
+    y = x
+    for _ in range(10):
+        y = ops.exp(0.1 * y)
+        alive.append(weakref.ref(y))
+    loss = y.sum()
+    del y
+    right, counts = PRIMITIVES["exp"].rules["x"], []
+
+    def rule(gy, y, x):
+        counts.append(sum(ref() is not None for ref in alive))
+        return right(gy, y, x)
+
+    monkeypatch.setitem(PRIMITIVES["exp"].rules, "x", rule)
+    loss.backward() if how == "backward" else mg.grad(loss, x)
+    assert counts == list(range(10, 0, -1))
+    assert not any(ref() for ref in alive)
+
+
+@pytest.mark.parametrize("second_order", [False, True])
+def test_a_step_makes_no_reference_cycles(x, uncollected, second_order):
+    def step():
+        w = mg.tensor(np.ones((3, 3)), requires_grad=True)
+        h = ops.batch_norm(ops.relu(ops.linear(x.reshape(1, 3), w)).reshape(3, 1))
+        loss = (h * h).sum() + (x[1:] * x[1:]).sum()
+        if second_order:
+            (g,) = mg.grad(loss, x, create_graph=True)
+            loss = (g * g).sum()
+        loss.backward()
+
+    step()
+    gc.collect()
+    for _ in range(3):
+        step()
+    assert gc.collect() == 0
+
+
+def test_an_error_in_the_middle_leaves_recording_as_it_was(x, monkeypatch):
+    y = ops.exp(x).sum()
+    monkeypatch.setitem(PRIMITIVES["exp"].rules, "x", lambda gy, y, x: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        y.backward()
+    assert (x * x).requires_grad
+
+
+# ---- no_grad ----
+def test_no_grad_as_context_and_decorator(x):
+    with mg.no_grad():
+        assert not (x * x).requires_grad
+        with mg.no_grad():
+            pass
+        assert not (x * x).requires_grad
+    assert (x * x).requires_grad
+
+    @mg.no_grad()
+    def square(x):
+        return x * x
+
+    assert [square(x).requires_grad for _ in range(2)] == [False, False]
+    assert (x * x).requires_grad
+    with pytest.raises(KeyError), mg.no_grad():
+        raise KeyError
+    assert (x * x).requires_grad
+
+
+def test_no_grad_is_this_threads_own(x):
+    seen = []
+    with mg.no_grad():
+        thread = threading.Thread(target=lambda: seen.append((x * x).requires_grad))
+        thread.start()
+        thread.join()
+    assert seen == [True]
+
+
+def test_two_threads_differentiate_at_once():
+    def work(seed, results):
+        x = mg.tensor(np.random.default_rng(seed).normal(size=(2, 3, 8, 8)), requires_grad=True)
+        for _ in range(20):
+            (g,) = mg.grad(ops.conv2d(ops.tanh(x), np.ones((2, 3, 3, 3)), padding=1).sum(), x)
+        results[seed] = g.data
+
+    parallel, alone = {}, {}
+    threads = [threading.Thread(target=work, args=(seed, parallel)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for seed in range(4):
+        work(seed, alone)
+        np.testing.assert_array_equal(parallel[seed], alone[seed])
+
+
+# ---- gradients are their leaf's own ----
+def test_two_leaves_never_share_one_gradient():
+    a, b = (mg.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    seed = mg.tensor([1.0, 1.0])
+    (a + b.reshape(1, 2).reshape(2)).backward(seed)
+    a.grad.writable()[...] = 5.0
+    assert b.grad.data.tolist() == [1.0, 1.0]
+    b.grad[...] = 7.0
+    assert a.grad.data.tolist() == [5.0, 5.0]
+    assert seed.data.tolist() == [1.0, 1.0]
+
+
+def test_a_gradient_that_is_a_view_can_be_scaled_in_place(x):
+    x.sum().backward()  # broadcast from one number
+    x.grad.writable()[...] *= [1.0, 2.0, 3.0]
+    assert x.grad.data.tolist() == [1.0, 2.0, 3.0]
