@@ -15,12 +15,13 @@ def main() -> None:
     options = run.options(
         __doc__, name="dcgan_mnist", size=(28, 32), upsample=("upconv", "deconv"), loss=("non_saturating", "minimax"),
         lr=2e-4, beta1=0.5, latent=100, width=64, label_smoothing=0.0, n_discriminator=1,
+        ema=0.99,
     )
     digits = data.mnist(size=options.size, directory=options.data)
     generator, discriminator = models.dcgan(1, options.size, options.latent, options.width, options.upsample)
     trainer = trainers.GAN(
         generator, discriminator, options.loss, options.lr, (options.beta1, 0.999), options.n_discriminator,
-        options.label_smoothing, options.seed,
+        options.label_smoothing, options.ema, options.seed,
     )
     run.train(trainer, digits, options)
 

@@ -63,6 +63,7 @@ pool_put = _dispatched("pool_put")
 sgd = _dispatched("sgd")
 rmsprop = _dispatched("rmsprop")
 adam = _dispatched("adam")
+ema = _dispatched("ema")
 
 __all__ = [
     "adam",
@@ -70,6 +71,7 @@ __all__ = [
     "conv2d",
     "conv2d_weight_grad",
     "conv_transpose2d",
+    "ema",
     "gate",
     "get_threads",
     "layout_copies",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 
@@ -145,6 +145,12 @@ class Tensor:
 
         autodiff.backward(self, cotangent, create_graph, retain_graph)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        self._leaf("deepcopy")
+        twin = type(self).__new__(type(self))
+        Tensor.__init__(twin, self._data.copy(order="K"), self.requires_grad)
+        return twin
+
     def __setitem__(self, index: Any, value: Operand) -> None:
         self._leaf("t[...] =")
         changed = np.array(self._data)  # a copy: views and detached twins keep what they saw
@@ -154,10 +160,6 @@ class Tensor:
     def __repr__(self) -> str:
         body = np.array2string(devices.asnumpy(self._data), separator=", ", prefix="Tensor(")
         return f"Tensor({body}, dtype={self.dtype}{', requires_grad=True' if self.requires_grad else ''})"
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        self._leaf("deepcopy")
-        return Tensor(self._data.copy(order="K"), self.requires_grad)
 
     def __len__(self) -> int:
         return len(self._data)

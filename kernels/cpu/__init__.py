@@ -4,7 +4,7 @@ from . import blocks
 from .conv import conv2d, conv2d_weight_grad, conv_transpose2d
 from .elementwise import gate, leaky_relu
 from .norm import norm_apply, norm_grad, norm_stats
-from .optim import adam, rmsprop, sgd
+from .optim import adam, ema, rmsprop, sgd
 from .pool import max_pool2d, pool_put, pool_take
 from .resample import block_sum, resample, upsample_nearest
 
@@ -15,6 +15,7 @@ __all__ = [
     "conv2d",
     "conv2d_weight_grad",
     "conv_transpose2d",
+    "ema",
     "gate",
     "leaky_relu",
     "max_pool2d",

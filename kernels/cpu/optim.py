@@ -97,6 +97,18 @@ def _average_square(s, g, decay, room):
     s += room
 
 
+def ema(averages, params, decay):
+    """a = decay*a + (1-decay)*p, for every parameter. In place in averages."""
+
+    def rule(a, p):
+        step = scratch("step", p.shape, p.dtype)
+        np.subtract(p, a, out=step)
+        step *= 1 - decay
+        a += step
+
+    _update(rule, averages, params)
+
+
 def _update(rule, params, grads, *states):
     """rule(p, g, *state) on flat pieces of every parameter; states whose order differs are done whole, as they are."""
     pieces = []

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from minigan import device
+from minigan import device, kernels
 from minigan.errors import CheckpointError, MiniganError
 from minigan.primitive import state
 from minigan.tensor import Array, Tensor, tensor
@@ -141,6 +141,16 @@ class Module:
                 elif key in module._buffers:
                     setattr(module, key, value.astype(dtype))
         return self
+
+    def average_in(self, other: Module, decay: float) -> None:
+        """Move towards `other`, a twin: each parameter becomes decay times its own plus 1 - decay times the other's.
+
+        Buffers are copied: running statistics are averages already.
+        """
+        pairs = list(zip(self.parameters(), other.parameters(), strict=True))
+        kernels.ema([mine.writable() for mine, _ in pairs], [its.data for _, its in pairs], decay)
+        for (_, mine), (_, its) in zip(self.named_buffers(), other.named_buffers(), strict=True):
+            mine[...] = its
 
     def apply(self, function: Callable[[Module], Any]) -> Self:
         """Call `function` on this module and all below it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 from minigan import ops
@@ -25,19 +27,25 @@ class GAN(Trainer):
         lr, betas: Adam's, for both networks.
         n_discriminator: k, discriminator steps per generator step; each takes a fresh batch of real data.
         label_smoothing: the real target is 1 minus this.
+        ema: decay of an exponential moving average of the generator's weights, from which samples are drawn (Yazici et
+            al., 2019: it averages out the game's oscillation); 0 for none.
         seed: of the noise.
     """
 
     def __init__(self, generator: Module, discriminator: Module, loss: str | GANLoss = "non_saturating",
                  lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999), n_discriminator: int = 1,
-                 label_smoothing: float = 0.0, seed: int = 0) -> None:
+                 label_smoothing: float = 0.0, ema: float = 0.0, seed: int = 0) -> None:
         super().__init__()
         if n_discriminator < 1:
             raise OptionError(f"GAN: n_discriminator={n_discriminator} must be at least 1")
         self.loss = gan_loss(loss).smoothed(label_smoothing)
-        self.batches_per_step = n_discriminator
+        if not 0 <= ema < 1:
+            raise OptionError(f"GAN: ema={ema} must be at least 0 and below 1")
+        self.batches_per_step, self.ema = n_discriminator, ema
         self.generator, self.discriminator = generator, discriminator
         self.networks = {"generator": generator, "discriminator": discriminator}
+        if ema:
+            self.networks["averaged"] = copy.deepcopy(generator).eval()
         self.g_optimizer = Adam(generator.parameters(), lr, betas)
         self.d_optimizer = Adam(discriminator.parameters(), lr, betas)
         self.optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
@@ -71,14 +79,20 @@ class GAN(Trainer):
 
         g_loss = self.loss.generator_loss(self.discriminator(fake))
         self.g_optimizer.minimize(g_loss)  # asks for the generator's gradients only: D's weights get none computed
+        if self.ema:  # a short memory at first, so that the initial weights are soon forgotten
+            decay = min(self.ema, (1 + self.g_optimizer.steps) / (10 + self.g_optimizer.steps))
+            self.networks["averaged"].average_in(self.generator, decay)
         return {"d_loss": d_loss.item(), "g_loss": g_loss.item(),
                 "d_real": probability(real_logits), "d_fake": probability(fake_logits)}
 
     def sample(self, z: Array) -> np.ndarray:
-        """Images for noise z (N, latent), by the running statistics of batch norm, as (N, C, H, W) on the host."""
-        self.generator.eval()
+        """Images for noise z (N, latent), from averaged weights if there are any, as (N, C, H, W) on the host.
+
+        Batch norm uses its running statistics, so an image does not depend on the others.
+        """
+        network = self.networks.get("averaged", self.generator).eval()
         with no_grad():
-            images = self.generator(tensor(z, dtype=self.dtype))
+            images = network(tensor(z, dtype=self.dtype))
         self.generator.train()
         return images.numpy()
 
