@@ -13,8 +13,8 @@ from minigan import data, models, run, trainers
 def main() -> None:
     """Options, data, networks, trainer, go."""
     options = run.options(
-        __doc__, name="dcgan_mnist", size=(28, 32), upsample=("upconv", "deconv"), loss=("non_saturating", "minimax"),
-        lr=2e-4, beta1=0.5, latent=100, width=64, label_smoothing=0.0, n_discriminator=1,
+        __doc__, name="dcgan_mnist", size=(32, 28), upsample=("upconv", "deconv"), loss=("non_saturating", "minimax"),
+        lr=2e-4, beta1=0.5, latent=100, width=32, label_smoothing=0.0, n_discriminator=1,
         ema=0.99,
     )
     digits = data.mnist(size=options.size, directory=options.data)

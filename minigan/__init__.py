@@ -6,6 +6,8 @@
 [Tensor([6.], dtype=float32)]
 """
 
+import importlib
+
 from minigan.tensor import Tensor, tensor  # isort: skip  (first: it brings the operations, which operators need)
 from minigan import data, errors, losses, models, nn, ops, optim, trainers
 from minigan.anomaly import detect_anomaly
@@ -16,6 +18,15 @@ from minigan.primitive import OPERATIONS, PRIMITIVES
 from minigan.random import seed
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Rooms that few programs need, imported when first asked for: mg.gradcheck, mg.run, mg.report, mg.checkpoint."""
+    if name in ("checkpoint", "gradcheck", "report", "run"):
+        return importlib.import_module(f"minigan.{name}")
+    raise AttributeError(f"module 'minigan' has no attribute {name!r}")
+
+
 __all__ = ["OPERATIONS", "PRIMITIVES", "Tensor", "data", "detect_anomaly", "device_info", "errors", "get_threads",
            "grad", "losses", "models", "nn", "no_grad", "ops", "optim", "seed", "set_device", "set_threads", "tensor",
            "trainers"]

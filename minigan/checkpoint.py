@@ -96,6 +96,9 @@ def _load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         with safetensors.safe_open(path, framework="numpy") as file:  # checks the header against the size of the file
             notes = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
+        for array in arrays.values():
+            if not _DTYPES.fullmatch(array.dtype.name):  # bfloat16, when another package has taught it to NumPy
+                raise TypeError(array.dtype.name)
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: {_diagnosis(path, error)}") from None
     except (TypeError, KeyError, AttributeError) as error:  # a type such as bfloat16

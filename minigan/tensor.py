@@ -231,7 +231,7 @@ class Tensor:
         return ops.abs(self)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return ops.getitem(self, index if isinstance(index, int | slice) else copy.deepcopy(index))  # it is kept
+        return ops.getitem(self, _kept(index))
 
     def __gt__(self, other: Operand) -> Array:
         return self._data > asarray(other)
@@ -302,6 +302,13 @@ def tensor(array_like: Any, requires_grad: bool = False, dtype: Any = None, devi
     if source.dtype.kind not in "biuf":
         raise DTypeError(f"tensor: {array_like!r:.60} is no number and no array of numbers")
     return Tensor(devices.put(source.astype(wanted), device or devices.default()), requires_grad)
+
+
+def _kept(index: Any) -> Any:
+    """An index that the graph can keep: arrays and lists in it copied, as their owner may change them."""
+    if type(index) is tuple:
+        return tuple(map(_kept, index))
+    return copy.deepcopy(index) if isinstance(index, np.ndarray | list) else index
 
 
 def asarray(value: Any) -> Array:

@@ -17,7 +17,7 @@ def rng():
 
 @pytest.fixture(autouse=True)
 def _as_it_was(monkeypatch):
-    """No test leaves its choice of device, threads or recording behind."""
+    """No test leaves its choice of device or of threads behind."""
     monkeypatch.setattr(device, "_default", "cpu")
     threads = mg.get_threads()
     yield

@@ -21,10 +21,9 @@ WHY_NOT = {
     "random": "the mask depends on ONNX's own random numbers",
     "nothing": "minigan refuses to take an extremum or a mean of nothing",
     "mode": "a padding or resizing mode that minigan does not have",
-    "batch_dims": "minigan indexes as NumPy does",
 }
 
-class NotOurs(Exception):
+class NotOurs(Exception):  # noqa: N818
     """This case asks for something minigan does not have; the reason is a key of WHY_NOT."""
 
 
@@ -174,12 +173,6 @@ def split(a, x, sizes=None):
     return ops.split(x, -(-x.shape[axis] // a["outputs"]) if sizes is None else [int(n) for n in sizes], axis)
 
 
-def gather_nd(a, x, indices):
-    if a.get("batch_dims", 0):
-        raise NotOurs("batch_dims")
-    return x[tuple(np.moveaxis(indices, -1, 0))]
-
-
 def reshape(a, x, shape):
     keep = not a.get("allowzero", 0)
     return x.reshape(tuple(x.shape[i] if n == 0 and keep else int(n) for i, n in enumerate(shape)))
@@ -266,7 +259,8 @@ OURS = {
     "Reshape": reshape, "Squeeze": squeeze, "Unsqueeze": unsqueeze, "Flatten": flatten, "Slice": cut, "Split": split,
     "Transpose": lambda a, x: ops.transpose(x, a.get("perm")), "Concat": lambda a, *xs: ops.concat(xs, a["axis"]),
     "Expand": lambda a, x, shape: ops.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(int(n) for n in shape))),
-    "Gather": lambda a, x, i: x[(*(slice(None),) * (a.get("axis", 0) % x.ndim), i)], "GatherND": gather_nd, "Pad": pad,
+    "Gather": lambda a, x, i: x[(*(slice(None),) * (a.get("axis", 0) % x.ndim), i)], "Pad": pad,
+    "GatherND": lambda a, x, i: x[tuple(np.moveaxis(i, -1, 0))],
     "Gemm": gemm, "Conv": conv, "ConvTranspose": conv_transpose, "Resize": resize,
     "Upsample": lambda a, x, s: ops.upsample2d(x, tuple(int(n) for n in s.data[2:])),
     "BatchNormalization": batch_norm, "LayerNormalization": layer_norm, "RMSNormalization": rms_norm,

@@ -226,6 +226,16 @@ def test_views_and_detached_twins_change_together():
             mg.grad(y, x)  # not on the way to w, so only the shared version can tell
 
 
+def test_a_kinks_side_is_remembered_with_its_version(x):
+    """The second derivative of relu needs the signs x had: after an update they are not those of x any more."""
+    w = mg.tensor([1.0, 1.0, 1.0], requires_grad=True)
+    (gx,) = mg.grad((w * ops.relu(x)).sum(), x, create_graph=True)
+    assert mg.grad(gx.sum(), w, retain_graph=True)[0].data.tolist() == [1.0, 1.0, 1.0]
+    x.writable()[...] *= -1.0
+    with pytest.raises(GraphError, match="an argument of gate was changed in place"):
+        mg.grad(gx.sum(), w)
+
+
 def test_replacing_the_array_leaves_twins_alone(x):
     twin = x.detach()
     z = mg.tensor([1.0, 1.0, 1.0], requires_grad=True)

@@ -98,7 +98,7 @@ def _average_square(s, g, decay, room):
 
 
 def ema(averages, params, decay):
-    """a = decay*a + (1-decay)*p, for every parameter. In place in averages."""
+    """A = decay*a + (1-decay)*p, for every parameter. In place in averages."""
 
     def rule(a, p):
         step = scratch("step", p.shape, p.dtype)

@@ -15,19 +15,20 @@ from minigan.random import default as default_generator
 from minigan.tensor import Tensor, asarray
 
 
-@primitive(samples=lambda rng: [S(normal(rng, 3, 4), on=off_kinks(rng, 3, 4), slope=slope) for slope in (0.0, 0.2)],
+@primitive(samples=lambda rng: [S(normal(rng, 3, 4), off_kinks(rng, 3, 4), slope=slope) for slope in (0.0, 0.2)],
            linear_in=("g",))
-def gate(g, *, on, slope):
-    """Let g through where `on` (an array, not differentiated) is positive, scaled by slope elsewhere.
+def gate(g, on, *, slope):
+    """Let g through where `on` is positive, scaled by slope elsewhere.
 
     Forward   y = g [on > 0] + slope g [on <= 0]
-    VJP       gg = gate(gy, on)
-    Why       a diagonal matrix is its own transpose. This is the derivative of relu and leaky_relu, of any order.
+    VJP       gg = gate(gy, on)        gon = 0
+    Why       a diagonal matrix is its own transpose; moving `on` a little moves nothing.
+              This is the derivative of relu and leaky_relu, of any order.
     """
     return kernels.gate(g, on, slope)
 
 
-gate.defvjp(g=lambda gy, y, g, *, on, slope: gate(gy, on=on, slope=slope))
+gate.defvjp(g=lambda gy, y, g, on, *, slope: gate(gy, on, slope=slope), on=None)
 
 
 @primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4)), S(off_kinks(rng, 2, 3, 1, 4))])
@@ -41,7 +42,7 @@ def relu(x):
     return kernels.leaky_relu(x, 0.0)
 
 
-relu.defvjp(x=lambda gy, y, x: gate(gy, on=x.data, slope=0.0))
+relu.defvjp(x=lambda gy, y, x: gate(gy, x.detach(), slope=0.0))  # a Tensor, so that a change in place is noticed
 
 
 @primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4), slope=0.2), S(off_kinks(rng, 2, 3, 1, 4), slope=0.01)])
@@ -56,7 +57,7 @@ def leaky_relu(x, *, slope=0.2):
     return kernels.leaky_relu(x, slope)
 
 
-leaky_relu.defvjp(x=lambda gy, y, x, *, slope=0.2: gate(gy, on=x.data, slope=slope))
+leaky_relu.defvjp(x=lambda gy, y, x, *, slope=0.2: gate(gy, x.detach(), slope=slope))
 
 
 @primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4), alpha=alpha) for alpha in (1.0, 0.7)])

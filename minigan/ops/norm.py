@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from minigan import kernels
-from minigan.errors import OptionError, ShapeError
+from minigan.errors import DTypeError, OptionError, ShapeError
 from minigan.ops._samples import normal
 from minigan.ops.elementwise import power
 from minigan.ops.reduce import mean, sum
@@ -117,6 +117,8 @@ def batch_norm(x, gamma=None, beta=None, running_mean=None, running_var=None, tr
         ShapeError: one value per channel (nothing to normalise over), or gamma, beta of another size.
     """
     _affine("batch_norm", x, gamma, beta)
+    if isinstance(running_mean, Tensor) or isinstance(running_var, Tensor):
+        raise DTypeError("batch_norm: running_mean and running_var are updated in place: arrays (C,), no Tensors")
     per = math.prod(x.shape) // x.shape[1] if x.shape[1] else 0
     if not training:
         if running_mean is None or running_var is None:

@@ -1,0 +1,67 @@
+"""The documents say true things: their code runs, their walk-through works, their commands are the ones CI reads."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan import ops
+from minigan.errors import GradientError
+from minigan.gradcheck import check_operation
+from minigan.ops._samples import normal
+from minigan.primitive import OPERATIONS, PRIMITIVES, S, primitive
+
+ROOT = Path(__file__).parent.parent
+
+
+def blocks(document, language):
+    """Code blocks of a Markdown file, indentation taken off."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", (ROOT / document).read_text(), re.M | re.S)
+    return [re.sub(rf"^{indent}", "", body, flags=re.M) for indent, body in found]
+
+
+def test_the_readmes_library_example_runs():
+    example = next(block for block in blocks("README.md", "python") if "import minigan as mg" in block)
+    names = {}
+    exec(example, names)
+    assert np.isfinite(names["loss"].item())
+    np.testing.assert_allclose(names["slope"].data, [3, 12])
+    second, = mg.grad(mg.grad((names["u"] ** 3).sum(), [names["u"]], create_graph=True)[0].sum(), [names["u"]])
+    np.testing.assert_allclose(second.data, [6, 12])
+
+
+@pytest.fixture
+def softsign():
+    """The operation of CONTRIBUTING's walk-through, declared as written there and taken off the tables afterwards."""
+    names = {"np": np, "ops": ops, "normal": normal, "S": S, "primitive": primitive}
+    exec(next(b for b in blocks("CONTRIBUTING.md", "python") if "softsign" in b), names)
+    yield names["softsign"]
+    del OPERATIONS["softsign"], PRIMITIVES["softsign"]
+
+
+def test_the_walk_through_adds_an_operation(softsign):
+    np.testing.assert_allclose(softsign(mg.tensor([-3.0, 1.0])).data, [-0.75, 0.5])
+    assert check_operation(softsign).failure == ""
+
+
+def test_the_walk_throughs_trap_passes_first_order_and_fails_second(softsign):
+    softsign.rules = {"x": lambda gy, y, x: gy * (1 / (1 + np.abs(x.data)) ** 2)}
+    row = check_operation(softsign)
+    assert row.first < 1e-6
+    assert GradientError.__name__ in row.failure
+
+
+def test_the_readme_shows_conv2d_as_it_is():
+    shown = next(block for block in blocks("README.md", "python") if "def conv2d" in block)
+    docstring = " ".join(PRIMITIVES["conv2d"].__doc__.split())
+    assert " ".join(re.search(r'"""(.*?)"""', shown, re.S)[1].split()) in docstring
+
+
+def test_every_link_and_file_named_in_the_readme_exists():
+    text = (ROOT / "README.md").read_text()
+    named = re.findall(r"\]\(([^)#]+)\)", text)
+    named += re.findall(r"`((?:minigan|kernels|tests|examples|benchmarks)/[\w/.]+)`", text)
+    assert named
+    assert [name for name in named if "://" not in name and not (ROOT / name).exists()] == []
