@@ -7,6 +7,7 @@
 """
 
 import importlib
+from typing import Any
 
 from minigan.tensor import Tensor, tensor  # isort: skip  (first: it brings the operations, which operators need)
 from minigan import data, errors, losses, models, nn, ops, optim, trainers
@@ -20,7 +21,7 @@ from minigan.random import seed
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     """Rooms that few programs need, imported when first asked for: mg.gradcheck, mg.run, mg.report, mg.checkpoint."""
     if name in ("checkpoint", "gradcheck", "report", "run"):
         return importlib.import_module(f"minigan.{name}")

@@ -61,8 +61,8 @@ def grad(
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for i, x in enumerate(inputs):
         if not isinstance(x, Tensor) or not x.requires_grad:
-            raise GraphError(f"grad: input {i}, {type(x).__name__} of shape {np.shape(x)}, does not require a gradient; make it with "
-                             "requires_grad=True before computing the output")
+            raise GraphError(f"grad: input {i}, {type(x).__name__} of shape {np.shape(x)}, does not require a "
+                             "gradient; make it with requires_grad=True before computing the output")
     found = _pass(output, cotangent, inputs, create_graph, retain_graph)
     return [found[x] if x in found else Tensor(np.zeros_like(x.data)) for x in inputs]
 
