@@ -7,7 +7,7 @@
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minigan.tensor import Tensor, tensor  # isort: skip  (first: it brings the operations, which operators need)
 from minigan import data, errors, losses, models, nn, ops, optim, trainers
@@ -21,11 +21,13 @@ from minigan.random import seed
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
-    """Rooms that few programs need, imported when first asked for: mg.gradcheck, mg.run, mg.report, mg.checkpoint."""
-    if name in ("checkpoint", "gradcheck", "report", "run"):
-        return importlib.import_module(f"minigan.{name}")
-    raise AttributeError(f"module 'minigan' has no attribute {name!r}")
+if not TYPE_CHECKING:  # to a type checker, a module with __getattr__ has every name
+
+    def __getattr__(name: str) -> Any:
+        """Rooms that few programs need, imported when first asked for."""
+        if name in ("checkpoint", "gradcheck", "report", "run"):
+            return importlib.import_module(f"minigan.{name}")
+        raise AttributeError(f"module 'minigan' has no attribute {name!r}")
 
 
 __all__ = ["OPERATIONS", "PRIMITIVES", "Tensor", "data", "detect_anomaly", "device_info", "errors", "get_threads",
