@@ -73,7 +73,8 @@ def _pass(
     retain = create_graph if retain_graph is None else retain_graph
     gradients = {y: _seed(y, cotangent)}
     order = _reachable(y)
-    wanted = None if inputs is None else _on_the_way(order, inputs)
+    asked = None if inputs is None else set(inputs)
+    wanted = None if asked is None else _on_the_way(order, asked)
     found: dict[Tensor, Tensor] = {}
     with recording(create_graph):
         while order:
@@ -83,7 +84,7 @@ def _pass(
             g = gradients.pop(t, None)
             if g is None:  # not on the way to an input, or only behind a zero derivative
                 continue
-            if t.node is None if inputs is None else t in inputs:
+            if t.node is None if asked is None else t in asked:
                 found[t] = g
             if t.node is None:
                 continue
@@ -126,7 +127,7 @@ def _reachable(y: Tensor) -> list[Tensor]:
     return sorted(seen, key=lambda t: t.order)
 
 
-def _on_the_way(order: list[Tensor], inputs: list[Tensor]) -> set[Tensor]:
+def _on_the_way(order: list[Tensor], inputs: set[Tensor]) -> set[Tensor]:
     """Those of `order` that depend on an input: no other cotangent is worth computing."""
     wanted = set(inputs)
     for t in order:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan.errors import DeviceError, DTypeError, GraphError, MiniganError, NonFiniteError, ShapeError
+from minigan.errors import DeviceError, DTypeError, GraphError, MiniganError, ShapeError
 from minigan.tensor import Array, Node, Operand, Tensor, tensor
 
 Samples = Callable[[np.random.Generator], Sequence["Sample"]]
@@ -222,7 +222,3 @@ def operation(
         return function
 
     return declare
-
-
-__all__ = ["OPERATIONS", "PRIMITIVES", "NonFiniteError", "Operation", "Primitive", "S", "Sample", "operation",
-           "primitive", "state"]
