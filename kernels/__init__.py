@@ -19,7 +19,7 @@ from .cpu.blocks import get_threads, set_threads
 
 def layout_copies():
     """How many inputs so far had to be copied because they were not stored channels-last."""
-    return cpu.blocks.layout_copies
+    return cpu.memory.layout_copies
 
 
 def _wing(array):

@@ -1,6 +1,6 @@
 """The CPU wing: blocked, threaded NumPy. Its rooms carry the same names as those of the CUDA wing."""
 
-from . import blocks
+from . import blocks, memory
 from .conv import conv2d, conv2d_weight_grad, conv_transpose2d
 from .elementwise import gate, leaky_relu
 from .norm import norm_apply, norm_grad, norm_stats
@@ -19,6 +19,7 @@ __all__ = [
     "gate",
     "leaky_relu",
     "max_pool2d",
+    "memory",
     "norm_apply",
     "norm_grad",
     "norm_stats",

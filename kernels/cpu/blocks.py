@@ -5,8 +5,7 @@ is left to chance. So one worker or sixteen give the same bytes, and nobody wait
 
     for_each_block(work, blocks)   calls work(block) once for each; NumPy lets go of the interpreter lock inside
                                    copies, ufuncs and matrix products, so threads are enough
-    scratch(key, shape, dtype)     this thread's own reusable memory, still warm in its cache from the piece before
-    channels_last(x)               the door: (N, C, H, W) in any layout -> a contiguous (N, H, W, C) array
+    cut(total, step)               slices that cover a range: where to cut
 
 While pieces are worked on, BLAS keeps to one thread per worker; afterwards the user's own setting is back.
 """
@@ -16,17 +15,14 @@ from __future__ import annotations
 import collections
 import contextvars
 import itertools
-import math
 import os
 import queue
 import threading
 
-import numpy as np
-
 SCRATCH_BYTES = 1 << 21  # of matrices one worker fills and reads at once; 1 and 4 MiB measured no better, 512 KiB worse
 PASS = 1 << 18  # elements per call where a kernel is a few ufuncs: in shorter ones threads mostly wait for the
 #                 interpreter lock, and waking one costs as much as 100,000 additions
-SHARED = 1 << 20  # elements up to which such a kernel is therefore left to the calling thread alone
+SHARED = 1 << 19  # elements up to which such a kernel is therefore left to the calling thread alone
 
 _local = threading.local()
 
@@ -246,76 +242,3 @@ def image_blocks(images, rows, rows_per_block):
     if rows_per_block >= rows:
         return [(some, slice(0, rows)) for some in cut(images, rows_per_block // max(1, rows))]
     return [(slice(n, n + 1), part) for n in range(images) for part in cut(rows, rows_per_block)]
-
-
-# ---------------------------------------------------------------------------------------------- memory and its order
-
-
-def scratch(key, shape, dtype):
-    """Memory of this thread's own, named `key` and grown when needed; what it held before is gone."""
-    buffers = _local.__dict__.setdefault("buffers", {})
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    buffer = buffers.get(key)
-    if buffer is None or buffer.size < size:
-        buffer = buffers[key] = np.empty(size, np.uint8)
-    return buffer[:size].view(dtype).reshape(shape)
-
-
-layout_copies = 0  # how often an input came in another layout and had to be copied; a test holds it at zero
-
-
-def count_layout_copy():
-    """Note that an input did not come in the layout the kernels work in."""
-    global layout_copies
-    layout_copies += 1
-
-
-def channels_last(x):
-    """(N, C, *space) in any layout -> contiguous (N, *space, C): a view if x is stored that way, else one copy."""
-    moved = x.transpose(0, *range(2, x.ndim), 1)
-    if moved.flags.c_contiguous:
-        return moved
-    count_layout_copy()
-    copied = np.empty(moved.shape, x.dtype)
-    per_block = max(1, PASS * len(x) // max(1, x.size))
-    for_each_block(lambda n: np.copyto(copied[n], moved[n]), cut(len(x), per_block), share=x.size > SHARED)
-    return copied
-
-
-def channels_first(y):
-    """(N, *space, C) -> the same array indexed (N, C, *space)."""
-    return y.transpose(0, y.ndim - 1, *range(1, y.ndim - 1))
-
-
-def memory_view(x):
-    """All of x as one flat axis in the order it lies in memory; None if it has holes, repeats or runs backwards."""
-    ordered = x.transpose(sorted(range(x.ndim), key=lambda axis: (-x.strides[axis], axis)))
-    return ordered.reshape(-1) if ordered.flags.c_contiguous else None
-
-
-def in_order_of(dense, x):
-    """All of x as one flat axis in the memory order of `dense`, which has no holes; a copy if its own order differs."""
-    if x.strides != dense.strides:
-        copied = np.empty_like(dense)
-        np.copyto(copied, x)
-        x = copied
-    return memory_view(x)
-
-
-def framed(x, corner, size, row_step=1, fill=0):
-    """`size` rows (every row_step-th) and columns of x (n, H, W, C) from `corner` on, `fill` beyond its edges.
-
-    A view if all of them lie inside, else a copy in scratch.
-    """
-    (top, left), (height, width) = corner, size
-    H, W = x.shape[1:3]
-    above, below = (min(max(0, -((top - edge) // row_step)), height) for edge in (0, H))  # rows of the frame inside x
-    before, behind = (min(max(0, edge - left), width) for edge in (0, W))
-    inside = x[:, top + above * row_step : top + below * row_step : row_step, left + before : left + behind]
-    if inside.shape[1:3] == (height, width):
-        return inside
-    frame = scratch("frame", (len(x), height, width, x.shape[3]), x.dtype)
-    frame[:, :above] = frame[:, below:] = fill
-    frame[:, above:below, :before] = frame[:, above:below, behind:] = fill
-    frame[:, above:below, before:behind] = inside
-    return frame

@@ -19,7 +19,8 @@ import math
 
 import numpy as np
 
-from .blocks import SCRATCH_BYTES, channels_first, channels_last, cut, for_each_block, framed, image_blocks, scratch
+from .blocks import SCRATCH_BYTES, cut, for_each_block, image_blocks
+from .memory import channels_first, channels_last, empty, framed, scratch
 
 NARROW = 4  # channels out up to which spreading works on planes of pixels
 FEW_WEIGHTS = 256  # numbers in a window up to which weight gradients take all kernel rows in one product
@@ -36,7 +37,7 @@ def conv2d(x, w, b, stride, padding, dilation):
     x, filters = channels_last(x), filter_matrices(w)
     KH, KW, C, O = filters.shape
     OH, OW = (out_size(*axis) for axis in zip(x.shape[1:3], (KH, KW), stride, padding, dilation, strict=True))
-    y = np.empty((len(x), OH, OW, O), x.dtype)
+    y = empty((len(x), OH, OW, O), x.dtype)
     if stride == (1, 1) and O * GATHER_WINS <= C and (OH, OW) != (1, 1):
         backwards = (-dilation[0], -dilation[1])  # as a pixel of x sees the taps
         (_spread_narrow if O <= NARROW else _spread)(x, filters, y, b, (1, 1), padding, backwards)
@@ -53,7 +54,7 @@ def conv_transpose2d(x, w, b, stride, padding, dilation, output_size):
     """
     x, filters = channels_last(x), filter_matrices(w)
     KH, KW, C, O = filters.shape
-    y = np.empty((len(x), *output_size, C), x.dtype)
+    y = empty((len(x), *output_size, C), x.dtype)
     if x.shape[1:3] == (1, 1) and padding == (0, 0) and dilation == (1, 1) and output_size == (KH, KW):
         _spread_one_pixel(x, filters, y, b)
     elif O * GATHER_WINS <= C:
@@ -98,7 +99,7 @@ def filter_matrices(w):
     matrices = w.transpose(2, 3, 1, 0)
     if matrices.flags.c_contiguous:
         return matrices
-    copied = np.empty(matrices.shape, w.dtype)
+    copied = empty(matrices.shape, w.dtype)
     if w.size < SCRATCH_BYTES // 16:
         np.copyto(copied, matrices)
     else:
@@ -267,7 +268,7 @@ def _outer_products(x, g, kernel, stride, offset, dilation):
     depth = at_once * KW * C
     blocks = _pixel_blocks(g, depth)
     groups = cut(len(blocks), -(-len(blocks) // _group_count(KH * KW * C * O * x.itemsize)))
-    sums = np.empty((len(groups), KH // at_once, depth, O), x.dtype)
+    sums = empty((len(groups), KH // at_once, depth, O), x.dtype)
 
     def task(which):
         group, k = which
@@ -290,7 +291,7 @@ def _outer_products_one_window(x, g):
     """(KH, KW, C, O) where one window covers the whole image: x^T (KH*KW*C, N) @ g (N, O), cut along x's pixels."""
     N, KH, KW, C = x.shape
     columns, some = x.reshape(N, KH * KW * C), g.reshape(N, -1)
-    gw = np.empty((KH, KW, C, some.shape[1]), x.dtype)
+    gw = empty((KH, KW, C, some.shape[1]), x.dtype)
     products = gw.reshape(KH * KW * C, -1)
     blocks = cut(len(products), max(64, SCRATCH_BYTES // 8 // ((N + some.shape[1]) * x.itemsize)))
     for_each_block(lambda part: np.matmul(columns[:, part].T, some, out=products[part]), blocks)

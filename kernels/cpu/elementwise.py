@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from .blocks import PASS, SHARED, cut, for_each_block, in_order_of, scratch
+from .blocks import PASS, SHARED, cut, for_each_block
+from .memory import empty_like, in_order_of, scratch
 
 ZEROS = {np.dtype(dtype): np.zeros(PASS, dtype) for dtype in (np.float32, np.float64)}
 
 
 def leaky_relu(x, slope):
     """Give y = x where x > 0, else slope*x; slope 0 is relu; NaN stays NaN. Stored like x; reads x, writes y."""
-    y = np.empty_like(x)
+    y = empty_like(x)
     _by_blocks(lambda x, y: _leaky_relu(x, slope, y), x, y)
     return y
 
@@ -29,18 +30,25 @@ def _leaky_relu(x, slope, y):
         (np.maximum if slope <= 1 else np.minimum)(x, y, out=y)
 
 
+def rectify(block, slope):
+    """leaky_relu in place, on a contiguous piece that another kernel has in cache; slope >= 0."""
+    flat = block.reshape(-1)
+    scaled = zeros(flat) if slope == 0 else np.multiply(flat, slope, out=scratch("scaled", flat.shape, flat.dtype))
+    (np.maximum if slope <= 1 else np.minimum)(flat, scaled, out=flat)
+
+
 def gate(g, on, slope):
     """Give z = g where on > 0, else slope*g: the derivative of (leaky_)relu, `on` its input or (slope >= 0) output.
 
     Stored like `on`. Nothing passes a closed gate of slope 0, not even NaN. Reads g and on, writes z, all once.
     """
-    z = np.empty_like(on)
-    _by_blocks(lambda g, on, z: _gate(g, on, slope, z), g, on, z)
+    z = empty_like(on)
+    _by_blocks(lambda g, on, z: gate_into(g, on, z, slope), g, on, z)
     return z
 
 
-def _gate(g, on, slope, z):
-    """For floats, on > 0 is bits > 0 with the same bits read as an integer, -0.0 (the least integer) included.
+def gate_into(g, on, z, slope):
+    """`gate` on flat pieces. For floats, on > 0 is bits > 0 with the same bits read as an integer, also for -0.0.
 
     So -max(bits, 0) has its sign set exactly where the gate is open, and the shift spreads that sign over all bits.
     """

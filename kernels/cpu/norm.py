@@ -16,7 +16,9 @@ import math
 
 import numpy as np
 
-from .blocks import PASS, SHARED, channels_first, channels_last, cut, for_each_block, scratch
+from .blocks import PASS, SHARED, cut, for_each_block
+from .elementwise import gate_into, rectify
+from .memory import channels_first, channels_last, empty_like, scratch
 
 RUN = 1024  # numbers that elementwise passes take in one inner loop: several pixels side by side
 COLUMNS = 64  # numbers in a row of the table for the products: narrower images lay pixels side by side there, too
@@ -49,9 +51,10 @@ def norm_stats(x, over):
     return mean.astype(x.dtype).reshape(shape), var.astype(x.dtype).reshape(shape)
 
 
-def norm_apply(x, mean, rstd, gamma, beta):
+def norm_apply(x, mean, rstd, gamma, beta, slope=None):
     """Affine: y = gamma * (x - mean) * rstd + beta = scale * x + shift, stored channels-last. Reads x, writes y.
 
+    With a slope >= 0, y is leaky_relu of that, taken while it is in cache.
     Rounding is of the order of x's own last digit times scale, as x - mean would have it, for one pass less.
     """
     table = _Table(x, merge=len(mean) == 1)
@@ -59,25 +62,38 @@ def norm_apply(x, mean, rstd, gamma, beta):
     scale = rstd if gamma is None else rstd * gamma
     shift = -mean * scale if beta is None else beta - mean * scale
     scale, shift = (table.fold(table.per_channel(v)) for v in (scale, shift))
-    y = np.empty_like(table.data)
+    y = empty_like(table.data)
 
     def block(groups, _, rows):
         out = y[groups, rows]
         np.multiply(table.data[groups, rows], scale[groups], out=out)
         out += shift[groups]
+        if slope is not None:
+            rectify(out, slope)
 
     table.for_each(block)
     return table.restore(y)
 
 
-def norm_grad(gy, x, mean, rstd, gamma, over):
+def norm_grad(gy, x, mean, rstd, gamma, over, y=None, slope=None):
     """(gx, ggamma, gbeta): gx = rstd*(g - mean_over(g) - xhat*mean_over(g*xhat)), ggamma = sum gy*xhat, gbeta = sum gy.
 
-    Reads gy and x twice, writes gx once: the means must be known before the first gx, a*gy + b*x + c.
+    With a slope, gy first goes through the gate of y. Reads gy and x twice, writes gx once: the means must be known
+    before the first gx, a*gy + b*x + c. (A gated gy waits in gx's memory.)
     """
-    table, gtable = (_Table(image, merge=over == "batch") for image in (x, gy))
+    table, cotangents = _Table(x, merge=over == "batch"), _Table(gy, merge=over == "batch").data
+    gx = empty_like(table.data)
+    g = cotangents if slope is None else gx
     mean, rstd = (v.reshape(len(v), -1).astype(np.float64) for v in (mean, rstd))
-    sum_g, sum_gx = _grad_sums(gtable, table, mean)  # (G, C)
+
+    def opened(groups, rows):
+        if slope is not None:
+            pieces = (array[groups, rows].reshape(-1) for array in (cotangents, on, gx))  # flat views of whole rows
+            gate_into(*pieces, slope)
+        return g[groups, rows]
+
+    on = None if slope is None else _Table(y, merge=over == "batch").data
+    sum_g, sum_gx = _grad_sums(opened, table, mean)  # (G, C)
     sum_gxhat = sum_gx * rstd
     ggamma, gbeta = sum_gxhat.sum(0).astype(x.dtype), sum_g.sum(0).astype(x.dtype)
     weight = np.ones(len(gbeta)) if gamma is None else gamma.astype(np.float64)
@@ -87,12 +103,11 @@ def norm_grad(gy, x, mean, rstd, gamma, over):
     b = -rstd * rstd * mean_gxhat
     c = -rstd * mean_g - b * mean
     a, b, c = (table.fold(table.per_channel(v)) for v in (rstd * weight, b, c))
-    gx = np.empty_like(table.data)
 
     def block(groups, _, rows):
         out = gx[groups, rows]
         rest = scratch("rest", out.shape, out.dtype)
-        np.multiply(gtable.data[groups, rows], a[groups], out=out)
+        np.multiply(g[groups, rows], a[groups], out=out)
         np.multiply(table.data[groups, rows], b[groups], out=rest)
         out += rest
         out += c[groups]
@@ -101,13 +116,13 @@ def norm_grad(gy, x, mean, rstd, gamma, over):
     return table.restore(gx), ggamma, gbeta
 
 
-def _grad_sums(gtable, table, mean):
-    """Sums over rows of gy and of gy*(x - mean), (G, C) in float64."""
+def _grad_sums(opened, table, mean):
+    """Sums over rows of g and of g*(x - mean), (G, C) in float64; opened(groups, rows) gives a block of g."""
     sum_g, sum_gx = table.partial_sums(), table.partial_sums()
     mean = table.fold(table.per_channel(mean))
 
     def block(groups, number, rows):
-        g = gtable.data[groups, rows]
+        g = opened(groups, rows)
         apart = np.subtract(table.data[groups, rows], mean[groups], out=scratch("apart", g.shape, g.dtype))
         apart *= g
         sum_g[number, groups], sum_gx[number, groups] = table.sum_rows(g), table.sum_rows(apart)

@@ -10,7 +10,8 @@ import math
 
 import numpy as np
 
-from .blocks import PASS, SHARED, cut, for_each_block, in_order_of, memory_view, scratch
+from .blocks import PASS, SHARED, cut, for_each_block
+from .memory import in_order_of, memory_view, scratch
 
 
 def sgd(params, grads, momenta, lr, momentum, nesterov, weight_decay):

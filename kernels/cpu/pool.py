@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .blocks import SCRATCH_BYTES, channels_first, channels_last, for_each_block, framed, image_blocks, scratch
+from .blocks import SCRATCH_BYTES, for_each_block, image_blocks
 from .conv import out_size
+from .memory import channels_first, channels_last, empty, framed, scratch
 
 
 def max_pool2d(x, kernel, stride, padding):
@@ -19,7 +20,7 @@ def max_pool2d(x, kernel, stride, padding):
     """
     x = channels_last(x)
     size = _sizes(x, kernel, stride, padding)
-    y = np.empty((len(x), *size, x.shape[3]), x.dtype)
+    y = empty((len(x), *size, x.shape[3]), x.dtype)
     index = np.empty(y.shape, np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32)
 
     def block(where):
@@ -42,7 +43,7 @@ def max_pool2d(x, kernel, stride, padding):
 def pool_take(x, index, kernel, stride, padding):
     """y[n,c,i,j] = x at tap index[n,c,i,j] of window (i, j); zero where that tap lies in the padding."""
     x, index = channels_last(x), channels_last(index)
-    y = np.empty(index.shape, x.dtype)
+    y = empty(index.shape, x.dtype)
 
     def block(where):
         images, rows = where
@@ -58,7 +59,7 @@ def pool_put(g, index, kernel, stride, padding, input_size):
     g, index = channels_last(g), channels_last(index)
     N, OH, OW, C = g.shape
     (KH, KW), (SH, SW), (PH, PW), (H, W) = kernel, stride, padding, input_size
-    gx = np.empty((N, H, W, C), g.dtype)
+    gx = empty((N, H, W, C), g.dtype)
     tall, wide = max(H + PH, (OH - 1) * SH + KH), max(W + PW, (OW - 1) * SW + KW)
 
     def block(images):

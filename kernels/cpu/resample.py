@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .blocks import SCRATCH_BYTES, channels_first, channels_last, for_each_block, image_blocks, scratch
+from .blocks import SCRATCH_BYTES, for_each_block, image_blocks
+from .memory import channels_first, channels_last, empty, scratch
 
 
 def upsample_nearest(x, scale):
@@ -16,7 +17,7 @@ def upsample_nearest(x, scale):
     x = channels_last(x)
     N, H, W, C = x.shape
     SH, SW = scale
-    y = np.empty((N, H, SH, W, SW, C), x.dtype)
+    y = empty((N, H, SH, W, SW, C), x.dtype)
 
     def block(where):
         y[where] = x[where][:, :, None, :, None, :]
@@ -31,7 +32,7 @@ def block_sum(x, scale):
     SH, SW = scale
     N, H, W, C = len(x), x.shape[1] // SH, x.shape[2] // SW, x.shape[3]
     tiles = x.reshape(N, H, SH, W, SW, C)
-    y = np.empty((N, H, W, C), x.dtype)
+    y = empty((N, H, W, C), x.dtype)
 
     def block(where):
         y[where] = tiles[where][:, :, 0, :, 0]
@@ -53,7 +54,7 @@ def resample(x, rows, columns):
     OW = W if columns is None else len(columns)
     rows = None if rows is None else np.ascontiguousarray(rows, x.dtype)
     columns = None if columns is None else np.ascontiguousarray(columns, x.dtype)
-    y = np.empty((N, OH, OW, C), x.dtype)
+    y = empty((N, OH, OW, C), x.dtype)
 
     def block(where):
         images, some = where

@@ -119,6 +119,7 @@ class BatchNorm2d(Module):
     `momentum` is the weight of the new batch in the running statistics (PyTorch's convention).
     """
 
+    rectifies = True
     running_mean: Array
     running_var: Array
 
@@ -129,10 +130,10 @@ class BatchNorm2d(Module):
         self.register_buffer("running_mean", np.zeros(channels, np.float32))
         self.register_buffer("running_var", np.ones(channels, np.float32))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same."""
+    def forward(self, x: Tensor, slope: float | None = None) -> Tensor:
+        """(N, C, H, W) to the same; a slope puts a leaky_relu on top (Sequential does so if a rectifier follows)."""
         return ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, self.training,
-                              self.momentum, self.eps)
+                              self.momentum, self.eps, slope)
 
     def describe(self) -> str:
         """Channels."""
@@ -142,17 +143,19 @@ class BatchNorm2d(Module):
 class InstanceNorm2d(Module):
     """Instance normalisation, without weight and bias unless `affine`. See ops.instance_norm."""
 
+    rectifies = True
+
     def __init__(self, channels: int, eps: float = 1e-5, affine: bool = False) -> None:
         super().__init__()
         self.channels, self.eps = channels, eps
         self.weight = Parameter(np.ones(channels, np.float32)) if affine else None
         self.bias = Parameter(np.zeros(channels, np.float32)) if affine else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same."""
+    def forward(self, x: Tensor, slope: float | None = None) -> Tensor:
+        """(N, C, H, W) to the same; `slope` as in BatchNorm2d."""
         if x.shape[1] != self.channels:
             raise ShapeError(f"instance_norm: x {x.shape} has C={x.shape[1]}, the layer is for C={self.channels}")
-        return ops.instance_norm(x, self.weight, self.bias, self.eps)
+        return ops.instance_norm(x, self.weight, self.bias, self.eps, slope)
 
     def describe(self) -> str:
         """Channels."""
@@ -278,6 +281,7 @@ class ReLU(_Activation):
     """See ops.relu."""
 
     operation = staticmethod(ops.relu)
+    slope = 0.0
 
 
 class LeakyReLU(_Activation):
@@ -287,6 +291,7 @@ class LeakyReLU(_Activation):
 
     def __init__(self, slope: float = 0.2) -> None:
         super().__init__(slope=slope)
+        self.slope = slope
 
 
 class ELU(_Activation):

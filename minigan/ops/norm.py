@@ -16,6 +16,7 @@ import numpy as np
 from minigan import kernels
 from minigan.errors import DTypeError, OptionError, ShapeError
 from minigan.ops._samples import normal
+from minigan.ops.activation import gate, leaky_relu
 from minigan.ops.elementwise import power
 from minigan.ops.reduce import mean, sum
 from minigan.ops.shape import reshape
@@ -38,25 +39,28 @@ def _samples(rng):
     return [S(normal(rng, 4, 3, 2, 5), normal(rng, 3), normal(rng, 3), over="batch", eps=1e-5),
             S(normal(rng, 5, 3), normal(rng, 3), normal(rng, 3), over="batch", eps=1e-2),
             S(normal(rng, 2, 3, 4, 2), normal(rng, 3), normal(rng, 3), over="instance", eps=1e-5),
-            S(normal(rng, 2, 2, 3, 2), over="layer", eps=1e-5)]
+            S(normal(rng, 2, 2, 3, 2), over="layer", eps=1e-5),
+            S(normal(rng, 3, 2, 2, 3), normal(rng, 2), normal(rng, 2), over="batch", eps=1e-5, slope=0.2),
+            S(normal(rng, 2, 3, 2, 3), normal(rng, 3), normal(rng, 3), over="instance", eps=1e-5, slope=0.0)]
 
 
 @primitive(samples=_samples)
-def normalize(x, gamma=None, beta=None, *, over, eps, moments=None):
+def normalize(x, gamma=None, beta=None, *, over, eps, slope=None, moments=None):
     """Normalise x (N, C, ...) over the elements that `over` names; gamma and beta are (C,) or None.
 
+    With a slope >= 0, y is leaky_relu of that (0: relu): in one sweep over memory, and with one array less to keep.
     `moments` are the mean and variance of x, when the caller has them already.
 
     Forward   y = gamma xhat + beta,   xhat = (x - mean) rstd,   rstd = (var + eps)^(-1/2),   var biased
     VJP       g = gamma gy        gx = rstd (g - mean(g) - xhat mean(g xhat))
-              gbeta = sum gy        ggamma = sum gy xhat        (per channel)
+              gbeta = sum gy        ggamma = sum gy xhat        (per channel);   with a slope, gate(gy, y) for gy
     Why       x enters through itself, through the mean and through rstd. The first term is the direct way. Shifting
               all x together changes no y, so gx has no mean: the second term takes it off. Scaling them together
               changes no y (but for eps), so gx is orthogonal to xhat: the third takes that off.
     Source    Ioffe & Szegedy, Batch normalization, 2015, section 3.
     """
     mu, variance = kernels.norm_stats(x, over) if moments is None else moments
-    return kernels.norm_apply(x, mu, 1 / np.sqrt(variance + eps), gamma, beta)
+    return kernels.norm_apply(x, mu, 1 / np.sqrt(variance + eps), gamma, beta, slope)
 
 
 def _xhat(x, over, eps):
@@ -67,26 +71,35 @@ def _xhat(x, over, eps):
     return centred * rstd, rstd
 
 
-def _gx(gy, y, x, gamma, beta, *, over, eps, moments=None):
+def _opened(gy, y, slope):
+    """The cotangent of what went into the activation; y's sign is that of its input."""
+    return gy if slope is None else gate(gy, y.detach(), slope=slope)
+
+
+def _gx(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None):
     xhat, rstd = _xhat(x, over, eps)
-    g = gy if gamma is None else gy * _channels(gamma, x.ndim)
+    g = _opened(gy, y, slope)
+    g = g if gamma is None else g * _channels(gamma, x.ndim)
     axes = _axes(over, x.ndim)
     return rstd * (g - mean(g, axes, True) - xhat * mean(g * xhat, axes, True))
 
 
-normalize.defvjp(
-    x=_gx,
-    gamma=lambda gy, y, x, gamma, beta, *, over, eps, moments=None:
-        sum(gy * _xhat(x, over, eps)[0], _axes("batch", x.ndim)),
-    beta=lambda gy, y, x, gamma, beta, *, over, eps, moments=None: sum(gy, _axes("batch", x.ndim)),
-)
+def _ggamma(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None):
+    return sum(_opened(gy, y, slope) * _xhat(x, over, eps)[0], _axes("batch", x.ndim))
+
+
+def _gbeta(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None):
+    return sum(_opened(gy, y, slope), _axes("batch", x.ndim))
+
+
+normalize.defvjp(x=_gx, gamma=_ggamma, beta=_gbeta)
 
 
 @normalize.deffused
-def _normalize_grad(gy, y, x, gamma, beta, *, over, eps, moments=None):
+def _normalize_grad(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None):
     """The three cotangents from two sweeps over x and gy; equals the rules above on every sample."""
     mu, variance = kernels.norm_stats(x, over) if moments is None else moments
-    return kernels.norm_grad(gy, x, mu, 1 / np.sqrt(variance + eps), gamma, over)
+    return kernels.norm_grad(gy, x, mu, 1 / np.sqrt(variance + eps), gamma, over, y, slope)
 
 
 def _affine(op, x, gamma, beta):
@@ -101,8 +114,9 @@ def _affine(op, x, gamma, beta):
 @operation(samples=lambda rng: [S(normal(rng, 3, 2, 2, 3), normal(rng, 2), normal(rng, 2)),
                                 S(normal(rng, 2, 3, 2, 2), normal(rng, 3), normal(rng, 3), running_mean=np.ones(3),
                                   running_var=np.full(3, 2.0), training=False)])
-def batch_norm(x, gamma=None, beta=None, running_mean=None, running_var=None, training=True, momentum=0.1, eps=1e-5):
-    """Batch normalisation of x (N, C, ...); gamma and beta are (C,) or None.
+def batch_norm(x, gamma=None, beta=None, running_mean=None, running_var=None, training=True, momentum=0.1, eps=1e-5,
+               slope=None):
+    """Batch normalisation of x (N, C, ...); gamma and beta are (C,) or None; slope: a leaky_relu on top, or None.
 
     In training the statistics are the batch's, and running_mean and running_var (float arrays (C,), optional) are
     updated in place: running = (1 - momentum) running + momentum batch, PyTorch's convention, with the unbiased
@@ -126,7 +140,8 @@ def batch_norm(x, gamma=None, beta=None, running_mean=None, running_var=None, tr
         rstd = 1 / np.sqrt(running_var + eps)
         scale = (1.0 if gamma is None else gamma) * rstd.astype(x.dtype)
         shift = (0.0 if beta is None else beta) - scale * running_mean.astype(x.dtype)
-        return x * _channels(scale, x.ndim) + _channels(shift, x.ndim)
+        y = x * _channels(scale, x.ndim) + _channels(shift, x.ndim)
+        return y if slope is None else leaky_relu(y, slope)
     if per < 2:
         raise ShapeError(f"batch_norm: x {x.shape} has {per} value per channel: a batch of one point has no variance; "
                          "use a larger batch, instance_norm, or training=False")
@@ -134,13 +149,15 @@ def batch_norm(x, gamma=None, beta=None, running_mean=None, running_var=None, tr
     if running_mean is not None and running_var is not None:
         running_mean += momentum * (mu.reshape(-1) - running_mean)  # (C,)
         running_var += momentum * (variance.reshape(-1) * (per / (per - 1)) - running_var)  # (C,)
-    return normalize(x, gamma, beta, over="batch", eps=eps, moments=moments)
+    return normalize(x, gamma, beta, over="batch", eps=eps, slope=slope, moments=moments)
 
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 3, 4, 2), normal(rng, 3), normal(rng, 3)),
                                 S(normal(rng, 1, 2, 3, 3))])
-def instance_norm(x, gamma=None, beta=None, eps=1e-5):
+def instance_norm(x, gamma=None, beta=None, eps=1e-5, slope=None):
     """Instance normalisation of x (N, C, H, W): every channel of every image by its own mean and variance.
+
+    slope: a leaky_relu on top, or None.
 
     Forward   y = gamma xhat + beta,   mean and var over space
     VJP       see normalize
@@ -153,7 +170,7 @@ def instance_norm(x, gamma=None, beta=None, eps=1e-5):
     _affine("instance_norm", x, gamma, beta)
     if math.prod(x.shape[2:]) < 2:
         raise ShapeError(f"instance_norm: x {x.shape} has one value per image and channel: nothing to normalise over")
-    return normalize(x, gamma, beta, over="instance", eps=eps)
+    return normalize(x, gamma, beta, over="instance", eps=eps, slope=slope)
 
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 3, 2, 2), normal(rng, 3, 2, 2), normal(rng, 3, 2, 2)),

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 import threadpoolctl
-from minigan.kernels.cpu import blocks
+from minigan.kernels.cpu import blocks, memory
 
 from minigan import kernels
 
@@ -120,10 +120,10 @@ def test_many_calling_threads(with_workers):
 
 
 def test_scratch_is_reused_and_each_threads_own(with_workers):
-    first = blocks.scratch("test", (10, 10), np.float64)
-    assert np.shares_memory(first, blocks.scratch("test", (5,), np.float32))
+    first = memory.scratch("test", (10, 10), np.float64)
+    assert np.shares_memory(first, memory.scratch("test", (5,), np.float32))
     other = []
-    thread = threading.Thread(target=lambda: other.append(blocks.scratch("test", (10,), np.float64)))
+    thread = threading.Thread(target=lambda: other.append(memory.scratch("test", (10,), np.float64)))
     thread.start()
     thread.join()
     assert not np.shares_memory(first, other[0])
@@ -147,7 +147,7 @@ def test_works_after_fork():
     script = """
 import os, threading, time, warnings
 warnings.simplefilter("ignore")
-from minigan.kernels.cpu import blocks
+from minigan.kernels.cpu import blocks, memory
 blocks.set_threads(2)
 
 def workers():

@@ -1,0 +1,143 @@
+"""Memory: where kernels put what they compute, and the order in which images lie there.
+
+    empty(shape, dtype)          an output's memory; large outputs get that of arrays nobody holds any more
+    scratch(key, shape, dtype)   this thread's own reusable memory, still warm in its cache from the block before
+    channels_last(x)             the door: (N, C, H, W) in any layout -> a contiguous (N, H, W, C) array
+
+The one idea: memory that was written a moment ago is cheap, fresh memory is not. The system hands out pages one by one,
+each cleared first: for an output of a few MiB that takes about as long as computing it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import threading
+
+import numpy as np
+
+from .blocks import PASS, SHARED, cut, for_each_block
+
+RECYCLED = 1 << 18  # bytes from which on an output's memory is used again
+KEPT = 1 << 28  # bytes of recycled memory from which on a new size makes the idle ones go
+
+_local = threading.local()
+_buffers: dict[int, list[np.ndarray]] = {}  # by size in bytes: memory of outputs, alive or not
+_lock = threading.Lock()
+
+
+def _references(buffers, i):
+    """References to a buffer: arrays that lie in it hold one each, through their .base."""
+    return sys.getrefcount(buffers[i])
+
+
+_IDLE = _references([np.empty(1, np.uint8)], 0)  # what an interpreter counts when nothing but a list holds a buffer
+
+
+def empty(shape, dtype):
+    """An array to be written: np.empty, but a large one lies where one of the same size lay that nobody holds now."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size < RECYCLED:
+        return np.empty(shape, dtype)
+    with _lock:
+        same = _buffers.setdefault(size, [])
+        i = next((i for i in range(len(same)) if _references(same, i) == _IDLE), None)
+        if i is None:
+            _make_room()
+            same.append(np.empty(size, np.uint8))
+            i = -1
+        return same[i].view(dtype).reshape(shape)
+
+
+def _make_room():
+    """Let idle buffers go when there is much memory in all: the shapes have changed."""
+    if sum(size * len(same) for size, same in _buffers.items()) > KEPT:
+        for same in _buffers.values():
+            same[:] = [same[i] for i in range(len(same)) if _references(same, i) != _IDLE]
+
+
+def empty_like(x):
+    """`empty` of x's shape and type, in x's memory order."""
+    order = sorted(range(x.ndim), key=lambda axis: (-x.strides[axis], axis))
+    y = empty([x.shape[axis] for axis in order], x.dtype).transpose(np.argsort(order))
+    return y if y.strides == x.strides else np.empty_like(x)
+
+
+def _after_fork():
+    global _lock
+    _lock = threading.Lock()  # the thread that held it does not live in the child
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def scratch(key, shape, dtype):
+    """Memory of this thread's own, named `key` and grown when needed; what it held before is gone."""
+    buffers = _local.__dict__.setdefault("buffers", {})
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    buffer = buffers.get(key)
+    if buffer is None or buffer.size < size:
+        buffer = buffers[key] = np.empty(size, np.uint8)
+    return buffer[:size].view(dtype).reshape(shape)
+
+
+layout_copies = 0  # how often an input came in another layout and had to be copied; a test holds it at zero
+
+
+def count_layout_copy():
+    """Note that an input did not come in the layout the kernels work in."""
+    global layout_copies
+    layout_copies += 1
+
+
+def channels_last(x):
+    """(N, C, *space) in any layout -> contiguous (N, *space, C): a view if x is stored that way, else one copy."""
+    moved = x.transpose(0, *range(2, x.ndim), 1)
+    if moved.flags.c_contiguous:
+        return moved
+    count_layout_copy()
+    copied = empty(moved.shape, x.dtype)
+    per_block = max(1, PASS * len(x) // max(1, x.size))
+    for_each_block(lambda n: np.copyto(copied[n], moved[n]), cut(len(x), per_block), share=x.size > SHARED)
+    return copied
+
+
+def channels_first(y):
+    """(N, *space, C) -> the same array indexed (N, C, *space)."""
+    return y.transpose(0, y.ndim - 1, *range(1, y.ndim - 1))
+
+
+def memory_view(x):
+    """All of x as one flat axis in the order it lies in memory; None if it has holes, repeats or runs backwards."""
+    ordered = x.transpose(sorted(range(x.ndim), key=lambda axis: (-x.strides[axis], axis)))
+    return ordered.reshape(-1) if ordered.flags.c_contiguous else None
+
+
+def in_order_of(dense, x):
+    """All of x as one flat axis in the memory order of `dense`, which has no holes; a copy if its own order differs."""
+    if x.strides != dense.strides:
+        copied = np.empty_like(dense)
+        np.copyto(copied, x)
+        x = copied
+    return memory_view(x)
+
+
+def framed(x, corner, size, row_step=1, fill=0):
+    """`size` rows (every row_step-th) and columns of x (n, H, W, C) from `corner` on, `fill` beyond its edges.
+
+    A view if all of them lie inside, else a copy in scratch.
+    """
+    (top, left), (height, width) = corner, size
+    H, W = x.shape[1:3]
+    above, below = (min(max(0, -((top - edge) // row_step)), height) for edge in (0, H))  # rows of the frame inside x
+    before, behind = (min(max(0, edge - left), width) for edge in (0, W))
+    inside = x[:, top + above * row_step : top + below * row_step : row_step, left + before : left + behind]
+    if inside.shape[1:3] == (height, width):
+        return inside
+    frame = scratch("frame", (len(x), height, width, x.shape[3]), x.dtype)
+    frame[:, :above] = frame[:, below:] = fill
+    frame[:, above:below, :before] = frame[:, above:below, behind:] = fill
+    frame[:, above:below, before:behind] = inside
+    return frame
