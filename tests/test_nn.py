@@ -192,3 +192,20 @@ def test_sizes_a_dcgan_cannot_have():
         models.dcgan(size=30)
     with pytest.raises(ValueError, match="'upconv' or 'deconv'"):
         models.dcgan(upsample="bilinear")
+
+
+@pytest.mark.parametrize("rectifier", [nn.ReLU(), nn.LeakyReLU(0.2), nn.LeakyReLU(1.5), nn.LeakyReLU(-0.3), nn.Tanh()])
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d(4), nn.InstanceNorm2d(4), nn.InstanceNorm2d(4, affine=True)])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_sequence_is_its_layers_one_by_one(norm, rectifier, training):
+    """Sequential may run a normalisation and a rectifier as one operation; nobody must be able to tell."""
+    net = nn.Sequential(norm, rectifier, nn.Conv2d(4, 1, 3)).train(training)
+    rng = np.random.default_rng(0)
+    x = mg.tensor(rng.normal(size=(3, 4, 6, 5)).astype(np.float32), requires_grad=True)
+    inputs = [x, *net.parameters()]
+    together = net(x)
+    apart = net[2](rectifier(norm(x)))
+    np.testing.assert_allclose(together.data, apart.data, rtol=1e-6, atol=1e-6)
+    v = rng.normal(size=together.shape).astype(np.float32)
+    for a, b in zip(mg.grad(together, inputs, v), mg.grad(apart, inputs, v), strict=True):
+        np.testing.assert_allclose(a.data, b.data, rtol=1e-4, atol=1e-5)

@@ -19,6 +19,8 @@ import os
 import queue
 import threading
 
+from minigan.errors import OptionError
+
 SCRATCH_BYTES = 1 << 21  # of matrices one worker fills and reads at once; 1 and 4 MiB measured no better, 512 KiB worse
 PASS = 1 << 18  # elements per call where a kernel is a few ufuncs: in shorter ones threads mostly wait for the
 #                 interpreter lock, and waking one costs as much as 100,000 additions
@@ -31,7 +33,18 @@ def _usable_cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_workers = int(os.environ.get("MINIGAN_THREADS") or _usable_cores())
+def _at_least_one(number, name):
+    """A number of workers as an int, whether it comes as one or as text."""
+    try:
+        workers = int(number)
+    except (TypeError, ValueError):
+        workers = 0
+    if workers < 1:
+        raise OptionError(f"{name}: {number!r} is no number of workers; it takes a whole number of at least 1")
+    return workers
+
+
+_workers = _at_least_one(os.environ.get("MINIGAN_THREADS") or _usable_cores(), "MINIGAN_THREADS")
 
 
 def get_threads():
@@ -40,9 +53,12 @@ def get_threads():
 
 
 def set_threads(n):
-    """Let `n` >= 1 workers share the blocks from now on; results do not depend on it, not by a bit."""
+    """Let `n` >= 1 workers share the blocks from now on; results do not depend on it, not by a bit.
+
+    Raises OptionError for anything but a whole number of at least 1.
+    """
     global _workers
-    _workers = max(1, int(n))
+    _workers = _at_least_one(n, "set_threads")
 
 
 # ---------------------------------------------------------------------------------------------- sharing the blocks

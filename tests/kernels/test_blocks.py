@@ -207,3 +207,16 @@ def test_the_user_can_set_blas_threads_from_any_thread_afterwards():
     thread.start()
     thread.join(10)
     assert set(seen[0]) == {1}
+
+
+@pytest.mark.parametrize("number", [0, -2, "many", None])
+def test_no_number_of_workers(number):
+    with pytest.raises(ValueError, match="no number of workers"):
+        kernels.set_threads(number)
+
+
+def test_a_wrong_number_of_workers_in_the_environment_is_named():
+    done = subprocess.run([sys.executable, "-c", "import minigan"], capture_output=True, text=True,
+                          env={**os.environ, "MINIGAN_THREADS": "two"})
+    assert done.returncode == 1
+    assert "MINIGAN_THREADS: 'two' is no number of workers" in done.stderr
