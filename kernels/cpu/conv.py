@@ -304,9 +304,12 @@ def _group_count(weight_bytes):
 
 
 def _pixel_blocks(y, numbers_per_pixel):
-    """Blocks of whole rows of y that fill a worker's scratch, and at least eight of them if they are worth sharing."""
+    """Blocks of whole rows of y that fill a worker's scratch, and at least four of them if they are worth sharing.
+
+    Not many more: in small blocks threads mostly wait for the interpreter lock.
+    """
     N, OH, OW = y.shape[:3]
-    pixels = min(SCRATCH_BYTES // (numbers_per_pixel * y.itemsize), max(64, N * OH * OW // 8))
+    pixels = min(SCRATCH_BYTES // (numbers_per_pixel * y.itemsize), max(64, N * OH * OW // 4))
     return image_blocks(N, OH, max(1, pixels // max(1, OW)))
 
 
