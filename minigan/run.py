@@ -30,6 +30,18 @@ from minigan.trainers import Progress, Trainer
 SAMPLES = 64  # images in a sample grid
 SMOKE_STEPS = 3
 IMAGES_SEEN = 120_000  # by default: two epochs of MNIST, 24 of its 5,000-digit subset
+HELP = {  # what the options of the example scripts mean, once for all of them
+    "size": "side of the images in pixels",
+    "upsample": "nearest up-sampling and convolution in one, or transposed convolution",
+    "loss": "what the two networks play for",
+    "lr": "learning rate",
+    "beta1": "Adam's memory of gradients",
+    "latent": "length of the noise vector",
+    "width": "channels of the widest feature map",
+    "label_smoothing": "the discriminator's target for real images is 1 minus this",
+    "n_discriminator": "discriminator steps per generator step",
+    "ema": "decay of the averaged generator that draws the samples; 0 for none",
+}
 LABELS = {"d_loss": "D", "g_loss": "G", "d_real": "D(x)", "d_fake": "D(G(z))"}
 
 
@@ -54,12 +66,10 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--smoke", action="store_true", help=f"{SMOKE_STEPS} steps on a little data, to see it work")
     for key, default in extra.items():
-        flag = "--" + key.replace("_", "-")
-        if isinstance(default, tuple):
-            parser.add_argument(flag, type=type(default[0]), choices=default, default=default[0],
-                                help=f"(default: {default[0]})")
-        else:
-            parser.add_argument(flag, type=type(default), default=default, help=f"(default: {default})")
+        choices = default if isinstance(default, tuple) else None
+        default = choices[0] if choices else default
+        parser.add_argument("--" + key.replace("_", "-"), type=type(default), choices=choices, default=default,
+                            help=f"{HELP.get(key, '')} (default: %(default)s)".strip())
     chosen = parser.parse_args(arguments)
     try:
         chosen.device = device.set_device(chosen.device)

@@ -188,3 +188,22 @@ def test_sampling_uses_running_statistics_and_leaves_training_on():
     alone = np.concatenate([trainer.sample(row[None]) for row in z])
     np.testing.assert_allclose(together, alone, atol=1e-5)  # batch statistics would differ
     assert trainer.generator.training
+
+
+def test_the_averaged_generator_is_the_moving_average():
+    generator, discriminator = networks(28, "upconv")
+    trainer = trainers.GAN(generator, discriminator, ema=0.15)
+    expected, decays = generator.state_dict(), [2 / 11, 3 / 12, 4 / 13]  # (1 + t) / (10 + t), until 0.15 is less
+    for step, warm in enumerate(decays):
+        trainer.step(batch(28, step))
+        now, decay = generator.state_dict(), min(0.15, warm)
+        for name in expected:
+            running = "running" in name
+            expected[name] = now[name] if running else decay * expected[name] + (1 - decay) * now[name]
+    averaged = trainer.networks["averaged"]
+    for name, array in averaged.state_dict().items():
+        np.testing.assert_allclose(array, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
+    z = np.zeros((2, 100), np.float32)
+    np.testing.assert_array_equal(trainer.sample(z), averaged(z).data)
+    with pytest.raises(ValueError, match="ema=1"):
+        trainers.GAN(generator, discriminator, ema=1.0)
