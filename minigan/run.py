@@ -109,7 +109,7 @@ def train(trainer: Trainer, images: ImageData, chosen: argparse.Namespace) -> Pa
 
     Raises:
         DataError: the output folder cannot be written.
-        ValueError: fewer images than a batch.
+        OptionError: fewer images than a batch.
     """
     print(device.device_info())
     print(images.source)

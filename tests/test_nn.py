@@ -209,3 +209,26 @@ def test_a_sequence_is_its_layers_one_by_one(norm, rectifier, training):
     v = rng.normal(size=together.shape).astype(np.float32)
     for a, b in zip(mg.grad(together, inputs, v), mg.grad(apart, inputs, v), strict=True):
         np.testing.assert_allclose(a.data, b.data, rtol=1e-4, atol=1e-5)
+
+
+class Ramp(nn.Module):
+    """A layer of a user's own that happens to have a slope."""
+
+    slope = 0.5
+
+    def forward(self, x):
+        return x * self.slope
+
+
+class Doubled(nn.ReLU):
+    """A rectifier of a user's own."""
+
+    def forward(self, x):
+        return 2.0 * super().forward(x)
+
+
+@pytest.mark.parametrize("following", [Ramp(), Doubled()])
+def test_only_our_own_rectifiers_are_taken_along(following):
+    norm = nn.BatchNorm2d(2)
+    x = mg.tensor(np.random.default_rng(0).normal(size=(3, 2, 4, 4)).astype(np.float32))
+    np.testing.assert_array_equal(nn.Sequential(norm, following)(x).data, following(norm(x)).data)

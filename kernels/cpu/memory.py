@@ -118,7 +118,7 @@ def memory_view(x):
 def in_order_of(dense, x):
     """All of x as one flat axis in the memory order of `dense`, which has no holes; a copy if its own order differs."""
     if x.strides != dense.strides:
-        copied = np.empty_like(dense)
+        copied = empty_like(dense)
         np.copyto(copied, x)
         x = copied
     return memory_view(x)

@@ -99,7 +99,7 @@ def _average_square(s, g, decay, room):
 
 
 def ema(averages, params, decay):
-    """A = decay*a + (1-decay)*p, for every parameter. In place in averages."""
+    """Moving averages: a = decay*a + (1-decay)*p, for every parameter. In place in averages."""
 
     def rule(a, p):
         step = scratch("step", p.shape, p.dtype)

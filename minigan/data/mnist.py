@@ -78,7 +78,7 @@ def mnist(
                the 5,000, and split="train" is all of them, or with holdout=True the 4,000 that are not in "test"
 
     Raises DataError when a folder that was named does not hold MNIST, when a file is damaged, and when there is nothing
-    at all to load; ValueError for another size or split.
+    at all to load; OptionError for another size or split.
     """
     if size not in (28, 32) or split not in _STEMS:
         raise OptionError(f"mnist: size is 28 or 32 and split 'train' or 'test', not {size!r} and {split!r}.")
@@ -136,8 +136,8 @@ def _search(folder: Path, split: str) -> tuple[Path, Path] | None:
         if images and labels:
             return images, labels
         if images or labels:
-            missing = _STEMS[split][1 if images else 0]
-            raise DataError(f"{place}: {(images or labels).name} is there, but {missing}[.gz] is not.")  # type: ignore[union-attr]
+            there, missing = (images, _STEMS[split][1]) if images else (labels, _STEMS[split][0])
+            raise DataError(f"{place}: {there.name if there else ''} is there, but {missing}[.gz] is not.")
     return None
 
 

@@ -1,8 +1,8 @@
 """Networks: modules that hold parameters, the layers, and initial weights."""
 
 from minigan.nn import init
+from minigan.nn.activations import ELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from minigan.nn.layers import (
-    ELU,
     BatchNorm2d,
     Conv2d,
     ConvTranspose2d,
@@ -10,18 +10,14 @@ from minigan.nn.layers import (
     Flatten,
     InstanceNorm2d,
     LayerNorm,
-    LeakyReLU,
     Linear,
     ReflectionPad2d,
-    ReLU,
-    Sigmoid,
-    Softplus,
     SpectralNorm,
-    Tanh,
     UpConv2d,
     Upsample,
 )
-from minigan.nn.module import Module, Parameter, Sequential
+from minigan.nn.module import Module, Parameter
+from minigan.nn.sequential import Sequential
 
 __all__ = ["ELU", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "Dropout", "Flatten", "InstanceNorm2d", "LayerNorm",
            "LeakyReLU", "Linear", "Module", "Parameter", "ReLU", "ReflectionPad2d", "Sequential", "Sigmoid", "Softplus",

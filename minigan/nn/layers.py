@@ -119,7 +119,6 @@ class BatchNorm2d(Module):
     `momentum` is the weight of the new batch in the running statistics (PyTorch's convention).
     """
 
-    rectifies = True
     running_mean: Array
     running_var: Array
 
@@ -142,8 +141,6 @@ class BatchNorm2d(Module):
 
 class InstanceNorm2d(Module):
     """Instance normalisation, without weight and bias unless `affine`. See ops.instance_norm."""
-
-    rectifies = True
 
     def __init__(self, channels: int, eps: float = 1e-5, affine: bool = False) -> None:
         super().__init__()
@@ -257,65 +254,3 @@ class SpectralNorm(Module):
         outer = np.outer(self.u, v).astype(matrix.dtype)
         sigma = ops.sum(self._matrix(self.layer.weight) * outer)  # u^T W v, differentiable in W
         return self.layer.compute(x, self.layer.weight / sigma)
-
-
-class _Activation(Module):
-    """An operation without parameters, and with the options given."""
-
-    operation: Any = None
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__()
-        self.options = options
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Element by element."""
-        return type(self).operation(x, **self.options)
-
-    def describe(self) -> str:
-        """Options."""
-        return ", ".join(f"{name}={value}" for name, value in self.options.items())
-
-
-class ReLU(_Activation):
-    """See ops.relu."""
-
-    operation = staticmethod(ops.relu)
-    slope = 0.0
-
-
-class LeakyReLU(_Activation):
-    """See ops.leaky_relu."""
-
-    operation = staticmethod(ops.leaky_relu)
-
-    def __init__(self, slope: float = 0.2) -> None:
-        super().__init__(slope=slope)
-        self.slope = slope
-
-
-class ELU(_Activation):
-    """See ops.elu."""
-
-    operation = staticmethod(ops.elu)
-
-    def __init__(self, alpha: float = 1.0) -> None:
-        super().__init__(alpha=alpha)
-
-
-class Sigmoid(_Activation):
-    """See ops.sigmoid."""
-
-    operation = staticmethod(ops.sigmoid)
-
-
-class Tanh(_Activation):
-    """See ops.tanh."""
-
-    operation = staticmethod(ops.tanh)
-
-
-class Softplus(_Activation):
-    """See ops.softplus."""
-
-    operation = staticmethod(ops.softplus)

@@ -35,8 +35,6 @@ class Module:
     [('0.weight', (3, 4)), ('0.bias', (3,))]
     """
 
-    rectifies = False  # whether forward(x, slope) puts a leaky_relu on top, faster than a layer of its own
-
     def __init__(self) -> None:
         self.training = True
         self._buffers: list[str] = []
@@ -195,35 +193,3 @@ class Module:
     def describe(self) -> str:
         """The sizes and options that `repr` shows."""
         return ""
-
-
-class Sequential(Module):
-    """Modules one after the other, named "0", "1", ... ."""
-
-    def __init__(self, *layers: Module) -> None:
-        super().__init__()
-        for i, layer in enumerate(layers):
-            setattr(self, str(i), layer)
-
-    def forward(self, x: Any) -> Any:
-        """The output of the last layer. A normalisation takes a rectifier that follows it along, in one operation."""
-        layers = iter([*self, None])
-        layer = next(layers)
-        while layer is not None:
-            following = next(layers)
-            slope = getattr(following, "slope", None)
-            if layer.rectifies and slope is not None and slope >= 0:
-                x, following = layer(x, slope), next(layers)
-            else:
-                x = layer(x)
-            layer = following
-        return x
-
-    def __iter__(self) -> Iterator[Module]:
-        yield from (layer for _, layer in self.named_children())
-
-    def __getitem__(self, i: int) -> Module:
-        return list(self)[i]
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self.named_children())

@@ -104,7 +104,7 @@ def loss_curves(rows: Iterable[Row] | str | os.PathLike[str], out_path: str | os
     rows  dicts with any of the keys step, d_loss, g_loss, d_real, d_fake, or the path of a metrics.jsonl with them;
           missing keys, None, NaN and infinity are left out, a row without `step` is numbered by its place
 
-    Raises DataError for a damaged metrics file, ValueError for a name that does not end in .png, ImportError with the
+    Raises DataError for a damaged metrics file, OptionError for a name that does not end in .png, ImportError with the
     remedy when matplotlib is missing, OSError when the file cannot be written.
     """
     if Path(out_path).suffix != ".png":
