@@ -19,6 +19,7 @@ import math
 
 import numpy as np
 
+from . import winograd
 from .blocks import SCRATCH_BYTES, cut, for_each_block, image_blocks
 from .memory import channels_first, channels_last, empty, framed, scratch
 
@@ -38,7 +39,9 @@ def conv2d(x, w, b, stride, padding, dilation):
     KH, KW, C, O = filters.shape
     OH, OW = (out_size(*axis) for axis in zip(x.shape[1:3], (KH, KW), stride, padding, dilation, strict=True))
     y = empty((len(x), OH, OW, O), x.dtype)
-    if stride == (1, 1) and O * GATHER_WINS <= C and (OH, OW) != (1, 1):
+    if winograd.pays(len(x), (OH, OW), C, O, (KH, KW), stride, dilation, x.dtype):
+        winograd.conv2d(x, filters, y, b, padding)
+    elif stride == (1, 1) and O * GATHER_WINS <= C and (OH, OW) != (1, 1):
         backwards = (-dilation[0], -dilation[1])  # as a pixel of x sees the taps
         (_spread_narrow if O <= NARROW else _spread)(x, filters, y, b, (1, 1), padding, backwards)
     else:
@@ -55,7 +58,10 @@ def conv_transpose2d(x, w, b, stride, padding, dilation, output_size):
     x, filters = channels_last(x), filter_matrices(w)
     KH, KW, C, O = filters.shape
     y = empty((len(x), *output_size, C), x.dtype)
-    if x.shape[1:3] == (1, 1) and padding == (0, 0) and dilation == (1, 1) and output_size == (KH, KW):
+    exact = tuple(out_size(*axis) for axis in zip(output_size, (KH, KW), stride, padding, dilation, strict=True))
+    if exact == x.shape[1:3] and winograd.pays(len(x), exact, C, O, (KH, KW), stride, dilation, x.dtype):
+        winograd.conv_transpose2d(x, filters, y, b, padding)
+    elif x.shape[1:3] == (1, 1) and padding == (0, 0) and dilation == (1, 1) and output_size == (KH, KW):
         _spread_one_pixel(x, filters, y, b)
     elif O * GATHER_WINS <= C:
         _gather_phases(x, filters, y, b, stride, padding, dilation)
@@ -74,7 +80,9 @@ def conv2d_weight_grad(x, gy, kernel_size, stride, padding, dilation):
     """
     x, gy = channels_last(x), channels_last(gy)
     C, O = x.shape[3], gy.shape[3]
-    if gy.shape[1:3] == (1, 1) and padding == (0, 0) and kernel_size == x.shape[1:3] and dilation == (1, 1):
+    if winograd.pays(len(x), gy.shape[1:3], C, O, kernel_size, stride, dilation, x.dtype):
+        gw = winograd.conv2d_weight_grad(x, gy, padding)
+    elif gy.shape[1:3] == (1, 1) and padding == (0, 0) and kernel_size == x.shape[1:3] and dilation == (1, 1):
         gw = _outer_products_one_window(x, gy)
     elif stride == (1, 1) and O * GATHER_WINS <= C:  # windows of gy are smaller: the sum as x's pixels see it
         offset = tuple(p - (k - 1) * d for k, p, d in zip(kernel_size, padding, dilation, strict=True))
