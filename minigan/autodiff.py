@@ -131,7 +131,7 @@ def _on_the_way(order: list[Tensor], inputs: set[Tensor]) -> set[Tensor]:
     """Those of `order` that depend on an input: no other cotangent is worth computing."""
     wanted = set(inputs)
     for t in order:
-        if t.node is not None and any(a in wanted for a in t.node.args if a is not None):
+        if t.node is not None and not wanted.isdisjoint(t.node.args):
             wanted.add(t)
     return wanted
 
@@ -153,10 +153,11 @@ def _step(t: Tensor, node: Node, g: Tensor, wanted: set[Tensor] | None) -> Itera
         a = node.args[i]
         if gx is None or a is None:
             continue
-        if primitive.broadcasts and gx.shape != a.shape:
-            gx = sum_to(gx, shape=a.shape)
         if gx.shape != a.shape:
-            raise GraphError(f"{primitive.name}: its vjp for argument {i} has shape {gx.shape}, the argument {a.shape}")
+            gx = sum_to(gx, shape=a.shape) if primitive.broadcasts else gx
+            if gx.shape != a.shape:
+                raise GraphError(f"{primitive.name}: its vjp for argument {i} has shape {gx.shape}, "
+                                 f"the argument {a.shape}")
         if state.anomaly:
             anomaly.watch_vjp(primitive, node, i, gx)
         yield a, gx

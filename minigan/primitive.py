@@ -112,15 +112,18 @@ class Primitive(Operation):
         if params:  # a np.float64 among the parameters would promote float32 arrays; a Python float does not
             params = {k: v.item() if isinstance(v, np.generic) else v for k, v in params.items()}
         try:
-            y = Tensor(self.function(*(None if t is None else t.data for t in tensors), **params))
+            y = Tensor(self.function(*[None if t is None else t._data for t in tensors], **params))
         except ValueError as error:
             if isinstance(error, MiniganError):
                 raise
             shapes = ", ".join("None" if t is None else str(t.shape) for t in tensors)
             raise ShapeError(f"{self.name}: arguments of shapes {shapes} do not fit: {error}") from error
         _share_version(y, tensors)
-        if state.recording and any(t is not None and t.requires_grad for t in tensors):
-            y.requires_grad, y.node = True, Node(self, tensors, params)
+        if state.recording:
+            for t in tensors:
+                if t is not None and t.requires_grad:
+                    y.requires_grad, y.node = True, Node(self, tensors, params)
+                    break
         if state.anomaly:
             from minigan import anomaly
 
@@ -167,26 +170,36 @@ def as_tensors(name: str, args: tuple[Operand, ...]) -> tuple[Tensor | None, ...
         DTypeError: two tensors of different dtype (a constant scalar follows silently).
         DeviceError: two tensors on different devices.
     """
-    first = next((a for a in args if isinstance(a, Tensor) and a.ndim), None)
-    if first is None:
-        first = next((a for a in args if isinstance(a, Tensor)), None)
-    if first is None:
+    dtype = None
+    for a in args:
+        if a is None:
+            continue
+        if not isinstance(a, Tensor) or type(a._data) is not np.ndarray or a._data.dtype != (dtype or a._data.dtype):
+            return _converted(name, args)
+        dtype = a._data.dtype
+    return args if dtype is not None else _converted(name, args)  # nearly always: nothing to convert
+
+
+def _converted(name: str, args: tuple[Operand, ...]) -> tuple[Tensor | None, ...]:
+    tensors = [a for a in args if isinstance(a, Tensor)]
+    if not tensors:
         given = [a for a in args if a is not None] or [0.0]
-        first = tensor(next((a for a in given if np.ndim(a)), given[0]))
-    dtype, kind = first.dtype, type(first.data)
+        tensors = [tensor(next((a for a in given if np.ndim(a)), given[0]))]
+    leader = next((t for t in tensors if t.ndim), tensors[0])
+    dtype, kind = leader.dtype, type(leader.data)
     return tuple(
         a if a is None or (isinstance(a, Tensor) and a.dtype == dtype and type(a.data) is kind
-                           and (kind is np.ndarray or a.device == first.device))
-        else _follow(name, a, first)
+                           and (kind is np.ndarray or a.device == leader.device))
+        else _follow(name, a, leader)
         for a in args
     )
 
 
 def _share_version(y: Tensor, tensors: tuple[Tensor | None, ...]) -> None:
     """A result that is a view of an argument changes with the argument, so it counts changes with it."""
-    base = y._data.base
+    array, base = y._data, y._data.base
     for t in tensors:
-        if t is not None and (t._data is y._data or (base is not None and (base is t._data or base is t._data.base))):
+        if t is not None and (t._data is array or (base is not None and (base is t._data or base is t._data.base))):
             y._version = t._version
 
 

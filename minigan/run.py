@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import os
 import platform
 import sys
 import time
@@ -29,6 +30,7 @@ from minigan.trainers import Progress, Trainer
 
 SAMPLES = 64  # images in a sample grid
 SMOKE_STEPS = 3
+CPUINFO = Path("/proc/cpuinfo")  # Linux only
 IMAGES_SEEN = 120_000  # by default: two epochs of MNIST, 24 of its 5,000-digit subset
 HELP = {  # what the options of the example scripts mean, once for all of them
     "size": "side of the images in pixels",
@@ -48,8 +50,8 @@ LABELS = {"d_loss": "D", "g_loss": "G", "d_real": "D(x)", "d_fake": "D(G(z))"}
 def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: str, **extra: Any) -> argparse.Namespace:
     """Parse the options all runs have, and `extra` ones: a default, or a tuple of choices, the default first.
 
-    Sets the device and the seed. Wrong options, or a device that is not there, end the program with status 2 and one
-    sentence.
+    Sets the device, the seed and, for a program that takes its options from the command line, the BLAS kernels. Wrong
+    options, or a device that is not there, end the program with status 2 and one sentence.
     """
     parser = argparse.ArgumentParser(description=inspect.cleandoc(doc or ""),
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -64,6 +66,9 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
     parser.add_argument("--data", type=Path, help="folder with the data set (default: MINIGAN_DATA, then the cache, "
                         "then a download, then what a pip package has)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--no-blas-tuning", dest="blas_tuning", action="store_false",
+                        help="leave the kernels to OpenBLAS, or to OPENBLAS_CORETYPE (other kernels, other last "
+                        "digits)")
     parser.add_argument("--smoke", action="store_true", help=f"{SMOKE_STEPS} steps on a little data, to see it work")
     for key, default in extra.items():
         choices = default if isinstance(default, tuple) else None
@@ -76,7 +81,25 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
         seed(chosen.seed)
     except (MiniganError, ValueError) as error:
         parser.error(str(error))
+    if arguments is None and chosen.blas_tuning:
+        tune_blas()
     return chosen
+
+
+def tune_blas() -> None:
+    """Start this program anew with OPENBLAS_CORETYPE set, if that makes its matrix products faster.
+
+    OpenBLAS reads the variable when NumPy is imported, which has happened by now: so the process is replaced, with the
+    same arguments. A variable that is set already is left alone, so this happens once.
+    """
+    is_program = Path(sys.argv[0]).is_file() and sys.orig_argv[-len(sys.argv):] == sys.argv  # else: a notebook, a shell
+    if not is_program or "OPENBLAS_CORETYPE" in os.environ or not CPUINFO.exists():
+        return
+    kernels = device.better_blas_kernels(CPUINFO.read_text())
+    if kernels is not None:
+        print(f"OpenBLAS: {kernels} kernels, the fastest for this CPU (--no-blas-tuning leaves the choice to OpenBLAS)",
+              flush=True)
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "OPENBLAS_CORETYPE": kernels})
 
 
 def positive(kind: type) -> Callable[[str], Any]:

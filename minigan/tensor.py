@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray
 Operand: TypeAlias = Any  # a Tensor, an array or a number
 
+_NUMPY = (np.ndarray, np.generic)  # arrays, and the scalars NumPy makes of those without axes
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # what can be differentiated
+
 _creation = itertools.count()  # creation order is a topological order; next() on it is atomic
 
 
@@ -38,7 +41,11 @@ class Node:
 
     def version_now(self) -> int:
         """Sum of the arguments' version numbers: they only grow, so it is equal only if none has changed."""
-        return sum(a._version[0] for a in self.args if a is not None)
+        total = 0
+        for a in self.args:
+            if a is not None:
+                total += a._version[0]
+        return total
 
 
 FREED = Node.__new__(Node)  # stands where a node was, after a backward pass has used it up
@@ -51,10 +58,9 @@ class Tensor:
     __array_ufunc__ = None  # ndarray * tensor asks Tensor.__rmul__ instead of multiplying element by element
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
-        if type(data) is not np.ndarray and isinstance(data, np.ndarray | np.generic):
+        if isinstance(data, _NUMPY):
             data = np.asarray(data)
-        if type(data) is np.ndarray:
-            data.flags.writeable = False
+            data.setflags(write=False)
         self._data = data
         self._version = [0]  # one list for all tensors that see this memory: views and detached twins
         self.grad: Tensor | None = None
@@ -295,7 +301,7 @@ def tensor(array_like: Any, requires_grad: bool = False, dtype: Any = None, devi
         raise DTypeError(f"tensor: {type(array_like).__name__} holds no regular array of numbers: {error}") from error
     kept = source.dtype if getattr(given, "dtype", None) == np.float64 else np.float32
     wanted = np.dtype(kept if dtype is None else dtype)
-    if wanted not in (np.float32, np.float64):
+    if wanted not in _FLOATS:
         raise DTypeError(f"tensor: dtype {wanted} is neither float32 nor float64, the two that can be differentiated")
     if source.dtype.kind == "c":
         raise DTypeError("tensor: complex numbers have no derivative here; take the real and imaginary parts apart")

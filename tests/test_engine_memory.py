@@ -12,6 +12,7 @@ import minigan as mg
 from minigan import ops
 from minigan.errors import GraphError
 from minigan.primitive import PRIMITIVES
+from minigan.tensor import Node
 
 
 @pytest.fixture
@@ -124,6 +125,20 @@ def test_a_step_makes_no_reference_cycles(x, uncollected, second_order):
     for _ in range(3):
         step()
     assert gc.collect() == 0
+
+
+def test_a_training_step_leaves_no_graph_behind(uncollected):
+    """Whatever the trainer still holds or returns, a step's graphs and the arrays in them are gone after it."""
+    trainer = mg.trainers.GAN(*mg.models.dcgan(size=28, width=4))
+    real = np.zeros((2, 1, 28, 28), np.float32)
+
+    def alive():
+        objects = gc.get_objects()
+        return [sum(isinstance(o, kind) for o in objects) for kind in (Node, mg.Tensor)]
+
+    before = alive()
+    trainer.step(real)
+    assert alive() == before
 
 
 def test_an_error_in_the_middle_leaves_recording_as_it_was(x, monkeypatch):

@@ -55,6 +55,7 @@ def test_a_run_leaves_everything(digits, tmp_path):
     config = json.loads((out / "config.json").read_text())
     assert config["options"]["seed"] == 0
     assert config["options"]["upsample"] == "upconv"
+    assert config["device"] in done.stdout
     generator, _ = mg.models.dcgan(size=32, width=8)
     generator.load_state_dict(load_weights(out / "averaged.safetensors"))
     assert generator.eval()(np.zeros((1, 100), np.float32)).shape == (1, 1, 32, 32)
