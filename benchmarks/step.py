@@ -1,112 +1,141 @@
-"""One DCGAN training step, ours and PyTorch's, measured alternately on this machine.
+"""One training step, ours and its peers', measured in turns on this machine.
 
-    python benchmarks/step.py [--batch 64] [--size 32] [--upsample upconv] [--rounds 9] [--steps 5]
+    python benchmarks/step.py --peers all                      # DCGAN-32, batch 64
+    python benchmarks/step.py --work all --json steps.json     # dcgan, wgan_gp, cyclegan, cyclegan_mnist
+    python benchmarks/step.py --work cyclegan --peers eager,jax --rounds 5
+    python benchmarks/step.py --work all --check               # only: does every system compute the same losses?
 
-Each system runs in a process of its own, with the same networks, batch, dtype and number of threads; the two take turns
-of a few steps, so a change in the machine's speed meets both. What counts is the ratio, turn by turn.
-PyTorch (`pip install torch`) is optional: without it only our times are printed.
+Works     dcgan           a discriminator and a generator step of DCGAN (--size, --upsample)
+          wgan_gp         a critic step with gradient penalty on networks of that shape
+          cyclegan        both generators and both discriminators, 3x128x128, 64 filters, 6 blocks, batch 1
+          cyclegan_mnist  the same for 1x32x32, 32 filters, batch 16
+Peers     eager, channels_last, compile, compile_channels_last (PyTorch), jax
+
+Every system has the same networks, weights, batch, dtype and number of threads; the losses of its first two steps are
+compared with ours. Peers are optional (`pip install torch jax`): one that is not installed is left out.
 """
 
 import argparse
-import json
 import os
-import statistics
-import subprocess
 import sys
-import time
+import tempfile
+from pathlib import Path
+
+import turns
+
+DEFAULTS = {  # what a work is measured at
+    "dcgan": {"batch": 64, "size": 32, "channels": 1, "width": 64},
+    "wgan_gp": {"batch": 64, "size": 32, "channels": 1, "width": 64},
+    "cyclegan": {"batch": 1, "size": 128, "channels": 3, "width": 64},
+    "cyclegan_mnist": {"batch": 16, "size": 32, "channels": 1, "width": 32},
+}
 
 
-def ours(options):
-    """A function that runs one step of minigan."""
-    import numpy as np
+def ours(work, options):
+    """minigan."""
+    import works
 
-    import minigan as mg
+    import minigan
 
-    mg.seed(0)
-    mg.set_threads(options.threads)
-    trainer = mg.trainers.GAN(*mg.models.dcgan(size=options.size, upsample=options.upsample))
-    real = mg.random.normal((options.batch, options.size, options.size, 1), seed=0).transpose(0, 3, 1, 2)
-    real = np.tanh(real)
-    return lambda: trainer.step(real), mg.device_info()
+    return works.work(work, options).step, minigan.device_info()
 
 
-def pytorch(options, channels_last=False):
-    """A function that runs one step of PyTorch."""
-    import torch
-    import torch_twin
+def pytorch(**variant):
+    """A function that makes PyTorch's step."""
+    def make(work, options):
+        import torch_twin
 
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    networks = [network.to(memory_format=layout) for network in torch_twin.dcgan(options.size, options.upsample)]
-    trainer = torch_twin.GAN(*networks)
-    real = torch.randn(options.batch, 1, options.size, options.size).tanh().to(memory_format=layout)
-    return lambda: trainer.step(real, torch.randn(options.batch, 100)), f"PyTorch {torch.__version__}, eager"
+        return torch_twin.work(work, options, **variant)
+    return make
 
 
-SYSTEMS = {"minigan": ours, "pytorch": pytorch, "pytorch channels_last": lambda o: pytorch(o, True)}
+def jax(work, options):
+    """JAX."""
+    import jax_twin
+
+    return jax_twin.work(work, options)
 
 
-def worker(name, options):
-    """Serve turns: for each line on standard input, run the steps and print their times in ms."""
-    step, info = SYSTEMS[name](options)
-    for _ in range(3):
-        step()
-    print(json.dumps(info), flush=True)
-    for _ in sys.stdin:
-        times = []
-        for _ in range(options.steps):
-            start = time.perf_counter()
-            step()
-            times.append(1e3 * (time.perf_counter() - start))
-        print(json.dumps(times), flush=True)
+PEERS = {
+    "eager": pytorch(),
+    "channels_last": pytorch(channels_last=True),
+    "compile": pytorch(compiled=True),
+    "compile_channels_last": pytorch(channels_last=True, compiled=True),
+    "jax": jax,
+}
+SYSTEMS = {turns.OURS: ours, **PEERS}
 
 
-def spawn(name):
-    """A worker process and what it says of itself; None if it cannot start."""
-    process = subprocess.Popen([sys.executable, __file__, *sys.argv[1:], "--worker", name], text=True,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    line = process.stdout.readline()
-    return (process, json.loads(line)) if line else None
+def parse():
+    """The command line; starts the program anew if NumPy can have a faster BLAS."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", default="dcgan", choices=(*DEFAULTS, "all"))
+    parser.add_argument("--peers", default="all", help=f"all, none, or some of {','.join(PEERS)}")
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--size", type=int, help="side of the images")
+    parser.add_argument("--width", type=int, help="channels of the first layers")
+    parser.add_argument("--upsample", default="upconv", choices=("upconv", "deconv"), help="in DCGAN's generator")
+    parser.add_argument("--rounds", type=int, default=9, help="turns of each system")
+    parser.add_argument("--steps", type=int, help="steps per turn; by default a second of them")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--json", metavar="PATH", help="write the results, and the machine, there")
+    parser.add_argument("--check", action="store_true", help="compare losses, measure nothing")
+    parser.add_argument("--no-blas-tuning", dest="blas_tuning", action="store_false", help="ours with the kernels that "
+                        "OpenBLAS chooses by itself")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--start", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    names = {"all": list(PEERS), "none": []}.get(options.peers, options.peers.split(","))
+    if unknown := set(names) - set(PEERS):
+        parser.error(f"--peers: {', '.join(sorted(unknown))} unknown; there are {', '.join(PEERS)}")
+    options.systems = [turns.OURS, *names]
+    if options.blas_tuning and not options.worker:  # a peer's process need not import minigan
+        from minigan import run as command_line
+
+        command_line.tune_blas()  # as our example scripts do; workers inherit what it sets
+    return options
 
 
-def turn(process):
-    """Median step time of one turn."""
-    process.stdin.write("\n")
-    process.stdin.flush()
-    return statistics.median(json.loads(process.stdout.readline()))
+def sized(work, options):
+    """The options with the work's own sizes where none were given."""
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    return argparse.Namespace(**{**vars(options), **DEFAULTS[work], **given})
+
+
+def run(work, options):
+    """Measure one work in fresh processes."""
+    import works
+
+    with tempfile.TemporaryDirectory() as folder:
+        start = str(Path(folder) / "start.npz")
+        works.save_start(start, work, options)
+        workers = {name: turns.Worker([sys.executable, __file__, *sys.argv[1:], "--start", start, "--worker", name])
+                   for name in options.systems}
+        try:
+            return turns.measure(workers, work, 0 if options.check else options.rounds)
+        finally:
+            for worker in workers.values():
+                worker.close()
 
 
 def main():
-    """Alternate, print times and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--size", type=int, default=32)
-    parser.add_argument("--upsample", default="upconv", choices=("upconv", "deconv"))
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parse()
     if options.worker:
-        return worker(options.worker, options)
-    workers = {name: spawn(name) for name in SYSTEMS}
-    for name, started in workers.items():
-        print(f"{name}: {started[1] if started else 'not available'}")
-    running = {name: started[0] for name, started in workers.items() if started}
-    times = {name: [] for name in running}
-    for _ in range(options.rounds):
-        for name, process in running.items():
-            times[name].append(turn(process))
-    print(f"\nDCGAN-{options.size}, {options.upsample}, batch {options.batch}, {options.threads} threads: ms per step, "
-          f"and ours / theirs over {options.rounds} alternate turns of {options.steps} steps\n")
-    print("| system | min | median | max | ours / this: min | median | max |\n|---|---|---|---|---|---|---|")
-    for name, row in times.items():
-        ratios = [a / b for a, b in zip(times["minigan"], row, strict=True)]
-        cells = [*(f"{f(row):.1f}" for f in (min, statistics.median, max)),
-                 *(f"{f(ratios):.2f}" for f in (min, statistics.median, max))]
-        print(f"| {name} | {' | '.join(cells)} |")
-    return 0
+        return turns.serve(lambda work: SYSTEMS[options.worker](work, sized(work, options)), options.steps)
+    results = []
+    for work in DEFAULTS if options.work == "all" else [options.work]:
+        own = sized(work, options)
+        result = run(work, own)
+        result["options"] = {name: getattr(own, name) for name in (*DEFAULTS[work], "upsample", "threads", "rounds")}
+        results.append(result)
+        print(f"\n{work}: {', '.join(f'{name} {value}' for name, value in result['options'].items())}\n")
+        print(turns.table(result), flush=True)
+    if options.json:
+        turns.save(options.json, results)
+    if wrong := {name for result in results for name in turns.disagreeing(result)}:
+        print(f"\nLosses of the first two steps differ from ours by more than {turns.TOLERANCES}: "
+              f"{', '.join(sorted(wrong))}")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,130 @@
+"""The works of benchmarks/step.py in minigan: one training step each.
+
+A function takes the options and returns a Work; the peers' twins start from its weights and inputs. Steps see one batch
+again and again, noise included.
+"""
+
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import networks
+import numpy as np
+
+import minigan as mg
+from minigan.losses import gan_loss, gradient_penalty, l1
+from minigan.models.mlp import dcgan_weights
+
+
+class Work(NamedTuple):
+    """Networks by name, the arrays a step sees, and the step itself, which returns its losses."""
+
+    networks: dict
+    inputs: list
+    step: object
+
+
+class Residual(mg.nn.Module):
+    """x + body(x)."""
+
+    def __init__(self, *layers):
+        super().__init__()
+        self.body = mg.nn.Sequential(*layers)
+
+    def forward(self, x):
+        return x + self.body(x)
+
+
+NN = SimpleNamespace(**vars(mg.nn), Residual=Residual)
+
+
+def network(layers):
+    """Layers in a row, with DCGAN's initial weights, which are CycleGAN's too: N(0, 0.02), biases 0."""
+    return mg.nn.Sequential(*layers).apply(dcgan_weights)
+
+
+def images(options, stream):
+    """A batch in (-1, 1), channels last in memory as our data loaders leave it."""
+    shape = (options.batch, options.size, options.size, options.channels)
+    return np.tanh(mg.random.normal(shape, seed=0, stream=stream)).transpose(0, 3, 1, 2)
+
+
+def noise():
+    """The same generator for every step, as trainers.GAN makes it."""
+    return mg.random.Generator(0, "noise")
+
+
+def dcgan(options):
+    """One discriminator and one generator step of the GAN trainer."""
+    generator, discriminator = mg.models.dcgan(options.channels, options.size, 100, options.width, options.upsample)
+    trainer = mg.trainers.GAN(generator, discriminator)
+    real = images(options, "real")
+
+    def step():
+        trainer.noise = noise()
+        metrics = trainer.step(real)
+        return metrics["d_loss"], metrics["g_loss"]
+
+    return Work({"generator": generator, "discriminator": discriminator},
+                [real, noise().normal((options.batch, 100))], step)
+
+
+def wgan_gp(options):
+    """One critic step of Gulrajani et al., 2017, algorithm 1: lambda_gp = 10, Adam (1e-4, 0, 0.9)."""
+    generator, _ = mg.models.dcgan(options.channels, options.size, 100, options.width, options.upsample)
+    critic = network(networks.critic(mg.nn, options.size, options.width, options.channels))
+    optimizer, loss = mg.optim.Adam(critic.parameters(), 1e-4, (0.0, 0.9)), gan_loss("wasserstein")
+    real, z = images(options, "real"), noise().normal((options.batch, 100))
+
+    def step():
+        with mg.no_grad():
+            fake = generator(z)
+        x = mg.tensor(real)
+        distance = loss.discriminator_loss(critic(x), critic(fake))
+        penalty = gradient_penalty(critic, x, fake, noise())
+        optimizer.minimize(distance + 10.0 * penalty)
+        return distance.item(), penalty.item()
+
+    return Work({"generator": generator, "critic": critic},
+                [real, z, noise().uniform((options.batch, 1, 1, 1))], step)
+
+
+def cyclegan(options):
+    """One step of Zhu et al., 2017: both generators together, then both discriminators on the same fakes."""
+    g_ab, g_ba = (network(networks.resnet(NN, options.channels, options.width)) for _ in "ab")
+    d_a, d_b = (network(networks.patchgan(NN, options.channels, options.width)) for _ in "ab")
+    adam = {"lr": 2e-4, "betas": (0.5, 0.999)}
+    g_optimizer = mg.optim.Adam([*g_ab.parameters(), *g_ba.parameters()], **adam)
+    d_optimizer = mg.optim.Adam([*d_a.parameters(), *d_b.parameters()], **adam)
+    loss = gan_loss("least_squares")
+    inputs = images(options, "a"), images(options, "b")
+
+    def step():
+        a, b = (mg.tensor(array) for array in inputs)
+        fake_b, fake_a = g_ab(a), g_ba(b)
+        game = loss.generator_loss(d_b(fake_b)) + loss.generator_loss(d_a(fake_a))
+        cycle = l1(g_ba(fake_b), a) + l1(g_ab(fake_a), b)
+        identity = l1(g_ab(b), b) + l1(g_ba(a), a)
+        g_optimizer.minimize(game + 10.0 * cycle + 5.0 * identity)  # asks for no gradient of d_a's and d_b's weights
+        judged = (loss.discriminator_loss(d_a(a), d_a(fake_a.detach()))
+                  + loss.discriminator_loss(d_b(b), d_b(fake_b.detach()))) * 0.5
+        d_optimizer.minimize(judged)
+        return game.item(), cycle.item(), identity.item(), judged.item()
+
+    return Work({"g_ab": g_ab, "g_ba": g_ba, "d_a": d_a, "d_b": d_b}, [*inputs], step)
+
+
+WORKS = {"dcgan": dcgan, "wgan_gp": wgan_gp, "cyclegan": cyclegan, "cyclegan_mnist": cyclegan}
+
+
+def work(name, options):
+    """The work, built from seed 0."""
+    mg.seed(0)
+    mg.set_threads(options.threads)
+    return WORKS[name](options)
+
+
+def save_start(path, name, options):
+    """Initial weights and inputs for the peers: see networks.load_start."""
+    networks, inputs, _ = work(name, options)
+    weights = {f"{net}:{key}": array for net, module in networks.items() for key, array in module.state_dict().items()}
+    np.savez(path, **weights, **{f"inputs:{i}": np.ascontiguousarray(array) for i, array in enumerate(inputs)})
