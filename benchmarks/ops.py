@@ -163,7 +163,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=12, help="calls per turn")
+    parser.add_argument("--steps", type=int, help="calls per turn; by default a fifth of a second of them")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--json", metavar="PATH")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
@@ -173,13 +173,16 @@ def main():
             do = SYSTEMS[options.worker](*case.split(" | "), options.threads)
             return lambda: (do(), ())[1], options.worker
 
-        return turns.serve(prepare, options.steps)
+        return turns.serve(prepare, options.steps, seconds=0.2)
+    from minigan import run
+
+    run.tune_blas()  # as our example scripts do; workers inherit what it sets
     workers = {name: turns.Worker([sys.executable, __file__, *sys.argv[1:], "--worker", name]) for name in SYSTEMS}
     results = []
     print("| operation | layer | ours, ms | eager | channels_last | ours / faster |\n|---|---|---|---|---|---|")
     for case in cases():
         if options.only in case:
-            results.append(turns.measure(workers, case, options.rounds))
+            results.append(turns.measure(workers, case, options.rounds, retries=0))
             print(row(results[-1]), flush=True)
     for worker in workers.values():
         worker.close()

@@ -17,9 +17,9 @@ import sys
 import time
 
 import numpy as np
+from minigan.kernels.cpu.blocks import for_each_block
 
 import minigan as mg
-from minigan.kernels.cpu.blocks import for_each_block
 from minigan.primitive import PRIMITIVES
 
 CONVOLUTIONS = ("conv2d", "conv_transpose2d", "conv2d_weight_grad")
@@ -65,6 +65,7 @@ def watch(spent, layers):
         if primitive.fused is not None:
             primitive.fused = timed(primitive.fused, f"{name}, backward")
     mg.optim.Adam.update = timed(mg.optim.Adam.update, "Adam")
+    mg.kernels.norm_stats = timed(mg.kernels.norm_stats, "batch statistics")
 
 
 def flops(name, a, b, result):
@@ -116,7 +117,7 @@ def draw(path, peak, memory, work, spent, layers):
     intensity = np.geomspace(0.5, 1000, 100)
     left.loglog(intensity, np.minimum(peak, intensity * memory), color="black")
     left.text(900, peak * 1.06, f"SGEMM {peak:.0f} GFLOP/s", ha="right")
-    left.text(0.75, 0.75 * memory * 1.3, f"memory {memory:.0f} GB/s", rotation=35)
+    left.text(0.6, 0.6 * memory * 2.2, f"memory {memory:.0f} GB/s")
     for (name, *shapes), times in layers.items():
         work_done = flops(name, *shapes)
         moved = 4 * sum(math.prod(shape) for shape in shapes)
@@ -125,15 +126,17 @@ def draw(path, peak, memory, work, spent, layers):
         left.plot([], [], "o", color=colour, label=name)
     left.legend(loc="lower right", frameon=False)
     left.set(xlabel="FLOP per byte", ylabel="GFLOP/s", title="Convolutions of one step")
-    large = [(name, ms) for name, ms in sorted(spent.items(), key=lambda item: item[1]) if ms >= 1]
-    large.insert(0, ("all else", sum(spent.values()) - sum(ms for _, ms in large)))
-    names, times = zip(*large, strict=True)
-    right.barh(names, times, color=[colours.get(name, "#888888") for name in names])
-    floor = 1e3 * work / peak
-    right.axvline(floor, color="black", linestyle="--")
-    right.text(floor, -0.2, f" floor of all\n convolutions\n {floor:.0f} ms", va="bottom")
-    right.set(xlabel="ms a step", title=f"{sum(spent.values()):.0f} ms, split by operation")
-    right.set_xlim(0, max(floor * 1.35, max(times) * 1.1))
+    right.barh(["SGEMM alone"], [1e3 * work / peak], color="#444444")
+    right.text(1e3 * work / peak, 0, f" {1e3 * work / peak:.0f} ms: the convolutions' floor", va="center")
+    start, others = 0.0, iter(("#8c6bb1", "#b3b3b3", "#c9a227", "#7fb3d5", "#999999"))
+    large = [(name, ms) for name, ms in sorted(spent.items(), key=lambda item: -item[1]) if ms >= 2]
+    for name, ms in [*large, ("all else", sum(spent.values()) - sum(ms for _, ms in large))]:
+        right.barh(["our step"], [ms], left=start, color=colours.get(name) or next(others, "#dddddd"),
+                   label=f"{name} {ms:.0f}")
+        start += ms
+    right.legend(loc="upper center", bbox_to_anchor=(0.45, -0.15), ncols=2, frameon=False, fontsize="small")
+    right.set(xlabel="ms", title=f"One step, {start:.0f} ms")
+    right.set_xlim(0, start * 1.02)
     for side in (left, right):
         side.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()

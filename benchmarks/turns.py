@@ -38,14 +38,14 @@ class SkipError(Exception):
 
 
 # ---- in the worker ----
-def serve(prepare, steps=None):
-    """Answer the parent. prepare(case) returns a step and a line of information; a turn is `steps` or one second."""
+def serve(prepare, steps=None, seconds=1.0):
+    """Answer the parent. prepare(case) returns a step and a line about it; a turn is `steps`, or so many seconds."""
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not get among the replies
     step = None
     for line in sys.stdin:
         if line.strip():
-            reply, step, count = _prepare(prepare, line.strip(), steps)
+            reply, step, count = _prepare(prepare, line.strip(), steps, seconds)
         else:
             start, before = time.perf_counter(), _others()
             times = [_timed(step)[0] for _ in range(count)]
@@ -53,7 +53,7 @@ def serve(prepare, steps=None):
         print(json.dumps(reply), file=replies, flush=True)
 
 
-def _prepare(prepare, case, steps):
+def _prepare(prepare, case, steps, seconds):
     """The first reply to a case, its step, and how many of them make a turn."""
     try:
         step, info = prepare(case)
@@ -64,7 +64,7 @@ def _prepare(prepare, case, steps):
         return {"skip": str(error) if isinstance(error, SkipError) else f"{type(error).__name__}: {error}"}, None, 0
     values = [[float(value) for value in row] for row in values[:len(TOLERANCES)]]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"info": info, "values": values, "peak_mb": peak}, step, steps or max(1, round(1e3 / times[-1]))
+    return {"info": info, "values": values, "peak_mb": peak}, step, steps or max(1, round(1e3 * seconds / times[-1]))
 
 
 def _others():
@@ -110,7 +110,7 @@ class Worker:
         self.process.wait()
 
 
-def measure(workers, case, rounds):
+def measure(workers, case, rounds, retries=RETRIES):
     """Let the systems, {name: Worker}, take turns at a case; returns what `table` prints, ready for JSON."""
     systems, skipped = {}, {}
     for name, worker in workers.items():  # one after another: a system that builds would disturb one that warms up
@@ -122,7 +122,7 @@ def measure(workers, case, rounds):
     for _ in range(rounds):
         for name, system in systems.items():
             reply = workers[name].turn()
-            for _ in range(RETRIES):
+            for _ in range(retries):
                 if reply["others"] > QUIET:
                     time.sleep(PAUSE)
                     reply = workers[name].turn()
