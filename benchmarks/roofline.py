@@ -112,12 +112,12 @@ def draw(path, peak, memory, work, spent, layers):
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), gridspec_kw={"width_ratios": (3, 2)})
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4), gridspec_kw={"width_ratios": (3, 2)})
     colours = dict(zip(CONVOLUTIONS, ("#1b6ca8", "#d1603d", "#5a8f29"), strict=True))
     intensity = np.geomspace(0.5, 1000, 100)
     left.loglog(intensity, np.minimum(peak, intensity * memory), color="black")
     left.text(900, peak * 1.06, f"SGEMM {peak:.0f} GFLOP/s", ha="right")
-    left.text(0.6, 0.6 * memory * 2.2, f"memory {memory:.0f} GB/s")
+    left.text(1.15, memory * 0.8, f"memory {memory:.0f} GB/s")
     for (name, *shapes), times in layers.items():
         work_done = flops(name, *shapes)
         moved = 4 * sum(math.prod(shape) for shape in shapes)
@@ -127,14 +127,14 @@ def draw(path, peak, memory, work, spent, layers):
     left.legend(loc="lower right", frameon=False)
     left.set(xlabel="FLOP per byte", ylabel="GFLOP/s", title="Convolutions of one step")
     right.barh(["SGEMM alone"], [1e3 * work / peak], color="#444444")
-    right.text(1e3 * work / peak, 0, f" {1e3 * work / peak:.0f} ms: the convolutions' floor", va="center")
+    right.text(1e3 * work / peak, 0, f" {1e3 * work / peak:.0f}: the floor", va="center")
     start, others = 0.0, iter(("#8c6bb1", "#b3b3b3", "#c9a227", "#7fb3d5", "#999999"))
     large = [(name, ms) for name, ms in sorted(spent.items(), key=lambda item: -item[1]) if ms >= 2]
     for name, ms in [*large, ("all else", sum(spent.values()) - sum(ms for _, ms in large))]:
         right.barh(["our step"], [ms], left=start, color=colours.get(name) or next(others, "#dddddd"),
                    label=f"{name} {ms:.0f}")
         start += ms
-    right.legend(loc="upper center", bbox_to_anchor=(0.45, -0.15), ncols=2, frameon=False, fontsize="small")
+    right.legend(loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, fontsize="small")
     right.set(xlabel="ms", title=f"One step, {start:.0f} ms")
     right.set_xlim(0, start * 1.02)
     for side in (left, right):
