@@ -58,8 +58,9 @@ def conv_transpose2d(x, w, b, stride, padding, dilation, output_size):
     x, filters = channels_last(x), filter_matrices(w)
     KH, KW, C, O = filters.shape
     y = empty((len(x), *output_size, C), x.dtype)
-    exact = tuple(out_size(*axis) for axis in zip(output_size, (KH, KW), stride, padding, dilation, strict=True))
-    if exact == x.shape[1:3] and winograd.pays(len(x), exact, C, O, (KH, KW), stride, dilation, x.dtype):
+    few = winograd.pays(len(x), x.shape[1:3], C, O, (KH, KW), stride, dilation, x.dtype)
+    if few and all(out_size(*axis) == n for *axis, n in zip(output_size, (KH, KW), stride, padding, dilation,
+                                                            x.shape[1:3], strict=True)):
         winograd.conv_transpose2d(x, filters, y, b, padding)
     elif x.shape[1:3] == (1, 1) and padding == (0, 0) and dilation == (1, 1) and output_size == (KH, KW):
         _spread_one_pixel(x, filters, y, b)
