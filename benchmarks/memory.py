@@ -3,7 +3,7 @@
     python benchmarks/memory.py [--work all] [--peers eager,channels_last,jax] [--batch 256] [--json memory.json]
 
 Every system runs three steps in a fresh process; the peak is what the operating system counted for the whole of it,
-libraries included, as `ru_maxrss`. Works, peers and options are those of step.py.
+libraries included (`VmHWM`). Works, peers and options are those of step.py.
 """
 
 import sys

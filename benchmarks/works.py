@@ -1,7 +1,7 @@
 """The works of benchmarks/step.py in minigan: one training step each.
 
 A function takes the options and returns a Work; the peers' twins start from its weights and inputs. Steps see one batch
-again and again, noise included.
+again and again, noise included (but for `update` under a CUDA graph, whose noise moves on).
 """
 
 from types import SimpleNamespace
@@ -16,11 +16,17 @@ from minigan.models.mlp import dcgan_weights
 
 
 class Work(NamedTuple):
-    """Networks by name, the arrays a step sees, and the step itself, which returns its losses."""
+    """Networks by name, the arrays a step sees, and the step itself: `update` leaves its losses where they are."""
 
     networks: dict
     inputs: list
-    step: object
+    update: object
+    rewind: object = lambda: None  # before a step: back to the noise of the first
+
+    def step(self):
+        """One step; its losses as numbers."""
+        self.rewind()
+        return tuple(loss.item() for loss in self.update())
 
 
 class Residual(mg.nn.Module):
@@ -53,19 +59,23 @@ def noise():
     return mg.random.Generator(0, "noise")
 
 
+START = noise().state_dict()
+
+
 def dcgan(options):
     """One discriminator and one generator step of the GAN trainer."""
     generator, discriminator = mg.models.dcgan(options.channels, options.size, 100, options.width, options.upsample)
     trainer = mg.trainers.GAN(generator, discriminator)
     real = images(options, "real")
 
-    def step():
-        trainer.noise = noise()
-        metrics = trainer.step(real)
+    batch = mg.device.put(real, mg.device.default())
+
+    def update():
+        metrics = trainer.update(batch)
         return metrics["d_loss"], metrics["g_loss"]
 
     return Work({"generator": generator, "discriminator": discriminator},
-                [real, noise().normal((options.batch, 100))], step)
+                [real, noise().normal((options.batch, 100))], update, lambda: trainer.noise.load_state_dict(START))
 
 
 def wgan_gp(options):
@@ -75,17 +85,18 @@ def wgan_gp(options):
     optimizer, loss = mg.optim.Adam(critic.parameters(), 1e-4, (0.0, 0.9)), gan_loss("wasserstein")
     real, z = images(options, "real"), noise().normal((options.batch, 100))
 
-    def step():
-        with mg.no_grad():
-            fake = generator(z)
-        x = mg.tensor(real)
-        distance = loss.discriminator_loss(critic(x), critic(fake))
-        penalty = gradient_penalty(critic, x, fake, noise())
-        optimizer.minimize(distance + 10.0 * penalty)
-        return distance.item(), penalty.item()
+    x, latent, coefficients = mg.tensor(real), mg.tensor(z), noise()
 
-    return Work({"generator": generator, "critic": critic},
-                [real, z, noise().uniform((options.batch, 1, 1, 1))], step)
+    def update():
+        with mg.no_grad():
+            fake = generator(latent)
+        distance = loss.discriminator_loss(critic(x), critic(fake))
+        penalty = gradient_penalty(critic, x, fake, coefficients)
+        optimizer.minimize(distance + 10.0 * penalty)
+        return distance, penalty
+
+    return Work({"generator": generator, "critic": critic}, [real, z, noise().uniform((options.batch, 1, 1, 1))],
+                update, lambda: coefficients.load_state_dict(START))
 
 
 def cyclegan(options):
@@ -98,8 +109,9 @@ def cyclegan(options):
     loss = gan_loss("least_squares")
     inputs = images(options, "a"), images(options, "b")
 
-    def step():
-        a, b = (mg.tensor(array) for array in inputs)
+    a, b = (mg.tensor(array) for array in inputs)
+
+    def update():
         fake_b, fake_a = g_ab(a), g_ba(b)
         game = loss.generator_loss(d_b(fake_b)) + loss.generator_loss(d_a(fake_a))
         cycle = l1(g_ba(fake_b), a) + l1(g_ab(fake_a), b)
@@ -108,9 +120,9 @@ def cyclegan(options):
         judged = (loss.discriminator_loss(d_a(a), d_a(fake_a.detach()))
                   + loss.discriminator_loss(d_b(b), d_b(fake_b.detach()))) * 0.5
         d_optimizer.minimize(judged)
-        return game.item(), cycle.item(), identity.item(), judged.item()
+        return game, cycle, identity, judged
 
-    return Work({"g_ab": g_ab, "g_ba": g_ba, "d_a": d_a, "d_b": d_b}, [*inputs], step)
+    return Work({"g_ab": g_ab, "g_ba": g_ba, "d_a": d_a, "d_b": d_b}, [*inputs], update)
 
 
 WORKS = {"dcgan": dcgan, "wgan_gp": wgan_gp, "cyclegan": cyclegan, "cyclegan_mnist": cyclegan}
@@ -125,6 +137,6 @@ def work(name, options):
 
 def save_start(path, name, options):
     """Initial weights and inputs for the peers: see networks.load_start."""
-    networks, inputs, _ = work(name, options)
+    networks, inputs, *_ = work(name, options)
     weights = {f"{net}:{key}": array for net, module in networks.items() for key, array in module.state_dict().items()}
     np.savez(path, **weights, **{f"inputs:{i}": np.ascontiguousarray(array) for i, array in enumerate(inputs)})

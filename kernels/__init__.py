@@ -25,8 +25,11 @@ def layout_copies():
 def _wing(array):
     if isinstance(array, np.ndarray | np.generic):
         return cpu
-    kind = f"{type(array).__module__}.{type(array).__name__}"
-    raise DeviceError(f"kernels: this version of minigan has no CUDA kernels yet, so it cannot work on a {kind} array.")
+    from . import cuda
+
+    if cuda.emulated.owns(array) or cuda.gpu.owns(array):
+        return cuda
+    raise DeviceError(f"kernels: {type(array).__module__}.{type(array).__name__} is no array of NumPy's or CuPy's.")
 
 
 def _dispatched(name):
@@ -48,9 +51,22 @@ conv2d_weight_grad = _dispatched("conv2d_weight_grad")
 norm_stats = _dispatched("norm_stats")
 norm_apply = _dispatched("norm_apply")
 norm_grad = _dispatched("norm_grad")
+update_running = _dispatched("update_running")
 
 leaky_relu = _dispatched("leaky_relu")
+sigmoid = _dispatched("sigmoid")
+softplus = _dispatched("softplus")
 gate = _dispatched("gate")
+
+blur_filters = _dispatched("blur_filters")
+unblur_filters = _dispatched("unblur_filters")
+
+matmul = _dispatched("matmul")
+reduce_sum = _dispatched("reduce_sum")
+
+pad = _dispatched("pad")
+fold = _dispatched("fold")
+scatter_add = _dispatched("scatter_add")
 
 upsample_nearest = _dispatched("upsample_nearest")
 block_sum = _dispatched("block_sum")
@@ -68,23 +84,33 @@ ema = _dispatched("ema")
 __all__ = [
     "adam",
     "block_sum",
+    "blur_filters",
     "conv2d",
     "conv2d_weight_grad",
     "conv_transpose2d",
     "ema",
+    "fold",
     "gate",
     "get_threads",
     "layout_copies",
     "leaky_relu",
+    "matmul",
     "max_pool2d",
     "norm_apply",
     "norm_grad",
     "norm_stats",
+    "pad",
     "pool_put",
     "pool_take",
+    "reduce_sum",
     "resample",
     "rmsprop",
+    "scatter_add",
     "set_threads",
     "sgd",
+    "sigmoid",
+    "softplus",
+    "unblur_filters",
+    "update_running",
     "upsample_nearest",
 ]

@@ -13,6 +13,7 @@ from minigan.tensor import Tensor, tensor  # isort: skip  (first: it brings the 
 from minigan import data, errors, losses, models, nn, ops, optim, trainers
 from minigan.anomaly import detect_anomaly
 from minigan.autodiff import grad, no_grad
+from minigan.capture import capture
 from minigan.device import device_info, set_device
 from minigan.kernels import get_threads, set_threads
 from minigan.primitive import OPERATIONS, PRIMITIVES
@@ -30,6 +31,6 @@ if not TYPE_CHECKING:  # to a type checker, a module with __getattr__ has every 
         raise AttributeError(f"module 'minigan' has no attribute {name!r}")
 
 
-__all__ = ["OPERATIONS", "PRIMITIVES", "Tensor", "data", "detect_anomaly", "device_info", "errors", "get_threads",
-           "grad", "losses", "models", "nn", "no_grad", "ops", "optim", "seed", "set_device", "set_threads", "tensor",
-           "trainers"]
+__all__ = ["OPERATIONS", "PRIMITIVES", "Tensor", "capture", "data", "detect_anomaly", "device_info", "errors",
+           "get_threads", "grad", "losses", "models", "nn", "no_grad", "ops", "optim", "seed", "set_device",
+           "set_threads", "tensor", "trainers"]

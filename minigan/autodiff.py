@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from minigan import anomaly
 from minigan.errors import DTypeError, GraphError, NonFiniteError, ShapeError
 from minigan.primitive import state
-from minigan.tensor import FREED, Node, Operand, Tensor, tensor
+from minigan.tensor import Node, Operand, Tensor, tensor
+
+Place: TypeAlias = Tensor | Node  # in a graph: a leaf, or how a computed tensor was made
 
 
 def backward(y: Tensor, cotangent: Operand, create_graph: bool, retain_graph: bool | None) -> None:
@@ -64,34 +67,38 @@ def grad(
             raise GraphError(f"grad: input {i}, {type(x).__name__} of shape {np.shape(x)}, does not require a "
                              "gradient; make it with requires_grad=True before computing the output")
     found = _pass(output, cotangent, inputs, create_graph, retain_graph)
-    return [found[x] if x in found else Tensor(np.zeros_like(x.data)) for x in inputs]
+    return [found[_place(x)] if _place(x) in found else Tensor(np.zeros_like(x.data)) for x in inputs]
+
+
+def _place(t: Tensor) -> Place:
+    """Where a tensor stands in the graph. Of a computed tensor it is the node: the tensor itself may be long gone."""
+    return t if t.node is None else t.node
 
 
 def _pass(
     y: Tensor, cotangent: Operand, inputs: list[Tensor] | None, create_graph: bool, retain_graph: bool | None
-) -> dict[Tensor, Tensor]:
+) -> dict[Any, Tensor]:
     retain = create_graph if retain_graph is None else retain_graph
-    gradients = {y: _seed(y, cotangent)}
-    order = _reachable(y)
-    asked = None if inputs is None else set(inputs)
+    gradients: dict[Place, Tensor] = {_place(y): _seed(y, cotangent)}
+    order = _reachable(_place(y))
+    asked = None if inputs is None else {_place(x) for x in inputs}
     wanted = None if asked is None else _on_the_way(order, asked)
-    found: dict[Tensor, Tensor] = {}
+    found: dict[Place, Tensor] = {}
     with recording(create_graph):
         while order:
-            t = order.pop()  # newest first; popped, so that what the graph held is freed as the pass goes
+            place = order.pop()  # newest first; popped, so that what the graph held is freed as the pass goes
             if wanted is not None:
-                wanted.discard(t)
-            g = gradients.pop(t, None)
+                wanted.discard(place)
+            g = gradients.pop(place, None)
             if g is None:  # not on the way to an input, or only behind a zero derivative
                 continue
-            if t.node is None if asked is None else t in asked:
-                found[t] = g
-            if t.node is None:
+            if isinstance(place, Tensor) if asked is None else place in asked:
+                found[place] = g
+            if isinstance(place, Tensor):
                 continue
-            for argument, gx in _step(t, t.node, g, wanted):
+            for argument, gx in _step(place, g, wanted):
                 gradients[argument] = gx if argument not in gradients else gradients[argument] + gx
-            if not retain:
-                t.node = FREED
+            place.leave(retain)
     return found
 
 
@@ -112,45 +119,48 @@ def _seed(y: Tensor, cotangent: Operand) -> Tensor:
     return seed
 
 
-def _reachable(y: Tensor) -> list[Tensor]:
-    """Every tensor behind y that requires a gradient, oldest first."""
-    seen, todo = {y}, [y]
+def _reachable(output: Place) -> list[Place]:
+    """Every place behind the output that requires a gradient, oldest first."""
+    seen, todo = {output}, [output]
     while todo:
-        node = todo.pop().node
-        if node is FREED:
+        place = todo.pop()
+        if isinstance(place, Tensor):
+            continue
+        if place.args is None:
             raise GraphError("backward: the graph behind this tensor was freed by an earlier backward pass; "
                              "pass retain_graph=True to the first one, or compute the output again")
-        for a in node.args if node is not None else ():
-            if a is not None and a.requires_grad and a not in seen:
-                seen.add(a)
-                todo.append(a)
-    return sorted(seen, key=lambda t: t.order)
+        for a in place.args:
+            if a is not None and a.requires_grad and (behind := _place(a)) not in seen:
+                seen.add(behind)
+                todo.append(behind)
+    return sorted(seen, key=lambda place: place.order)
 
 
-def _on_the_way(order: list[Tensor], inputs: set[Tensor]) -> set[Tensor]:
+def _on_the_way(order: list[Place], inputs: set[Place]) -> set[Place]:
     """Those of `order` that depend on an input: no other cotangent is worth computing."""
     wanted = set(inputs)
-    for t in order:
-        if t.node is not None and not wanted.isdisjoint(t.node.args):
-            wanted.add(t)
+    for place in order:
+        if isinstance(place, Node) and any(a is not None and _place(a) in wanted for a in place.args or ()):
+            wanted.add(place)
     return wanted
 
 
-def _step(t: Tensor, node: Node, g: Tensor, wanted: set[Tensor] | None) -> Iterator[tuple[Tensor, Tensor]]:
+def _step(node: Node, g: Tensor, wanted: set[Place] | None) -> Iterator[tuple[Place, Tensor]]:
     """Cotangents of one node's arguments, each summed back to the argument's shape where it was broadcast."""
     primitive = node.primitive
     if node.version != node.version_now():
         raise GraphError(f"backward: an argument of {primitive.name} was changed in place after it was used"
                          f"{anomaly.at(node)}")
-    need = [i for i, a in enumerate(node.args)
-            if a is not None and a.requires_grad and (wanted is None or a in wanted)]
+    args = node.args or ()
+    need = [i for i, a in enumerate(args)
+            if a is not None and a.requires_grad and (wanted is None or _place(a) in wanted)]
     try:
-        gxs = primitive.vjps(need, g, t, node)
+        gxs = primitive.vjps(need, g, node)
     except NonFiniteError as error:  # detect_anomaly, inside the rule
         raise NonFiniteError(f"{primitive.name}: its gradient is the first non-finite one in this backward pass; "
                              f"inside its rule, {error}{anomaly.at(node)}") from error
     for i, gx in zip(need, gxs, strict=True):
-        a = node.args[i]
+        a = args[i]
         if gx is None or a is None:
             continue
         if gx.shape != a.shape:
@@ -160,7 +170,7 @@ def _step(t: Tensor, node: Node, g: Tensor, wanted: set[Tensor] | None) -> Itera
                                  f"the argument {a.shape}")
         if state.anomaly:
             anomaly.watch_vjp(primitive, node, i, gx)
-        yield a, gx
+        yield _place(a), gx
 
 
 @contextlib.contextmanager

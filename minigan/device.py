@@ -1,4 +1,4 @@
-"""Where arrays live: the CPU, or a CUDA device through CuPy. The only place in minigan/ that imports CuPy.
+"""Where arrays live: the CPU, a CUDA device, or the emulated one, which runs the CUDA kernels on a CPU.
 
 `"auto"` takes a GPU when one is usable and says why when it is not; `"cuda"` insists. What is missing (CuPy, a driver,
 a device) is told apart, because each has another remedy. On a CPU most of the time goes into matrix products: which of
@@ -7,15 +7,18 @@ OpenBLAS's kernels run, and which should, is found out here, too.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from typing import Any
 
 import numpy as np
 
-from minigan.errors import DeviceError
+from minigan.errors import DeviceError, OptionError
 
 _default = "cpu"
+_constants: dict[tuple[Any, ...], Any] = {}
+OLDEST = (7, 5)  # compute capability: Turing; what current CUDA toolkits still compile for
 
 
 def default() -> str:
@@ -24,13 +27,17 @@ def default() -> str:
 
 
 def set_device(name: str) -> str:
-    """Choose the device of new tensors: `"cpu"`, `"cuda"`, `"cuda:1"` or `"auto"`. Returns the one chosen.
+    """Choose the device of new tensors: `"cpu"`, `"cuda"`, `"cuda:1"`, `"emulated"` or `"auto"`; returns it.
 
     Raises:
         DeviceError: the device cannot be used; the message says what is missing and how to get it.
     """
     global _default
     _default = resolve(name)
+    if _default.startswith("cuda"):
+        from minigan.kernels.cuda import gpu
+
+        gpu.use(index_of(_default))
     return _default
 
 
@@ -40,16 +47,33 @@ def resolve(name: str) -> str:
     >>> resolve("cpu")
     'cpu'
     """
-    if not isinstance(name, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
-        raise DeviceError(f"device: {name!r} is not one of 'auto', 'cpu', 'cuda', 'cuda:0', 'cuda:1', ...")
+    if not isinstance(name, str) or not re.fullmatch(r"auto|cpu|emulated|cuda(:\d+)?", name):
+        raise DeviceError(f"device: {name!r} is not one of 'auto', 'cpu', 'cuda', 'cuda:0', 'cuda:1', ..., 'emulated'")
     if name == "cpu":
         return name
-    missing = why_no_cuda(int(name[5:] or 0) if name.startswith("cuda:") else 0)
+    if name == "emulated":
+        missing = why_no_emulation()
+    else:
+        missing = why_no_cuda(index_of(name))
     if missing is None:
         return "cuda:0" if name in ("auto", "cuda") else name
     if name == "auto":
         return "cpu"
     raise DeviceError(f"device {name}: {missing}")
+
+
+def index_of(name: str) -> int:
+    """The number in "cuda:1"; 0 if there is none."""
+    return int(name.partition(":")[2] or 0)
+
+
+def why_no_emulation() -> str | None:
+    """What keeps the CUDA kernels from being run on this CPU, with the remedy; None if nothing does."""
+    from minigan.kernels.cuda import emulated
+
+    if emulated.compiler() is None:
+        return "it needs a C++ compiler; install g++ (Debian, Ubuntu: `apt-get install g++`)."
+    return None
 
 
 def why_no_cuda(index: int = 0) -> str | None:
@@ -69,31 +93,104 @@ def why_no_cuda(index: int = 0) -> str | None:
         return "CuPy and a driver are there, but no CUDA GPU; use a machine with one, or `--device cpu`."
     if index >= count:
         return f"there are {count} CUDA devices, numbered from 0; choose one of them."
-    return ("a CUDA GPU is there, but this version of minigan has no CUDA kernels yet; "
-            "use `--device cpu` until the CUDA wing is released.")
+    major, minor = divmod(int(cupy.cuda.Device(index).compute_capability), 10)
+    if (major, minor) < OLDEST:
+        return (f"the GPU's compute capability is {major}.{minor}, but the kernels need {OLDEST[0]}.{OLDEST[1]} "
+                "(Turing, 2018) or newer; use `--device cpu`.")
+    return None
 
 
 def of(array: Any) -> str:
     """The device of an array."""
-    return "cpu" if isinstance(array, np.ndarray) else f"cuda:{array.device.id}"
+    if isinstance(array, np.ndarray):
+        return "cpu"
+    return "emulated" if backend("emulated").owns(array) else f"cuda:{array.device.id}"
+
+
+def is_array(value: Any) -> bool:
+    """Whether a value is an array of some device: NumPy's, CuPy's or an emulated one."""
+    return isinstance(value, np.ndarray) or backend("emulated").owns(value) or backend("cuda").owns(value)
+
+
+def copy(array: Any, dtype: Any, name: str) -> Any:
+    """A copy of an array (or of numbers) as `dtype` on device `name`."""
+    if is_array(array) and of(array) == name != "cpu":
+        return array.astype(dtype)
+    host = np.array(asnumpy(array) if is_array(array) else array, dtype=dtype)
+    return host if name == "cpu" else put(host, name)
+
+
+def index(value: Any, array: Any) -> Any:
+    """Something to index or fill `array` with: host arrays in it moved to where the array is."""
+    if isinstance(array, np.ndarray):
+        return value
+    if isinstance(value, tuple):
+        return tuple(index(part, array) for part in value)
+    return put(np.asarray(value), of(array)) if isinstance(value, np.ndarray | list) else value
+
+
+def backend(name: str) -> Any:
+    """Who allocates arrays of a device that is not the CPU."""
+    from minigan.kernels.cuda import emulated, gpu
+
+    return emulated if name == "emulated" else gpu
 
 
 def put(array: Any, name: str) -> Any:
-    """The array on device `name`; itself if it is there."""
+    """The array on device `name`; itself if it is there.
+
+    A single number is not copied but written by the device itself, which a captured graph allows.
+    """
     here = of(array)
     if here == name or here == resolve(name):
         return array
+    host = asnumpy(array)
     if name == "cpu":
-        return asnumpy(array)
-    import cupy
+        return host
+    with backend(name).on(index_of(name)):
+        return backend(name).asarray(host) if host.ndim else backend(name).full((), host.item(), host.dtype)
 
-    with cupy.cuda.Device(int(name.partition(":")[2] or 0)):
-        return cupy.asarray(array)
+
+def constant(value: float, dtype: Any, name: str) -> Any:
+    """An array without axes on device `name`, the same one for the same number, so nobody may write to it.
+
+    Constants such as the 2 in `2 * x` come again in every step.
+    """
+    key = (value, math.copysign(1, value), np.dtype(dtype), name)
+    if (kept := _constants.get(key)) is not None:
+        return kept
+    array = backend(name).full((), value, dtype)
+    if not backend(name).capturing() and value == value:  # what a graph writes exists only once the graph has run
+        if len(_constants) >= 4096:
+            _constants.clear()
+        _constants[key] = array
+    return array
+
+
+def kept_constants() -> list[Any]:
+    """The arrays that `constant` has given out: who holds them keeps them where they are."""
+    return list(_constants.values())
 
 
 def asnumpy(array: Any) -> np.ndarray:
     """The array in host memory; itself if it is there."""
     return array if isinstance(array, np.ndarray) else array.get()
+
+
+def set_precision(name: str) -> str:
+    """How a GPU multiplies float32: `"tf32"`, on tensor cores with 10 bits of mantissa, or `"fp32"`, exactly.
+
+    Returns the choice. float64 and the CPU are always exact.
+
+    Raises:
+        OptionError: another name.
+    """
+    if name not in ("tf32", "fp32"):
+        raise OptionError(f"precision: {name!r} is not 'tf32' or 'fp32'")
+    from minigan.kernels.cuda import conv
+
+    conv.set_precision(name)
+    return name
 
 
 def device_info() -> str:
@@ -108,6 +205,8 @@ def device_info() -> str:
     blas = (f"{library['internal_api']} {library['version']} ({library.get('architecture', 'unknown')} kernels)"
             if library else "BLAS unknown")
     line = f"{_default}: {os.cpu_count()} cores, {kernels.get_threads()} workers, NumPy {np.__version__}, {blas}"
+    if _default.startswith("cuda"):
+        return f"{_default}: {backend(_default).describe(index_of(_default))}; host: {line.partition(': ')[2]}"
     missing = why_no_cuda()
     return line if missing is None else f"{line}; no CUDA: {missing}"
 

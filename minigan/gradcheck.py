@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan import device as devices
 from minigan.autodiff import grad, no_grad
 from minigan.errors import GradientError
 from minigan.primitive import OPERATIONS, Operation, Sample
@@ -67,7 +68,7 @@ def gradcheck(
     >>> gradcheck(ops.tanh, [np.array([0.3, -1.0])]) < 1e-9
     True
     """
-    arrays = [np.array(x.data if isinstance(x, Tensor) else x, dtype=np.float64) for x in inputs]
+    arrays = [np.array(x.numpy() if isinstance(x, Tensor) else x, dtype=np.float64) for x in inputs]
     v = _cotangent(f, arrays, seed) if cotangent is None else np.asarray(cotangent, np.float64)
     worst = 0.0
     for i in range(len(arrays)) if wrt is None else wrt:
@@ -87,7 +88,7 @@ def gradgradcheck(f: Function, inputs: Sequence[Any], *, wrt: Iterable[int] | No
 
     Arguments, result and errors as in gradcheck.
     """
-    arrays = [np.array(x.data if isinstance(x, Tensor) else x, dtype=np.float64) for x in inputs]
+    arrays = [np.array(x.numpy() if isinstance(x, Tensor) else x, dtype=np.float64) for x in inputs]
     v = _cotangent(f, arrays, seed)
     worst = 0.0
     for i in range(len(arrays)) if wrt is None else wrt:
@@ -101,16 +102,21 @@ def gradgradcheck(f: Function, inputs: Sequence[Any], *, wrt: Iterable[int] | No
 
 
 def _cotangent(f: Function, arrays: list[np.ndarray], seed: int) -> np.ndarray:
-    y = f(*(Tensor(a.copy()) for a in arrays))
+    y = f(*(_tensor(a) for a in arrays))
     return np.random.default_rng([seed, 1]).normal(size=y.shape)  # a stream of its own: never equal to a drawn input
 
 
 def _analytic(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, create_graph: bool = False) -> np.ndarray:
-    xs = [Tensor(a.copy(), requires_grad=j == i) for j, a in enumerate(arrays)]
+    xs = [_tensor(a, requires_grad=j == i) for j, a in enumerate(arrays)]
     y = f(*xs)
     if not y.requires_grad:  # f does not depend on input i
         return np.zeros_like(arrays[i])
-    return grad(y, [xs[i]], Tensor(v.copy()), create_graph)[0].data
+    return devices.asnumpy(grad(y, [xs[i]], _tensor(v), create_graph)[0].data)
+
+
+def _tensor(array: np.ndarray, requires_grad: bool = False) -> Tensor:
+    """A copy on the device in use."""
+    return Tensor(devices.put(array.copy(), devices.default()), requires_grad)
 
 
 def _numeric(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, step: float) -> np.ndarray:
@@ -126,7 +132,7 @@ def _at(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, position: 
     """<v, f> with element `position` of input i moved by h. Gradient-based functions need the graph, so it is on."""
     moved = [a.copy() for a in arrays]
     moved[i][position] += h
-    return float(np.sum(f(*(Tensor(a) for a in moved)).data * v))
+    return float(np.sum(f(*(_tensor(a) for a in moved)).numpy() * v))
 
 
 def _error(analytic: np.ndarray, numeric: np.ndarray) -> float:
@@ -208,7 +214,7 @@ def check_linear(op: Operation, sample: Sample, seed: int = 0) -> float:
         step = rng.normal(size=gx.shape)
         there = [a + step if j == i else a for j, a in enumerate(sample.args)]
         with no_grad():
-            forward = f(*map(Tensor, map(np.array, there))).data - f(*map(Tensor, map(np.array, sample.args))).data
+            forward = f(*map(_tensor, map(np.array, there))).numpy() - f(*map(_tensor, sample.args)).numpy()
         adjoint = abs(np.sum(forward * v) - np.sum(step * gx)) / max(np.sum(np.abs(step * gx)), 1e-3)
         worst = max(worst, _error(gx, exact), float(adjoint))
     if not worst <= RTOL_LINEAR:
@@ -244,19 +250,18 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     import argparse
 
-    from minigan import device
     from minigan.errors import DeviceError
 
     parser = argparse.ArgumentParser(prog="python -m minigan.gradcheck", description=(
         "Check the first and second derivatives of operations against finite differences in float64."))
     parser.add_argument("operations", nargs="*", metavar="OPERATION", help="names; all operations by default")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or auto (default: cpu)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, emulated or auto (default: cpu)")
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.operations) - set(OPERATIONS))
     if unknown:
         parser.error(f"no operation is called {', '.join(unknown)}; there are: {', '.join(sorted(OPERATIONS))}")
     try:
-        device.set_device(options.device)
+        devices.set_device(options.device)
     except DeviceError as error:
         parser.error(str(error))
     print(f"{'operation':20} {'samples':>7} {'first':>9} {'second':>9} {'linear':>9} {'time':>8}")

@@ -142,7 +142,7 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Any, fake: Any,
     x, g = (t.detach() if isinstance(t, Tensor) else tensor(t) for t in (real, fake))
     if x.shape != g.shape:
         raise ShapeError(f"gradient_penalty: real {x.shape} and fake {g.shape} must have one shape")
-    e = (generator or default_generator).uniform((len(x), *(1,) * (x.ndim - 1)), x.dtype)
+    e = (generator or default_generator).uniform((len(x), *(1,) * (x.ndim - 1)), x.dtype, x.device)
     u = Tensor(x.data * e + g.data * (1 - e), requires_grad=True)
     slope, = grad(ops.sum(critic(u)), [u], create_graph=True)
     return ops.mean(ops.square(ops.norm(slope, axis=tuple(range(1, u.ndim))) - 1.0))

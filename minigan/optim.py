@@ -13,6 +13,8 @@ import numpy as np
 
 from minigan import kernels
 from minigan.autodiff import grad
+from minigan.capture import counter, scalar
+from minigan.device import asnumpy, of, put
 from minigan.errors import CheckpointError, GraphError, OptionError
 from minigan.tensor import Array, Tensor
 
@@ -88,12 +90,12 @@ class Optimizer:
             p.grad = None
 
     def _apply(self, parameters: Sequence[Tensor], gradients: list[Array], positions: Iterable[int]) -> None:
-        if self.max_norm is not None:
-            length = float(np.sqrt(sum(float(np.sum(g.astype(np.float64) ** 2)) for g in gradients)))
-            if length > self.max_norm:
-                gradients = [g * g.dtype.type(self.max_norm / length) for g in gradients]
+        if self.max_norm is not None and gradients:
+            length = np.sqrt(sum(np.sum(g.astype(np.float64) ** 2) for g in gradients))
+            shrink = self.max_norm / np.maximum(length, self.max_norm)  # stays on the device: no waiting for a number
+            gradients = [g * shrink.astype(g.dtype) for g in gradients]
         state = {slot: [arrays[i] for i in positions] for slot, arrays in self.state.items()}
-        lr = self.lr * self.schedule(self.steps)
+        lr = scalar(lambda steps: self.lr * self.schedule(steps), self, "steps")
         self.steps += 1
         if parameters:
             self.update([p.writable() for p in parameters], gradients, lr, **state)
@@ -104,7 +106,8 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """The step count and copies of all arrays, by slot and position."""
-        arrays = {f"{slot}.{i}": np.array(a, order="C") for slot, row in self.state.items() for i, a in enumerate(row)}
+        arrays = {f"{slot}.{i}": np.array(asnumpy(a), order="C")
+                  for slot, row in self.state.items() for i, a in enumerate(row)}
         return {"steps": self.steps, **arrays}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -118,7 +121,7 @@ class Optimizer:
             raise CheckpointError(f"{type(self).__name__}: this state belongs to another optimiser or model")
         self.steps = int(state["steps"])
         for name, array in expected.items():
-            array[...] = state[name]
+            array[...] = put(np.asarray(state[name], array.dtype), of(array))
 
 
 class SGD(Optimizer):
@@ -169,5 +172,5 @@ class Adam(Optimizer):
 
     def update(self, parameters: list[Array], gradients: list[Array], lr: float, **state: list[Array]) -> None:
         """See the class."""
-        kernels.adam(parameters, gradients, state["means"], state["squares"], self.steps, lr, *self.betas, self.eps,
-                     self.weight_decay)
+        kernels.adam(parameters, gradients, state["means"], state["squares"], counter(self, "steps"), lr, *self.betas,
+                     self.eps, self.weight_decay)

@@ -14,16 +14,21 @@ array in it may only be a mask, an index or a shape. Everything generated (gradi
 
 from __future__ import annotations
 
+import gc
 import inspect
+import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigan import device as devices
 from minigan.errors import DeviceError, DTypeError, GraphError, MiniganError, ShapeError
 from minigan.tensor import Array, Node, Operand, Tensor, tensor
 
+Keeps = Sequence[str] | Callable[..., Sequence[str]] | None
+ALL = range(-1, sys.maxsize)  # every position
 Samples = Callable[[np.random.Generator], Sequence["Sample"]]
 
 
@@ -83,13 +88,31 @@ PRIMITIVES: dict[str, Primitive] = {}  # those with a rule of their own
 class Primitive(Operation):
     """An operation with a derivative rule. Calling it records a node when an argument requires a gradient."""
 
-    def __init__(self, function: Callable[..., Any], samples: Samples, linear_in: Sequence[str], broadcasts: bool):
+    def __init__(self, function: Callable[..., Any], samples: Samples, linear_in: Sequence[str], broadcasts: bool,
+                 keeps: Keeps = None, recomputed: bool | Callable[..., bool] = False):
         super().__init__(function, samples, linear_in)
         self.broadcasts = broadcasts  # the engine sums a cotangent back to the argument's shape
+        self.keeps = keeps if keeps is None or callable(keeps) else self._positions(keeps)
+        self.recomputed = recomputed  # cheap: nobody keeps its result for the backward pass, which calls it again
         self.rules: dict[str, Callable[..., Tensor | None] | None] = {}
         self.fused: Callable[..., Sequence[Array | None]] | None = None
         self.parameters = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
         PRIMITIVES[self.name] = self
+
+    def recomputes(self, params: dict[str, Any]) -> bool:
+        """Whether the backward pass calls the forward once more instead of the graph keeping the result."""
+        return self.recomputed(**params) if callable(self.recomputed) else self.recomputed
+
+    def reads(self, params: dict[str, Any]) -> Container[int]:
+        """Positions of the arguments whose numbers the vjps read; -1 for the result's."""
+        if self.keeps is None:
+            return ALL
+        return self._positions(self.keeps(**params)) if callable(self.keeps) else self.keeps
+
+    def _positions(self, names: Sequence[str]) -> Container[int]:
+        if not set(names) <= {*self.argnames, "y"}:
+            raise TypeError(f"{self.name}: keeps names {set(names) - {*self.argnames, 'y'}}, no arguments of it")
+        return frozenset(-1 if name == "y" else self.argnames.index(name) for name in names)
 
     def defvjp(self, **rules: Callable[..., Tensor | None] | None) -> None:
         """Give the vjp per argument: `rule(gy, y, *args, **params) -> gx`; None where the derivative is zero."""
@@ -113,16 +136,19 @@ class Primitive(Operation):
             params = {k: v.item() if isinstance(v, np.generic) else v for k, v in params.items()}
         try:
             y = Tensor(self.function(*[None if t is None else t._data for t in tensors], **params))
-        except ValueError as error:
+        except (ValueError, MemoryError) as error:
             if isinstance(error, MiniganError):
                 raise
             shapes = ", ".join("None" if t is None else str(t.shape) for t in tensors)
+            if isinstance(error, MemoryError):
+                raise DeviceError(f"{self.name}: out of memory, arguments of shapes {shapes}: {error}. "
+                                  f"{largest_tensors()}") from error
             raise ShapeError(f"{self.name}: arguments of shapes {shapes} do not fit: {error}") from error
         _share_version(y, tensors)
         if state.recording:
             for t in tensors:
                 if t is not None and t.requires_grad:
-                    y.requires_grad, y.node = True, Node(self, tensors, params)
+                    y.requires_grad, y.node = True, Node(self, tensors, params, y._data)
                     break
         if state.anomaly:
             from minigan import anomaly
@@ -144,10 +170,15 @@ class Primitive(Operation):
             raise TypeError(f"{self.name}: needs {', '.join(self.argnames[: self.required])}")
         return (*args[:count], *named), params
 
-    def vjps(self, need: list[int], gy: Tensor, y: Tensor, node: Node) -> list[Tensor | None]:
+    def vjps(self, need: list[int], gy: Tensor, node: Node) -> list[Tensor | None]:
         """The cotangents of arguments `need`: fused when that is allowed, else rule by rule."""
-        args, params = node.args, node.params
-        if self.fused is not None and need and not state.recording:
+        if not need:
+            return []
+        args, params, y = node.arguments(), node.params, gy.shell()
+        if -1 in node.reads:
+            y = gy.shell(node.value())
+        y.requires_grad, y.node, y.order = True, node, node.order
+        if self.fused is not None and not state.recording:
             arrays = self.fused(gy.data, y.data, *(None if a is None else a.data for a in args), **params)
             return [None if arrays[i] is None else Tensor(arrays[i]) for i in need]
         if self.variadic:
@@ -195,6 +226,14 @@ def _converted(name: str, args: tuple[Operand, ...]) -> tuple[Tensor | None, ...
     )
 
 
+def largest_tensors(count: int = 5) -> str:
+    """The largest tensors alive, and what to do when memory is short: the end of a message."""
+    alive = {id(t._data): t for t in gc.get_objects() if isinstance(t, Tensor) and t.size and any(t._data.strides)}
+    largest = sorted(alive.values(), key=lambda t: -t._data.nbytes)[:count]
+    named = ", ".join(f"{t.shape} {t.dtype} {t._data.nbytes / 2**20:.0f} MiB" for t in largest)
+    return f"The largest of {len(alive)} tensors: {named}. Use a smaller batch or narrower networks."
+
+
 def _share_version(y: Tensor, tensors: tuple[Tensor | None, ...]) -> None:
     """A result that is a view of an argument changes with the argument, so it counts changes with it."""
     array, base = y._data, y._data.base
@@ -211,18 +250,27 @@ def _follow(name: str, value: Operand, leader: Tensor) -> Tensor:
         if value.ndim or value.requires_grad:
             raise DTypeError(f"{name}: a {leader.dtype} tensor {leader.shape} meets a {value.dtype} tensor "
                              f"{value.shape}; convert one, e.g. mg.tensor(x, dtype=np.{leader.dtype})")
+    if isinstance(value, int | float | np.generic) and leader.device != "cpu":
+        return Tensor(devices.constant(float(value), leader.dtype, leader.device))
     return tensor(value, dtype=leader.dtype, device=leader.device)
 
 
 def primitive(
-    *, samples: Samples, linear_in: Sequence[str] = (), broadcasts: bool = False
+    *, samples: Samples, linear_in: Sequence[str] = (), broadcasts: bool = False, keeps: Keeps = None,
+    recomputed: bool | Callable[..., bool] = False,
 ) -> Callable[[Callable[..., Any]], Primitive]:
     """Declare a primitive. `linear_in` names the arguments it is linear in: those are checked exactly, and as adjoints.
+
+    Most of a training step's memory is what graphs keep until their backward pass. `keeps` names what the vjps read the
+    numbers of, arguments or "y", the result, or is a function of the parameters that does; of anything else they get
+    shape and dtype, and NaN for numbers. Left out: all. A primitive that is cheap beside those that read its result may
+    be `recomputed` (or for some parameters only: a function): nobody keeps the result, the backward pass calls the
+    forward once more.
 
     Raises:
         TypeError: samples or one of the docstring's parts (Forward, VJP, Why) are missing.
     """
-    return lambda function: Primitive(function, samples, linear_in, broadcasts)
+    return lambda function: Primitive(function, samples, linear_in, broadcasts, keeps, recomputed)
 
 
 def operation(

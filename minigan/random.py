@@ -233,13 +233,26 @@ class Generator:
         self.step += 1  # only now: a call that raises leaves the address where it was
         return values
 
-    def normal(self, shape: Shape, dtype: DTypeLike = np.float32) -> np.ndarray:
-        """Standard normal numbers; see `normal`."""
-        return self._draw(normal, shape, dtype=dtype)
+    def _fill(self, name: str, shape: Shape, dtype: DTypeLike, device: str) -> Any:
+        if device == "cpu":
+            return self._draw({"normal": normal, "uniform": uniform}[name], shape, dtype=dtype)
+        from minigan import device as devices
+        from minigan.capture import counter
+        from minigan.kernels.cuda import random
 
-    def uniform(self, shape: Shape, dtype: DTypeLike = np.float32) -> np.ndarray:
-        """Uniform numbers in [0, 1); see `uniform`."""
-        return self._draw(uniform, shape, dtype=dtype)
+        _is_float64(dtype)
+        like = devices.constant(0.0, dtype, device)
+        values = getattr(random, name)(shape, np.dtype(dtype), self.seed, self.stream, counter(self, "step"), like)
+        self.step += 1
+        return values
+
+    def normal(self, shape: Shape, dtype: DTypeLike = np.float32, device: str = "cpu") -> Any:
+        """Standard normal numbers; see `normal`. On another device its own kernel computes them there."""
+        return self._fill("normal", shape, dtype, device)
+
+    def uniform(self, shape: Shape, dtype: DTypeLike = np.float32, device: str = "cpu") -> Any:
+        """Uniform numbers in [0, 1); see `uniform`. On another device its own kernel computes the same ones there."""
+        return self._fill("uniform", shape, dtype, device)
 
     def integers(self, low: int, high: int, shape: Shape) -> np.ndarray:
         """Integers in [low, high); see `integers`."""

@@ -8,6 +8,7 @@ Everything that can be wrong is found before training starts: device, data, an o
 from __future__ import annotations
 
 import argparse
+import contextlib
 import inspect
 import json
 import os
@@ -65,7 +66,12 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
                         help="folder of the run (default: %(default)s)")
     parser.add_argument("--data", type=Path, help="folder with the data set (default: MINIGAN_DATA, then the cache, "
                         "then a download, then what a pip package has)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N, or emulated: the CUDA kernels on "
+                        "the CPU, to look at them (default: %(default)s)")
+    parser.add_argument("--precision", choices=("tf32", "fp32"), default="tf32", help="of products on a GPU: tensor "
+                        "cores with 10 bits of mantissa, or exact float32 (default: %(default)s)")
+    parser.add_argument("--no-graph", dest="graph", action="store_false",
+                        help="on a GPU, launch kernel by kernel instead of one CUDA graph a step")
     parser.add_argument("--no-blas-tuning", dest="blas_tuning", action="store_false",
                         help="leave the kernels to OpenBLAS, or to OPENBLAS_CORETYPE (other kernels, other last "
                         "digits)")
@@ -78,10 +84,12 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
     chosen = parser.parse_args(arguments)
     try:
         chosen.device = device.set_device(chosen.device)
+        if chosen.device != "cpu":
+            device.set_precision(chosen.precision)
         seed(chosen.seed)
     except (MiniganError, ValueError) as error:
         parser.error(str(error))
-    if arguments is None and chosen.blas_tuning:
+    if arguments is None and chosen.blas_tuning and chosen.device == "cpu":
         tune_blas()
     return chosen
 
@@ -122,6 +130,12 @@ def main(script: Callable[[], Any]) -> None:
     except (MiniganError, ModuleNotFoundError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except RuntimeError as error:
+        if not type(error).__module__.startswith("cupy"):
+            raise
+        print(f"error: the GPU failed: {error}. The run folder has the weights of the last whole epoch; `nvidia-smi` "
+              "and `dmesg` may say more.", file=sys.stderr)
+        sys.exit(3)
     except KeyboardInterrupt:
         print("stopped; what was learnt so far is in the run folder", file=sys.stderr)
         sys.exit(130)
@@ -137,7 +151,7 @@ def train(trainer: Trainer, images: ImageData, chosen: argparse.Namespace) -> Pa
     print(device.device_info())
     print(images.source)
     pixels = images.images[: 4 * chosen.batch_size] if chosen.smoke else images.images
-    loader = Loader(pixels, chosen.batch_size, seed=chosen.seed)
+    loader = Loader(pixels, chosen.batch_size, seed=chosen.seed).to(chosen.device)
     steps = planned_steps(chosen, loader, trainer)
     folder = new_folder(chosen.out)
     write_config(folder, chosen, images, steps)
@@ -146,18 +160,25 @@ def train(trainer: Trainer, images: ImageData, chosen: argparse.Namespace) -> Pa
     log = Log(folder, steps, chosen.batch_size * trainer.batches_per_step)
 
     def on_step(progress: Progress) -> None:
-        log(progress, loader.epoch)
-        if progress.step == steps or loader.position == 0:  # the end of an epoch, or of the run
-            name = f"epoch_{loader.epoch:04d}.png" if loader.position == 0 else f"step_{progress.step:06d}.png"
+        log(progress)
+        if progress.step == steps or progress.epoch_ends:
+            name = f"epoch_{progress.epoch:04d}.png" if progress.epoch_ends else f"step_{progress.step:06d}.png"
             report.save_png(report.grid(trainer.sample(z), 8), folder / "samples" / name, scale=2)
+            keep_weights()
+
+    def keep_weights() -> None:
+        for part, network in trainer.networks.items():
+            save_weights(folder / f"{part}.safetensors", network.state_dict())
 
     try:
-        trainer.fit(loader, steps, on_step)
-    finally:  # an interrupted run keeps what it learnt
+        trainer.fit(loader, steps, on_step, graph=chosen.graph)
+    except BaseException:  # an interrupted run keeps what it learnt; from a GPU that is lost, the last epoch's weights
+        with contextlib.suppress(Exception):
+            keep_weights()
+        raise
+    finally:
         log.close()
         if trainer.steps:
-            for part, network in trainer.networks.items():
-                save_weights(folder / f"{part}.safetensors", network.state_dict())
             report.loss_curves(folder / "metrics.jsonl", folder / "curves.png")
     print(f"{folder}: {log.summary()}")
     return folder
@@ -223,9 +244,9 @@ class Log:
         pause = 0.5 if sys.stderr.isatty() else 15  # seconds between updates: a log file wants fewer
         self.bar = tqdm(total=steps, unit="step", dynamic_ncols=True, mininterval=pause, maxinterval=2 * pause)
 
-    def __call__(self, progress: Progress, epoch: int) -> None:
+    def __call__(self, progress: Progress) -> None:
         """Append a step's metrics and move the bar."""
-        self.file.write(json.dumps({"step": progress.step, "epoch": epoch, **progress.metrics}) + "\n")
+        self.file.write(json.dumps({"step": progress.step, "epoch": progress.epoch, **progress.metrics}) + "\n")
         self.done += 1
         rate = self.done * self.images_per_step / progress.seconds
         watch = "  ".join(f"{LABELS.get(key, key)} {value:.3f}" for key, value in progress.metrics.items())

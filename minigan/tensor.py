@@ -26,29 +26,66 @@ Operand: TypeAlias = Any  # a Tensor, an array or a number
 _NUMPY = (np.ndarray, np.generic)  # arrays, and the scalars NumPy makes of those without axes
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # what can be differentiated
 
+_NAN = {dtype: np.full(1, np.nan, dtype) for dtype in _FLOATS}
 _creation = itertools.count()  # creation order is a topological order; next() on it is atomic
 
 
 class Node:
-    """How a tensor was made: `primitive(*args, **params)`, with the versions its arguments had then."""
+    """How a tensor was made: `primitive(*args, **params)`, with the versions its arguments had then.
 
-    __slots__ = ("args", "origin", "params", "primitive", "version")
+    It is the tensor's place in the graph, and keeps the numbers that vjps read, `reads`: positions of arguments, -1 for
+    the result. An argument whose numbers nobody reads, or that can be computed again (`value`), leaves a shell here.
+    """
 
-    def __init__(self, primitive: Primitive, args: tuple[Tensor | None, ...], params: dict[str, Any]) -> None:
-        self.primitive, self.args, self.params = primitive, args, params
+    __slots__ = ("again", "args", "order", "origin", "params", "primitive", "reads", "version", "y")
+
+    def __init__(self, primitive: Primitive, args: tuple[Tensor | None, ...], params: dict[str, Any], y: Array) -> None:
+        self.primitive, self.params = primitive, params
+        self.reads = reads = primitive.reads(params)
+        self.again = again = primitive.recomputes(params)
+        kept = [(again or i in reads) and not _computed_again(a) for i, a in enumerate(args)]
+        self.args: tuple[Tensor | None, ...] | None = tuple([  # None after a backward pass has used the node up
+            a if a is None or keep or a.is_leaf() else a.shell() for a, keep in zip(args, kept, strict=True)])
+        self.y: Array | None = y if -1 in reads and not again else None
+        self.order = next(_creation)
         self.version = self.version_now()
         self.origin: str | None = None  # file, line and layer; kept under detect_anomaly only
 
     def version_now(self) -> int:
         """Sum of the arguments' version numbers: they only grow, so it is equal only if none has changed."""
         total = 0
-        for a in self.args:
+        for a in self.args or ():
             if a is not None:
                 total += a._version[0]
         return total
 
+    def arguments(self, every: bool = False) -> tuple[Tensor | None, ...]:
+        """The arguments with the numbers that vjps read, or with all; what was not kept is computed again."""
+        return tuple([a if a is None else a.shell() if not (every or i in self.reads) else
+                      a.shell(a.node.value()) if a.node is not None and _computed_again(a) else a
+                      for i, a in enumerate(self.args or ())])
 
-FREED = Node.__new__(Node)  # stands where a node was, after a backward pass has used it up
+    def value(self) -> Array:
+        """The result's array: kept, or computed again and then kept until the backward pass has been here."""
+        if self.y is None:
+            if self.version != self.version_now():
+                raise GraphError(f"backward: an argument of {self.primitive.name} was changed in place after it was "
+                                 "used, and its result is computed a second time")
+            arrays = [None if a is None else a._data for a in self.arguments(every=True)]
+            self.y = self.primitive.function(*arrays, **self.params)
+        return self.y
+
+    def leave(self, retain: bool) -> None:
+        """The backward pass has been here: let go of everything, or only of what was computed again."""
+        if not retain:
+            self.args, self.y, self.params = None, None, {}
+        elif self.again:
+            self.y = None
+
+
+def _computed_again(t: Tensor | None) -> bool:
+    """Whether the graph does not keep the tensor's numbers, because a cheap operation made it. (On the CPU only.)"""
+    return t is not None and t.node is not None and t.node.again and type(t._data) is np.ndarray
 
 
 class Tensor:
@@ -76,11 +113,12 @@ class Tensor:
 
     @data.setter
     def data(self, value: Operand) -> None:
-        new = np.array(asarray(value), dtype=self.dtype)
+        new = devices.copy(asarray(value), self.dtype, self.device)
         if new.shape != self.shape:
             raise ShapeError(f"data: cannot put an array of shape {new.shape} in a tensor of shape {self.shape}")
         self._leaf("data =")
-        new.flags.writeable = False
+        if type(new) is np.ndarray:
+            new.flags.writeable = False
         self._data, self._version = new, [self._version[0] + 1]  # others keep the old memory, and its list
 
     def writable(self) -> Array:
@@ -127,6 +165,23 @@ class Tensor:
         twin._version = self._version
         return twin
 
+    def is_leaf(self) -> bool:
+        """Whether a gradient is wanted here and the graph goes no further."""
+        return self.requires_grad and self.node is None
+
+    def shell(self, array: Array = None) -> Tensor:
+        """This tensor's place in the graph, shape and dtype around another array, or around none: then it reads as NaN.
+
+        NaN, because a vjp that reads what its primitive has not declared must not go unnoticed.
+        """
+        if array is None:
+            array = self._data
+            if type(array) is np.ndarray:  # one NaN that all indices lead to
+                array = np.ndarray(array.shape, array.dtype, _NAN[array.dtype], 0, (0,) * array.ndim)
+        twin = Tensor(array, self.requires_grad)
+        twin._version, twin.node, twin.order = self._version, self.node, self.order
+        return twin
+
     def to(self, device: str) -> Tensor:
         """This tensor on another device; itself if it is there already."""
         moved = devices.put(self._data, device)
@@ -159,8 +214,8 @@ class Tensor:
 
     def __setitem__(self, index: Any, value: Operand) -> None:
         self._leaf("t[...] =")
-        changed = np.array(self._data)  # a copy: views and detached twins keep what they saw
-        changed[index] = value._data if isinstance(value, Tensor) else value
+        changed = self._data.copy(order="K")  # views and detached twins keep what they saw
+        changed[devices.index(index, changed)] = devices.index(asarray(value), changed)
         self.data = changed
 
     def __repr__(self) -> str:
@@ -296,7 +351,7 @@ def tensor(array_like: Any, requires_grad: bool = False, dtype: Any = None, devi
     """
     given = asarray(array_like)
     try:
-        source = given if hasattr(given, "__cuda_array_interface__") else np.asarray(given)
+        source = given if devices.is_array(given) else np.asarray(given)
     except ValueError as error:
         raise DTypeError(f"tensor: {type(array_like).__name__} holds no regular array of numbers: {error}") from error
     kept = source.dtype if getattr(given, "dtype", None) == np.float64 else np.float32
@@ -307,7 +362,9 @@ def tensor(array_like: Any, requires_grad: bool = False, dtype: Any = None, devi
         raise DTypeError("tensor: complex numbers have no derivative here; take the real and imaginary parts apart")
     if source.dtype.kind not in "biuf":
         raise DTypeError(f"tensor: {array_like!r:.60} is no number and no array of numbers")
-    return Tensor(devices.put(source.astype(wanted), device or devices.default()), requires_grad)
+    here = devices.of(source)
+    return Tensor(devices.put(source.astype(wanted), device or (devices.default() if here == "cpu" else here)),
+                  requires_grad)
 
 
 def _kept(index: Any) -> Any:

@@ -16,7 +16,8 @@ from minigan.primitive import PRIMITIVES
 def cupy(get_device_count):
     """A module called cupy that knows nothing but how many devices there are."""
     runtime = types.SimpleNamespace(getDeviceCount=get_device_count)
-    return types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime))
+    old = lambda index: types.SimpleNamespace(compute_capability="61")
+    return types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime, Device=old))
 
 
 def fails(message):
@@ -33,7 +34,7 @@ SITUATIONS = {  # what sys.modules["cupy"] is (None makes the import fail), and 
     "no GPU": (cupy(fails("cudaErrorNoDevice: no CUDA-capable device is detected")),
                ["no CUDA GPU", "`--device cpu`"]),
     "zero GPUs": (cupy(lambda: 0), ["no CUDA GPU", "`--device cpu`"]),
-    "no kernels": (cupy(lambda: 1), ["no CUDA kernels yet", "`--device cpu`"]),
+    "too old": (cupy(lambda: 1), ["compute capability is 6.1", "need 7.5", "`--device cpu`"]),
 }
 
 
@@ -163,3 +164,30 @@ def test_gradcheck_as_a_command(arguments, status):
                           text=True, timeout=60, check=False)
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
+
+
+# ---- memory, compilers ----
+def test_out_of_memory_names_shapes_and_the_largest_tensors(monkeypatch):
+    def full(x):
+        raise MemoryError("Unable to allocate 3 GiB")
+
+    big = mg.tensor(np.zeros((123, 457), np.float32))
+    monkeypatch.setattr(PRIMITIVES["tanh"], "function", full)
+    with pytest.raises(DeviceError, match=r"tanh: out of memory, arguments of shapes \(123, 457\): Unable to allocate"
+                                          r".*largest of \d+ tensors: .*\(\d.*MiB.*smaller batch") as caught:
+        ops.tanh(big)
+    assert "(123, 457) float32" in str(caught.value) or "MiB" in str(caught.value)
+
+
+def test_emulation_without_a_compiler_says_what_to_install(monkeypatch):
+    from minigan.kernels.cuda import emulated
+
+    monkeypatch.setattr(emulated, "compiler", lambda: None)
+    with pytest.raises(DeviceError, match="device emulated: it needs a C\\+\\+ compiler; install g\\+\\+"):
+        mg.set_device("emulated")
+    assert device.default() == "cpu"
+
+
+def test_an_unknown_precision():
+    with pytest.raises(mg.errors.OptionError, match="precision: 'bf16' is not 'tf32' or 'fp32'"):
+        device.set_precision("bf16")

@@ -89,12 +89,12 @@ def test_the_graph_is_freed_by_reference_counts(x, uncollected):
 
 @pytest.mark.parametrize("how", ["backward", "grad"])
 def test_memory_is_released_during_the_pass(x, uncollected, how, monkeypatch):
-    """When a rule is called, the tensors whose turn has come are gone already, but for the one at work."""
+    """When a rule is called, the arrays whose turn has come are gone already, but for the one at work."""
     alive = []
     y = x
     for _ in range(10):
         y = ops.exp(0.1 * y)
-        alive.append(weakref.ref(y))
+        alive.append(weakref.ref(y.data))
     loss = y.sum()
     del y
     right, counts = PRIMITIVES["exp"].rules["x"], []
@@ -147,6 +147,68 @@ def test_an_error_in_the_middle_leaves_recording_as_it_was(x, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         y.backward()
     assert (x * x).requires_grad
+
+
+# ---- what a graph keeps ----
+def bytes_kept(y):
+    """Bytes of all arrays that the graph behind y holds, leaves left out, each once."""
+    seen, held, todo = set(), {}, [y.node]
+    while todo:
+        node = todo.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        arrays = [node.y, *(a.data for a in node.args if a is not None and not a.is_leaf())]
+        todo += [a.node for a in node.args if a is not None]
+        for array in arrays:
+            if array is not None and 0 not in array.strides:  # all strides 0: the shell of an argument
+                owner = array if array.base is None else array.base
+                held[id(owner)] = array.nbytes
+    return sum(held.values())
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+def test_a_graph_keeps_what_vjps_read_and_no_more(slope):
+    """h + leaky_relu(fold(w pad(h))), twice: kept are both rectified images, and the inner h to pad it once more."""
+    h = x = mg.tensor(np.ones((1, 4, 8, 8)), requires_grad=True)
+    w = mg.tensor(np.ones((1, 4, 10, 10)), requires_grad=True)
+    border = ((0, 0), (0, 0), (1, 1), (1, 1))
+    for _ in range(2):
+        product = ops.pad(h, border, "reflect") * w
+        h = h + ops.leaky_relu(ops.fold(product, widths=border), slope=slope)
+    assert bytes_kept(h) == 3 * x.data.nbytes
+
+
+def test_an_array_nobody_kept_is_the_same_when_computed_again():
+    """Through a pad, whose result is computed a second time: first and second derivatives as without it."""
+    x = mg.tensor(np.random.default_rng(0).normal(size=(1, 2, 4, 4)), requires_grad=True)
+    widths = ((0, 0), (0, 0), (1, 2), (2, 1))
+
+    def slopes(pad):
+        h = ops.tanh(x)
+        (g,) = mg.grad((pad(h) ** 3).sum(), x, create_graph=True)
+        return g.data, mg.grad((g * g).sum(), x)[0].data
+
+    def by_index(h):
+        rows, columns = (np.pad(np.arange(4), w, mode="reflect") for w in widths[2:])
+        return h[:, :, rows[:, None], columns]
+
+    for ours, expected in zip(slopes(lambda h: ops.pad(h, widths, "reflect")), slopes(by_index), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-12)
+
+
+def test_a_leaf_changed_before_its_result_is_computed_again(x):
+    w = mg.tensor([2.0] * 5, requires_grad=True, dtype=np.float64)
+    y = (ops.pad(x, ((1, 1),)) * w).sum()
+    x[0] = 7.0
+    with pytest.raises(GraphError, match="pad was changed in place"):
+        mg.grad(y, w)
+
+
+def test_a_rule_that_reads_what_is_not_kept_gets_nan(x, monkeypatch):
+    monkeypatch.setitem(PRIMITIVES["neg"].rules, "x", lambda gy, y, x: gy * x)
+    (g,) = mg.grad((-x).sum(), x)
+    assert np.isnan(g.data).all()
 
 
 # ---- no_grad ----

@@ -107,6 +107,7 @@ class _Region:
         with self.changed:
             while self.helpers:
                 self.changed.wait()
+        self.work = None  # an invitation that no helper has opened yet keeps no arrays alive
         if self.error is not None:
             raise self.error
 

@@ -1,8 +1,8 @@
-"""The two element-by-element operations worth a kernel: leaky_relu and its derivative, the gate.
+"""The element-by-element operations worth a kernel: leaky_relu and its derivative, the gate; sigmoid and softplus.
 
-Most elementwise work is left to NumPy. These two stand in every layer of a GAN, need several passes, and np.where or a
-boolean mask would cost more than ten times an addition; so they go in blocks that stay in cache from pass to pass, and
-the gate selects with integer operations on the floats' bits.
+Most elementwise work is left to NumPy. The first two stand in every layer of a GAN, need several passes, and np.where
+or a boolean mask would cost more than ten times an addition; so they go in blocks that stay in cache from pass to pass,
+and the gate selects with integer operations on the floats' bits.
 """
 
 from __future__ import annotations
@@ -64,6 +64,17 @@ def gate_into(g, on, z, slope):
     np.bitwise_and(is_open, one ^ closed, out=is_open)
     np.bitwise_xor(is_open, closed, out=is_open)  # the bits of 1.0 or of slope
     np.multiply(g, is_open.view(on.dtype), out=z)
+
+
+def sigmoid(x):
+    """Give 1 / (1 + e^-x): with t = e^-|x|, which never overflows, 1/(1+t) or t/(1+t)."""
+    t = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, t) / (1 + t)
+
+
+def softplus(x):
+    """Give ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
 def zeros(x):

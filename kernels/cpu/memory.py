@@ -11,6 +11,7 @@ each cleared first: for an output of a few MiB that takes about as long as compu
 from __future__ import annotations
 
 import math
+import mmap
 import os
 import sys
 import threading
@@ -20,10 +21,11 @@ import numpy as np
 from .blocks import PASS, SHARED, cut, for_each_block
 
 RECYCLED = 1 << 18  # bytes from which on an output's memory is used again
-KEPT = 1 << 28  # bytes of recycled memory from which on a new size makes the idle ones go
+KEPT = 5 << 25  # bytes of recycled memory from which on what is idle makes room for what is new
+HUGE = 1 << 22  # bytes from which on the system is asked for large pages, as NumPy does
 
 _local = threading.local()
-_buffers: dict[int, list[np.ndarray]] = {}  # by size in bytes: memory of outputs, alive or not
+_buffers: dict[int, list[np.ndarray]] = {}  # by size in bytes, last used last: memory of outputs, alive or not
 _lock = threading.Lock()
 
 
@@ -41,20 +43,35 @@ def empty(shape, dtype):
     if size < RECYCLED:
         return np.empty(shape, dtype)
     with _lock:
-        same = _buffers.setdefault(size, [])
+        same = _buffers[size] = _buffers.pop(size, [])
         i = next((i for i in range(len(same)) if _references(same, i) == _IDLE), None)
         if i is None:
-            _make_room()
-            same.append(np.empty(size, np.uint8))
+            _make_room(size)
+            same.append(_mapped(size))
             i = -1
         return same[i].view(dtype).reshape(shape)
 
 
-def _make_room():
-    """Let idle buffers go when there is much memory in all: the shapes have changed."""
-    if sum(size * len(same) for size, same in _buffers.items()) > KEPT:
-        for same in _buffers.values():
-            same[:] = [same[i] for i in range(len(same)) if _references(same, i) != _IDLE]
+def _make_room(size):
+    """Let idle buffers go, the sizes first that have not been asked for longest, until `size` more bytes fit."""
+    excess = sum(size * len(same) for size, same in _buffers.items()) + size - KEPT
+    for size, same in _buffers.items():
+        for i in reversed(range(len(same))):
+            if excess <= 0:
+                return
+            if _references(same, i) == _IDLE:
+                del same[i]
+                excess -= size
+
+
+def _mapped(size):
+    """Memory from the system itself, so that it goes back there: malloc would keep it, in pieces that fit nothing."""
+    if not hasattr(mmap, "MAP_PRIVATE"):  # Windows
+        return np.empty(size, np.uint8)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if size >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(pages, np.uint8)
 
 
 def empty_like(x):

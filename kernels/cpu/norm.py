@@ -24,10 +24,10 @@ RUN = 1024  # numbers that elementwise passes take in one inner loop: several pi
 COLUMNS = 64  # numbers in a row of the table for the products: narrower images lay pixels side by side there, too
 
 
-def norm_stats(x, over):
+def norm_stats(x, over, eps=None):
     """(mean, var), biased, to broadcast with x, over "batch" (N, space), "instance" (space) or "layer" (C, space).
 
-    Reads x once from memory and thrice from cache.
+    With eps a third result, rstd = 1 / sqrt(var + eps). Reads x once from memory and thrice from cache.
     """
     table = _Table(x, merge=over == "batch")
     means, squares = table.partial_sums(), table.partial_sums()
@@ -48,7 +48,14 @@ def norm_stats(x, over):
         centre = mean.mean(1, keepdims=True)
         mean, var = centre, (var + (mean - centre) ** 2).mean(1, keepdims=True)
     shape = (*mean.shape, *(1,) * (x.ndim - 2))
-    return mean.astype(x.dtype).reshape(shape), var.astype(x.dtype).reshape(shape)
+    mean, var = mean.astype(x.dtype).reshape(shape), var.astype(x.dtype).reshape(shape)
+    return (mean, var) if eps is None else (mean, var, 1 / np.sqrt(var + eps))
+
+
+def update_running(running_mean, running_var, mean, var, momentum, count):
+    """Move running statistics (C,) by `momentum` towards a batch's of `count` numbers, variance unbiased. In place."""
+    running_mean += momentum * (mean.reshape(-1) - running_mean)  # (C,)
+    running_var += momentum * (var.reshape(-1) * (count / (count - 1)) - running_var)  # (C,)
 
 
 def norm_apply(x, mean, rstd, gamma, beta, slope=None):

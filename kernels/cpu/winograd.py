@@ -80,16 +80,20 @@ def pays(images, out_size, channels, filters, kernel, stride, dilation, dtype):
 # --------------------------------------------------------------------------------------------------------- transforms
 
 
-def _transform(matrix, x, key):
-    """Give matrix x matrix^T over the first two axes of x (a, a, ...): (b, b, n), in scratch, of a (b, a) matrix."""
+def _transform(matrix, x, into):
+    """Give matrix x matrix^T over the first two axes of x (a, a, ...): (b, b, n) of a (b, a) matrix.
+
+    `into` is the array it goes to, in which each frequency is one run of n numbers, or a name of scratch.
+    """
     (b, a), n = matrix.shape, x[0, 0].size
     matrix = matrix.astype(x.dtype)
-    half, done = scratch("half", (b, a, n), x.dtype), scratch(key, (b, b, n), x.dtype)
+    half = scratch("half", (b, a, n), x.dtype)
+    done = scratch(into, (b, b, n), x.dtype) if isinstance(into, str) else into.reshape(b, b, n)  # a view
     np.matmul(matrix, x.reshape(a, a * n), out=half.reshape(b, a * n))
     return np.matmul(matrix, half, out=done)
 
 
-def _windows(alg, x, rows, columns, padding):
+def _windows(alg, x, rows, columns, padding, into="V"):
     """V (s*s, tiles, C): windows of images x (n, H, W, C) at tile rows `rows`, in all tile columns."""
     m, s, (n, C), high = alg.m, alg.s, (len(x), x.shape[3]), rows.stop - rows.start
     corner = (rows.start * m - padding[0], -padding[1])
@@ -99,10 +103,10 @@ def _windows(alg, x, rows, columns, padding):
     seen = np.lib.stride_tricks.as_strided(frame, (s, s, n, high, columns, C), strides, writeable=False)
     d = scratch("tiles", seen.shape, x.dtype)
     np.copyto(d, seen)
-    return _transform(alg.bt, d, "V").reshape(s * s, n * high * columns, C)
+    return _transform(alg.bt, d, into).reshape(s * s, n * high * columns, C)
 
 
-def _tiles(alg, g, rows, columns):
+def _tiles(alg, g, rows, columns, into="M"):
     """M (s*s, tiles, O): tiles of g (n, OH, OW, O), zero beyond its edges."""
     m, s, (n, O) = alg.m, alg.s, (len(g), g.shape[3])
     high = rows.stop - rows.start
@@ -111,7 +115,7 @@ def _tiles(alg, g, rows, columns):
         some = g[:, rows.start * m + i : rows.stop * m : m, j::m]
         tiles[i, j, :, : some.shape[1], : some.shape[2]] = some
         tiles[i, j, :, some.shape[1] :] = tiles[i, j, :, :, some.shape[2] :] = 0
-    return _transform(alg.at.T, tiles, "M").reshape(s * s, n * high * columns, O)
+    return _transform(alg.at.T, tiles, into).reshape(s * s, n * high * columns, O)
 
 
 def _filters(alg, filters):
@@ -211,11 +215,9 @@ def _transform_all(alg, x, g, V, M, padding):
     n, high, wide, C = V.shape[1:]
 
     def block(where):
-        images, rows = where
-        into = V[:, images, rows]
-        into[...] = _windows(alg, x[images], rows, wide, padding).reshape(into.shape)
-        into = M[:, images, rows]
-        into[...] = _tiles(alg, g[images], rows, wide).reshape(into.shape)
+        images, rows = where  # whole images or rows of one: a run of V per frequency either way
+        _windows(alg, x[images], rows, wide, padding, into=V[:, images, rows])
+        _tiles(alg, g[images], rows, wide, into=M[:, images, rows])
 
     for_each_block(block, _tile_blocks(alg, n, high, wide, C, x.itemsize))
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from minigan import device as devices
 from minigan import random
+from minigan.capture import capturing, counter
 from minigan.data.mnist import ImageData
-from minigan.errors import CheckpointError, DataError, OptionError
+from minigan.errors import CheckpointError, DataError, DeviceError, OptionError
 
 Batch = np.ndarray | tuple[np.ndarray, ...]
 
@@ -61,7 +63,7 @@ class Loader(Iterator[Batch]):
             )
         self.shuffle, self.drop_last = bool(shuffle), bool(drop_last)
         self._table = None if scale is None else _table(*scale)
-        self.seed, self.epoch, self.position = random.Generator(seed).seed, 0, 0
+        self.seed, self.epoch, self.position, self.device = random.Generator(seed).seed, 0, 0, "cpu"
         self._order = self._order_of_epoch()
 
     @property
@@ -70,15 +72,51 @@ class Loader(Iterator[Batch]):
         whole, rest = divmod(self.samples, self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
+    def to(self, device: str) -> Loader:
+        """Keep the images on a device, as uint8, and assemble batches there; returns the loader.
+
+        Raises OptionError for data that is not one array of uint8 images with a scale.
+        """
+        if device == "cpu":
+            self.device = "cpu"
+            return self
+        if self._is_tuple or self._table is None or self._arrays[0].ndim != 4 or self._arrays[0].dtype != np.uint8:
+            raise OptionError("Loader.to: only images alone, uint8 (N, C, H, W) with a scale, are kept on a device; "
+                              "take batches from the CPU and move those.")
+        images = np.ascontiguousarray(self._arrays[0].transpose(0, 2, 3, 1))  # (N, H, W, C)
+        self._on_device = [devices.put(array, device) for array in (images, self._order, self._table)]
+        self.device = device
+        return self
+
+    def ends_within(self, batches: int) -> bool:
+        """Whether the epoch ends while so many more batches are drawn, or with the last of them."""
+        left = self.samples - self.position - batches * self.batch_size
+        return left < (self.batch_size if self.drop_last else 1)
+
     def __next__(self) -> Batch:
-        rows = self._order[self.position : self.position + self.batch_size]
-        batch = tuple(self._take(array, rows) for array in self._arrays)
-        self.position += len(rows)
+        size = min(self.batch_size, self.samples - self.position)
+        if self.device == "cpu":
+            rows = self._order[self.position : self.position + size]
+            batch = tuple(self._take(array, rows) for array in self._arrays)
+        else:
+            from minigan.kernels.cuda.data import gather_images
+
+            images, order, table = self._on_device
+            pixels = gather_images(images, order, counter(self, "position"), size, table)  # (n, H, W, C)
+            batch = (pixels.transpose(0, 3, 1, 2),)
+        self.position += size
         left = self.samples - self.position
         if left < (self.batch_size if self.drop_last else 1):
+            if capturing():
+                raise DeviceError("Loader: an epoch ends inside a captured step; a graph cannot hold its new order")
             self.epoch, self.position = self.epoch + 1, 0
-            self._order = self._order_of_epoch()
+            self._new_order()
         return batch if self._is_tuple else batch[0]
+
+    def _new_order(self) -> None:
+        self._order = self._order_of_epoch()
+        if self.device != "cpu":
+            devices.backend(self.device).upload(self._on_device[1], self._order)
 
     def _order_of_epoch(self) -> np.ndarray:
         if not self.shuffle:
@@ -117,7 +155,7 @@ class Loader(Iterator[Batch]):
                 f"Loader: no batch starts at position {position} of epoch {epoch}, {self.samples} samples."
             )
         self.seed, self.epoch, self.position = random.Generator(seed).seed, epoch, position
-        self._order = self._order_of_epoch()
+        self._new_order()
 
 
 def _stored(array: np.ndarray) -> np.ndarray:

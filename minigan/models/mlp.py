@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from minigan import nn
+from minigan import device, nn
 from minigan.nn import init
 from minigan.tensor import Tensor, tensor
 
@@ -18,7 +18,8 @@ def dcgan_weights(module: nn.Module) -> None:
         if name == "bias":
             p.writable()[...] = 0
         else:
-            p.writable()[...] = init.normal(p.shape, 1.0 if isinstance(module, nn.BatchNorm2d) else 0.0, 0.02)
+            values = init.normal(p.shape, 1.0 if isinstance(module, nn.BatchNorm2d) else 0.0, 0.02)
+            p.writable()[...] = device.put(values, p.device)
 
 
 class MLPGenerator(nn.Module):

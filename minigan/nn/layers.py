@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan import ops
+from minigan import kernels, ops
 from minigan.errors import ShapeError
 from minigan.nn import init
 from minigan.nn.module import Module, Parameter
@@ -220,6 +220,12 @@ class Flatten(Module):
         return ops.reshape(x, (x.shape[0], -1))  # (N, C*H*W)
 
 
+def _unit(matrix: Array, vector: Array) -> Array:
+    """Matrix @ vector, scaled to length 1."""
+    product = kernels.matmul(matrix, vector[:, None])[:, 0]  # (rows,)
+    return product / (np.sqrt((product * product).sum()) + 1e-12)
+
+
 class SpectralNorm(Module):
     """A layer whose weight is divided by its largest singular value (Miyato et al., Spectral normalization, 2018).
 
@@ -243,14 +249,11 @@ class SpectralNorm(Module):
     def forward(self, x: Tensor) -> Tensor:
         """The layer, applied with W / sigma."""
         matrix = self._matrix(self.layer.weight.data)
-        v = matrix.T @ self.u
-        v /= np.linalg.norm(v) + 1e-12
+        v = _unit(matrix.T, self.u)
         if self.training:
             for _ in range(self.iterations):
-                u = matrix @ v
-                self.u[...] = u / (np.linalg.norm(u) + 1e-12)
-                v = matrix.T @ self.u
-                v /= np.linalg.norm(v) + 1e-12
-        outer = np.outer(self.u, v).astype(matrix.dtype)
+                self.u[...] = _unit(matrix, v)
+                v = _unit(matrix.T, self.u)
+        outer = (self.u[:, None] * v).astype(matrix.dtype)  # (out, in*KH*KW)
         sigma = ops.sum(self._matrix(self.layer.weight) * outer)  # u^T W v, differentiable in W
         return self.layer.compute(x, self.layer.weight / sigma)

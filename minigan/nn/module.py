@@ -90,7 +90,7 @@ class Module:
 
     def register_buffer(self, name: str, array: Array) -> None:
         """Keep an array that is saved with the weights but not learnt."""
-        setattr(self, name, array)
+        setattr(self, name, device.put(array, device.default()))
         self._buffers.append(name)
 
     def named_buffers(self) -> Iterator[tuple[str, Array]]:

@@ -16,7 +16,7 @@ from minigan.tensor import Tensor, asarray
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 3, 4), off_kinks(rng, 3, 4), slope=slope) for slope in (0.0, 0.2)],
-           linear_in=("g",))
+           linear_in=("g",), keeps=("on",))
 def gate(g, on, *, slope):
     """Let g through where `on` is positive, scaled by slope elsewhere.
 
@@ -31,7 +31,7 @@ def gate(g, on, *, slope):
 gate.defvjp(g=lambda gy, y, g, on, *, slope: gate(gy, on, slope=slope), on=None)
 
 
-@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4)), S(off_kinks(rng, 2, 3, 1, 4))])
+@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4)), S(off_kinks(rng, 2, 3, 1, 4))], keeps=("x",))
 def relu(x):
     """Rectified linear unit.
 
@@ -45,7 +45,13 @@ def relu(x):
 relu.defvjp(x=lambda gy, y, x: gate(gy, x.detach(), slope=0.0))  # a Tensor, so that a change in place is noticed
 
 
-@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4), slope=0.2), S(off_kinks(rng, 2, 3, 1, 4), slope=0.01)])
+def _sign_of(slope=0.2):
+    """What tells x's sign: y, which what comes next keeps anyway; or x itself, if the slope makes all y positive."""
+    return ("y",) if slope >= 0 else ("x",)
+
+
+@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4), slope=0.2), S(off_kinks(rng, 2, 3, 1, 4), slope=0.01)],
+           keeps=_sign_of)
 def leaky_relu(x, *, slope=0.2):
     """Rectifier with a small slope on the left.
 
@@ -57,10 +63,10 @@ def leaky_relu(x, *, slope=0.2):
     return kernels.leaky_relu(x, slope)
 
 
-leaky_relu.defvjp(x=lambda gy, y, x, *, slope=0.2: gate(gy, x.detach(), slope=slope))
+leaky_relu.defvjp(x=lambda gy, y, x, *, slope=0.2: gate(gy, (y if slope >= 0 else x).detach(), slope=slope))
 
 
-@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4), alpha=alpha) for alpha in (1.0, 0.7)])
+@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4), alpha=alpha) for alpha in (1.0, 0.7)], keeps=("x", "y"))
 def elu(x, *, alpha=1.0):
     """Exponential linear unit.
 
@@ -80,7 +86,7 @@ def _elu_vjp(gy, y, x, *, alpha=1.0):
 elu.defvjp(x=_elu_vjp)
 
 
-@primitive(samples=lambda rng: [S(3 * normal(rng, 3, 4))])
+@primitive(samples=lambda rng: [S(3 * normal(rng, 3, 4))], keeps=("y",))
 def sigmoid(x):
     """Logistic function, accurate for any x.
 
@@ -88,14 +94,13 @@ def sigmoid(x):
     VJP       gx = gy y (1 - y)
     Why       dy/dx = e^-x / (1 + e^-x)^2 = y (1 - y). With t = e^-|x| nothing overflows: y = 1/(1+t) or t/(1+t).
     """
-    t = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, t) / (1 + t)
+    return kernels.sigmoid(x)
 
 
 sigmoid.defvjp(x=lambda gy, y, x: gy * (y * (1 - y)))
 
 
-@primitive(samples=lambda rng: [S(normal(rng, 3, 4))])
+@primitive(samples=lambda rng: [S(normal(rng, 3, 4))], keeps=("y",))
 def tanh(x):
     """Hyperbolic tangent.
 
@@ -109,7 +114,7 @@ def tanh(x):
 tanh.defvjp(x=lambda gy, y, x: gy * (1 - y * y))
 
 
-@primitive(samples=lambda rng: [S(3 * normal(rng, 3, 4))])
+@primitive(samples=lambda rng: [S(3 * normal(rng, 3, 4))], keeps=("x",))
 def softplus(x):
     """Smooth rectifier: minus the logarithm of 1 - sigmoid(x), accurate for any x.
 
@@ -117,7 +122,7 @@ def softplus(x):
     VJP       gx = gy sigmoid(x)
     Why       dy/dx = e^x / (1 + e^x) = sigmoid(x); the second form never overflows.
     """
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+    return kernels.softplus(x)
 
 
 softplus.defvjp(x=lambda gy, y, x: gy * sigmoid(x))
@@ -168,7 +173,7 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True, generator: Generat
         raise OptionError(f"dropout: p={p} is not a probability below 1")
     if not training or p == 0:
         return x
-    keep = (generator or default_generator).uniform(x.shape) >= p
+    keep = (generator or default_generator).uniform(x.shape, device=x.device) >= p
     return x * (keep / (1 - p)).astype(x.dtype)
 
 

@@ -79,7 +79,7 @@ def _conv_samples(rng):
             S(normal(rng, 2, 1, 4, 3), normal(rng, 1, 1, 4, 3), normal(rng, 1))]
 
 
-@primitive(samples=_conv_samples, linear_in=("x", "w"))
+@primitive(samples=_conv_samples, linear_in=("x", "w"), keeps=("x", "w"))
 def conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1):
     """Cross-correlate images x (N, C, H, W) with filters w (O, C, KH, KW); b (O,) or None.
 
@@ -110,7 +110,7 @@ def _transpose_samples(rng):
             S(normal(rng, 1, 2, 2, 3), normal(rng, 2, 1, 1, 2), stride=3)]  # stride > kernel: some outputs get nothing
 
 
-@primitive(samples=_transpose_samples, linear_in=("x", "w"))
+@primitive(samples=_transpose_samples, linear_in=("x", "w"), keeps=("x", "w"))
 def conv_transpose2d(x, w, b=None, *, stride=1, padding=0, output_padding=0, dilation=1, output_size=None):
     """The adjoint of conv2d in x: x (N, C_in, H, W), w (C_in, C_out, KH, KW), b (C_out,) or None.
 
@@ -155,7 +155,7 @@ def _forward(geo):
 @primitive(samples=lambda rng: [S(normal(rng, *_X), normal(rng, *_G), kernel_size=_W[2:], **_PLAIN),
                                 S(normal(rng, 1, 2, 5, 7), normal(rng, 1, 3, 5, 2), kernel_size=(3, 2), **_WIDE),
                                 S(normal(rng, 2, 1, 4, 3), normal(rng, 2, 1, 1, 1), kernel_size=(4, 3))],
-           linear_in=("x", "g"))
+           linear_in=("x", "g"), keeps=("x", "g"))
 def conv2d_weight_grad(x, g, *, kernel_size, stride=1, padding=0, dilation=1):
     """The adjoint of conv2d in w: images x (N, C, H, W) and cotangents g (N, O, OH, OW) give (O, C, KH, KW).
 
@@ -183,7 +183,7 @@ conv2d_weight_grad.defvjp(
 
 # ---- up-convolution: nearest up-sampling and convolution in one ----
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3, 3, 2), scale=(2, 2)), S(normal(rng, 1, 2, 1, 4), scale=(3, 2))],
-           linear_in=("w",))
+           linear_in=("w",), keeps=())
 def blur_filters(w, *, scale):
     """Filters of the transposed convolution that equals "up-sample by scale, then convolve with w (O, C, KH, KW)".
 
@@ -193,19 +193,14 @@ def blur_filters(w, *, scale):
               are one, whose kernel is w, flipped (adjoint of a correlation), blurred by the box.
     Source    Odena, Dumoulin & Olah, Deconvolution and checkerboard artifacts, 2016, for why one wants it.
     """
-    (kh, kw), (sh, sw) = w.shape[2:], scale
-    flipped = w.transpose(2, 3, 0, 1)[::-1, ::-1]  # (KH, KW, O, C)
-    y = np.zeros((kh + sh - 1, kw + sw - 1, *flipped.shape[2:]), w.dtype)
-    for a, b in np.ndindex(sh, sw):
-        y[a : a + kh, b : b + kw] += flipped
-    return y.transpose(3, 2, 0, 1)  # (C, O, KH+SH-1, KW+SW-1), in the memory order of filters
+    return kernels.blur_filters(w, scale)
 
 
 blur_filters.defvjp(w=lambda gy, y, w, *, scale: unblur_filters(gy, scale=scale))
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 3, 2, 4, 3), scale=(2, 2)), S(normal(rng, 2, 1, 3, 5), scale=(3, 2))],
-           linear_in=("g",))
+           linear_in=("g",), keeps=())
 def unblur_filters(g, *, scale):
     """The adjoint of blur_filters: g (C, O, KH+SH-1, KW+SW-1) gives (O, C, KH, KW).
 
@@ -213,12 +208,7 @@ def unblur_filters(g, *, scale):
     VJP       gg = blur_filters(gy)
     Why       the adjoint of an adjoint is the map itself.
     """
-    kh, kw = (n - s + 1 for n, s in zip(g.shape[2:], scale, strict=True))
-    taps = g.transpose(2, 3, 1, 0)  # (KH+SH-1, KW+SW-1, O, C)
-    y = np.zeros((kh, kw, *taps.shape[2:]), g.dtype)
-    for a, b in np.ndindex(*scale):
-        y += taps[a : a + kh, b : b + kw]
-    return np.ascontiguousarray(y[::-1, ::-1]).transpose(2, 3, 0, 1)  # (O, C, KH, KW)
+    return kernels.unblur_filters(g, scale)
 
 
 unblur_filters.defvjp(g=lambda gy, y, g, *, scale: blur_filters(gy, scale=scale))

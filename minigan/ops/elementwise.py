@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan import device as devices
 from minigan.errors import ShapeError
 from minigan.ops._samples import normal, off_kinks, positive
 from minigan.primitive import S, operation, primitive
@@ -31,7 +32,7 @@ def _apart(rng: np.random.Generator) -> list:
     return [S(a + b, b), S(b, a + b)]
 
 
-@primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True)
+@primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True, keeps=())
 def add(a, b):
     """Sum of two tensors.
 
@@ -45,7 +46,7 @@ def add(a, b):
 add.defvjp(a=lambda gy, y, a, b: gy, b=lambda gy, y, a, b: gy)
 
 
-@primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True)
+@primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True, keeps=())
 def sub(a, b):
     """Difference of two tensors.
 
@@ -59,7 +60,7 @@ def sub(a, b):
 sub.defvjp(a=lambda gy, y, a, b: gy, b=lambda gy, y, a, b: neg(gy))
 
 
-@primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True)
+@primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True, keeps=("a", "b"))
 def mul(a, b):
     """Product of two tensors.
 
@@ -73,7 +74,7 @@ def mul(a, b):
 mul.defvjp(a=lambda gy, y, a, b: gy * b, b=lambda gy, y, a, b: gy * a)
 
 
-@primitive(samples=_pairs, linear_in=("a",), broadcasts=True)
+@primitive(samples=_pairs, linear_in=("a",), broadcasts=True, keeps=("b", "y"))
 def div(a, b):
     """Quotient of two tensors.
 
@@ -87,7 +88,7 @@ def div(a, b):
 div.defvjp(a=lambda gy, y, a, b: gy / b, b=lambda gy, y, a, b: neg(gy * y / b))
 
 
-@primitive(samples=lambda rng: [S(normal(rng, 2, 3))], linear_in=("x",))
+@primitive(samples=lambda rng: [S(normal(rng, 2, 3))], linear_in=("x",), keeps=())
 def neg(x):
     """Minus x.
 
@@ -101,7 +102,7 @@ def neg(x):
 neg.defvjp(x=lambda gy, y, x: neg(gy))
 
 
-@primitive(samples=lambda rng: [S(positive(rng, 2, 3), exponent=c) for c in (-0.5, 0, 1, 2, 3.5)])
+@primitive(samples=lambda rng: [S(positive(rng, 2, 3), exponent=c) for c in (-0.5, 0, 1, 2, 3.5)], keeps=("x",))
 def _power(x, *, exponent):
     """X to a constant power.
 
@@ -130,7 +131,7 @@ def power(x: Any, exponent: Any) -> Tensor:
     return _power(x, exponent=np.asarray(exponent).item())
 
 
-@primitive(samples=lambda rng: [S(normal(rng, 2, 3))])
+@primitive(samples=lambda rng: [S(normal(rng, 2, 3))], keeps=("y",))
 def exp(x):
     """Exponential.
 
@@ -144,7 +145,7 @@ def exp(x):
 exp.defvjp(x=lambda gy, y, x: gy * y)
 
 
-@primitive(samples=lambda rng: [S(positive(rng, 2, 3))])
+@primitive(samples=lambda rng: [S(positive(rng, 2, 3))], keeps=("x",))
 def log(x):
     """Natural logarithm, for x > 0.
 
@@ -159,7 +160,7 @@ def log(x):
 log.defvjp(x=lambda gy, y, x: gy / x)
 
 
-@primitive(samples=lambda rng: [S(positive(rng, 2, 3))])
+@primitive(samples=lambda rng: [S(positive(rng, 2, 3))], keeps=("y",))
 def sqrt(x):
     """Square root; its slope at 0 is infinite (use `norm` for lengths: it is safe there).
 
@@ -179,7 +180,7 @@ def _sqrt_vjp(gy, y, x):
 sqrt.defvjp(x=_sqrt_vjp)
 
 
-@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4))])
+@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4))], keeps=("x",))
 def _abs(x):
     """Absolute value.
 
@@ -194,7 +195,7 @@ _abs.defvjp(x=lambda gy, y, x: gy * np.sign(x.data))
 abs = _abs  # under NumPy's and PyTorch's name
 
 
-@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4))])
+@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4))], keeps=())
 def sign(x):
     """Sign: -1, 0 or 1.
 
@@ -208,7 +209,7 @@ def sign(x):
 sign.defvjp(x=None)
 
 
-@primitive(samples=_apart, broadcasts=True)
+@primitive(samples=_apart, broadcasts=True, keeps=("a", "b"))
 def maximum(a, b):
     """The larger of two.
 
@@ -222,7 +223,7 @@ def maximum(a, b):
 maximum.defvjp(a=lambda gy, y, a, b: gy * _wins(a.data, b.data), b=lambda gy, y, a, b: gy * _wins(b.data, a.data))
 
 
-@primitive(samples=_apart, broadcasts=True)
+@primitive(samples=_apart, broadcasts=True, keeps=("a", "b"))
 def minimum(a, b):
     """The smaller of two.
 
@@ -241,7 +242,7 @@ def _wins(a, b):
     return (a > b) + 0.5 * (a == b)
 
 
-@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4, kinks=(-0.7, 0.9)), low=-0.7, high=0.9)])
+@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4, kinks=(-0.7, 0.9)), low=-0.7, high=0.9)], keeps=("x",))
 def clip(x, *, low=None, high=None):
     """Limit x to the interval from low to high.
 
@@ -259,7 +260,7 @@ clip.defvjp(x=lambda gy, y, x, *, low=None, high=None: gy * (
 
 @primitive(samples=lambda rng: [S(normal(rng, 3, 4), normal(rng, 4), condition=rng.random((3, 4)) > 0.5),
                                 S(normal(rng, 1), normal(rng, 2, 3), condition=rng.random((2, 1)) > 0.5)],
-           linear_in=("a", "b"), broadcasts=True)
+           linear_in=("a", "b"), broadcasts=True, keeps=())
 def _where(a, b, *, condition):
     """Choose between two tensors, element by element.
 
@@ -267,7 +268,7 @@ def _where(a, b, *, condition):
     VJP       ga = gy where it holds, else 0        gb = gy where it does not, else 0
     Why       each element of y is a copy of one of the two.
     """
-    return np.where(condition, a, b)
+    return np.where(devices.index(condition, a), a, b)
 
 
 _where.defvjp(
@@ -279,7 +280,8 @@ _where.defvjp(
 def where(condition: Any, a: Any, b: Any) -> Tensor:
     """`a` where `condition` (a boolean array, not differentiated) holds, `b` elsewhere."""
     mask = condition.data if isinstance(condition, Tensor) else condition
-    return _where(a, b, condition=np.array(mask, dtype=bool))  # a copy: the graph keeps it
+    here = devices.of(mask) if devices.is_array(mask) else "cpu"
+    return _where(a, b, condition=devices.copy(mask, bool, here))  # a copy: the graph keeps it
 
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 3))])

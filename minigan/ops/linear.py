@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan import kernels
 from minigan.errors import ShapeError
 from minigan.ops._samples import normal
 from minigan.ops.shape import reshape, transpose
@@ -22,7 +23,7 @@ def _matmul(a, b):
     VJP       ga = gy b^T        gb = a^T gy
     Why       y is linear in a: ga[i,k] = sum_j gy[i,j] dy[i,j]/da[i,k] = sum_j gy[i,j] b[k,j]; likewise in b.
     """
-    return np.matmul(a, b)
+    return kernels.matmul(a, b)
 
 
 def _swap(x):

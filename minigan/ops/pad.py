@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import operator
 
-import numpy as np
-
+from minigan import kernels
 from minigan.errors import OptionError, ShapeError
 from minigan.ops._samples import normal
 from minigan.primitive import S, primitive
@@ -48,7 +47,8 @@ def _validate(shape, widths, mode):
 
 
 @primitive(samples=lambda rng: [*_pad_samples(lambda r, s, w, m: S(normal(r, *s), widths=w, mode=m))(rng),
-                                S(normal(rng, 2, 3), widths=1, mode="constant", value=0.7)], linear_in=("x",))
+                                S(normal(rng, 2, 3), widths=1, mode="constant", value=0.7)],
+           linear_in=("x",), keeps=(), recomputed=True)
 def pad(x, *, widths, mode="constant", value=0.0):
     """Add a border: of one value, of x mirrored without repeating the edge, or of the edge repeated.
 
@@ -58,16 +58,15 @@ def pad(x, *, widths, mode="constant", value=0.0):
     """
     widths = normal_widths(widths, x.ndim)
     _validate(x.shape, widths, mode)
-    if mode == "constant":
-        return np.pad(x, widths, constant_values=value)
-    return np.pad(x, widths, mode=mode)
+    return kernels.pad(x, widths, mode, value)
 
 
 pad.defvjp(x=lambda gy, y, x, *, widths, mode="constant", value=0.0: fold(gy, widths=widths, mode=mode))
 
 
 @primitive(samples=_pad_samples(lambda r, s, w, m: S(
-    normal(r, *(n + a + b for n, (a, b) in zip(s, w, strict=True))), widths=w, mode=m)), linear_in=("g",))
+    normal(r, *(n + a + b for n, (a, b) in zip(s, w, strict=True))), widths=w, mode=m)), linear_in=("g",),
+    keeps=())
 def fold(g, *, widths, mode="constant"):
     """Take a border off, adding it to the elements it was made of: the adjoint of pad.
 
@@ -75,23 +74,7 @@ def fold(g, *, widths, mode="constant"):
     VJP       gg = pad(gy) with value 0
     Why       the adjoint of an adjoint is the map itself. Axis by axis, because the corners are copies of copies.
     """
-    for axis, (before, after) in enumerate(normal_widths(widths, g.ndim)):
-        if not before and not after:
-            continue
-        moved = np.moveaxis(g, axis, 0)
-        end = len(moved) - after
-        if mode == "constant":
-            g = np.moveaxis(moved[before:end], 0, axis)
-            continue
-        core = moved[before:end].copy(order="K")
-        if mode == "reflect":
-            core[1 : before + 1] += moved[:before][::-1]
-            core[len(core) - 1 - after : len(core) - 1] += moved[end:][::-1]
-        else:
-            core[0] += moved[:before].sum(axis=0)
-            core[-1] += moved[end:].sum(axis=0)
-        g = np.moveaxis(core, 0, axis)
-    return g
+    return kernels.fold(g, normal_widths(widths, g.ndim), mode)
 
 
 fold.defvjp(g=lambda gy, y, g, *, widths, mode="constant": pad(gy, widths=widths, mode=mode))

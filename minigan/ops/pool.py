@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minigan import device as devices
 from minigan import kernels
 from minigan.errors import ShapeError
 from minigan.ops._samples import normal, spread
@@ -49,7 +50,7 @@ def pool_take(x, *, index, kernel, stride, padding):
     VJP       gx = pool_put(gy)
     Why       each element of y is a copy of one of x.
     """
-    return kernels.pool_take(x, index, kernel, stride, padding)
+    return kernels.pool_take(x, devices.index(index, x), kernel, stride, padding)
 
 
 pool_take.defvjp(x=lambda gy, y, x, *, index, **geo: pool_put(gy, index=index, size=x.shape[2:], **geo))
@@ -64,7 +65,7 @@ def pool_put(g, *, index, kernel, stride, padding, size):
     VJP       gg = pool_take(gy)
     Why       the adjoint of an adjoint is the map itself.
     """
-    return kernels.pool_put(g, index, kernel, stride, padding, size)
+    return kernels.pool_put(g, devices.index(index, g), kernel, stride, padding, size)
 
 
 pool_put.defvjp(g=lambda gy, y, g, *, index, size, **geo: pool_take(gy, index=index, **geo))

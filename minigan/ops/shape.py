@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from minigan import device as devices
+from minigan import kernels
 from minigan.errors import ShapeError
 from minigan.ops._samples import normal
 from minigan.primitive import S, primitive
@@ -72,7 +74,7 @@ def sum_to(x, *, shape):
     """
     lead = x.ndim - len(shape)
     axes = tuple(range(lead)) + tuple(lead + i for i, n in enumerate(shape) if n == 1 and x.shape[lead + i] != 1)
-    return np.reshape(np.sum(x, axis=axes, keepdims=True), shape) if axes else x
+    return np.reshape(kernels.reduce_sum(x, axes, True), shape) if axes else x
 
 
 sum_to.defvjp(x=lambda gy, y, x, *, shape: broadcast_to(gy, shape=x.shape))
@@ -153,7 +155,7 @@ def getitem(x, *, index):
     VJP       gx = scatter(gy, index): zeros, with gy added at the index
     Why       each element of y is a copy of one of x; one taken twice collects two cotangents.
     """
-    return x[index]
+    return x[devices.index(index, x)]
 
 
 getitem.defvjp(x=lambda gy, y, x, *, index: scatter(gy, index=index, shape=x.shape))
@@ -168,11 +170,10 @@ def scatter(g, *, index, shape):
     VJP       gg = gy[index]
     Why       the adjoint of an adjoint is the map itself.
     """
+    if not _plain(index):
+        return kernels.scatter_add(g, index, shape)
     y = np.zeros_like(g, shape=shape)
-    if _plain(index):
-        y[index] = g
-    else:
-        np.add.at(y, index, g)
+    y[index] = g
     return y
 
 

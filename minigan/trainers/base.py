@@ -1,32 +1,41 @@
-"""What every trainer is: networks, optimisers, a seed, one `step`; and the training loop they share."""
+"""What every trainer is: networks, optimisers, a seed, one `step`; and the training loop they share.
+
+A subclass defines `update`, one iteration that leaves its losses where they were computed. On a GPU the loop captures
+it, batch and all, as one CUDA graph and reads the losses of many steps at once, so that nothing waits for the GPU.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigan import device
+from minigan.capture import Capture
 from minigan.errors import CheckpointError
 from minigan.nn import Module
 from minigan.optim import Optimizer
 from minigan.random import Generator
-from minigan.tensor import Array
+from minigan.tensor import Array, Tensor, tensor
 
 Metrics = dict[str, float]
+READ_EVERY = 50  # steps whose losses a GPU keeps before they are read
 
 
 class Progress(NamedTuple):
-    """What the loop tells after a step: its number from 1, its metrics, the seconds since the loop began."""
+    """What the loop tells after a step: its number from 1, its metrics, the seconds since the loop began, the epoch."""
 
     step: int
     metrics: Metrics
     seconds: float
+    epoch: int = 0
+    epoch_ends: bool = False
 
 
 class Trainer:
-    """Base of all trainers. A subclass fills `networks`, `optimizers`, `generators` and defines `step`."""
+    """Base of all trainers. A subclass fills `networks`, `optimizers`, `generators` and defines `update`."""
 
     batches_per_step = 1  # how many batches of real data one step takes
 
@@ -36,22 +45,37 @@ class Trainer:
         self.optimizers: dict[str, Optimizer] = {}
         self.generators: dict[str, Generator] = {}  # random numbers
 
+    def update(self, *batches: Array) -> dict[str, Tensor]:
+        """One iteration of the algorithm; its losses and what else there is to watch, as tensors without axes."""
+        raise NotImplementedError
+
     def step(self, *batches: Array) -> Metrics:
         """One iteration of the algorithm; returns its losses and what else there is to watch."""
-        raise NotImplementedError
+        return {name: value.item() for name, value in self.update(*batches).items()}
 
     def sample(self, z: Array) -> np.ndarray:
         """Images for noise z (N, latent), on the host."""
         raise NotImplementedError
 
-    def fit(self, batches: Iterator[Array], steps: int, on_step: Callable[[Progress], Any] | None = None) -> None:
-        """Train for `steps` iterations on batches from an iterator, telling `on_step` after each."""
-        start = time.perf_counter()
-        for _ in range(steps):
-            metrics = self.step(*(next(batches) for _ in range(self.batches_per_step)))
+    def fit(self, batches: Iterator[Array], steps: int, on_step: Callable[[Progress], Any] | None = None,
+            graph: bool = True) -> None:
+        """Train for `steps` iterations on batches from an iterator, telling `on_step` after each.
+
+        On a GPU `on_step` hears of several steps at a time, at the latest when an epoch ends. With `graph`, a step is
+        captured as a CUDA graph (batches from a data.Loader that is on the GPU are then part of it).
+        """
+        loop, start = _Loop(self, batches, graph and device.default() != "cpu"), time.perf_counter()
+
+        def tell(rows: Iterable[tuple[int, Metrics, int, bool]]) -> None:
+            for step, metrics, epoch, ends in rows:
+                if on_step is not None:
+                    on_step(Progress(step, metrics, time.perf_counter() - start, epoch, ends))
+
+        for number in range(1, steps + 1):
+            values = loop.step()
             self.steps += 1
-            if on_step is not None:
-                on_step(Progress(self.steps, metrics, time.perf_counter() - start))
+            epoch, ends = getattr(batches, "epoch", 0), getattr(batches, "position", None) == 0
+            tell(loop.arrived((self.steps, values, epoch, ends), now=ends or number == steps))
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, but for the data: weights, optimisers, random numbers, the step count."""
@@ -71,3 +95,70 @@ class Trainer:
         for name, part in parts.items():
             part.load_state_dict(state[name])
         self.steps = int(state["steps"])
+
+
+_Unread = tuple[int, Array, int, bool]  # a step's number, its metrics on the device, the epoch, whether it ends
+
+
+class _Loop:
+    """How the next step is done: plainly, or by launching a graph that draws the batches and updates."""
+
+    def __init__(self, trainer: Trainer, batches: Any, captured: bool) -> None:
+        self.trainer, self.batches = trainer, batches
+        self.names: tuple[str, ...] = ()  # of the metrics
+        self.draws = captured and getattr(batches, "device", "cpu") != "cpu"  # drawing a batch belongs to the graph
+        self.graph = Capture(self._whole if self.draws else self._update) if captured else None
+        self.read_every = READ_EVERY if captured else 1
+        self.unread: list[_Unread] = []
+        self.under_way: list[tuple[Callable[[], np.ndarray], list[_Unread]]] = []
+
+    def _draw(self) -> list[Array]:
+        return [next(self.batches) for _ in range(self.trainer.batches_per_step)]
+
+    def _update(self, *batches: Array) -> Tensor:
+        metrics = self.trainer.update(*batches)
+        self.names = tuple(metrics)
+        return Tensor(np.stack([value.data for value in metrics.values()]))  # (metrics,)
+
+    def _whole(self) -> Tensor:
+        return self._update(*self._draw())
+
+    def step(self) -> Array:
+        """One step. A new epoch's order cannot begin inside a graph, so the step in which it does is a plain one."""
+        if self.graph is None:
+            return self._whole().data
+        if not self.draws:
+            values = self.graph(*self._draw())
+        elif self.batches.ends_within(self.trainer.batches_per_step):
+            return self._whole().data
+        else:
+            values = self.graph()
+        return values.data.copy()  # the next launch overwrites the graph's own
+
+    def arrived(self, step: _Unread, now: bool) -> Iterator[tuple[int, Metrics, int, bool]]:
+        """Note a step; give those whose metrics are on the host by now, with the metrics as numbers.
+
+        A GPU's are fetched `read_every` steps at a time and given when the next are fetched: nobody waits for the copy.
+        With `now`, all are given.
+        """
+        self.unread.append(step)
+        if len(self.unread) < self.read_every and not now:
+            return
+        fetched, self.unread = (self._fetch(self.unread), self.unread), []
+        ready = [*self.under_way, fetched] if now or self.graph is None else self.under_way
+        self.under_way = [] if ready and ready[-1] is fetched else [fetched]
+        for wait, steps in ready:
+            for (number, _, epoch, ends), row in zip(steps, wait().tolist(), strict=True):  # (steps, metrics)
+                yield number, dict(zip(self.names, row, strict=True)), epoch, ends
+
+    def _fetch(self, steps: list[_Unread]) -> Callable[[], np.ndarray]:
+        rows = np.stack([values for _, values, _, _ in steps])  # (steps, metrics)
+        where = device.of(rows)
+        return (lambda: rows) if where == "cpu" else device.backend(where).fetch(rows)
+
+
+def as_batch(real: Array, dtype: Any, where: str) -> Tensor:
+    """Real data as a tensor for the networks: taken as it is if it is on their device already."""
+    if device.of(real) == where != "cpu" and real.dtype == dtype:
+        return Tensor(real)
+    return tensor(real, dtype=dtype, device=where)

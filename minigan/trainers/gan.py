@@ -8,13 +8,14 @@ import numpy as np
 
 from minigan import ops
 from minigan.autodiff import no_grad
+from minigan.capture import scalar
 from minigan.errors import OptionError
 from minigan.losses import GANLoss, gan_loss
 from minigan.nn import Module
 from minigan.optim import Adam
 from minigan.random import Generator
 from minigan.tensor import Array, Tensor, tensor
-from minigan.trainers.base import Metrics, Trainer
+from minigan.trainers.base import Trainer, as_batch
 
 
 class GAN(Trainer):
@@ -51,11 +52,12 @@ class GAN(Trainer):
         self.optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
         if not hasattr(generator, "latent"):
             raise OptionError("GAN: the generator needs an attribute `latent`, the length of its noise vector")
-        self.dtype, self.latent = generator.parameters()[0].dtype, int(generator.latent)
+        first = generator.parameters()[0]
+        self.dtype, self.device, self.latent = first.dtype, first.device, int(generator.latent)
         self.noise = Generator(seed, "noise")
         self.generators = {"noise": self.noise}
 
-    def step(self, *reals: Array) -> Metrics:
+    def update(self, *reals: Array) -> dict[str, Tensor]:
         """One iteration: for each batch of real data a discriminator step, then one generator step.
 
         The generator learns from the fakes the last discriminator step saw: it has not changed since it drew them, so
@@ -71,8 +73,8 @@ class GAN(Trainer):
             raise OptionError(f"GAN: got {len(reals)} batches of real data for {self.batches_per_step} discriminator "
                              "steps; each needs its own")
         for real in reals:
-            fake = self.generator(tensor(self.noise.normal((len(real), self.latent), self.dtype)))
-            real_logits = self.discriminator(tensor(real, dtype=self.dtype))
+            fake = self.generator(Tensor(self.noise.normal((len(real), self.latent), self.dtype, self.device)))
+            real_logits = self.discriminator(as_batch(real, self.dtype, self.device))
             fake_logits = self.discriminator(fake.detach())
             d_loss = self.loss.discriminator_loss(real_logits, fake_logits)
             self.d_optimizer.minimize(d_loss)
@@ -80,9 +82,9 @@ class GAN(Trainer):
         g_loss = self.loss.generator_loss(self.discriminator(fake))
         self.g_optimizer.minimize(g_loss)  # asks for the generator's gradients only: D's weights get none computed
         if self.ema:  # a short memory at first, so that the initial weights are soon forgotten
-            decay = min(self.ema, (1 + self.g_optimizer.steps) / (10 + self.g_optimizer.steps))
+            decay = scalar(lambda steps: min(self.ema, (1 + steps) / (10 + steps)), self.g_optimizer, "steps")
             self.networks["averaged"].average_in(self.generator, decay)
-        return {"d_loss": d_loss.item(), "g_loss": g_loss.item(),
+        return {"d_loss": d_loss.detach(), "g_loss": g_loss.detach(),
                 "d_real": probability(real_logits), "d_fake": probability(fake_logits)}
 
     def sample(self, z: Array) -> np.ndarray:
@@ -92,11 +94,11 @@ class GAN(Trainer):
         """
         network = self.networks.get("averaged", self.generator).eval()
         with no_grad():
-            images = network(tensor(z, dtype=self.dtype))
+            images = network(tensor(z, dtype=self.dtype, device=self.device))
         self.generator.train()
         return images.numpy()
 
 
-def probability(logits: Tensor) -> float:
-    """Mean of sigmoid(logits)."""
-    return float(np.mean(ops.sigmoid(logits.detach()).data))
+def probability(logits: Tensor) -> Tensor:
+    """Mean of sigmoid(logits), which is not differentiated."""
+    return ops.mean(ops.sigmoid(logits.detach()))

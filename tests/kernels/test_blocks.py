@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -51,6 +52,27 @@ def test_an_error_reaches_the_caller(workers, bad, with_workers):
     with pytest.raises(KeyError, match="block"):
         with_workers(workers, blocks.for_each_block, work, range(20))
     test_every_block_is_done_once(workers, with_workers)  # and the pool goes on
+
+
+def test_a_helper_that_comes_late_keeps_nothing_alive(with_workers, monkeypatch):
+    """The only helper is busy in another thread's region, so its invitation to this one stays unopened."""
+    monkeypatch.setattr(blocks, "_pool", blocks._Pool())
+    both, free = threading.Barrier(3, timeout=10), threading.Event()
+
+    def busy(block):
+        both.wait()
+        free.wait(10)
+
+    other = threading.Thread(target=with_workers, args=(2, blocks.for_each_block, busy, range(2)))
+    other.start()
+    both.wait()
+    array = np.zeros(3)
+    seen = weakref.ref(array)
+    blocks.for_each_block(lambda block, array=array: None, range(2))
+    del array
+    assert seen() is None
+    free.set()
+    other.join()
 
 
 def test_a_block_may_use_blocks(with_workers):
@@ -191,7 +213,7 @@ def test_image_blocks_cover_every_row_once(images, rows, per_block):
 def test_other_arrays_are_refused():
     from minigan.errors import DeviceError
 
-    with pytest.raises(DeviceError, match=r"no CUDA kernels yet.*builtins\.memoryview"):
+    with pytest.raises(DeviceError, match=r"builtins\.memoryview is no array of NumPy's or CuPy's"):
         kernels.leaky_relu(memoryview(b""), 0.2)
 
 

@@ -1,0 +1,359 @@
+// conv2d, conv_transpose2d, conv2d_weight_grad and matmul as one tiled product  y (rows, O) = A (rows, depth) B (depth, O).
+//
+// The windows of the images x form a matrix that is never stored: what the tap (r, s, c) sees from the pixel (n, i, j),
+//     window[(n, i, j), (r, s, c)] = x[n, i*SH-PH+r*DH, j*SW-PW+s*DW, c], 0 beyond the edges.
+//
+//     conv2d               A = window, B = w (KH*KW*C, O)                         A_ALONG_K=1 B_ALONG_K=0
+//     conv_transpose2d     the pixels of y that agree modulo the stride (a phase) are a dense convolution of x with the
+//                          taps that reach them, at stride 1: A = its window,
+//                          B = w transposed, read as it lies; all phases at once    A_ALONG_K=1 B_ALONG_K=1
+//     conv2d_weight_grad   A = window^T, B = gy (N*OH*OW, O)                      A_ALONG_K=0 B_ALONG_K=0
+//     matmul               images of one row, filters of one tap; all four
+//
+// A_ALONG_K (B_ALONG_K) says whether neighbours in memory are neighbours along the depth k or along the result's rows
+// (columns); tiles lie in shared memory as they do in global memory, so that no number is moved twice.
+//
+// Threads   a block computes BM x BN numbers of y, in steps of BK = 16 along the depth; STAGES tiles are under way at once
+//           by cp.async. TF32: a warp has WM x WN of them, in mma.m16n8k8; else a thread has TM x TN, in multiply-adds.
+//           blockIdx = (row tile, column tile, (phase or matrix of a batch) * splits + split).
+// Traffic   A once per column tile, B once per row tile (taps that overlap: from L1 and L2), y once, and with splits > 1
+//           8 * splits bytes for a number of y. 128 x 128 tile: 64 operations for 4 bytes loaded. DCGAN-64's 64 -> 128 layer,
+//           batch 128: 8.6 GFLOP for 50 MB, arithmetic-bound on tensor cores; 3 -> 64: 0.8 GFLOP for 40 MB, memory-bound.
+// Few       channels C out of many in: windows would be read KH*KW/(SH*SW) times for little arithmetic, so `gemm` computes
+//           what each pixel gives to each tap, x read once, and `fold` adds it where it lands: 8*KH*KW*C bytes a pixel more.
+// Banks     lines of BK + 4 and BM + 8 (BN + 8) numbers: the 32 numbers that a warp's fragment needs lie in 32 banks.
+// Splits    the depth may be cut into pieces whose partial sums add_partials adds in order: no atomics, same bytes always.
+// Accuracy  of the result's scale: float64 1e-15, float32 1e-6, TF32 1e-3 (inputs rounded to 10 bits, sums in float32).
+// Versions  TF32=0 any architecture, float and double, the oracle (below sm_80 cp.async becomes a plain copy)
+//           TF32=1 sm_80 and later, float. VA, VB: numbers loaded at once from A and B, 16 bytes' worth or 1.
+// Twin      kernels/cpu/conv.py              Checked by tests/cuda/test_cuda_conv.py and test_matmul.py, emulated and on a GPU.
+#include "common.cuh"
+#ifndef BM  // the smallest of the square tiles; conv.py has the list
+#define BM 64
+#define BN 64
+#define WM 32
+#define WN 32
+#define THREADS 128
+#endif
+#ifndef TF32
+#define TF32 0
+#endif
+#ifndef STAGES
+#define STAGES 2
+#endif
+#ifndef A_ALONG_K
+#define A_ALONG_K 1
+#define B_ALONG_K 0
+#endif
+#ifndef VA
+#define VA 1
+#define VB 1
+#endif
+#define BK 16
+#define TM 8
+#define TN (BM * BN / THREADS / TM)
+#define PITCH_A (A_ALONG_K ? BK + 4 : BM + 8)
+#define PITCH_B (B_ALONG_K ? BK + 4 : BN + 8)
+#define SIZE_A ((A_ALONG_K ? BM : BK) * PITCH_A)
+#define SIZE_B ((B_ALONG_K ? BN : BK) * PITCH_B)
+#define PACKS_A ((A_ALONG_K ? BK : BM) / VA)  // in a line of the tile
+#define PACKS_B ((B_ALONG_K ? BK : BN) / VB)
+#define LINES_A (THREADS / PACKS_A)  // loaded by all threads at once
+#define LINES_B (THREADS / PACKS_B)
+#define LOADS_A ((A_ALONG_K ? BM : BK) / LINES_A)  // by each thread, for a tile
+#define LOADS_B ((B_ALONG_K ? BN : BK) / LINES_B)
+static_assert(LOADS_A * LINES_A * PACKS_A * VA == BM * BK && LOADS_B * LINES_B * PACKS_B * VB == BN * BK, "tile and threads");
+
+// A number of three digits: a pixel (n, i, j) to the bases (H, W), or a tap and channel (r, s, c) to the bases (KW, C).
+struct Digits { int a, b, c; };
+
+__device__ __forceinline__ Digits digits(int number, int B, int C) {
+  int rest = number / C;
+  return {rest / B, rest % B, number % C};
+}
+
+__device__ __forceinline__ void add(Digits& d, const Digits& step, int B, int C) {
+  d.c += step.c;
+  int carry = d.c >= C;
+  d.c -= carry ? C : 0;
+  d.b += step.b + carry;
+  carry = d.b >= B;
+  d.b -= carry ? B : 0;
+  d.a += step.a + carry;
+}
+
+// Of one axis of y and one phase p of it: how many pixels and taps belong to it. Tap r is the filter's tap
+// `last - r * apart`, and sees row i + start + r * step of x.
+struct Phase { int out, taps, last, apart, start, step; };
+
+__device__ __forceinline__ Phase phase(int p, int size, int K, int S, int P, int D, int gcd) {
+  int k = K - 1;
+  while (k >= 0 && (p + P - k * D) % S) k--;
+  int apart = S / gcd;
+  return {(size - p + S - 1) / S, k < 0 ? 0 : k / apart + 1, k, apart, k < 0 ? 0 : (p + P - k * D) / S, D / gcd};
+}
+
+// To shared memory, V numbers or as many zeros; done when copies_arrived() says so and the block has met.
+template <int V> __device__ __forceinline__ void copy(REAL* to, const REAL* from, bool valid) {
+#if defined(CUDA_ON_CPU) || __CUDA_ARCH__ >= 800
+  cp_async<V * (int)sizeof(REAL)>(to, from, valid);
+#else
+  struct alignas(V * sizeof(REAL)) Numbers { REAL v[V]; };
+  Numbers zero = {};
+  *(Numbers*)to = valid ? *(const Numbers*)from : zero;
+#endif
+}
+__device__ __forceinline__ void copies_end() {  // of one tile
+#if defined(CUDA_ON_CPU) || __CUDA_ARCH__ >= 800
+  cp_async_commit();
+#endif
+}
+__device__ __forceinline__ void copies_arrived() {  // all but those of the last STAGES - 2 tiles
+#if defined(CUDA_ON_CPU) || __CUDA_ARCH__ >= 800
+  cp_async_wait<STAGES - 2>();
+#endif
+}
+
+// The number (row, k) of a tile of A, (k, column) of a tile of B.
+__device__ __forceinline__ REAL at_a(const REAL* tile, int row, int k) {
+  return tile[A_ALONG_K ? row * PITCH_A + k : k * PITCH_A + row];
+}
+__device__ __forceinline__ REAL at_b(const REAL* tile, int k, int column) {
+  return tile[B_ALONG_K ? column * PITCH_B + k : k * PITCH_B + column];
+}
+
+// What a thread adds up, and where in the block's tile its numbers lie: number `v` at (row(v), column(v)).
+#if TF32
+#define MI (WM / 16)
+#define NI (WN / 8)
+struct Sums {
+  float c[MI][NI][4];
+  int top, left, r, q;  // of the warp's part; lane 4 r + q
+
+  __device__ __forceinline__ Sums() : c{} {
+    int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    top = warp / (BN / WN) * WM, left = warp % (BN / WN) * WN, r = lane / 4, q = lane % 4;
+  }
+  __device__ __forceinline__ void multiply(const REAL* A, const REAL* B) {
+#if defined(CUDA_ON_CPU) || __CUDA_ARCH__ >= 800
+#pragma unroll
+    for (int k = 0; k < BK; k += 8) {
+      uint32_t a[MI][4], b[NI][2];
+#pragma unroll
+      for (int i = 0; i < MI; i++)
+#pragma unroll
+        for (int v = 0; v < 4; v++) a[i][v] = to_tf32(at_a(A, top + 16 * i + r + 8 * (v & 1), k + q + 4 * (v >> 1)));
+#pragma unroll
+      for (int j = 0; j < NI; j++)
+#pragma unroll
+        for (int v = 0; v < 2; v++) b[j][v] = to_tf32(at_b(B, k + q + 4 * v, left + 8 * j + r));
+#pragma unroll
+      for (int i = 0; i < MI; i++)
+#pragma unroll
+        for (int j = 0; j < NI; j++) mma_m16n8k8_tf32(c[i][j], a[i], b[j]);
+    }
+#endif
+  }
+  static const int ROWS = 2 * MI, COLUMNS = 2 * NI, WIDE = 2;  // WIDE: columns side by side
+  __device__ __forceinline__ int row(int i) const { return top + 16 * (i / 2) + r + 8 * (i % 2); }
+  __device__ __forceinline__ int column(int j) const { return left + 8 * (j / 2) + 2 * q + j % 2; }
+  __device__ __forceinline__ REAL value(int i, int j) const { return c[i / 2][j / 2][2 * (i % 2) + j % 2]; }
+};
+#else
+struct Sums {
+  REAL c[TM][TN];
+  int top, left;
+
+  __device__ __forceinline__ Sums() : c{}, top(threadIdx.x / (BN / TN)), left(threadIdx.x % (BN / TN)) {}
+  __device__ __forceinline__ void multiply(const REAL* A, const REAL* B) {
+#pragma unroll 4
+    for (int k = 0; k < BK; k++) {
+      REAL a[TM], b[TN];
+#pragma unroll
+      for (int i = 0; i < TM; i++) a[i] = at_a(A, row(i), k);
+#pragma unroll
+      for (int j = 0; j < TN; j++) b[j] = at_b(B, k, column(j));
+#pragma unroll
+      for (int i = 0; i < TM; i++)
+#pragma unroll
+        for (int j = 0; j < TN; j++) c[i][j] += a[i] * b[j];
+    }
+  }
+  static const int ROWS = TM, COLUMNS = TN, WIDE = 1;
+  __device__ __forceinline__ int row(int i) const { return top + i * (BM / TM); }
+  __device__ __forceinline__ int column(int j) const { return left + j * (BN / TN); }
+  __device__ __forceinline__ REAL value(int i, int j) const { return c[i][j]; }
+};
+#endif
+
+struct alignas(16) Corner { long long image; int h, w; };  // where a pixel's window begins
+
+// x (N, H, W, C) with pixels `ldx` numbers apart, windows at OH x OW places; O columns; lines of w (or gy) `ldw` apart. For
+// conv_transpose2d y is OH x OW; gh, gw = gcd(stride, dilation). A batch's matrix m is (m / inner, m % inner), at these steps
+// of x and w. y: `total` numbers, as many again per split.
+extern "C" __global__ void __launch_bounds__(THREADS)
+gemm(const REAL* __restrict__ x, const REAL* __restrict__ w, const REAL* __restrict__ b, REAL* __restrict__ y, int N, int H,
+     int W, int C, int O, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW, int gh, int gw,
+     int ldx, int ldw, int splits, int phases, int inner, long long x_outer, long long x_inner, long long w_outer,
+     long long w_inner, long long total) {
+  DYNAMIC_SHARED(REAL, tiles);
+#if A_ALONG_K
+  __shared__ Corner corners[BM];
+#endif
+  int split = blockIdx.z % splits, matrix = blockIdx.z / splits / phases;
+  int m0 = blockIdx.x * BM, n0 = blockIdx.y * BN, t = threadIdx.x;
+  x += matrix / inner * x_outer + matrix % inner * x_inner;
+  w += matrix / inner * w_outer + matrix % inner * w_inner;
+
+#if A_ALONG_K && B_ALONG_K
+  int part = blockIdx.z / splits % phases, p = part / min(SW, OW), q = part % min(SW, OW);
+  Phase down = phase(p, OH, KH, SH, PH, DH, gh), across = phase(q, OW, KW, SW, PW, DW, gw);
+  int RH = down.taps, RW = across.taps;  // taps of this phase: a convolution of stride 1
+  int oh = down.out, ow = across.out, up_h = SH, up_w = SW;
+  SH = SW = 1, PH = -down.start, PW = -across.start, DH = down.step, DW = across.step;
+#else
+  int RH = KH, RW = KW, oh = OH, ow = OW, p = 0, q = 0, up_h = 1, up_w = 1;
+#endif
+  int rows = A_ALONG_K ? N * oh * ow : RH * RW * C, depth = A_ALONG_K ? RH * RW * C : N * oh * ow;
+  if (m0 >= rows) return;  // phases differ in size
+  int steps = (depth + BK - 1) / BK, share = (steps + splits - 1) / splits, first = min(steps, split * share);
+  int count = min(steps - first, share);
+
+  // What this thread loads: of line `line_a`, line_a + LINES_A, ... of every tile of A, VA numbers from column_a on; B alike.
+  int line_a = t / PACKS_A, column_a = t % PACKS_A * VA, line_b = t / PACKS_B, column_b = t % PACKS_B * VB;
+#if A_ALONG_K
+  for (int i = t; i < BM; i += THREADS) {
+    Digits pixel = digits(m0 + i, oh, ow);
+    bool exists = m0 + i < rows;
+    corners[i] = {(long long)pixel.a * H * W * ldx, exists ? pixel.b * SH - PH : -0x40000000, pixel.c * SW - PW};
+  }
+  Digits tap = digits(first * BK + column_a, max(1, RW), C), tap_step = digits(BK, max(1, RW), C);
+#else
+  Digits seen = digits(m0 + column_a, RW, C), pixel = digits(first * BK + line_a, oh, ow), pixel_step = digits(LINES_A, oh, ow);
+  int h_seen = seen.a < RH ? seen.a * DH - PH : -0x40000000, w_seen = seen.b * DW - PW;
+#endif
+#if B_ALONG_K
+  int run = A_ALONG_K ? C : depth;
+  Digits tap_b = digits(first * BK + column_b, max(1, RW), run), tap_b_step = digits(BK, max(1, RW), run);
+#else
+  int k_b = first * BK + line_b;
+#endif
+  __syncthreads();  // corners are known
+
+  auto load = [&](int stage) {  // the next tile of A and B
+    REAL *A = tiles + stage * (SIZE_A + SIZE_B), *B = A + SIZE_A;
+#pragma unroll
+    for (int i = 0; i < LOADS_A; i++) {
+      int line = line_a + i * LINES_A;
+#if A_ALONG_K
+      Corner corner = corners[line];
+      int h = corner.h + tap.a * DH, v = corner.w + tap.b * DW, c = tap.c;
+      long long image = corner.image;
+      bool exists = tap.a < RH;
+#else
+      int h = h_seen + pixel.b * SH, v = w_seen + pixel.c * SW, c = seen.c;
+      long long image = (long long)pixel.a * H * W * ldx;
+      bool exists = pixel.a < N;
+      add(pixel, pixel_step, oh, ow);
+#endif
+      bool inside = exists && (unsigned)h < (unsigned)H && (unsigned)v < (unsigned)W;
+      copy<VA>(A + line * PITCH_A + column_a, x + (inside ? image + ((long long)h * W + v) * ldx + c : 0), inside);
+    }
+#pragma unroll
+    for (int i = 0; i < LOADS_B; i++) {
+      int line = line_b + i * LINES_B;
+#if B_ALONG_K
+      bool exists = n0 + line < O && tap_b.a < RH;
+      long long from = (long long)(n0 + line) * ldw + tap_b.c;
+#if A_ALONG_K
+      int k = down.last - tap_b.a * down.apart, l = across.last - tap_b.b * across.apart;
+      from += (long long)(k * KW + l) * O * ldw;
+#endif
+#else
+      bool exists = n0 + column_b < O && k_b < depth;
+      long long from = (long long)k_b * ldw + n0 + column_b;
+      k_b += LINES_B;
+#endif
+      copy<VB>(B + line * PITCH_B + column_b, w + (exists ? from : 0), exists);
+    }
+#if A_ALONG_K
+    add(tap, tap_step, max(1, RW), C);
+#endif
+#if B_ALONG_K
+    add(tap_b, tap_b_step, max(1, RW), run);
+#endif
+  };
+
+  Sums sums;
+#pragma unroll
+  for (int s = 0; s < STAGES - 1; s++) {
+    if (s < count) load(s);
+    copies_end();
+  }
+  for (int s = 0; s < count; s++) {
+    copies_arrived();
+    __syncthreads();  // all have seen tile s arrive, and none reads tile s - 1 any more, whose place is filled now
+    if (s + STAGES - 1 < count) load((s + STAGES - 1) % STAGES);
+    copies_end();
+    const REAL* A = tiles + s % STAGES * (SIZE_A + SIZE_B);
+    sums.multiply(A, A + SIZE_A);
+  }
+
+  y += split * total + (long long)matrix * rows * O;
+#pragma unroll
+  for (int i = 0; i < Sums::ROWS; i++) {
+    int m = m0 + sums.row(i);
+    if (m >= rows) continue;
+    Digits at = digits(m, oh, ow);
+    long long line = A_ALONG_K ? ((long long)at.a * OH + at.b * up_h + p) * OW + at.c * up_w + q : m;
+#pragma unroll
+    for (int j = 0; j < Sums::COLUMNS; j += Sums::WIDE) {
+      int n = n0 + sums.column(j);
+      struct alignas(Sums::WIDE * sizeof(REAL)) Wide { REAL v[Sums::WIDE]; } wide;
+#pragma unroll
+      for (int v = 0; v < Sums::WIDE; v++) wide.v[v] = sums.value(i, j + v) + (b && splits == 1 && n + v < O ? b[n + v] : 0);
+      REAL* to = y + line * O + n;
+      if (O % Sums::WIDE == 0 && n < O) *(Wide*)to = wide;
+#pragma unroll
+      for (int v = 0; v < Sums::WIDE; v++)
+        if (O % Sums::WIDE && n + v < O) to[v] = wide.v[v];
+    }
+  }
+}
+
+// y[e] = b[e % O] + the sum of partial[s][e] over the splits s. A block has 32 numbers; row r of it adds every 8th split.
+extern "C" __global__ void __launch_bounds__(256)
+add_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, REAL* __restrict__ y, long long total, int O,
+             int splits) {
+  __shared__ REAL rows[8][32];
+  long long e = blockIdx.x * 32LL + threadIdx.x;
+  REAL sum = 0;
+#pragma unroll 4
+  for (int s = threadIdx.y; s < splits; s += 8)
+    if (e < total) sum += partial[s * total + e];
+  rows[threadIdx.y][threadIdx.x] = sum;
+  __syncthreads();
+  if (threadIdx.y > 0 || e >= total) return;
+  for (int r = 1; r < 8; r++) sum += rows[r][threadIdx.x];
+  y[e] = sum + (b ? b[e % O] : 0);
+}
+
+// The second half of a convolution with few channels C out: products (N*H*W, KH*KW*C) holds what each pixel gives to each
+// tap; y[n,p,q,c] = b[c] + the sum of products[n,i,j, k,l,c] over p = i*SH-PH+k*DH, q = j*SW-PW+l*DW.
+// A thread per number; blockIdx.x is the row (n, p) of y.
+extern "C" __global__ void __launch_bounds__(256)
+fold(const REAL* __restrict__ products, const REAL* __restrict__ b, REAL* __restrict__ y, int H, int W, int C, int KH, int KW,
+     int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW) {
+  int at = blockIdx.y * blockDim.x + threadIdx.x, q = at / C, c = at % C, n = blockIdx.x / OH, p = blockIdx.x % OH;
+  if (q >= OW) return;
+  REAL sum = 0;
+  for (int k = 0; k < KH; k++) {
+    int down = p + PH - k * DH, i = down / SH;
+    if (down < 0 || down % SH || i >= H) continue;
+    for (int l = 0; l < KW; l++) {
+      int across = q + PW - l * DW, j = across / SW;
+      if (across >= 0 && across % SW == 0 && j < W) sum += products[((((long long)n * H + i) * W + j) * KH * KW + k * KW + l) * C + c];
+    }
+  }
+  y[(long long)blockIdx.x * OW * C + at] = sum + (b ? b[c] : 0);
+}

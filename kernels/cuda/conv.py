@@ -1,0 +1,212 @@
+"""Launches conv.cu: convolution and its two adjoints, each one tiled matrix product; the twin of cpu/conv.py.
+
+    T(x, w, g) = sum_{n,o,i,j,c,k,l}  g[n,o,i,j]  x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW]  w[o,c,k,l]
+
+Float32 products round their inputs to TF32 (10 bits of mantissa) on GPUs that multiply it in hardware (sm_80 and
+later), unless `set_precision("fp32")` forbids it; sums are always float32, and float64 is always float64.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from . import backend_of, memory
+from .grid import lines as rows_of_images
+from .grid import vector
+from .loader import kernel
+
+_precision = "tf32"
+BK = 16  # depth of a tile; the same in conv.cu
+BLOCKS = 120  # enough to keep the 132 multiprocessors of an H100 busy
+FEW = 4  # channels out up to which x is read once and its products are folded, if that many times more come in
+SPLIT_STEPS = 8  # a split has at least so many tiles of depth: fewer do not pay for adding it up
+
+
+class Tile(NamedTuple):
+    """What a block computes, and how its warps share it."""
+
+    BM: int
+    BN: int
+    WM: int
+    WN: int
+    THREADS: int
+
+
+SQUARE = Tile(64, 64, 32, 32, 128)
+TILES = Tile(128, 128, 64, 32, 256), Tile(128, 64, 64, 32, 128), SQUARE  # the larger, the fewer bytes an operation
+HALF, NARROW = Tile(128, 32, 32, 32, 128), Tile(128, 8, 32, 8, 128)  # for up to 32 and up to 8 columns
+
+
+def set_precision(precision):
+    """How float32 numbers are multiplied from now on: "tf32" (about 1e-3 of the result's scale) or "fp32" (1e-6)."""
+    global _precision
+    if precision not in ("tf32", "fp32"):
+        raise ValueError(f'precision {precision!r} is neither "tf32" nor "fp32"')
+    _precision = precision
+
+
+def get_precision():
+    """What set_precision has set."""
+    return _precision
+
+
+def conv2d(x, w, b, stride, padding, dilation):
+    """Correlate: y[n,o,i,j] = b[o] + sum_{c,k,l} x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] w[o,c,k,l]; channels-last."""
+    x, filters = memory.channels_last(x), filter_matrices(w)
+    N, H, W, C = x.shape
+    KH, KW, _, O = filters.shape
+    OH, OW = (out_size(*axis) for axis in zip((H, W), (KH, KW), stride, padding, dilation, strict=True))
+    y = memory.empty((N, OH, OW, O), x.dtype, x)
+    if stride == (1, 1) and O <= FEW and O * FEW <= C and OH * OW * KH * KW > 4 * H * W:
+        by_channel = filters.transpose(2, 0, 1, 3)  # (C, KH, KW, O), few numbers
+        by_channel = by_channel if by_channel.flags.c_contiguous else by_channel.copy(order="C")
+        _fold(x, by_channel, False, b, y, (KH, KW), (1, 1), [-p for p in padding], [-d for d in dilation])
+        return y.transpose(0, 3, 1, 2)  # (N, O, OH, OW)
+    geometry = (KH, KW, *stride, *padding, *dilation, OH, OW)
+    product(x, filters, b, y, (N, H, W, C), O, geometry, rows=N * OH * OW, depth=KH * KW * C, lines=(C, O))
+    return y.transpose(0, 3, 1, 2)  # (N, O, OH, OW)
+
+
+def conv_transpose2d(x, w, b, stride, padding, dilation, output_size):
+    """The adjoint of conv2d in x: y[n,c,p,q] = b[c] + sum of x[n,o,i,j] w[o,c,k,l] where p = i*SH-PH+k*DH, q likewise.
+
+    w is (C_in, C_out, KH, KW), which is conv2d's (O, C, KH, KW). No zero is ever multiplied: each of the SH*SW phases
+    of y gathers from x by itself, all in one launch.
+    """
+    x, filters = memory.channels_last(x), filter_matrices(w)
+    N, H, W, O = x.shape
+    KH, KW, C, _ = filters.shape
+    OH, OW = output_size
+    y = memory.empty((N, OH, OW, C), x.dtype, x)
+    if C <= FEW and C * FEW <= O:
+        _fold(x, filters, True, b, y, (KH, KW), stride, padding, dilation)
+        return y.transpose(0, 3, 1, 2)  # (N, C, OH, OW)
+    phases = [min(s, size) for s, size in zip(stride, output_size, strict=True)]
+    rows = N * math.prod(-(-size // s) for s, size in zip(stride, output_size, strict=True))  # of the largest phase
+    depth = O * math.prod(-(-k // (s // math.gcd(s, d))) for k, s, d in zip((KH, KW), stride, dilation, strict=True))
+    geometry = (KH, KW, *stride, *padding, *dilation, OH, OW)
+    product(x, filters, b, y, (N, H, W, O), C, geometry, rows=rows, depth=depth, lines=(O, O), b_along_k=True,
+            phases=math.prod(phases))
+    return y.transpose(0, 3, 1, 2)  # (N, C, OH, OW)
+
+
+def conv2d_weight_grad(x, gy, kernel_size, stride, padding, dilation):
+    """Sum of gw[o,c,k,l] = gy[n,o,i,j] x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] over n, i, j; stored as (KH, KW, C, O)."""
+    x, gy = memory.channels_last(x), memory.channels_last(gy)
+    (N, H, W, C), (_, OH, OW, O), (KH, KW) = x.shape, gy.shape, kernel_size
+    if stride == (1, 1) and O <= FEW and O * FEW <= C and OH * OW * KH * KW > 4 * H * W:
+        around = tuple((k - 1) * d - p for k, p, d in zip(kernel_size, padding, dilation, strict=True))
+        mirrored = memory.empty((KH, KW, O, C), x.dtype, x)  # windows of gy are smaller: the sum as x's pixels see it
+        geometry = (KH, KW, 1, 1, *around, *dilation, H, W)
+        product(gy, x, None, mirrored, (N, OH, OW, O), C, geometry, rows=KH * KW * O, depth=N * H * W, lines=(O, C),
+                a_along_k=False)
+        return mirrored[::-1, ::-1].transpose(0, 1, 3, 2).copy(order="C").transpose(3, 2, 0, 1)  # (O, C, KH, KW)
+    gw = memory.empty((KH, KW, C, O), x.dtype, x)
+    geometry = (KH, KW, *stride, *padding, *dilation, OH, OW)
+    product(x, gy, None, gw, (N, H, W, C), O, geometry, rows=KH * KW * C, depth=N * OH * OW, lines=(C, O),
+            a_along_k=False)
+    return gw.transpose(3, 2, 0, 1)  # (O, C, KH, KW)
+
+
+def out_size(size, kernel, stride, padding, dilation):
+    """How many windows fit along one axis.
+
+    >>> out_size(32, 4, 2, 1, 1)
+    16
+    """
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def filter_matrices(w):
+    """(O, C, KH, KW) -> contiguous (KH, KW, C, O): a view when stored that way, else copied."""
+    matrices = w.transpose(2, 3, 1, 0)
+    return matrices if matrices.flags.c_contiguous else matrices.copy(order="C")
+
+
+def _fold(x, matrix, along_k, b, y, kernel_size, stride, padding, dilation):
+    """Set y = b + the products of x's pixels (N, H, W, C) by `matrix`, (KH*KW*O, C) or transposed, where they land."""
+    (N, H, W, C), (_, OH, OW, O) = x.shape, y.shape
+    pixels, columns = N * H * W, math.prod(kernel_size) * O
+    products = memory.empty((pixels, columns), x.dtype, x)
+    one_tap = (1, 1, 1, 1, 0, 0, 1, 1, 1, pixels)  # KH KW SH SW PH PW DH DW OH OW
+    product(x, matrix, None, products, (1, 1, pixels, C), columns, one_tap, rows=pixels, depth=C,
+            lines=(C, C if along_k else columns), b_along_k=along_k)
+    if y.size:
+        b = None if b is None else memory.dense(b)
+        kernel("conv.cu", "fold", y)(
+            *rows_of_images(N * OH, OW * O, 1),
+            (products, b, y, H, W, O, *kernel_size, *stride, *padding, *dilation, OH, OW))  # fmt: skip
+
+
+class Batch(NamedTuple):
+    """A batch of products: `count` matrices; number m lies at (m // inner, m % inner) times an operand's steps."""
+
+    count: int = 1
+    inner: int = 1
+    a_steps: tuple[int, int] = (0, 0)
+    b_steps: tuple[int, int] = (0, 0)
+
+
+def product(x, w, b, y, images, columns, geometry, *, rows, depth, lines, a_along_k=True, b_along_k=False, phases=1,
+            batch=Batch()):  # noqa: B008  immutable
+    """Launch `gemm` of conv.cu: y (rows, columns) = the windows of x, times w, and add b; see there.
+
+    images is (N, H, W, C); geometry (KH, KW, SH, SW, PH, PW, DH, DW, OH, OW); lines the numbers from pixel to pixel of
+    x and from line to line of w.
+    """
+    if depth == 0:
+        y[...] = 0 if b is None else b
+    if 0 in (y.size, depth):
+        return
+    if max(rows, depth + BK, *images) >= 2**30:
+        raise ValueError(f"a product of {rows} rows and depth {depth} is too large for 32-bit indices")
+    tensor_cores = y.dtype.name == "float32" and _precision == "tf32" and backend_of(y).capability() >= (8, 0)
+    tile, splits = plan(rows, columns, depth, phases * batch.count, tensor_cores)
+    steps = (lines[0], *batch.a_steps), (lines[1], *batch.b_steps)
+    macros = {
+        "VA": vector(math.gcd(images[3], *steps[0]), x),
+        "VB": 1 if tile is NARROW else vector(math.gcd(depth if b_along_k else columns, *steps[1]), w),
+        "TF32": int(tensor_cores), "STAGES": 4 if tensor_cores else 2,
+        "A_ALONG_K": int(a_along_k), "B_ALONG_K": int(b_along_k), **tile._asdict(),
+    }  # fmt: skip
+    out = y if splits == 1 else memory.empty((splits, y.size), y.dtype, y)
+    b = None if b is None else memory.dense(b)
+    divisors = math.gcd(geometry[2], geometry[6]), math.gcd(geometry[3], geometry[7])
+    grid = -(-rows // tile.BM), -(-columns // tile.BN), phases * batch.count * splits
+    kernel("conv.cu", "gemm", y, **macros)(
+        grid, tile.THREADS,
+        (x, w, b, out, *images, columns, *geometry, *divisors, *lines, splits, phases, batch.inner, *batch.a_steps,
+         *batch.b_steps, y.size),
+        shared=shared_bytes(macros, y.itemsize))  # fmt: skip
+    if splits > 1:
+        kernel("conv.cu", "add_partials", y)(-(-y.size // 32), (32, 8), (out, b, y, y.size, columns, splits))
+
+
+def plan(rows, columns, depth, count, tensor_cores):
+    """(tile, splits): the largest tile of which there are enough for all multiprocessors, cutting the depth if need be.
+
+    Few columns take a tile that is not mostly empty. A split has at least SPLIT_STEPS steps of depth; two blocks for
+    each multiprocessor are enough.
+
+    >>> plan(64 * 16 * 16, 128, 1024, 1, True)[1], plan(1024, 64, 64 * 32 * 32, 1, True)[1]
+    (1, 15)
+    """
+    steps = -(-depth // BK)
+    most = max(1, steps // SPLIT_STEPS)
+    tiles = [NARROW] if columns <= 8 else [HALF] if columns <= 32 else TILES if tensor_cores else [SQUARE]
+    for tile in tiles:
+        blocks = count * -(-rows // tile.BM) * -(-columns // tile.BN)
+        full = rows > tile.BM // 2 and columns > tile.BN // 2
+        if full and blocks * min(most, 4) >= BLOCKS:
+            break
+    splits = 1 if blocks >= BLOCKS else min(most, -(-2 * BLOCKS // blocks), 65535 // count)
+    share = -(-steps // max(1, splits))
+    return tile, max(1, -(-steps // max(1, share)))
+
+
+def shared_bytes(macros, itemsize):
+    """Shared memory of a block: STAGES tiles of A and of B, whose lines are a little longer, see `Banks` in conv.cu."""
+    lines = ((macros["BM"], macros["A_ALONG_K"]), (macros["BN"], macros["B_ALONG_K"]))
+    tile = sum(size * (BK + 4) if along_k else BK * (size + 8) for size, along_k in lines)
+    return macros["STAGES"] * tile * itemsize

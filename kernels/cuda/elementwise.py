@@ -1,0 +1,48 @@
+"""Launches elementwise.cu: leaky_relu and the gate, for arrays in any order of axes; the twin of cpu/elementwise.py.
+
+Other elementwise work is left to CuPy's own kernels, which are as fast; these two would take it two or three launches.
+"""
+
+from __future__ import annotations
+
+from . import memory
+from .grid import THREADS, flat, vector
+from .loader import kernel
+
+
+def leaky_relu(x, slope):
+    """Give y = x where x > 0, else slope*x; slope 0 is relu; NaN stays NaN. Stored like x."""
+    x = memory.dense(x)
+    y = memory.empty_like(x)
+    vec = vector(4, x)
+    kernel("elementwise.cu", "leaky_relu", x, VEC=vec)(flat(x.size, vec), THREADS, (x, slope, y, x.size))
+    return y
+
+
+def gate(g, on, slope):
+    """Give z = g where on > 0, else slope*g, stored like `on`.
+
+    A closed gate of slope 0 lets nothing pass, not even NaN.
+    """
+    on = memory.dense(on)
+    g, z = memory.in_order_of(on, g), memory.empty_like(on)
+    vec = vector(4, g, on)
+    kernel("elementwise.cu", "gate", on, VEC=vec)(flat(on.size, vec), THREADS, (g, on, slope, z, on.size))
+    return z
+
+
+def sigmoid(x):
+    """Give 1 / (1 + e^-x), accurate for any x. Stored like x."""
+    return _one_by_one("sigmoid", x)
+
+
+def softplus(x):
+    """Give ln(1 + e^x), accurate for any x. Stored like x."""
+    return _one_by_one("softplus", x)
+
+
+def _one_by_one(name, x):
+    x = memory.dense(x)
+    y = memory.empty_like(x)
+    kernel("elementwise.cu", name, x, VEC=1)(flat(x.size, 1), THREADS, (x, y, x.size))
+    return y

@@ -1,0 +1,96 @@
+"""How threads are laid over arrays: how many numbers one moves at once, how many blocks a table or an image gets."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from .memory import aligned
+
+THREADS = 256  # in a block, at most; the same in pack.cuh
+TILE = 32  # columns of a table that a block takes: 128 bytes of float32, a whole line of cache
+BATCH = 4  # rows a thread should at least have, because it loads as many at once; the same in pack.cuh
+BLOCKS = 512  # about four for each of 132 multiprocessors
+SMALL = 1 << 14  # numbers up to which a second launch, to add up partial results, costs more than it gains
+
+
+def vector(size, *arrays):
+    """VEC: 16 bytes' worth if `size`, the numbers side by side, is a multiple and all arrays begin aligned, or 1."""
+    arrays = [a for a in arrays if a is not None]
+    pack = 16 // arrays[0].itemsize
+    return pack if size % pack == 0 and all(map(aligned, arrays)) else 1
+
+
+def flat(size, vec):
+    """Blocks for one thread per pack."""
+    return -(-size // (THREADS * vec))
+
+
+def lines(count, width, vec):
+    """(grid, block) for `count` image rows of `width` numbers: blockIdx.x is the row, y a piece of it."""
+    packs = max(1, -(-width // vec))
+    block = min(THREADS, 32 * -(-packs // 32))
+    return (count, -(-packs // block)), block
+
+
+class Table(NamedTuple):
+    """A contiguous array: groups of rows of `width` numbers, cut into parts of `share` rows and tiles of `lanes` packs.
+
+    A row holds width / C pixels side by side.
+    """
+
+    groups: int
+    rows: int
+    width: int
+    channels: int
+    parts: int
+    share: int
+    vec: int
+    lanes: int
+    depth: int  # threads above one another
+
+    @property
+    def grid(self):
+        """Blocks: parts of groups by tiles."""
+        return self.groups * self.parts, -(-self.width // (self.lanes * self.vec))
+
+    @property
+    def block(self):
+        """Threads: packs of a row by rows."""
+        return self.lanes, self.depth
+
+    @property
+    def numbers(self):
+        """(rows, W, C, parts, share), as the kernels of norm.cu want them."""
+        return self.rows, self.width, self.channels, self.parts, self.share
+
+    @property
+    def lines(self):
+        """Rows of C partial results that each group leaves; 1 means that they are final."""
+        return self.parts * (self.width // self.channels)
+
+
+def parts_of(x):
+    """The parts of a reduction whose partial results would cost a launch: 1, or None, which leaves it to `table`."""
+    return 1 if x.size <= SMALL else None
+
+
+def table(groups, pixels, channels, *arrays, parts=None):
+    """The Table of (groups, pixels, channels) arrays; parts=1 leaves each group to one block per tile."""
+    pack = 16 // arrays[0].itemsize
+    fold = pack // math.gcd(pack, channels)  # pixels side by side, so that a row is a number of whole packs
+    if parts == 1 or pixels % fold or pixels < 16 * THREADS or vector(fold * channels, *arrays) == 1:
+        fold = 1  # one part needs no second launch, but pixels side by side would
+    width, rows = fold * channels, pixels // fold
+    vec = vector(width, *arrays)
+    packs = -(-width // vec)
+    tiles = max(1, -(-packs * vec // TILE))
+    lanes = -(-packs // tiles)
+    depth = max(1, min(THREADS // lanes, rows))
+    if parts is None:
+        few = math.isqrt(rows // 2)  # so that a block which reads a row from every part has more rows of its own
+        parts = min(BLOCKS // (groups * tiles), few, -(-rows // (depth * BATCH)))
+        if groups * tiles >= BLOCKS // 4 and rows <= 8 * BATCH * depth:
+            parts = 1  # enough blocks, and short enough
+    share = -(-rows // max(1, parts))
+    return Table(groups, rows, width, channels, max(1, -(-rows // max(1, share))), share, vec, lanes, depth)

@@ -1,0 +1,74 @@
+"""Where CUDA kernels put what they compute, and the order in which images lie there; the twin of cpu/memory.py.
+
+    empty(shape, dtype, like)    an output's memory, on the device of `like`
+    empty_like(x)                the same in x's order of axes
+    channels_last(x)             the door: (N, C, H, W) in any layout -> a contiguous (N, H, W, C) array
+    dense(x)                     x itself if its elements fill one piece of memory, else a copy
+"""
+
+from __future__ import annotations
+
+from . import backend_of
+from .loader import is_dense
+
+_layout_copies = 0
+
+
+def layout_copies():
+    """How many inputs so far had to be copied because they were not stored channels-last."""
+    return _layout_copies
+
+
+def empty(shape, dtype, like):
+    """An array to be written, C-contiguous, where the array `like` is."""
+    return backend_of(like).empty(shape, dtype)
+
+
+def order_of(x):
+    """The axes of x from the slowest to the fastest in memory.
+
+    >>> import numpy as np
+    >>> order_of(np.empty((2, 5, 4, 3)).transpose(0, 3, 1, 2))
+    (0, 2, 3, 1)
+    """
+    return tuple(sorted(range(x.ndim), key=lambda axis: (-abs(x.strides[axis]), axis)))
+
+
+def empty_like(x, dtype=None):
+    """An array of x's shape, dense, its axes in x's order in memory."""
+    order = order_of(x)
+    inverse = tuple(order.index(axis) for axis in range(x.ndim))
+    return empty(tuple(x.shape[axis] for axis in order), dtype or x.dtype, x).transpose(inverse)
+
+
+def dense(x):
+    """x, without gaps in memory."""
+    return x if is_dense(x) else x.copy(order="K")
+
+
+def aligned(x):
+    """Whether x begins where 16 bytes may be read at once: a slice of an array may not."""
+    return x.data.ptr % 16 == 0
+
+
+def in_order_of(x, other):
+    """`other`, of x's shape, dense and with its elements in the order of x's: a kernel may walk both with one index."""
+    if other.strides == x.strides or (is_dense(other) and _same_order(x, other)):
+        return other
+    copied = empty_like(x, other.dtype)
+    copied[...] = other
+    return copied
+
+
+def _same_order(x, other):
+    return all(s == t or n == 1 for s, t, n in zip(x.strides, other.strides, x.shape, strict=True))
+
+
+def channels_last(x):
+    """Images (N, C, H, W), or (N, C), as a contiguous array (N, H, W, C); copied only if they lie differently."""
+    global _layout_copies
+    x = x.reshape(*x.shape, *(1,) * (4 - x.ndim)).transpose(0, 2, 3, 1)  # (N, H, W, C)
+    if x.flags.c_contiguous:
+        return x
+    _layout_copies += 1
+    return x.copy(order="C")

@@ -1,0 +1,303 @@
+// Batch, instance and layer norm: statistics, normalisation and its gradient, on groups of tables x[g, r, c].
+//
+//     batch      one group, rows = all pixels        instance   a group per image, rows = its pixels
+//     layer      a group per image; for statistics one channel whose rows are all the image's numbers
+//
+// Threads   a block takes a tile of up to 32 columns (eight float4: 128 bytes a row) and one part of a group's rows; a
+//           thread, one pack of columns and every TY-th row of the part.
+// Traffic   norm_moments reads x once; norm_apply reads x, writes y: together 12 bytes a number in float32.
+//           norm_grad_sums reads gy, x (and y for the gate), norm_grad_apply reads them again and writes gx: 28 bytes.
+//           64 x 64 images of 32 x 32 (17 MB): the second readings come from L2 where it holds the three (H100: 50 MB).
+// Launches  moments 1, with partial results 2; apply 1; gradient 2: every block of norm_grad_apply adds up the partial
+//           sums of its own tile, from L2 and at most a third of what it reads anyway, instead of one more launch.
+// Accuracy  per column a thread keeps (n, mean, squares about that mean) of d = x - K, K = the group's first pixel, and
+//           merges batches of rows into it (Chan, Golub & LeVeque, 1983): no sum of squares that could cancel, and the
+//           mean is rounded where it is small. Float32, mean 1000 and deviation 0.01: var is as good as x's own rounding.
+// Versions  float4 (VEC=4) or double2 where a row is a number of whole packs and aligned, else VEC=1. Images of three
+//           channels lie four pixels side by side in a row of W = fold * C = 12 columns.
+// Twin      kernels/cpu/norm.py                                 Checked by tests/cuda/test_cuda_norm.py, emulated and on a GPU.
+#include "common.cuh"
+#include "pack.cuh"
+
+// (n, mean, squares) of two sets of numbers, one not empty, become those of both.
+__device__ __forceinline__ void merge(REAL& n, Pack& mean, Pack& squares, REAL n2, const Pack& mean2, const Pack& squares2) {
+  REAL both = n + n2, part = n2 / both, weight = n * part;
+  for (int v = 0; v < VEC; v++) {
+    REAL apart = mean2.v[v] - mean.v[v];
+    mean.v[v] += apart * part;
+    squares.v[v] += squares2.v[v] + apart * apart * weight;
+  }
+  n = both;
+}
+
+// Merge a block's rows in shared memory, by a tree; afterwards row 0 has them all.
+__device__ __forceinline__ void merge_rows(REAL& n, Pack& mean, Pack& squares, REAL* ns, Pack* means, Pack* squareses) {
+  int lane = threadIdx.x, row = threadIdx.y, lanes = blockDim.x, me = row * lanes + lane;
+  ns[me] = n, means[me] = mean, squareses[me] = squares;
+  for (int left = blockDim.y; left > 1;) {
+    int half = (left + 1) / 2, other = me + half * lanes;
+    __syncthreads();
+    if (row + half < left && ns[other] > 0) {
+      merge(n, mean, squares, ns[other], means[other], squareses[other]);
+      ns[me] = n, means[me] = mean, squareses[me] = squares;
+    }
+    left = half;
+  }
+}
+
+__device__ __forceinline__ Pack per_channel(const REAL* p, int column, int C) {  // p[c] for the channels of a pack
+  Pack values;
+  for (int v = 0; v < VEC; v++) values.v[v] = p[(column + v) % C];
+  return values;
+}
+
+// Results, or with several parts or pixels side by side (parts > 1 or W > C) partial ones for norm_combine.
+__device__ __forceinline__ void write(REAL* mean, REAL* var, REAL* rstd, long long at, const Pack& centre, const Pack& variance,
+                                      REAL eps) {
+  store(mean + at, centre);
+  store(var + at, variance);
+  for (int v = 0; rstd && v < VEC; v++) rstd[at + v] = 1 / sqrt(variance.v[v] + eps);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+norm_moments(const REAL* __restrict__ x, REAL* __restrict__ mean, REAL* __restrict__ var, REAL* __restrict__ rstd, REAL eps,
+             int rows, int W, int C, int parts, int share) {
+  __shared__ Pack means[THREADS], squareses[THREADS];
+  __shared__ REAL ns[THREADS];
+  int column = (blockIdx.y * blockDim.x + threadIdx.x) * VEC;
+  int g = blockIdx.x / parts, part = blockIdx.x % parts, end = min(rows, (part + 1) * share);
+  const REAL* from = x + (long long)g * rows * W;
+  REAL n = 0;
+  Pack K = same(0), centre = same(0), squares = same(0);
+  if (column < W) {
+    K = per_channel(from, column, C);
+    for (int r = part * share + threadIdx.y; r < end; r += BATCH * blockDim.y) {
+      Pack d[BATCH];
+      int count = 0;
+#pragma unroll
+      for (int i = 0; i < BATCH; i++)  // beyond the end once more the last row: no branch keeps the loads apart
+        d[i] = load(from + (long long)min(r + i * (int)blockDim.y, end - 1) * W + column);
+#pragma unroll
+      for (int i = 0; i < BATCH; i++) {
+        bool inside = r + i * (int)blockDim.y < end;
+        count += inside;
+        for (int v = 0; v < VEC; v++) d[i].v[v] = inside ? d[i].v[v] - K.v[v] : (REAL)0;
+      }
+      Pack mean2 = same(0), squares2 = same(0);
+      REAL inverse = (REAL)1 / count;
+#pragma unroll
+      for (int v = 0; v < VEC; v++) {
+#pragma unroll
+        for (int i = 0; i < BATCH; i++) mean2.v[v] += d[i].v[v];
+        mean2.v[v] *= inverse;
+#pragma unroll
+        for (int i = 0; i < BATCH; i++) {
+          REAL apart = d[i].v[v] - mean2.v[v];
+          if (i < count) squares2.v[v] += apart * apart;
+        }
+      }
+      merge(n, centre, squares, (REAL)count, mean2, squares2);
+    }
+  }
+  merge_rows(n, centre, squares, ns, means, squareses);
+  if (threadIdx.y == 0 && column < W) {
+    if (parts == 1 && W == C)
+      for (int v = 0; v < VEC; v++) centre.v[v] += K.v[v], squares.v[v] /= n;
+    write(mean, var, rstd, (long long)blockIdx.x * W + column, centre, squares, eps);
+  }
+}
+
+// From partial moments means, squareses[g, part, fold, c] to mean, var[g, c]; grid.x = groups.
+extern "C" __global__ void __launch_bounds__(THREADS)
+norm_combine(const REAL* __restrict__ x, const REAL* __restrict__ part_means, const REAL* __restrict__ part_squares,
+             REAL* __restrict__ mean, REAL* __restrict__ var, REAL* __restrict__ rstd, REAL eps, int rows, int W, int C,
+             int parts, int share) {
+  __shared__ Pack means[THREADS], squareses[THREADS];
+  __shared__ REAL ns[THREADS];
+  int column = (blockIdx.y * blockDim.x + threadIdx.x) * VEC, g = blockIdx.x, fold = W / C;
+  REAL n = 0;
+  Pack centre = same(0), squares = same(0);
+  if (column < C)
+    for (int e = threadIdx.y; e < parts * fold; e += blockDim.y) {
+      long long at = ((long long)g * parts * fold + e) * C + column;
+      int count = min(share, rows - e / fold * share);
+      merge(n, centre, squares, (REAL)count, load(part_means + at), load(part_squares + at));
+    }
+  merge_rows(n, centre, squares, ns, means, squareses);
+  if (threadIdx.y == 0 && column < C) {
+    Pack K = load(x + (long long)g * rows * W + column);
+    for (int v = 0; v < VEC; v++) centre.v[v] += K.v[v], squares.v[v] /= n;
+    write(mean, var, rstd, (long long)g * C + column, centre, squares, eps);
+  }
+}
+
+// y = leaky_relu(gamma (x - mean) rstd + beta); slope 1 leaves it alone. layer: one mean per group, not per channel.
+extern "C" __global__ void __launch_bounds__(THREADS)
+norm_apply(const REAL* __restrict__ x, const REAL* __restrict__ mean, const REAL* __restrict__ rstd,
+           const REAL* __restrict__ gamma, const REAL* __restrict__ beta, REAL slope, REAL* __restrict__ y, int rows, int W,
+           int C, int parts, int share, bool layer) {
+  int column = (blockIdx.y * blockDim.x + threadIdx.x) * VEC;
+  int g = blockIdx.x / parts, part = blockIdx.x % parts, end = min(rows, (part + 1) * share);
+  if (column >= W) return;
+  Pack centre = layer ? same(mean[g]) : per_channel(mean + (long long)g * C, column, C);
+  Pack scale = layer ? same(rstd[g]) : per_channel(rstd + (long long)g * C, column, C);
+  Pack shift = beta ? per_channel(beta, column, C) : same(0);
+  for (int v = 0; gamma && v < VEC; v++) scale.v[v] *= gamma[(column + v) % C];
+  long long first = (long long)g * rows * W + column;
+  for (int r = part * share + threadIdx.y; r < end; r += BATCH * blockDim.y) {
+    Pack some[BATCH];
+#pragma unroll
+    for (int i = 0; i < BATCH; i++)
+      some[i] = load(x + first + (long long)min(r + i * (int)blockDim.y, end - 1) * W);
+#pragma unroll
+    for (int i = 0; i < BATCH; i++) {
+      for (int v = 0; v < VEC; v++)
+        some[i].v[v] = rectified((some[i].v[v] - centre.v[v]) * scale.v[v] + shift.v[v], slope);
+      int at = r + i * (int)blockDim.y;
+      if (at < end) store(y + first + (long long)at * W, some[i]);
+    }
+  }
+}
+
+#define PAIR (BATCH / 2)  // rows of gy, x and y together
+
+// Every TY-th row from r on of three tables; beyond the end once more the last row, so that no branch keeps the loads apart.
+__device__ __forceinline__ void load_rows(const REAL* gy, const REAL* x, const REAL* y, int r, int end, int W, Pack* g,
+                                          Pack* pixels, Pack* on) {
+#pragma unroll
+  for (int i = 0; i < PAIR; i++) {
+    long long at = (long long)min(r + i * (int)blockDim.y, end - 1) * W;
+    g[i] = load(gy + at), pixels[i] = load(x + at), on[i] = y ? load(y + at) : same(1);
+  }
+}
+
+// Partial sums over rows of g and of g (x - mean); g = gy through the gate of y, if there is a y.
+extern "C" __global__ void __launch_bounds__(THREADS)
+norm_grad_sums(const REAL* __restrict__ gy, const REAL* __restrict__ x, const REAL* __restrict__ y, REAL slope,
+               const REAL* __restrict__ mean, REAL* __restrict__ sum_g, REAL* __restrict__ sum_gx, int rows, int W, int C,
+               int parts, int share, bool layer) {
+  __shared__ Pack sums[THREADS], sums_x[THREADS];
+  int lane = threadIdx.x, me = threadIdx.y * blockDim.x + lane, column = (blockIdx.y * blockDim.x + lane) * VEC;
+  int g = blockIdx.x / parts, part = blockIdx.x % parts, end = min(rows, (part + 1) * share);
+  Pack sum = same(0), sum_x = same(0);
+  if (column < W) {
+    Pack centre = layer ? same(mean[g]) : per_channel(mean + (long long)g * C, column, C);
+    long long first = (long long)g * rows * W + column;
+    for (int r = part * share + threadIdx.y; r < end; r += PAIR * blockDim.y) {
+      Pack some[PAIR], pixels[PAIR], on[PAIR];
+      load_rows(gy + first, x + first, y ? y + first : y, r, end, W, some, pixels, on);
+#pragma unroll
+      for (int i = 0; i < PAIR; i++)
+        for (int v = 0; v < VEC; v++) {
+          REAL open = r + i * (int)blockDim.y < end ? gated(some[i].v[v], on[i].v[v], slope) : (REAL)0;
+          sum.v[v] += open;
+          sum_x.v[v] += open * (pixels[i].v[v] - centre.v[v]);
+        }
+    }
+  }
+  sums[me] = sum, sums_x[me] = sum_x;
+  add_rows(sums, lane, threadIdx.y, blockDim.x, blockDim.y);
+  add_rows(sums_x, lane, threadIdx.y, blockDim.x, blockDim.y);
+  if (threadIdx.y == 0 && column < W) {
+    store(sum_g + (long long)blockIdx.x * W + column, sums[lane]);
+    store(sum_gx + (long long)blockIdx.x * W + column, sums_x[lane]);
+  }
+}
+
+// gx = rstd (g - mean_over(g) - xhat mean_over(g xhat)) with g = gamma gy; block 0 of every tile writes ggamma and gbeta.
+extern "C" __global__ void __launch_bounds__(THREADS)
+norm_grad_apply(const REAL* __restrict__ gy, const REAL* __restrict__ x, const REAL* __restrict__ y, REAL slope,
+                const REAL* __restrict__ mean, const REAL* __restrict__ rstd, const REAL* __restrict__ gamma,
+                const REAL* __restrict__ sum_g, const REAL* __restrict__ sum_gx, REAL* __restrict__ gx,
+                REAL* __restrict__ ggamma, REAL* __restrict__ gbeta, int groups, int rows, int W, int C, int parts, int share,
+                bool layer) {
+  __shared__ Pack sums[THREADS], sums_x[THREADS];
+  int lane = threadIdx.x, row = threadIdx.y, me = row * blockDim.x + lane;
+  int column = (blockIdx.y * blockDim.x + lane) * VEC;
+  int g = blockIdx.x / parts, part = blockIdx.x % parts, end = min(rows, (part + 1) * share);
+  int lines = parts * (W / C);  // rows of C partial sums that a group has
+  const REAL *mine = sum_g + (long long)g * lines * C, *mine_x = sum_gx + (long long)g * lines * C;
+
+  Pack total = same(0), total_x = same(0);
+  if (layer) {  // one mean for all channels: the block adds up everything, as a single column
+    for (int e = me; e < lines * C; e += blockDim.x * blockDim.y) {
+      REAL weight = gamma ? gamma[e % C] : (REAL)1;
+      total.v[0] += weight * mine[e];
+      total_x.v[0] += weight * mine_x[e];
+    }
+  } else if (column < W) {
+    for (int e = row; e < lines; e += BATCH * blockDim.y)
+#pragma unroll
+      for (int i = 0; i < BATCH; i++) {
+        int at = e + i * (int)blockDim.y;
+        for (int v = 0; v < VEC; v++) {
+          long long one = (long long)min(at, lines - 1) * C + (column + v) % C;
+          total.v[v] += at < lines ? mine[one] : (REAL)0;
+          total_x.v[v] += at < lines ? mine_x[one] : (REAL)0;
+        }
+      }
+  }
+  int lanes = layer ? 1 : blockDim.x, threads = blockDim.x * blockDim.y;
+  sums[me] = total, sums_x[me] = total_x;
+  add_rows(sums, me % lanes, me / lanes, lanes, threads / lanes);
+  add_rows(sums_x, me % lanes, me / lanes, lanes, threads / lanes);
+  total = sums[layer ? 0 : lane], total_x = sums_x[layer ? 0 : lane];
+
+  if (column < W) {
+    Pack a, b, c, centre;
+    REAL inverse = (REAL)1 / ((REAL)rows * (W / C) * (layer ? C : 1));
+    for (int v = 0; v < VEC; v++) {
+      int channel = (column + v) % C, k = layer ? 0 : v;
+      long long at = layer ? g : (long long)g * C + channel;
+      REAL weight = gamma ? gamma[channel] : (REAL)1, r = rstd[at], inside = (layer ? (REAL)1 : weight) * inverse;
+      centre.v[v] = mean[at];
+      a.v[v] = r * weight;
+      b.v[v] = -r * r * r * total_x.v[k] * inside;
+      c.v[v] = -r * total.v[k] * inside;
+    }
+    long long first = (long long)g * rows * W + column;
+    for (int r = part * share + row; r < end; r += PAIR * blockDim.y) {
+      Pack some[PAIR], pixels[PAIR], on[PAIR];
+      load_rows(gy + first, x + first, y ? y + first : y, r, end, W, some, pixels, on);
+#pragma unroll
+      for (int i = 0; i < PAIR; i++) {
+        for (int v = 0; v < VEC; v++)
+          some[i].v[v] = a.v[v] * gated(some[i].v[v], on[i].v[v], slope) +
+                         (b.v[v] * (pixels[i].v[v] - centre.v[v]) + c.v[v]);
+        int at = r + i * (int)blockDim.y;
+        if (at < end) store(gx + first + (long long)at * W, some[i]);
+      }
+    }
+  }
+
+  if (blockIdx.x > 0) return;  // all threads of a block together
+  bool known = groups == 1 && !layer;  // then sums has them already
+  if (!known) {
+    __syncthreads();
+    total = same(0), total_x = same(0);
+    for (long long e = row; e < (long long)groups * lines; e += blockDim.y)
+      for (int v = 0; v < VEC && column + v < C; v++) {
+        long long group = e / lines, at = layer ? group : group * C + column + v;
+        total.v[v] += sum_g[e * C + column + v];
+        total_x.v[v] += sum_gx[e * C + column + v] * rstd[at];
+      }
+    sums[me] = total, sums_x[me] = total_x;
+    add_rows(sums, lane, row, blockDim.x, blockDim.y);
+    add_rows(sums_x, lane, row, blockDim.x, blockDim.y);
+  }
+  if (row == 0)
+    for (int v = 0; v < VEC && column + v < C; v++) {
+      gbeta[column + v] = sums[lane].v[v];
+      ggamma[column + v] = sums_x[lane].v[v] * (known ? rstd[column + v] : (REAL)1);
+    }
+}
+
+// Running statistics, one thread a channel: running += momentum (batch's - running), the variance unbiased.
+extern "C" __global__ void __launch_bounds__(THREADS)
+update_running(REAL* __restrict__ running_mean, REAL* __restrict__ running_var, const REAL* __restrict__ mean,
+               const REAL* __restrict__ var, REAL momentum, REAL unbiased, int C) {
+  int c = blockIdx.x * blockDim.x + threadIdx.x;
+  if (c >= C) return;
+  running_mean[c] += momentum * (mean[c] - running_mean[c]);
+  running_var[c] += momentum * (var[c] * unbiased - running_var[c]);
+}

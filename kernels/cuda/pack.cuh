@@ -1,0 +1,44 @@
+// A pack: VEC neighbouring numbers, 16 bytes that one thread moves by one instruction, or 1 where that is impossible.
+#pragma once
+#ifndef VEC
+#define VEC (16 / (int)sizeof(REAL))  // float4 or double2
+#endif
+#define THREADS 256  // in a block, at most
+#define BATCH 4      // rows of a table that a thread loads before it does arithmetic
+
+struct alignas(VEC * sizeof(REAL)) Pack { REAL v[VEC]; };
+
+__device__ __forceinline__ Pack load(const REAL* p) { return *(const Pack*)p; }
+__device__ __forceinline__ void store(REAL* p, const Pack& pack) { *(Pack*)p = pack; }
+__device__ __forceinline__ Pack same(REAL value) {
+  Pack all;
+  for (int v = 0; v < VEC; v++) all.v[v] = value;
+  return all;
+}
+
+// leaky_relu: x where x > 0, else slope x; slope 0 gives 0 even for -infinity, and NaN stays NaN.
+__device__ __forceinline__ REAL rectified(REAL x, REAL slope) {
+  return x > 0 || x != x ? x : slope == 0 ? (REAL)0 : slope * x;
+}
+// Its derivative: g where the gate is open, else slope g; with slope 0 nothing passes, not even NaN.
+__device__ __forceinline__ REAL gated(REAL g, REAL on, REAL slope) { return on > 0 ? g : slope == 0 ? (REAL)0 : slope * g; }
+
+// sums[lane] of row 0 = the sum over all rows, by a tree: the order depends on nothing but the number of rows.
+__device__ __forceinline__ void add_rows(Pack* sums, int lane, int row, int lanes, int rows) {
+  for (int left = rows; left > 1;) {
+    int half = (left + 1) / 2;
+    __syncthreads();
+    if (row + half < left)
+      for (int v = 0; v < VEC; v++) sums[row * lanes + lane].v[v] += sums[(row + half) * lanes + lane].v[v];
+    left = half;
+  }
+  __syncthreads();
+}
+
+// The pixel (n, i, j) and first channel c of this thread, in images (N, OH, OW, C) of which blockIdx.x counts the rows (n, i).
+// False beyond the end of the row.
+__device__ __forceinline__ bool place(int OH, int OW, int C, int& n, int& i, int& j, int& c) {
+  int at = blockIdx.y * blockDim.x + threadIdx.x, packs = C / VEC;
+  n = blockIdx.x / OH, i = blockIdx.x % OH, j = at / packs, c = at % packs * VEC;
+  return j < OW;
+}

@@ -1,0 +1,86 @@
+"""Launches pad.cu: borders, their adjoint, and adding up what an index scatters; the twin of cpu/pad.py."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minigan.errors import ShapeError
+
+from . import backend_of, memory
+from .grid import THREADS, flat, lines, vector
+from .loader import kernel
+
+MODES = ("constant", "reflect", "edge")
+AXES = 5
+
+
+def pad(x, widths, mode="constant", value=0.0):
+    """A border around x of `widths` (before, after) per axis: of one value, mirrored, or of the edge repeated."""
+    x = memory.dense(x)
+    sizes, before, after, run = _axes(x, x.shape, widths)
+    y, out = _output(x, [n + b + a for n, (b, a) in zip(x.shape, widths, strict=True)])
+    padded = [n + b + a for n, b, a in zip(sizes, before, after, strict=True)]
+    _launch("pad", x, padded, run, (x, y, value, MODES.index(mode), *sizes, *before, *padded[1:], run))
+    return out
+
+
+def fold(g, widths, mode="constant"):
+    """The adjoint of pad: take the border off and add it to the elements it was made of."""
+    g = memory.dense(g)
+    shape = [m - b - a for m, (b, a) in zip(g.shape, widths, strict=True)]
+    sizes, before, after, run = _axes(g, shape, widths)
+    y, out = _output(g, shape)
+    _launch("fold", g, sizes, run, (g, y, MODES.index(mode), *sizes, *before, *after, run))
+    return out
+
+
+def _launch(name, x, sizes, run, arguments):
+    vec = vector(run, x)
+    (rows, pieces), block = lines(math.prod(sizes[:-1]), sizes[-1] * run, vec)
+    kernel("pad.cu", name, x, VEC=vec)((rows, min(pieces, 65535)), block, arguments)  # threads take several turns
+
+
+def _axes(x, shape, widths):
+    """The sizes inside and widths of five axes, in x's order in memory, and the run of numbers behind them.
+
+    Neighbours without a border become one axis: images stored channels-last are (1, 1, N, H, W) with runs of C.
+    """
+    axes = []
+    for axis in memory.order_of(x):
+        n, (before, after) = shape[axis], widths[axis]
+        if axes and axes[-1][1:] == [0, 0] == [before, after]:
+            axes[-1][0] *= n
+        else:
+            axes.append([n, before, after])
+    run = axes.pop()[0] if axes and axes[-1][1:] == [0, 0] else 1
+    if len(axes) > AXES:
+        raise ShapeError(f"pad: borders on more than {AXES} axes of {x.shape}")
+    axes = [[1, 0, 0]] * (AXES - len(axes)) + axes
+    return (*zip(*axes, strict=True), run)
+
+
+def _output(x, shape):
+    """Room for a result in x's order in memory, and the same indexed as x is."""
+    order = memory.order_of(x)
+    y = memory.empty(tuple(shape[axis] for axis in order), x.dtype, x)
+    return y, y.transpose([order.index(axis) for axis in range(x.ndim)])
+
+
+def scatter_add(g, index, shape):
+    """Zeros of `shape` with g added at `index` (slices, numbers and host arrays of integers or bools), in g's order.
+
+    What np.add.at does, but gathered: the host sorts the places and sends them, so not while a graph is captured.
+    """
+    n = math.prod(shape)
+    places = np.broadcast_to(np.arange(n).reshape(shape)[index], g.shape).reshape(-1)
+    if max(n, places.size) >= 2**31:
+        raise ShapeError(f"scatter_add: {max(n, places.size)} elements are more than an int counts")
+    order = np.argsort(places, kind="stable")
+    start = np.searchsorted(places[order], np.arange(n + 1))
+    start, order = (backend_of(g).asarray(a.astype(np.int32)) for a in (start, order))
+    g = g if g.flags.c_contiguous else g.copy(order="C")
+    y = memory.empty(shape, g.dtype, g)
+    kernel("pad.cu", "scatter_add", g, VEC=1)(flat(n, 1), THREADS, (g, start, order, y, n))
+    return y

@@ -1,0 +1,57 @@
+"""Launches reduce.cu: sums over any axes, always added in the same order; the twin of cpu/reduce.py."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+
+from . import backend_of, memory
+from .grid import THREADS, parts_of, table
+from .loader import kernel
+
+SHORT = 512  # numbers in a line that one warp adds up
+
+
+def reduce_sum(x, axes=None, keepdims=False):
+    """Sum over `axes` (None: all), of x's dtype: the same bytes every time, in one or two launches, rarely more.
+
+    The result's axes lie in memory in the order of x's.
+    """
+    axes = range(x.ndim) if axes is None else [axes] if np.ndim(axes) == 0 else axes
+    summed = {axis % x.ndim for axis in axes}
+    x = memory.dense(x)
+    order = memory.order_of(x)
+    kept = [axis for axis in order if axis not in summed]
+    long = [axis for axis in order if x.shape[axis] != 1]
+    runs = [[out, math.prod(x.shape[a] for a in run)] for out, run in itertools.groupby(long, summed.__contains__)]
+    if x.size:
+        y = _sum_runs(x.transpose(order).reshape(-1), runs)  # (x.size,) to (y.size,)
+    else:
+        y = backend_of(x).full((math.prod(x.shape[axis] for axis in kept),), 0.0, x.dtype)
+    y = y.reshape([x.shape[axis] for axis in kept]).transpose([kept.index(axis) for axis in sorted(kept)])
+    return y.reshape([1 if axis in summed else n for axis, n in enumerate(x.shape)]) if keepdims else y
+
+
+def _sum_runs(x, runs):
+    """x, whose memory is runs of [summed, size] from the slowest to the fastest, without the summed ones."""
+    places = [i for i, (summed, _) in enumerate(runs) if summed]
+    for i in reversed(places):
+        outer, inner = (math.prod(n for _, n in part) for part in (runs[:i], runs[i + 1 :]))
+        x = _sum_rows(x, outer, runs[i][1], inner)
+        del runs[i]
+    return x if places else x.copy()
+
+
+def _sum_rows(x, groups, rows, channels):
+    """(groups, rows, channels) -> (groups, channels)."""
+    y = memory.empty((groups * channels,), x.dtype, x)
+    if channels == 1 and rows <= SHORT:
+        kernel("reduce.cu", "reduce_lines", x, VEC=1)(-(-groups // 8), (32, THREADS // 32), (x, y, groups, rows))
+        return y
+    t = table(groups, rows, channels, x, parts=parts_of(x))
+    partial = y if t.lines == 1 else memory.empty((groups * t.lines * channels,), x.dtype, x)
+    numbers = (t.rows, t.width, t.parts, t.share)
+    kernel("reduce.cu", "reduce_columns", x, VEC=t.vec)(t.grid, t.block, (x, partial, *numbers))
+    return y if t.lines == 1 else _sum_rows(partial, groups, t.lines, channels)

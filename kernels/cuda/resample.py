@@ -1,0 +1,78 @@
+"""Launches resample.cu: repeating pixels, summing blocks, any linear map of both axes; the twin of cpu/resample.py."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import backend_of, memory
+from .grid import lines, vector
+from .loader import kernel
+
+_bands = {}  # matrices on their devices, for ever: a captured graph may read them
+
+
+def upsample_nearest(x, scale):
+    """y[n,c,i,j] = x[n,c, i//SH, j//SW]."""
+    x = memory.channels_last(x)
+    (N, H, W, C), (SH, SW) = x.shape, scale
+    y = memory.empty((N, H * SH, W * SW, C), x.dtype, x)
+    _launch("upsample_nearest", x, y, H, W, C, SH, SW)
+    return y.transpose(0, 3, 1, 2)
+
+
+def block_sum(x, scale):
+    """y[n,c,i,j] = sum of the SH x SW pixels x[n,c, i*SH:, j*SW:], the adjoint of upsample_nearest."""
+    x = memory.channels_last(x)
+    (N, H, W, C), (SH, SW) = x.shape, scale
+    y = memory.empty((N, H // SH, W // SW, C), x.dtype, x)
+    _launch("block_sum", x, y, H // SH, W // SW, C, SH, SW)
+    return y.transpose(0, 3, 1, 2)
+
+
+def resample(x, rows, columns):
+    """y[n,c] = rows @ x[n,c] @ columns^T, host matrices rows (OH, H) and columns (OW, W); None leaves that axis alone.
+
+    A matrix is copied to the device when first seen (so not while a graph is captured) and must not change after that.
+    """
+    x = memory.channels_last(x)
+    N, H, W, C = x.shape
+    row_from, row_band, KR = _band(rows, x)
+    column_from, column_band, KC = _band(columns, x)
+    OH, OW = H if rows is None else len(rows), W if columns is None else len(columns)
+    y = memory.empty((N, OH, OW, C), x.dtype, x)
+    _launch("resample", x, y, row_from, row_band, column_from, column_band, H, W, C, OH, OW, KR, KC)
+    return y.transpose(0, 3, 1, 2)
+
+
+def _launch(name, x, y, *arguments):
+    N, OH, OW, C = y.shape
+    vec = vector(C, x)
+    kernel("resample.cu", name, x, VEC=vec)(*lines(N * OH, OW * C, vec), (x, y, *arguments))
+
+
+def _band(matrix, like):
+    """(from (out,), band (out, K), K): of every row of a matrix the K numbers from column `from` on; all others are 0.
+
+    Known by where the matrix lies and how, because a transposed one is a new object every time; the entry holds the
+    matrix, so that no other can come to lie there.
+    """
+    if matrix is None:
+        return None, None, 1
+    backend = backend_of(like)
+    place = (matrix.ctypes.data, matrix.shape, matrix.strides, matrix.dtype)
+    key = (place, like.dtype, backend.name, like.device.id)
+    if key not in _bands:
+        first, width = _ends(matrix)
+        band = np.take_along_axis(matrix, first[:, None] + np.arange(width), axis=1)  # (out, K)
+        arrays = first.astype(np.int32), np.ascontiguousarray(band, like.dtype)
+        _bands[key] = (matrix, *(backend.asarray(a) for a in arrays), width)
+    return _bands[key][1:]
+
+
+def _ends(matrix):
+    """Where each row's band begins, and the width that all of them share."""
+    used = matrix != 0
+    size = matrix.shape[1]
+    first = np.where(used.any(1), used.argmax(1), 0)
+    width = int(max(1, (np.where(used.any(1), size - used[:, ::-1].argmax(1), 0) - first).max()))
+    return np.minimum(first, size - width), width

@@ -1,0 +1,214 @@
+"""A whole training step as one CUDA graph: `step = mg.capture(step)`.
+
+A small GAN's step is some hundred kernels of a few microseconds each, and Python needs longer to launch one than the
+GPU to run it. A graph holds all the launches and is itself launched as one. Python runs the step twice as usual, which
+compiles the kernels, then once more while the launches are recorded; from then on only the graph runs.
+
+Frozen in a graph are the launches with their addresses and Python's numbers. What changes from step to step comes from
+the device's own memory instead:
+
+    counter(optimizer, "steps")    a number that goes up: a small kernel at the graph's end moves it on
+    scalar(f, optimizer, "steps")  a number that follows from a counter, as a learning rate does: sent when it changes
+
+The owners of the counters keep their attributes up to date, so a captured step may be mixed with plain ones, saved, and
+resumed; captured and plain steps give the same bytes.
+"""
+
+from __future__ import annotations
+
+import gc
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigan import device as devices
+from minigan.errors import DeviceError
+from minigan.tensor import Array, Tensor
+
+WARM_UP = 2  # plain steps before the capture: the first compiles and allocates, the second shows that nothing is left
+SLOTS = 64  # counters and scalars a step may have
+
+_recording: _Recording | None = None
+
+
+def counter(owner: Any, name: str) -> Any:
+    """The integer attribute `name` of `owner`, which the step will increase: a number, or its place on the device."""
+    value = getattr(owner, name)
+    return value if _recording is None else _recording.counter(owner, name, value)
+
+
+def scalar(function: Callable[[int], float], owner: Any, name: str) -> Any:
+    """function(owner.name): a number, or its place on the device, where a new one is sent whenever it has changed."""
+    value = getattr(owner, name)
+    return function(value) if _recording is None else _recording.scalar(function, owner, name, value)
+
+
+class _Recording:
+    """The counters and scalars of one graph, with their slots on the device."""
+
+    def __init__(self, backend: Any) -> None:
+        self.backend = backend
+        self.counters, self.increments = (backend.asarray(np.zeros(SLOTS, np.int64)) for _ in range(2))
+        self.scalars = backend.asarray(np.zeros(SLOTS, np.float64))
+        self.slots: dict[tuple[int, str], tuple[int, Any, int]] = {}  # (slot, owner, value when capture began)
+        self.functions: list[tuple[Callable[[int], float], Any, str, int]] = []
+        self.sent: dict[str, list[float]] = {}
+
+    def counter(self, owner: Any, name: str, value: int) -> Any:
+        from minigan.kernels.cuda.counters import Counter
+
+        slot, _, start = self.slots.setdefault((id(owner), name), (len(self.slots), owner, value))
+        _check_room(slot)
+        return Counter(self.counters[slot : slot + 1], value - start)
+
+    def scalar(self, function: Callable[[int], float], owner: Any, name: str, value: int) -> Any:
+        from minigan.kernels.cuda.counters import Rate
+
+        start = self.counter(owner, name, value).offset
+        self.functions.append((function, owner, name, start))
+        _check_room(slot := len(self.functions) - 1)
+        return Rate(self.scalars[slot : slot + 1])
+
+    def advance(self) -> None:
+        """The last launch of a graph."""
+        from minigan.kernels.cuda.counters import advance
+
+        advance(self.counters, self.increments)
+
+    def rewind(self) -> None:
+        """Note how far each counter has come, and put it back: nothing has run yet."""
+        steps = np.zeros(SLOTS, np.int64)
+        for (_, name), (slot, owner, start) in self.slots.items():
+            steps[slot] = getattr(owner, name) - start
+            setattr(owner, name, start)
+        self.steps: list[int] = steps.tolist()
+        self.backend.upload(self.increments, steps)
+
+    def before_launch(self) -> None:
+        """Bring the device up to date with the owners, if they are not where the last launch left them."""
+        self._send("counters", self.counters, [getattr(owner, name) for (_, name), (_, owner, _) in self.slots.items()])
+        self._send("scalars", self.scalars, [f(getattr(owner, name) + k) for f, owner, name, k in self.functions])
+
+    def _send(self, what: str, array: Array, values: list[Any]) -> None:
+        if self.sent.get(what) != values:
+            self.backend.upload(array, np.array(values + [0] * (SLOTS - len(values)), array.dtype))
+            self.sent[what] = values
+
+    def after_launch(self) -> None:
+        """Move the owners on, as the graph moves the counters."""
+        for (_, name), (slot, owner, _) in self.slots.items():
+            setattr(owner, name, getattr(owner, name) + self.steps[slot])
+        self.sent["counters"] = [v + self.steps[i] for i, v in enumerate(self.sent["counters"])]
+
+
+def _check_room(slot: int) -> None:
+    if slot >= SLOTS:
+        raise DeviceError(f"capture: a step may have {SLOTS} counters and as many scalars; this one has more")
+
+
+class Capture:
+    """A step that becomes a graph. Call it like the step itself; on a CPU it is the step itself.
+
+    The step takes arrays, tensors or nothing, and returns a Tensor or a dict, list or tuple of them. What a launch
+    returns lies in the graph's own memory: it is overwritten by the next. Inputs are copied to where the graph reads
+    them; those of another shape, such as a last, smaller batch, take the plain way.
+    """
+
+    def __init__(self, step: Callable[..., Any]) -> None:
+        self.step, self.calls, self.refused = step, 0, ""
+        self.graph: Any = None
+
+    def __call__(self, *inputs: Any) -> Any:
+        """One step."""
+        where = devices.default()
+        if where == "cpu" or self.refused or _recording is not None:
+            return self.step(*inputs)
+        self.calls += 1
+        if self.calls <= WARM_UP:
+            return self.step(*inputs)
+        if self.graph is None and not self._record(where, inputs):
+            return self.step(*inputs)
+        if [_kind(a) for a in inputs] != self.kinds:
+            return self.step(*inputs)
+        for place, given in zip(self.places, inputs, strict=True):
+            _fill(self.backend, place, given)
+        self.values.before_launch()
+        self.graph.launch()
+        self.values.after_launch()
+        return self.outputs
+
+    def _record(self, where: str, inputs: tuple[Any, ...]) -> bool:
+        """Capture the step; if that is impossible, warn once and stay with plain steps."""
+        global _recording
+        self.backend = backend = devices.backend(where)
+        self.kinds = [_kind(a) for a in inputs]
+        self.places = [_place(where, a) for a in inputs]
+        self.values, graph = _Recording(backend), backend.Graph()
+        gc_was_on = gc.isenabled()
+        gc.collect()
+        gc.disable()  # a finaliser that frees device memory must not run in the middle
+        try:
+            with graph.capture():
+                _recording = self.values
+                self.outputs = _detached(self.step(*self.places))
+                self.values.advance()
+        except Exception as error:
+            self.refused = f"{type(error).__name__}: {error}"
+            warnings.warn(f"capture: this step cannot become a CUDA graph, so it runs kernel by kernel. {self.refused}",
+                          RuntimeWarning, stacklevel=4)
+        finally:
+            _recording = None
+            if gc_was_on:
+                gc.enable()
+            self.values.rewind()
+        if not self.refused:
+            self.graph = graph
+            self.kept = devices.kept_constants()  # the graph reads them as long as it lives
+        return not self.refused
+
+
+def capture(step: Callable[..., Any]) -> Capture:
+    """Turn a training step into one that is launched as a single CUDA graph; see the module and `Capture`.
+
+    >>> step = capture(lambda x: x * 2)
+    >>> from minigan import tensor
+    >>> step(tensor([1.0, 2.0]))  # on a CPU nothing changes
+    Tensor([2., 4.], dtype=float32)
+    """
+    return Capture(step)
+
+
+def capturing() -> bool:
+    """Whether the step now running is being recorded."""
+    return _recording is not None
+
+
+def _kind(value: Any) -> tuple[Any, ...]:
+    return (type(value) is Tensor, tuple(np.shape(value)), str(getattr(value, "dtype", None)))
+
+
+def _place(where: str, value: Any) -> Any:
+    """Memory for an input, with the value in it."""
+    array = value.data if isinstance(value, Tensor) else value
+    if not hasattr(array, "dtype"):
+        return value
+    place = devices.put(array, where).copy()
+    return Tensor(place) if isinstance(value, Tensor) else place
+
+
+def _fill(backend: Any, place: Any, value: Any) -> None:
+    array, given = (v.data if isinstance(v, Tensor) else v for v in (place, value))
+    if isinstance(given, np.ndarray):
+        backend.upload(array, given)
+    elif hasattr(given, "dtype"):
+        array[...] = given
+
+
+def _detached(outputs: Any) -> Any:
+    if isinstance(outputs, Tensor):
+        return outputs.detach()
+    if isinstance(outputs, dict):
+        return {key: _detached(value) for key, value in outputs.items()}
+    return type(outputs)(map(_detached, outputs)) if isinstance(outputs, list | tuple) else outputs

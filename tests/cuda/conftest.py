@@ -1,0 +1,43 @@
+"""Where CUDA tests run: on the emulated device everywhere, on a GPU with `python -m pytest -m gpu`."""
+
+import numpy as np
+import pytest
+from minigan.kernels.cuda import emulated, gpu
+
+from minigan.device import why_no_cuda
+
+COMPILER = emulated.compiler()
+
+
+class Device:
+    """What a test needs of a device: to put arrays there, to get them back, and the ways to run threads."""
+
+    def __init__(self, backend):
+        self.backend, self.name = backend, "cuda:0" if backend is gpu else "emulated"
+
+    def put(self, array):
+        return None if array is None else self.backend.asarray(np.asarray(array))
+
+    def get(self, array):
+        return array.get()
+
+    def orders(self):
+        """One pass per order of threads: `for _ in device.orders(): ...`; a GPU has its own."""
+        if self.backend is gpu:
+            yield 0
+            return
+        for order in (0, 1, 2):
+            with emulated.threads_in_order(order):
+                yield order
+
+
+@pytest.fixture(params=["emulated", pytest.param("gpu", marks=pytest.mark.gpu)])
+def device(request):
+    """The device to test on; a test that asks for it runs on each that there is."""
+    if request.param == "emulated":
+        if COMPILER is None:
+            pytest.skip("device emulated needs g++ (apt-get install g++)")
+        return Device(emulated)
+    if (missing := why_no_cuda()) is not None:
+        pytest.fail(f"-m gpu asks for a GPU: {missing}")
+    return Device(gpu)

@@ -1,0 +1,116 @@
+"""Every .cu file compiles for every architecture and both precisions, without warnings and without spilled registers.
+
+By nvcc where it is on PATH, else by NVRTC, CuPy's compiler; neither needs a GPU. The files are those that are launched:
+includes inlined, CuPy's options, and the variants of VARIANTS beside the plain ones.
+"""
+
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+from minigan.kernels.cuda import conv
+from minigan.kernels.cuda.loader import FOLDER, source
+
+ARCHITECTURES = (75, 80, 90)
+FILES = sorted(path.name for path in FOLDER.glob("*.cu"))
+OPTIONS = ("-std=c++17", "-ftz=true")
+PACKED = [file for file in FILES if '#include "pack.cuh"' in (FOLDER / file).read_text()]
+WIDE = {"VA": 4, "VB": 4, "A_ALONG_K": 1, "B_ALONG_K": 0}
+TENSOR_CORES = [  # every tile, and the largest for every way operands may lie
+    *({**WIDE, **tile._asdict()} for tile in (*conv.TILES, conv.HALF)), {**WIDE, **conv.NARROW._asdict(), "VB": 1},
+    *({**WIDE, **conv.TILES[0]._asdict(), **lie} for lie in (
+        {"B_ALONG_K": 1}, {"A_ALONG_K": 0}, {"A_ALONG_K": 0, "B_ALONG_K": 1}, {"VA": 1, "VB": 1}))]
+VARIANTS = [*((file, real, {"VEC": 1}) for real in ("float", "double") for file in PACKED),
+            *(("conv.cu", "float", {"TF32": 1, "STAGES": 4, **macros}) for macros in TENSOR_CORES)]
+CASES = [*((file, real, {}) for real in ("float", "double") for file in FILES), *VARIANTS]
+SPILLING = """extern "C" __global__ void __launch_bounds__(1024) spilling(float* x, int n) {
+  float v[128];
+#pragma unroll
+  for (int i = 0; i < 128; i++) v[i] = x[i * n];
+  for (int k = 0; k < n; k++)
+#pragma unroll
+    for (int i = 0; i < 128; i++) v[i] = v[i] * v[(i + 7) % 128] + v[(i + 13) % 128];
+#pragma unroll
+  for (int i = 0; i < 128; i++) x[i * n] = v[i];
+}
+"""
+
+
+def nvcc(text, macros, folder):
+    """What nvcc has to complain about."""
+    (folder / "kernel.cu").write_text(text)
+    targets = [word for sm in ARCHITECTURES for word in ("-gencode", f"arch=compute_{sm},code=sm_{sm}")]
+    done = subprocess.run(
+        ["nvcc", *OPTIONS, *macros, *targets, "-Xptxas", "-warn-spills", "-Werror", "all-warnings", "-fatbin",
+         "-o", str(folder / "kernel.fatbin"), str(folder / "kernel.cu")], capture_output=True, text=True)
+    return done.stdout + done.stderr if done.returncode else ""
+
+
+def nvrtc(text, macros, folder):
+    """What NVRTC has to complain about; its warnings stand in the log of a program that compiles."""
+    from cupy_backends.cuda.libs import nvrtc as library
+
+    complaints = ""
+    for sm in ARCHITECTURES:
+        program = library.createProgram(text, "kernel.cu", (), ())
+        options = (*OPTIONS, *macros, f"-arch=sm_{sm}", "--device-as-default-execution-space", "-lineinfo",
+                   "--ptxas-options=-warn-spills")
+        try:
+            library.compileProgram(program, options)
+            complaints += library.getProgramLog(program)
+        except library.NVRTCError as error:
+            complaints += f"{error}\n{library.getProgramLog(program)}"
+        finally:
+            library.destroyProgram(program)
+    return complaints
+
+
+def find_compiler():
+    """nvcc, NVRTC or None."""
+    if shutil.which("nvcc"):
+        return nvcc
+    try:
+        from cupy_backends.cuda.libs import nvrtc as library
+
+        library.getVersion()
+    except Exception:
+        return None
+    return nvrtc
+
+
+@pytest.fixture(scope="module")
+def complaints(tmp_path_factory):
+    """complaints(text, real, macros): what the compiler says; all cores compile the cases while the tests wait."""
+    compiler = find_compiler()
+    if compiler is None:
+        pytest.skip("compiling CUDA needs nvcc on PATH (CUDA toolkit) or NVRTC (pip install cupy-cuda13x[ctk])")
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        def start(text, real, macros):
+            words = tuple(f"-D{key}={value}" for key, value in {"REAL": real, **macros}.items())
+            return pool.submit(compiler, text, words, tmp_path_factory.mktemp("compile"))
+
+        jobs = {str(case): start(source(case[0]), *case[1:]) for case in CASES}
+
+        def result(text, real="float", macros=()):
+            return (jobs.get(str((text, real, macros))) or start(text, real, dict(macros))).result()
+
+        yield result
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("file, real, macros", CASES, ids=lambda part: " ".join(map(str, part.items())) if isinstance(
+    part, dict) else part)
+def test_compiles_without_warnings_and_spills(complaints, file, real, macros):
+    assert complaints(file, real, macros) == ""
+
+
+def test_the_compiler_would_complain(complaints):
+    """Planted: spilled registers, a warning, a mistake; told with the file and line that #line gives."""
+    assert "spilled" in complaints(SPILLING)
+    kernel = '#line 1 "norm.cu"\nextern "C" __global__ void f(float* x) {\n  %s\n  x[0] = 1;\n}\n'
+    assert complaints(kernel % "") == ""
+    assert re.search(r"norm\.cu\(2\): (warning|error).*never referenced", complaints(kernel % "int unused;"))
+    assert re.search(r'norm\.cu\(2\): error.*"wrong"', complaints(kernel % "x[1] = wrong;"))

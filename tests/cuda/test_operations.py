@@ -1,0 +1,85 @@
+"""Every operation on another device: the values and gradients of the CPU, for each sample of its declaration."""
+
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan import gradcheck
+from minigan.errors import DeviceError
+from minigan.primitive import OPERATIONS
+from minigan.tensor import Tensor, tensor
+
+NAMES = sorted(OPERATIONS)
+
+
+def value_and_gradients(op, sample, dtype, where):
+    """The output and the gradients of <v, output> by every argument, as NumPy arrays."""
+    xs = [tensor(a, requires_grad=True, dtype=dtype, device=where) for a in sample.args]
+    params = {key: value.copy() if key.startswith("running") else value for key, value in sample.params.items()}
+    y = op(*xs, **params)
+    v = np.random.default_rng(1).normal(size=y.shape)
+    if not y.requires_grad:
+        return [y.numpy()]
+    gradients = mg.grad(y, xs, tensor(v, dtype=dtype, device=where), create_graph=False)
+    assert {t.device for t in (y, *gradients)} == {where}
+    return [y.numpy(), *(g.numpy() for g in gradients)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype, bound", [(np.float64, 1e-12), (np.float32, 2e-5)], ids=["float64", "float32"])
+def test_values_and_gradients_are_the_cpus(device, name, dtype, bound):
+    op = OPERATIONS[name]
+    mg.device.set_precision("fp32")
+    try:
+        for sample in gradcheck.samples_of(op):
+            here = value_and_gradients(op, sample, dtype, "cpu")
+            there = value_and_gradients(op, sample, dtype, device.name)
+            for a, b in zip(here, there, strict=True):
+                scale = max(1e-3, np.abs(a).max(initial=0))
+                np.testing.assert_allclose(b / scale, a / scale, atol=bound, rtol=0, err_msg=str(sample.params))
+    finally:
+        mg.device.set_precision("tf32")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_first_and_second_order_by_finite_differences(device, name):
+    """The smallest sample of each operation; `python -m minigan.gradcheck --device ...` does all of them."""
+    mg.set_device(device.name)
+    op = OPERATIONS[name]
+    sample = min(gradcheck.samples_of(op), key=lambda s: sum(np.size(a) for a in s.args))
+    f = gradcheck.apply(op, sample)
+    gradcheck.gradcheck(f, sample.args)
+    if sum(np.size(a) for a in sample.args) <= 30:
+        gradcheck.gradgradcheck(f, sample.args)
+
+
+def test_devices_do_not_mix(device):
+    here, there = tensor(np.ones(3, np.float32)), tensor(np.ones(3, np.float32), device=device.name)
+    with pytest.raises(DeviceError, match=r"one tensor is on .*, another on .*; move one with \.to\(device\)"):
+        here + there
+    assert (there + 1.0).device == (1.0 + there).device == (np.float32(2) * there).device == device.name
+
+
+def test_moving_tensors_modules_and_optimizers(device):
+    x = tensor([1.0, 2.0])
+    assert x.to(device.name).device == device.name
+    np.testing.assert_array_equal(x.to(device.name).to("cpu").data, x.data)
+    net = mg.nn.Sequential(mg.nn.Conv2d(1, 2, 3), mg.nn.BatchNorm2d(2)).to(device.name)
+    assert {p.device for p in net.parameters()} == {device.name}
+    optimizer = mg.optim.Adam(net.parameters())
+    twin = mg.optim.Adam(mg.nn.Sequential(mg.nn.Conv2d(1, 2, 3), mg.nn.BatchNorm2d(2)).parameters())
+    net(tensor(np.ones((2, 1, 4, 4), np.float32), device=device.name)).sum().backward()
+    optimizer.step()
+    twin.load_state_dict(optimizer.state_dict())  # from the device to the CPU, as NumPy arrays
+    assert twin.steps == 1
+    optimizer.load_state_dict(twin.state_dict())  # and back
+
+
+def test_a_leaf_is_changed_in_place(device):
+    x = tensor([1.0, 2.0, 3.0], device=device.name)
+    x[1] = 5.0
+    np.testing.assert_array_equal(x.numpy(), [1, 5, 3])
+    x.data = np.array([7.0, 8.0, 9.0], np.float32)
+    np.testing.assert_array_equal(x.numpy(), [7, 8, 9])
+    assert x.device == device.name
+    assert isinstance(x, Tensor)
