@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from minigan.errors import NonFiniteError
+from minigan.node import Node
 from minigan.primitive import Primitive, state
-from minigan.tensor import Node, Tensor
+from minigan.tensor import Tensor
 
 
 @contextlib.contextmanager

@@ -14,8 +14,9 @@ import numpy as np
 
 from minigan import anomaly
 from minigan.errors import DTypeError, GraphError, NonFiniteError, ShapeError
+from minigan.node import Node
 from minigan.primitive import state
-from minigan.tensor import Node, Operand, Tensor, tensor
+from minigan.tensor import Operand, Tensor, tensor
 
 Place: TypeAlias = Tensor | Node  # in a graph: a leaf, or how a computed tensor was made
 

@@ -25,7 +25,8 @@ import numpy as np
 
 from minigan import device as devices
 from minigan.errors import DeviceError, DTypeError, GraphError, MiniganError, ShapeError
-from minigan.tensor import Array, Node, Operand, Tensor, tensor
+from minigan.node import Node
+from minigan.tensor import Array, Operand, Tensor, tensor
 
 Keeps = Sequence[str] | Callable[..., Sequence[str]] | None
 ALL = range(-1, sys.maxsize)  # every position

@@ -9,16 +9,13 @@ read-only: nothing can change under a recorded graph unnoticed. A leaf is change
 from __future__ import annotations
 
 import copy
-import itertools
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
 from minigan import device as devices
 from minigan.errors import DTypeError, GraphError, ShapeError
-
-if TYPE_CHECKING:
-    from minigan.primitive import Primitive
+from minigan.node import Node, creation
 
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray
 Operand: TypeAlias = Any  # a Tensor, an array or a number
@@ -27,65 +24,6 @@ _NUMPY = (np.ndarray, np.generic)  # arrays, and the scalars NumPy makes of thos
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # what can be differentiated
 
 _NAN = {dtype: np.full(1, np.nan, dtype) for dtype in _FLOATS}
-_creation = itertools.count()  # creation order is a topological order; next() on it is atomic
-
-
-class Node:
-    """How a tensor was made: `primitive(*args, **params)`, with the versions its arguments had then.
-
-    It is the tensor's place in the graph, and keeps the numbers that vjps read, `reads`: positions of arguments, -1 for
-    the result. An argument whose numbers nobody reads, or that can be computed again (`value`), leaves a shell here.
-    """
-
-    __slots__ = ("again", "args", "order", "origin", "params", "primitive", "reads", "version", "y")
-
-    def __init__(self, primitive: Primitive, args: tuple[Tensor | None, ...], params: dict[str, Any], y: Array) -> None:
-        self.primitive, self.params = primitive, params
-        self.reads = reads = primitive.reads(params)
-        self.again = again = primitive.recomputes(params)
-        kept = [(again or i in reads) and not _computed_again(a) for i, a in enumerate(args)]
-        self.args: tuple[Tensor | None, ...] | None = tuple([  # None after a backward pass has used the node up
-            a if a is None or keep or a.is_leaf() else a.shell() for a, keep in zip(args, kept, strict=True)])
-        self.y: Array | None = y if -1 in reads and not again else None
-        self.order = next(_creation)
-        self.version = self.version_now()
-        self.origin: str | None = None  # file, line and layer; kept under detect_anomaly only
-
-    def version_now(self) -> int:
-        """Sum of the arguments' version numbers: they only grow, so it is equal only if none has changed."""
-        total = 0
-        for a in self.args or ():
-            if a is not None:
-                total += a._version[0]
-        return total
-
-    def arguments(self, every: bool = False) -> tuple[Tensor | None, ...]:
-        """The arguments with the numbers that vjps read, or with all; what was not kept is computed again."""
-        return tuple([a if a is None else a.shell() if not (every or i in self.reads) else
-                      a.shell(a.node.value()) if a.node is not None and _computed_again(a) else a
-                      for i, a in enumerate(self.args or ())])
-
-    def value(self) -> Array:
-        """The result's array: kept, or computed again and then kept until the backward pass has been here."""
-        if self.y is None:
-            if self.version != self.version_now():
-                raise GraphError(f"backward: an argument of {self.primitive.name} was changed in place after it was "
-                                 "used, and its result is computed a second time")
-            arrays = [None if a is None else a._data for a in self.arguments(every=True)]
-            self.y = self.primitive.function(*arrays, **self.params)
-        return self.y
-
-    def leave(self, retain: bool) -> None:
-        """The backward pass has been here: let go of everything, or only of what was computed again."""
-        if not retain:
-            self.args, self.y, self.params = None, None, {}
-        elif self.again:
-            self.y = None
-
-
-def _computed_again(t: Tensor | None) -> bool:
-    """Whether the graph does not keep the tensor's numbers, because a cheap operation made it. (On the CPU only.)"""
-    return t is not None and t.node is not None and t.node.again and type(t._data) is np.ndarray
 
 
 class Tensor:
@@ -103,7 +41,7 @@ class Tensor:
         self.grad: Tensor | None = None
         self.requires_grad = requires_grad
         self.node: Node | None = None
-        self.order = next(_creation)
+        self.order = next(creation)
 
     # ---- the array ----
     @property
