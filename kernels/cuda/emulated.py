@@ -75,6 +75,9 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801  the name CuPy
     def __bool__(self):
         return bool(self.item())
 
+    def __float__(self):
+        return float(self.item())
+
     def __repr__(self):
         return f"emulated {self.host!r}"
 
