@@ -114,8 +114,8 @@ class Capture:
     The step takes arrays, tensors or nothing, and returns a Tensor or a dict, list or tuple of them. What a launch
     returns lies in the graph's own memory: it is overwritten by the next. Inputs are copied to where the graph reads
     them; those of another shape, such as a last, smaller batch, take the plain way. Weights are read where they lay at
-    the capture: `load_state_dict` and optimisers write there; `t.data = array` gives a tensor other memory, and needs a new
-    Capture.
+    the capture: `load_state_dict` and optimisers write there; `t.data = array` gives a tensor other memory, and needs
+    a new Capture.
     """
 
     def __init__(self, step: Callable[..., Any]) -> None:

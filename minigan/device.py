@@ -17,6 +17,7 @@ import numpy as np
 from minigan.errors import DeviceError, OptionError
 
 _default = "cpu"
+_NAN = {dtype: np.full(1, np.nan, dtype) for dtype in map(np.dtype, (np.float32, np.float64))}
 _constants: dict[tuple[Any, ...], Any] = {}
 OLDEST = (7, 5)  # compute capability: Turing; what current CUDA toolkits still compile for
 
@@ -156,15 +157,22 @@ def constant(value: float, dtype: Any, name: str) -> Any:
 
     Constants such as the 2 in `2 * x` come again in every step.
     """
-    key = (value, math.copysign(1, value), np.dtype(dtype), name)
+    key = (repr(value), np.dtype(dtype), name)  # as text, in which -0.0 is not 0.0 and NaN equals itself
     if (kept := _constants.get(key)) is not None:
         return kept
     array = backend(name).full((), value, dtype)
-    if not backend(name).capturing() and value == value:  # what a graph writes exists only once the graph has run
+    if not backend(name).capturing():  # what a graph writes exists only once the graph has run
         if len(_constants) >= 4096:
             _constants.clear()
         _constants[key] = array
     return array
+
+
+def nans_like(array: Any) -> Any:
+    """An array of NaN of another's shape, dtype and device that takes no memory: one NaN that all indices lead to."""
+    if isinstance(array, np.ndarray):
+        return np.ndarray(array.shape, array.dtype, _NAN[array.dtype], 0, (0,) * array.ndim)
+    return np.broadcast_to(constant(math.nan, array.dtype, of(array)), array.shape)
 
 
 def kept_constants() -> list[Any]:

@@ -23,8 +23,6 @@ Operand: TypeAlias = Any  # a Tensor, an array or a number
 _NUMPY = (np.ndarray, np.generic)  # arrays, and the scalars NumPy makes of those without axes
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # what can be differentiated
 
-_NAN = {dtype: np.full(1, np.nan, dtype) for dtype in _FLOATS}
-
 
 class Tensor:
     """An n-dimensional array with a gradient. Made by `mg.tensor`; `Tensor(array)` takes the array over, read-only."""
@@ -112,11 +110,7 @@ class Tensor:
 
         NaN, because a vjp that reads what its primitive has not declared must not go unnoticed.
         """
-        if array is None:
-            array = self._data
-            if type(array) is np.ndarray:  # one NaN that all indices lead to
-                array = np.ndarray(array.shape, array.dtype, _NAN[array.dtype], 0, (0,) * array.ndim)
-        twin = Tensor(array, self.requires_grad)
+        twin = Tensor(devices.nans_like(self._data) if array is None else array, self.requires_grad)
         twin._version, twin.node, twin.order = self._version, self.node, self.order
         return twin
 
