@@ -35,8 +35,12 @@ def _wing(array):
 def _dispatched(name):
     """The kernel `name` of whichever wing the first array (or the first of a list of arrays) belongs to."""
 
-    @functools.wraps(getattr(cpu, name))
+    on_cpu = getattr(cpu, name)
+
+    @functools.wraps(on_cpu)
     def kernel(first, *others, **options):
+        if type(first) is np.ndarray:
+            return on_cpu(first, *others, **options)
         if isinstance(first, list | tuple):  # of parameters; with none there is nothing to do on any device
             return getattr(_wing(first[0]), name)(first, *others, **options) if first else None
         return getattr(_wing(first), name)(first, *others, **options)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from minigan.primitive import Primitive
     from minigan.tensor import Array, Tensor
 
+WORTH = 1 << 12  # bytes from which on an array that nobody reads is not kept
 creation = itertools.count()  # creation order is a topological order; next() on it is atomic
 
 
@@ -27,14 +28,16 @@ class Node:
 
     def __init__(self, primitive: Primitive, args: tuple[Tensor | None, ...], params: dict[str, Any], y: Array) -> None:
         self.primitive, self.params = primitive, params
-        self.reads = reads = primitive.reads(params)
-        self.again = again = primitive.recomputes(params)
-        kept = [(again or i in reads) and not _computed_again(a) for i, a in enumerate(args)]
-        self.args: tuple[Tensor | None, ...] | None = tuple([  # None after a backward pass has used the node up
-            a if a is None or keep or a.is_leaf() else a.shell() for a, keep in zip(args, kept, strict=True)])
+        self.reads, self.again = reads, again = primitive.needs(params)
+        self.version = 0
+        for i, a in enumerate(args):
+            if a is not None:
+                self.version += a._version[0]
+                if a._data.nbytes >= WORTH and (_computed_again(a) if again or i in reads else not a.is_leaf()):
+                    args = (*args[:i], a.shell(), *args[i + 1 :])
+        self.args: tuple[Tensor | None, ...] | None = args  # None after a backward pass has used the node up
         self.y: Array | None = y if -1 in reads and not again else None
         self.order = next(creation)
-        self.version = self.version_now()
         self.origin: str | None = None  # file, line and layer; kept under detect_anomaly only
 
     def version_now(self) -> int:
@@ -69,6 +72,6 @@ class Node:
             self.y = None
 
 
-def _computed_again(t: Tensor | None) -> bool:
+def _computed_again(t: Tensor) -> bool:
     """Whether the graph does not keep the tensor's numbers, because a cheap operation made it. (On the CPU only.)"""
-    return t is not None and t.node is not None and t.node.again and type(t._data) is np.ndarray
+    return t.node is not None and t.node.again and t._data.nbytes >= WORTH and type(t._data) is np.ndarray

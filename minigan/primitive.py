@@ -93,22 +93,18 @@ class Primitive(Operation):
                  keeps: Keeps = None, recomputed: bool | Callable[..., bool] = False):
         super().__init__(function, samples, linear_in)
         self.broadcasts = broadcasts  # the engine sums a cotangent back to the argument's shape
-        self.keeps = keeps if keeps is None or callable(keeps) else self._positions(keeps)
+        self.keeps = ALL if keeps is None else keeps if callable(keeps) else self._positions(keeps)
         self.recomputed = recomputed  # cheap: nobody keeps its result for the backward pass, which calls it again
         self.rules: dict[str, Callable[..., Tensor | None] | None] = {}
         self.fused: Callable[..., Sequence[Array | None]] | None = None
         self.parameters = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
         PRIMITIVES[self.name] = self
 
-    def recomputes(self, params: dict[str, Any]) -> bool:
-        """Whether the backward pass calls the forward once more instead of the graph keeping the result."""
-        return self.recomputed(**params) if callable(self.recomputed) else self.recomputed
-
-    def reads(self, params: dict[str, Any]) -> Container[int]:
-        """Positions of the arguments whose numbers the vjps read; -1 for the result's."""
-        if self.keeps is None:
-            return ALL
-        return self._positions(self.keeps(**params)) if callable(self.keeps) else self.keeps
+    def needs(self, params: dict[str, Any]) -> tuple[Container[int], bool]:
+        """Positions of arguments whose numbers the vjps read, -1 for the result's; whether that is computed again."""
+        keeps, again = self.keeps, self.recomputed
+        return (self._positions(keeps(**params)) if callable(keeps) else keeps,
+                again(**params) if callable(again) else again)
 
     def _positions(self, names: Sequence[str]) -> Container[int]:
         if not set(names) <= {*self.argnames, "y"}:
@@ -175,9 +171,7 @@ class Primitive(Operation):
         """The cotangents of arguments `need`: fused when that is allowed, else rule by rule."""
         if not need:
             return []
-        args, params, y = node.arguments(), node.params, gy.shell()
-        if -1 in node.reads:
-            y = gy.shell(node.value())
+        args, params, y = node.arguments(), node.params, gy.shell(node.value() if -1 in node.reads else None)
         y.requires_grad, y.node, y.order = True, node, node.order
         if self.fused is not None and not state.recording:
             arrays = self.fused(gy.data, y.data, *(None if a is None else a.data for a in args), **params)

@@ -110,8 +110,10 @@ class Tensor:
 
         NaN, because a vjp that reads what its primitive has not declared must not go unnoticed.
         """
-        twin = Tensor(devices.nans_like(self._data) if array is None else array, self.requires_grad)
-        twin._version, twin.node, twin.order = self._version, self.node, self.order
+        twin = Tensor.__new__(Tensor)
+        twin._data = devices.nans_like(self._data) if array is None else array
+        twin._version, twin.grad, twin.requires_grad = self._version, None, self.requires_grad
+        twin.node, twin.order = self.node, self.order
         return twin
 
     def to(self, device: str) -> Tensor:
