@@ -275,7 +275,8 @@ def compile(text, file, defines):
         for kernel, parameters in signatures(text, {"REAL": "float", **defines}).items())
     text = f'#line 1 "cuda_on_cpu.h"\n{(FOLDER / "cuda_on_cpu.h").read_text()}\n{text}\n{launchers}'
     flags = ["-std=c++17", "-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-Wno-unknown-pragmas", "-w",
-             "-ffp-contract=off", *(f"-D{key}={value}" for key, value in sorted(defines.items()))]
+             "-ffp-contract=off", *os.environ.get("CXXFLAGS", "").split(),
+             *(f"-D{key}={value}" for key, value in sorted(defines.items()))]
     digest = hashlib.sha256("\0".join([text, command, *flags]).encode()).hexdigest()[:24]
     library = _cache() / f"{Path(file).stem}-{digest}.so"
     if not library.exists():
