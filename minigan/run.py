@@ -40,12 +40,14 @@ HELP = {  # what the options of the example scripts mean, once for all of them
     "lr": "learning rate",
     "beta1": "Adam's memory of gradients",
     "latent": "length of the noise vector",
-    "width": "channels of the widest feature map",
+    "width": "channels of the largest feature map; they double as its side halves",
     "label_smoothing": "the discriminator's target for real images is 1 minus this",
     "n_discriminator": "discriminator steps per generator step",
+    "n_critic": "critic steps per generator step",
+    "lipschitz": "what holds the critic's slope: a gradient penalty, clipped weights, or spectral norm",
     "ema": "decay of the averaged generator that draws the samples; 0 for none",
 }
-LABELS = {"d_loss": "D", "g_loss": "G", "d_real": "D(x)", "d_fake": "D(G(z))"}
+LABELS = {"d_loss": "D", "g_loss": "G", "d_real": "D(x)", "d_fake": "D(G(z))", "wasserstein": "W"}
 
 
 def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: str, **extra: Any) -> argparse.Namespace:

@@ -58,17 +58,23 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images (N, channels, size, size) to logits (N, 1, 1, 1); no sigmoid.
 
-    Stride-2 4x4 convolutions, channels width, 2 width, ...; batch norm on all but the first; LeakyReLU 0.2.
+    Stride-2 4x4 convolutions, channels width, 2 width, ...; LeakyReLU 0.2. `norm` is "batch" (on all but the first),
+    "none" (for a gradient penalty) or "spectral" (every layer); without batch norm the convolutions have biases.
     """
 
-    def __init__(self, channels: int = 1, size: int = 32, width: int = 64) -> None:
+    def __init__(self, channels: int = 1, size: int = 32, width: int = 64, norm: str = "batch") -> None:
         super().__init__()
+        if norm not in ("batch", "none", "spectral"):
+            raise OptionError(f"dcgan: norm={norm!r} is not 'batch', 'none' or 'spectral'")
         base, doublings = _stages(size)
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+        wrap = nn.SpectralNorm if norm == "spectral" else lambda layer: layer
+        bias = norm != "batch"
+        layers: list[nn.Module] = [wrap(nn.Conv2d(channels, width, 4, 2, 1, bias=bias)), nn.LeakyReLU(0.2)]
         for _ in range(doublings - 1):
-            layers += [nn.Conv2d(width, 2 * width, 4, 2, 1, bias=False), nn.BatchNorm2d(2 * width), nn.LeakyReLU(0.2)]
+            layers += [wrap(nn.Conv2d(width, 2 * width, 4, 2, 1, bias=bias)),
+                       *([nn.BatchNorm2d(2 * width)] if norm == "batch" else []), nn.LeakyReLU(0.2)]
             width *= 2
-        self.layers = nn.Sequential(*layers, nn.Conv2d(width, 1, base))
+        self.layers = nn.Sequential(*layers, wrap(nn.Conv2d(width, 1, base)))
         self.apply(dcgan_weights)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,19 +82,20 @@ class Discriminator(nn.Module):
         return self.layers(x)
 
 
-def dcgan(channels: int = 1, size: int = 32, latent: int = 100, width: int = 64,
-          upsample: str = "upconv") -> tuple[Generator, Discriminator]:
+def dcgan(channels: int = 1, size: int = 32, latent: int = 100, width: int = 64, upsample: str = "upconv",
+          norm: str = "batch") -> tuple[Generator, Discriminator]:
     """The pair, with N(0, 0.02) weights drawn from the generator that `mg.seed` seeds.
 
     Args:
         channels: of the images.
         size: side of the images in pixels, 4 or 7 times a power of two.
         latent: length of the noise vector.
-        width: channels of the widest feature map.
+        width: channels of the largest feature map; they double as its side halves.
         upsample: "upconv" (nearest x2, then 3x3 convolution) or "deconv" (4x4 transposed convolution, stride 2).
+        norm: of the discriminator, "batch", "none" or "spectral".
 
     >>> generator, discriminator = dcgan(size=28, width=8)
     >>> discriminator(generator(tensor([[0.5] * 100]))).shape  # doctest: +SKIP
     (1, 1, 1, 1)
     """
-    return Generator(channels, size, latent, width, upsample), Discriminator(channels, size, width)
+    return Generator(channels, size, latent, width, upsample), Discriminator(channels, size, width, norm)

@@ -40,6 +40,15 @@ _PANELS: tuple[tuple[str, str, tuple[tuple[tuple[str, ...], str, str], ...]], ..
         ),
     ),
 )
+_DISTANCE = (  # in place of the second panel, for a critic
+    "Wasserstein distance",
+    "estimate",
+    (
+        (("wasserstein",), "E f(x) - E f(G(z))", _BLUE),
+        (("penalty",), "gradient penalty", _ORANGE),
+        (("clipped",), "share of clipped weights", _ORANGE),
+    ),
+)
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so the picture is the same everywhere
     "font.size": 9.0,
@@ -101,6 +110,8 @@ def sliding_mean(values: np.ndarray, window: int) -> np.ndarray:
 def loss_curves(rows: Iterable[Row] | str | os.PathLike[str], out_path: str | os.PathLike[str]) -> None:
     """Draw d_loss and g_loss, and D(x) and D(G(z)), against the step, into the PNG file `out_path`.
 
+    Rows of a critic have its estimate of the Wasserstein distance in the second panel.
+
     rows  dicts with any of the keys step, d_loss, g_loss, d_real, d_fake, or the path of a metrics.jsonl with them;
           missing keys, None, NaN and infinity are left out, a row without `step` is numbered by its place
 
@@ -126,10 +137,12 @@ def _render(rows: list[Row]) -> bytes:
         matplotlib.rcParams.update(_STYLE)
         figure = Figure(figsize=(6.4, 4.8), dpi=150, layout="constrained")
         losses, opinions = figure.subplots(2, 1, sharex=True)
-        for panel, (title, label, series) in zip((losses, opinions), _PANELS, strict=True):
+        has_critic = any("wasserstein" in row for row in rows)
+        for panel, (title, label, series) in zip(
+                (losses, opinions), (_PANELS[0], _DISTANCE) if has_critic else _PANELS, strict=True):
             found = [(name, colour, *_series(rows, keys)) for keys, name, colour in series]
             window = max(window, _draw(panel, title, label, found))
-        if opinions.lines:
+        if opinions.lines and not has_critic:
             opinions.set_ylim(-0.02, 1.02)
             opinions.axhline(0.5, color="#999999", linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)  # it cannot tell
         opinions.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)

@@ -2,5 +2,6 @@
 
 from minigan.trainers.base import Progress, Trainer
 from minigan.trainers.gan import GAN
+from minigan.trainers.wgan import WGAN
 
-__all__ = ["GAN", "Progress", "Trainer"]
+__all__ = ["GAN", "WGAN", "Progress", "Trainer"]

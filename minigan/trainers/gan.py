@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 
 import numpy as np
@@ -12,7 +13,7 @@ from minigan.capture import scalar
 from minigan.errors import OptionError
 from minigan.losses import GANLoss, gan_loss
 from minigan.nn import Module
-from minigan.optim import Adam
+from minigan.optim import Adam, Optimizer
 from minigan.random import Generator
 from minigan.tensor import Array, Tensor, tensor
 from minigan.trainers.base import Trainer, as_batch
@@ -47,8 +48,8 @@ class GAN(Trainer):
         self.networks = {"generator": generator, "discriminator": discriminator}
         if ema:
             self.networks["averaged"] = copy.deepcopy(generator).eval()
-        self.g_optimizer = Adam(generator.parameters(), lr, betas)
-        self.d_optimizer = Adam(discriminator.parameters(), lr, betas)
+        self.g_optimizer: Optimizer = Adam(generator.parameters(), lr, betas)
+        self.d_optimizer: Optimizer = Adam(discriminator.parameters(), lr, betas)
         self.optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
         if not hasattr(generator, "latent"):
             raise OptionError("GAN: the generator needs an attribute `latent`, the length of its noise vector")
@@ -72,20 +73,24 @@ class GAN(Trainer):
         if len(reals) != self.batches_per_step:
             raise OptionError(f"GAN: got {len(reals)} batches of real data for {self.batches_per_step} discriminator "
                              "steps; each needs its own")
-        for real in reals:
-            fake = self.generator(Tensor(self.noise.normal((len(real), self.latent), self.dtype, self.device)))
-            real_logits = self.discriminator(as_batch(real, self.dtype, self.device))
-            fake_logits = self.discriminator(fake.detach())
-            d_loss = self.loss.discriminator_loss(real_logits, fake_logits)
-            self.d_optimizer.minimize(d_loss)
+        for number, real in enumerate(reals, 1):
+            with contextlib.nullcontext() if number == len(reals) else no_grad():  # only the last fakes teach G
+                fake = self.generator(Tensor(self.noise.normal((len(real), self.latent), self.dtype, self.device)))
+            metrics = self.discriminator_step(as_batch(real, self.dtype, self.device), fake.detach())
 
         g_loss = self.loss.generator_loss(self.discriminator(fake))
         self.g_optimizer.minimize(g_loss)  # asks for the generator's gradients only: D's weights get none computed
         if self.ema:  # a short memory at first, so that the initial weights are soon forgotten
             decay = scalar(lambda steps: min(self.ema, (1 + steps) / (10 + steps)), self.g_optimizer, "steps")
             self.networks["averaged"].average_in(self.generator, decay)
-        return {"d_loss": d_loss.detach(), "g_loss": g_loss.detach(),
-                "d_real": probability(real_logits), "d_fake": probability(fake_logits)}
+        return {"d_loss": metrics.pop("d_loss"), "g_loss": g_loss.detach(), **metrics}
+
+    def discriminator_step(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """One discriminator step on real and generated samples (N, ...); its metrics, see `update`."""
+        real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
+        d_loss = self.loss.discriminator_loss(real_logits, fake_logits)
+        self.d_optimizer.minimize(d_loss)
+        return {"d_loss": d_loss.detach(), "d_real": probability(real_logits), "d_fake": probability(fake_logits)}
 
     def sample(self, z: Array) -> np.ndarray:
         """Images for noise z (N, latent), from averaged weights if there are any, as (N, C, H, W) on the host.

@@ -1,0 +1,109 @@
+"""Wasserstein GANs: a critic estimates the distance of two distributions, a generator shortens it.
+
+    W(p, q) = sup over 1-Lipschitz f of  E_p f(x) - E_q f(x)         Kantorovich and Rubinstein's duality
+
+The critic looks for the f, the generator moves q. What keeps f from growing without bound is the difference:
+
+    "clip"      every weight is clipped to [-clip, clip]       Arjovsky, Chintala & Bottou, 2017, algorithm 1
+    "gp"        a penalty on gradients that are not 1 long     Gulrajani et al., 2017, algorithm 1
+    "spectral"  the critic's own layers are nn.SpectralNorm    Miyato et al., 2018
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigan import nn
+from minigan.errors import OptionError
+from minigan.losses import gradient_penalty
+from minigan.nn import Module
+from minigan.optim import Adam, Optimizer, RMSProp
+from minigan.random import Generator
+from minigan.tensor import Tensor
+from minigan.trainers.gan import GAN
+
+LIPSCHITZ = ("gp", "clip", "spectral")
+
+
+class WGAN(GAN):
+    """Algorithm 1 of Arjovsky, Chintala & Bottou, 2017, or of Gulrajani et al., 2017.
+
+    The last critic batch's samples also teach the generator, as in GAN.
+
+    Args:
+        generator: noise (N, latent) to samples; has an attribute `latent`.
+        critic: samples to numbers; no sigmoid.
+        lipschitz: "gp", "clip" or "spectral", see the module.
+        lr: learning rate of both; by default the papers' 1e-4 (gp), 5e-5 (clip) and 2e-4 (spectral).
+        betas: Adam's; by default (0.5, 0.9). With "clip" RMSProp is used: momentum made the critic unstable there.
+        n_critic: critic steps per generator step; each takes a fresh batch of real data.
+        clip: largest size of a weight, for "clip".
+        lambda_gp: weight of the penalty, for "gp".
+        ema, seed: as in GAN.
+
+    Raises:
+        OptionError: an unknown `lipschitz`; "gp" with batch norm in the critic; "spectral" without spectral norm there.
+    """
+
+    def __init__(self, generator: Module, critic: Module, lipschitz: str = "gp", lr: float | None = None,
+                 betas: tuple[float, float] = (0.5, 0.9), n_critic: int = 5, clip: float = 0.01,
+                 lambda_gp: float = 10.0, ema: float = 0.0, seed: int = 0) -> None:
+        if lipschitz not in LIPSCHITZ:
+            raise OptionError(f"WGAN: lipschitz={lipschitz!r} is not one of {', '.join(LIPSCHITZ)}")
+        if not (clip > 0 and lambda_gp > 0):
+            raise OptionError(f"WGAN: clip={clip} and lambda_gp={lambda_gp} must be above 0")
+        _check_critic(critic, lipschitz)
+        super().__init__(generator, critic, "wasserstein", n_discriminator=n_critic, ema=ema, seed=seed)
+        self.lipschitz, self.clip, self.lambda_gp = lipschitz, clip, lambda_gp
+        rate = lr if lr is not None else {"gp": 1e-4, "clip": 5e-5, "spectral": 2e-4}[lipschitz]
+        self.g_optimizer, self.d_optimizer = (
+            _optimizer(network, lipschitz, rate, betas) for network in (generator, critic))
+        self.optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
+        self.coefficients = Generator(seed, "penalty")  # e of u = e x + (1 - e) G(z), one per sample
+        self.generators = {**self.generators, "coefficients": self.coefficients}
+
+    def discriminator_step(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """One critic step on real and generated samples (N, ...).
+
+        Returns:
+            d_loss, what the critic minimised; wasserstein = E f(x) - E f(G(z)) before the step, the estimate of the
+            distance (positive when the critic is any good); penalty (gp) or clipped, the share of weights at the
+            bound (clip).
+        """
+        distance = self.loss.discriminator_loss(self.discriminator(real), self.discriminator(fake))
+        metrics = {"wasserstein": -distance.detach()}
+        loss = distance
+        if self.lipschitz == "gp":
+            penalty = gradient_penalty(self.discriminator, real, fake, self.coefficients)
+            loss = distance + self.lambda_gp * penalty
+            metrics["penalty"] = penalty.detach()
+        self.d_optimizer.minimize(loss)
+        if self.lipschitz == "clip":
+            metrics["clipped"] = self._clip_weights()
+        return {"d_loss": loss.detach(), **metrics}
+
+    def _clip_weights(self) -> Tensor:
+        """Clip every weight of the critic in place; the share of weights that are at the bound then."""
+        at_bound: Any = 0
+        for p in self.discriminator.parameters():
+            array = p.writable()
+            np.maximum(array, -self.clip, out=array)
+            np.minimum(array, self.clip, out=array)
+            at_bound = at_bound + (np.abs(array) >= array.dtype.type(self.clip)).sum()
+        size = sum(p.size for p in self.discriminator.parameters())
+        return Tensor((at_bound / size).astype(self.dtype))
+
+
+def _optimizer(network: Module, lipschitz: str, lr: float, betas: tuple[float, float]) -> Optimizer:
+    return RMSProp(network.parameters(), lr) if lipschitz == "clip" else Adam(network.parameters(), lr, betas)
+
+
+def _check_critic(critic: Module, lipschitz: str) -> None:
+    kinds = {type(module) for module in critic.modules()}
+    if lipschitz == "gp" and nn.BatchNorm2d in kinds:
+        raise OptionError("WGAN: the critic has batch norm, which mixes the samples of a batch, but the gradient "
+                          "penalty is about each sample's own gradient; use a critic without it, or with nn.LayerNorm")
+    if lipschitz == "spectral" and nn.SpectralNorm not in kinds:
+        raise OptionError("WGAN: lipschitz='spectral' needs a critic whose layers are wrapped in nn.SpectralNorm")
