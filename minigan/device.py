@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -183,6 +184,13 @@ def kept_constants() -> list[Any]:
 def asnumpy(array: Any) -> np.ndarray:
     """The array in host memory; itself if it is there."""
     return array if isinstance(array, np.ndarray) else array.get()
+
+
+def fetch(array: Any) -> Callable[[], np.ndarray]:
+    """Start copying an array to the host; a function that waits until it is there and returns it."""
+    if isinstance(array, np.ndarray):
+        return lambda: array
+    return backend(of(array)).fetch(array)
 
 
 def set_precision(name: str) -> str:

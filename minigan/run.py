@@ -161,11 +161,19 @@ def train(trainer: Trainer, images: ImageData, chosen: argparse.Namespace) -> Pa
     z = Generator(chosen.seed, "samples").normal((SAMPLES, chosen.latent))
     log = Log(folder, steps, chosen.batch_size * trainer.batches_per_step)
 
+    grids: list[tuple[str, Callable[[], np.ndarray]]] = []  # on their way from the GPU while it trains on
+
+    def save_grids() -> None:
+        while grids:
+            name, images = grids.pop()
+            report.save_png(report.grid(images(), 8), folder / "samples" / name, scale=2)
+
     def on_step(progress: Progress) -> None:
+        save_grids()
         log(progress)
         if progress.step == steps or progress.epoch_ends:
             name = f"epoch_{progress.epoch:04d}.png" if progress.epoch_ends else f"step_{progress.step:06d}.png"
-            report.save_png(report.grid(trainer.sample(z), 8), folder / "samples" / name, scale=2)
+            grids.append((name, trainer.sample_later(z)))
             keep_weights()
 
     def keep_weights() -> None:
@@ -176,12 +184,14 @@ def train(trainer: Trainer, images: ImageData, chosen: argparse.Namespace) -> Pa
         trainer.fit(loader, steps, on_step, graph=chosen.graph)
     except BaseException:  # an interrupted run keeps what it learnt; from a GPU that is lost, the last epoch's weights
         with contextlib.suppress(Exception):
+            save_grids()
             keep_weights()
         raise
     finally:
         log.close()
         if trainer.steps:
             report.loss_curves(folder / "metrics.jsonl", folder / "curves.png")
+    save_grids()
     print(f"{folder}: {log.summary()}")
     return folder
 

@@ -57,6 +57,11 @@ class Trainer:
         """Images for noise z (N, latent), on the host."""
         raise NotImplementedError
 
+    def sample_later(self, z: Array) -> Callable[[], np.ndarray]:
+        """A function that returns `sample(z)` of now; a trainer may wait for a GPU only there."""
+        images = self.sample(z)
+        return lambda: images
+
     def fit(self, batches: Iterator[Array], steps: int, on_step: Callable[[Progress], Any] | None = None,
             graph: bool = True) -> None:
         """Train for `steps` iterations on batches from an iterator, telling `on_step` after each.
@@ -153,8 +158,7 @@ class _Loop:
 
     def _fetch(self, steps: list[_Unread]) -> Callable[[], np.ndarray]:
         rows = np.stack([values for _, values, _, _ in steps])  # (steps, metrics)
-        where = device.of(rows)
-        return (lambda: rows) if where == "cpu" else device.backend(where).fetch(rows)
+        return device.fetch(rows)
 
 
 def as_batch(real: Array, dtype: Any, where: str) -> Tensor:

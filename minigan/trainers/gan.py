@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from collections.abc import Callable
 
 import numpy as np
 
-from minigan import ops
+from minigan import device, ops
 from minigan.autodiff import no_grad
 from minigan.capture import scalar
 from minigan.errors import OptionError
@@ -97,11 +98,15 @@ class GAN(Trainer):
 
         Batch norm uses its running statistics, so an image does not depend on the others.
         """
+        return np.array(self.sample_later(z)())
+
+    def sample_later(self, z: Array) -> Callable[[], np.ndarray]:
+        """`sample`, but a GPU is only told to compute and copy: the function returned waits for that."""
         network = self.networks.get("averaged", self.generator).eval()
         with no_grad():
             images = network(tensor(z, dtype=self.dtype, device=self.device))
         self.generator.train()
-        return images.numpy()
+        return device.fetch(images.data)
 
 
 def probability(logits: Tensor) -> Tensor:
