@@ -1,6 +1,7 @@
 """Train a DCGAN on MNIST digits and watch it learn to write.
 
     python examples/dcgan_mnist.py                       the default run: a few minutes on two CPU cores
+    python examples/dcgan_mnist.py --loss hinge_spectral another game: see --help for all of them
     python examples/dcgan_mnist.py --upsample deconv     transposed convolutions instead of up-convolutions
     python examples/dcgan_mnist.py --device cuda         on a GPU
 
@@ -13,15 +14,18 @@ from minigan import data, models, run, trainers
 def main() -> None:
     """Options, data, networks, trainer, go."""
     options = run.options(
-        __doc__, name="dcgan_mnist", size=(32, 28), upsample=("upconv", "deconv"), loss=("non_saturating", "minimax"),
-        lr=2e-4, beta1=0.5, latent=100, width=32, label_smoothing=0.0, n_discriminator=1,
-        ema=0.99,
+        __doc__, name="dcgan_mnist", size=(32, 28), upsample=("upconv", "deconv"), loss=tuple(trainers.RECIPES),
+        norm=("auto", "batch", "none", "spectral"), lr=float, beta1=float, latent=100, width=32, label_smoothing=0.0,
+        n_discriminator=int, ema=0.99,
     )
+    recipe = trainers.recipe(options.loss)
+    norm = recipe.norm if options.norm == "auto" else options.norm
     digits = data.mnist(size=options.size, directory=options.data)
-    generator, discriminator = models.dcgan(1, options.size, options.latent, options.width, options.upsample)
-    trainer = trainers.GAN(
-        generator, discriminator, options.loss, options.lr, (options.beta1, 0.999), options.n_discriminator,
-        options.label_smoothing, options.ema, options.seed,
+    generator, discriminator = models.dcgan(1, options.size, options.latent, options.width, options.upsample, norm)
+    betas = None if options.beta1 is None else (options.beta1, 0.999)
+    trainer = recipe.trainer(
+        generator, discriminator, lr=options.lr, betas=betas, n_discriminator=options.n_discriminator,
+        label_smoothing=options.label_smoothing, ema=options.ema, seed=options.seed,
     )
     run.train(trainer, digits, options)
 

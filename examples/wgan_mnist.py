@@ -16,13 +16,14 @@ def main() -> None:
     """Options, data, networks, trainer, go."""
     options = run.options(
         __doc__, name="wgan_mnist", lipschitz=("gp", "clip", "spectral"), size=(32, 28), upsample=("upconv", "deconv"),
-        n_critic=5, latent=100, width=32, ema=0.99,
+        n_critic=5, n_start=int, latent=100, width=32, ema=0.99,
     )
     digits = data.mnist(size=options.size, directory=options.data)
     norm = {"gp": "none", "clip": "batch", "spectral": "spectral"}[options.lipschitz]
     networks = models.dcgan(1, options.size, options.latent, options.width, options.upsample, norm)
     trainer = trainers.WGAN(
-        *networks, options.lipschitz, n_critic=options.n_critic, ema=options.ema, seed=options.seed)
+        *networks, options.lipschitz, n_critic=options.n_critic, n_start=options.n_start, ema=options.ema,
+        seed=options.seed)
     run.train(trainer, digits, options)
 
 

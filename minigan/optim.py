@@ -47,6 +47,29 @@ def step_decay(every: int, gamma: float = 0.1) -> Schedule:
     return lambda step: gamma ** (step // every)
 
 
+SCHEDULES: dict[str, Callable[[int], Schedule]] = {  # for a run of so many steps
+    "constant": lambda steps: constant,
+    "half_linear": lambda steps: linear_decay(steps // 2, steps),  # CycleGAN's: constant, then straight down to 0
+    "linear": lambda steps: linear_decay(0, steps),
+    "warmup": lambda steps: warmup(max(1, steps // 20)),
+    "step": lambda steps: step_decay(max(1, steps // 3)),
+}
+
+
+def schedule(name: str, steps: int) -> Schedule:
+    """A schedule by its name, for a run of `steps` steps.
+
+    Raises:
+        OptionError: no schedule has that name; the message lists those there are.
+
+    >>> [schedule("half_linear", 4)(step) for step in range(5)]
+    [1.0, 1.0, 1.0, 0.5, 0.0]
+    """
+    if name not in SCHEDULES:
+        raise OptionError(f"no schedule is called {name!r}; there are: {', '.join(SCHEDULES)}")
+    return SCHEDULES[name](steps)
+
+
 class Optimizer:
     """Base: holds parameters, the learning rate, the schedule and the step count.
 
@@ -74,9 +97,16 @@ class Optimizer:
         self.state: dict[str, list[Array]] = {
             slot: [np.zeros_like(p.data) for p in self.parameters] for slot in self.slots}
 
-    def minimize(self, loss: Tensor) -> None:
-        """One step down the gradient of `loss`. Only what these parameters need is computed; `.grad` is left alone."""
-        self._apply(self.parameters, [g.data for g in grad(loss, self.parameters)], range(len(self.parameters)))
+    def minimize(self, loss: Tensor, also: Sequence[Tensor] = ()) -> list[Tensor]:
+        """One step down the gradient of `loss`. Only what these parameters need is computed; `.grad` is left alone.
+
+        Returns:
+            the gradients of `also`, tensors on the way to the loss, from the same backward pass.
+        """
+        gradients = grad(loss, [*self.parameters, *also])
+        mine = [g.data for g in gradients[: len(self.parameters)]]
+        self._apply(self.parameters, mine, range(len(self.parameters)))
+        return gradients[len(self.parameters) :]
 
     def step(self) -> None:
         """One step along the gradients in `.grad`, as left by `loss.backward()`; parameters without one are skipped."""

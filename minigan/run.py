@@ -23,9 +23,11 @@ import numpy as np
 
 import minigan
 from minigan import device, report
+from minigan.anomaly import detect_anomaly
 from minigan.checkpoint import save_weights, write_atomically
 from minigan.data import ImageData, Loader
-from minigan.errors import DataError, MiniganError
+from minigan.errors import DataError, MiniganError, NonFiniteError
+from minigan.optim import SCHEDULES
 from minigan.random import Generator, seed
 from minigan.trainers import Progress, Trainer
 
@@ -44,14 +46,18 @@ HELP = {  # what the options of the example scripts mean, once for all of them
     "label_smoothing": "the discriminator's target for real images is 1 minus this",
     "n_discriminator": "discriminator steps per generator step",
     "n_critic": "critic steps per generator step",
+    "n_start": "critic steps in each of the first 25 and in every 500th generator step, 100 in the paper's code",
+    "norm": "of the discriminator",
     "lipschitz": "what holds the critic's slope: a gradient penalty, clipped weights, or spectral norm",
     "ema": "decay of the averaged generator that draws the samples; 0 for none",
 }
-LABELS = {"d_loss": "D", "g_loss": "G", "d_real": "D(x)", "d_fake": "D(G(z))", "wasserstein": "W"}
+LABELS = {"d_loss": "D", "g_loss": "G", "d_real": "D(x)", "d_fake": "D(G(z))", "wasserstein": "W", "g_slope": "slope"}
 
 
 def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: str, **extra: Any) -> argparse.Namespace:
-    """Parse the options all runs have, and `extra` ones: a default, or a tuple of choices, the default first.
+    """Parse the options all runs have, and `extra` ones: a default, a tuple of choices, the default first, or a type.
+
+    An option that is only a type is None unless it is given: what runs then is the algorithm's own setting.
 
     Sets the device, the seed and, for a program that takes its options from the command line, the BLAS kernels. Wrong
     options, or a device that is not there, end the program with status 2 and one sentence.
@@ -77,12 +83,20 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
     parser.add_argument("--no-blas-tuning", dest="blas_tuning", action="store_false",
                         help="leave the kernels to OpenBLAS, or to OPENBLAS_CORETYPE (other kernels, other last "
                         "digits)")
+    parser.add_argument("--schedule", choices=tuple(SCHEDULES), default="constant",
+                        help="of the learning rate over the run: constant; half_linear: constant, from the middle on "
+                        "straight down to 0; linear: down from the start; warmup: up over a twentieth, then constant; "
+                        "step: a tenth after every third (default: %(default)s)")
+    parser.add_argument("--check-finite", action="store_true", help="look at every number, and name the operation, "
+                        "layer and line that makes the first NaN or infinity; slow, without a CUDA graph")
     parser.add_argument("--smoke", action="store_true", help=f"{SMOKE_STEPS} steps on a little data, to see it work")
     for key, default in extra.items():
         choices = default if isinstance(default, tuple) else None
         default = choices[0] if choices else default
-        parser.add_argument("--" + key.replace("_", "-"), type=type(default), choices=choices, default=default,
-                            help=f"{HELP.get(key, '')} (default: %(default)s)".strip())
+        kind, shown = (default, "the algorithm's own") if isinstance(default, type) else (type(default), "%(default)s")
+        parser.add_argument("--" + key.replace("_", "-"), type=kind, choices=choices,
+                            default=None if isinstance(default, type) else default,
+                            help=f"{HELP.get(key, '')} (default: {shown})".strip())
     chosen = parser.parse_args(arguments)
     try:
         chosen.device = device.set_device(chosen.device)
@@ -149,12 +163,14 @@ def train(trainer: Trainer, images: ImageData, chosen: argparse.Namespace) -> Pa
     Raises:
         DataError: the output folder cannot be written.
         OptionError: fewer images than a batch.
+        NonFiniteError: the metrics of a step are not finite; with --check-finite, the first number that is not.
     """
     print(device.device_info())
     print(images.source)
     pixels = images.images[: 4 * chosen.batch_size] if chosen.smoke else images.images
     loader = Loader(pixels, chosen.batch_size, seed=chosen.seed).to(chosen.device)
     steps = planned_steps(chosen, loader, trainer)
+    trainer.set_schedule(chosen.schedule, steps)
     folder = new_folder(chosen.out)
     write_config(folder, chosen, images, steps)
     report.save_png(report.grid(scaled(pixels[:SAMPLES]), 8), folder / "reals.png", scale=2)
@@ -171,6 +187,7 @@ def train(trainer: Trainer, images: ImageData, chosen: argparse.Namespace) -> Pa
     def on_step(progress: Progress) -> None:
         save_grids()
         log(progress)
+        check_finite(progress, chosen.check_finite)
         if progress.step == steps or progress.epoch_ends:
             name = f"epoch_{progress.epoch:04d}.png" if progress.epoch_ends else f"step_{progress.step:06d}.png"
             grids.append((name, trainer.sample_later(z)))
@@ -181,11 +198,13 @@ def train(trainer: Trainer, images: ImageData, chosen: argparse.Namespace) -> Pa
             save_weights(folder / f"{part}.safetensors", network.state_dict())
 
     try:
-        trainer.fit(loader, steps, on_step, graph=chosen.graph)
-    except BaseException:  # an interrupted run keeps what it learnt; from a GPU that is lost, the last epoch's weights
-        with contextlib.suppress(Exception):
-            save_grids()
-            keep_weights()
+        with detect_anomaly() if chosen.check_finite else contextlib.nullcontext():
+            trainer.fit(loader, steps, on_step, graph=chosen.graph and not chosen.check_finite)
+    except BaseException as error:  # a run keeps what it learnt; from a GPU that is lost, the last epoch's weights
+        if not isinstance(error, NonFiniteError):  # those of a diverged run are NaN, the last epoch's were not
+            with contextlib.suppress(Exception):
+                save_grids()
+                keep_weights()
         raise
     finally:
         log.close()
@@ -193,7 +212,21 @@ def train(trainer: Trainer, images: ImageData, chosen: argparse.Namespace) -> Pa
             report.loss_curves(folder / "metrics.jsonl", folder / "curves.png")
     save_grids()
     print(f"{folder}: {log.summary()}")
+    print("\n".join(report.diagnose(report.read_rows(folder / "metrics.jsonl"))))
     return folder
+
+
+def check_finite(progress: Progress, was_watched: bool) -> None:
+    """Stop a run that has diverged, before its last good weights are written over.
+
+    Raises:
+        NonFiniteError: a metric is NaN or infinite.
+    """
+    broken = [f"{key} is {value}" for key, value in progress.metrics.items() if not np.isfinite(value)]
+    if broken:
+        remedy = "" if was_watched else "; run it again with --check-finite to see which operation and layer began it"
+        raise NonFiniteError(f"step {progress.step}: {' and '.join(broken)}: the networks have diverged{remedy}. "
+                             "A smaller --lr is the usual remedy")
 
 
 def planned_steps(chosen: argparse.Namespace, loader: Loader, trainer: Trainer) -> int:

@@ -2,6 +2,7 @@
 
 from minigan.trainers.base import Progress, Trainer
 from minigan.trainers.gan import GAN
+from minigan.trainers.recipes import RECIPES, Recipe, recipe
 from minigan.trainers.wgan import WGAN
 
-__all__ = ["GAN", "WGAN", "Progress", "Trainer"]
+__all__ = ["GAN", "RECIPES", "WGAN", "Progress", "Recipe", "Trainer", "recipe"]

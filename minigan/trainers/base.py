@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan import device
+from minigan import device, optim
 from minigan.capture import Capture
 from minigan.errors import CheckpointError
 from minigan.nn import Module
@@ -37,13 +37,17 @@ class Progress(NamedTuple):
 class Trainer:
     """Base of all trainers. A subclass fills `networks`, `optimizers`, `generators` and defines `update`."""
 
-    batches_per_step = 1  # how many batches of real data one step takes
+    batches_per_step = 1  # how many batches of real data a step takes
 
     def __init__(self) -> None:
         self.steps = 0
         self.networks: dict[str, Module] = {}
         self.optimizers: dict[str, Optimizer] = {}
         self.generators: dict[str, Generator] = {}  # random numbers
+
+    def batches_now(self) -> int:
+        """How many batches the next step takes; a step that takes another number than most is not captured."""
+        return self.batches_per_step
 
     def update(self, *batches: Array) -> dict[str, Tensor]:
         """One iteration of the algorithm; its losses and what else there is to watch, as tensors without axes."""
@@ -61,6 +65,15 @@ class Trainer:
         """A function that returns `sample(z)` of now; a trainer may wait for a GPU only there."""
         images = self.sample(z)
         return lambda: images
+
+    def set_schedule(self, name: str, steps: int) -> None:
+        """Let every learning rate follow a schedule of minigan.optim over a run of `steps` steps.
+
+        Raises:
+            OptionError: no schedule has that name; the message lists those there are.
+        """
+        for optimizer in self.optimizers.values():
+            optimizer.schedule = optim.schedule(name, steps)
 
     def fit(self, batches: Iterator[Array], steps: int, on_step: Callable[[Progress], Any] | None = None,
             graph: bool = True) -> None:
@@ -118,7 +131,7 @@ class _Loop:
         self.under_way: list[tuple[Callable[[], np.ndarray], list[_Unread]]] = []
 
     def _draw(self) -> list[Array]:
-        return [next(self.batches) for _ in range(self.trainer.batches_per_step)]
+        return [next(self.batches) for _ in range(self.trainer.batches_now())]
 
     def _update(self, *batches: Array) -> Tensor:
         metrics = self.trainer.update(*batches)
@@ -130,7 +143,7 @@ class _Loop:
 
     def step(self) -> Array:
         """One step. A new epoch's order cannot begin inside a graph, so the step in which it does is a plain one."""
-        if self.graph is None:
+        if self.graph is None or self.trainer.batches_now() != self.trainer.batches_per_step:
             return self._whole().data
         if not self.draws:
             values = self.graph(*self._draw())

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from minigan import device, ops
+from minigan import device, ops, optim
 from minigan.autodiff import no_grad
 from minigan.capture import scalar
 from minigan.errors import OptionError
@@ -66,13 +66,15 @@ class GAN(Trainer):
         they are as good as fresh ones, and cost no second forward pass.
 
         Returns:
-            d_loss and g_loss; d_real = mean D(x) and d_fake = mean D(G(z)), as probabilities, before D's update.
+            d_loss and g_loss; d_real = mean D(x) and d_fake = mean D(G(z)), as probabilities, before D's update;
+            g_slope, the mean length of the gradient of a sample's own generator loss with respect to the sample: what D
+            tells G about how to change it.
 
         Raises:
             OptionError: not one batch per discriminator step.
         """
-        if len(reals) != self.batches_per_step:
-            raise OptionError(f"GAN: got {len(reals)} batches of real data for {self.batches_per_step} discriminator "
+        if len(reals) != self.batches_now():
+            raise OptionError(f"GAN: got {len(reals)} batches of real data for {self.batches_now()} discriminator "
                              "steps; each needs its own")
         for number, real in enumerate(reals, 1):
             with contextlib.nullcontext() if number == len(reals) else no_grad():  # only the last fakes teach G
@@ -80,11 +82,18 @@ class GAN(Trainer):
             metrics = self.discriminator_step(as_batch(real, self.dtype, self.device), fake.detach())
 
         g_loss = self.loss.generator_loss(self.discriminator(fake))
-        self.g_optimizer.minimize(g_loss)  # asks for the generator's gradients only: D's weights get none computed
+        # asks for gradients on the generator's side only: D's weights get none computed
+        told, = self.g_optimizer.minimize(g_loss, also=[fake])
+        slope = ops.mean(ops.norm(told, axis=tuple(range(1, told.ndim)))) * len(told)  # the loss is a mean over N
         if self.ema:  # a short memory at first, so that the initial weights are soon forgotten
             decay = scalar(lambda steps: min(self.ema, (1 + steps) / (10 + steps)), self.g_optimizer, "steps")
             self.networks["averaged"].average_in(self.generator, decay)
-        return {"d_loss": metrics.pop("d_loss"), "g_loss": g_loss.detach(), **metrics}
+        return {"d_loss": metrics.pop("d_loss"), "g_loss": g_loss.detach(), **metrics, "g_slope": slope}
+
+    def set_schedule(self, name: str, steps: int) -> None:
+        """As Trainer's; the discriminator's optimiser counts its own steps, `n_discriminator` a step of the trainer."""
+        super().set_schedule(name, steps)
+        self.d_optimizer.schedule = optim.schedule(name, steps * self.batches_per_step)
 
     def discriminator_step(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """One discriminator step on real and generated samples (N, ...); its metrics, see `update`."""

@@ -39,6 +39,8 @@ class WGAN(GAN):
         lr: learning rate of both; by default the papers' 1e-4 (gp), 5e-5 (clip) and 2e-4 (spectral).
         betas: Adam's; by default (0.5, 0.9). With "clip" RMSProp is used: momentum made the critic unstable there.
         n_critic: critic steps per generator step; each takes a fresh batch of real data.
+        n_start: critic steps in each of the first 25 generator steps and in every 500th, so that the generator learns
+            from a critic that has converged (100 in the code of Arjovsky et al.); None for n_critic.
         clip: largest size of a weight, for "clip".
         lambda_gp: weight of the penalty, for "gp".
         ema, seed: as in GAN.
@@ -49,13 +51,16 @@ class WGAN(GAN):
 
     def __init__(self, generator: Module, critic: Module, lipschitz: str = "gp", lr: float | None = None,
                  betas: tuple[float, float] = (0.5, 0.9), n_critic: int = 5, clip: float = 0.01,
-                 lambda_gp: float = 10.0, ema: float = 0.0, seed: int = 0) -> None:
+                 lambda_gp: float = 10.0, ema: float = 0.0, seed: int = 0, n_start: int | None = None) -> None:
         if lipschitz not in LIPSCHITZ:
             raise OptionError(f"WGAN: lipschitz={lipschitz!r} is not one of {', '.join(LIPSCHITZ)}")
         if not (clip > 0 and lambda_gp > 0):
             raise OptionError(f"WGAN: clip={clip} and lambda_gp={lambda_gp} must be above 0")
+        if n_start is not None and n_start < 1:
+            raise OptionError(f"WGAN: n_start={n_start} must be at least 1")
         _check_critic(critic, lipschitz)
         super().__init__(generator, critic, "wasserstein", n_discriminator=n_critic, ema=ema, seed=seed)
+        self.n_start = n_critic if n_start is None else n_start
         self.lipschitz, self.clip, self.lambda_gp = lipschitz, clip, lambda_gp
         rate = lr if lr is not None else {"gp": 1e-4, "clip": 5e-5, "spectral": 2e-4}[lipschitz]
         self.g_optimizer, self.d_optimizer = (
@@ -63,6 +68,11 @@ class WGAN(GAN):
         self.optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
         self.coefficients = Generator(seed, "penalty")  # e of u = e x + (1 - e) G(z), one per sample
         self.generators = {**self.generators, "coefficients": self.coefficients}
+
+    def batches_now(self) -> int:
+        """n_start at the generator steps 0 to 24, 500, 1000, ..., else n_critic."""
+        done = self.g_optimizer.steps
+        return self.n_start if done < 25 or done % 500 == 0 else self.batches_per_step
 
     def discriminator_step(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """One critic step on real and generated samples (N, ...).

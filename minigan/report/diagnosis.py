@@ -1,0 +1,61 @@
+"""What a run's numbers say, in words: is the game balanced, and if not, who wins and what to change.
+
+Judged are the means of the last steps, `WINDOW` of them, because a GAN's single steps say nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+WINDOW = 200  # steps
+_Means = Mapping[str, float]
+
+# (what must be recorded, when it is said, the sentence); every sentence ends with what to do
+_SIGNS: tuple[tuple[tuple[str, ...], Callable[[_Means], bool], str], ...] = (
+    (("g_slope",), lambda m: m["g_slope"] < 1e-6,
+     "D wins: the gradient at G's output is {g_slope:.1e}, too small to learn from; "
+     "use --loss non_saturating or wasserstein_gp, or a smaller --lr"),
+    (("d_real", "d_fake"), lambda m: m["d_real"] > 0.95 and m["d_fake"] < 0.05,
+     "D tells nearly all samples apart (D(x) {d_real:.3f}, D(G(z)) {d_fake:.3f}); if the samples are poor, give G more "
+     "steps, smooth D's labels (--label-smoothing 0.1), or use hinge_spectral"),
+    (("d_real", "d_fake"), lambda m: m["d_real"] - m["d_fake"] < 0.01,
+     "D cannot tell real from generated (D(x) {d_real:.3f}, D(G(z)) {d_fake:.3f}): either G is perfect or D learns "
+     "nothing; look at the samples, and give D more steps (--n-discriminator) if they are poor"),
+    (("wasserstein",), lambda m: m["wasserstein"] < 0,
+     "the critic ranks generated samples above real ones (estimate {wasserstein:.3g} below 0), so it is no distance; "
+     "give it more steps (--n-critic)"),
+    (("clipped",), lambda m: m["clipped"] > 0.9,
+     "{clipped:.0%} of the critic's weights lie at the clipping bound: it has become too simple a function; "
+     "use a gradient penalty (--lipschitz gp)"),
+    (("penalty",), lambda m: m["penalty"] > 1.0,
+     "the critic's slopes are far from 1 (penalty {penalty:.3g}): the estimate is not a distance yet; "
+     "use a smaller --lr or a larger lambda_gp"),
+)
+_SHOWN = (("d_real", "D(x) {:.2f}"), ("d_fake", "D(G(z)) {:.2f}"), ("wasserstein", "Wasserstein estimate {:.3g}"),
+          ("penalty", "penalty {:.2g}"), ("clipped", "clipped {:.0%}"), ("g_slope", "gradient at G's output {:.1e}"))
+
+
+def diagnose(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Lines to print: the means of the last steps' metrics, then a sentence for each thing that looks wrong.
+
+    rows  one a step, as in metrics.jsonl; without any, that is what is said
+
+    A run shorter than WINDOW steps is described, not judged; a NaN or an infinity is named with its step.
+    """
+    if not rows:
+        return ["no steps were recorded"]
+    keys = [key for key, _ in _SHOWN if key in rows[-1]]
+    for number, row in enumerate(rows, 1):
+        broken = [key for key, value in row.items() if isinstance(value, float) and not np.isfinite(value)]
+        if broken:
+            return [f"diverged: {', '.join(broken)} not finite from step {row.get('step', number)} on"]
+    last = rows[-WINDOW:]
+    means = {key: float(np.mean([row[key] for row in last if key in row])) for key in keys}
+    line = f"last {len(last)} steps: " + ", ".join(text.format(means[key]) for key, text in _SHOWN if key in means)
+    if len(last) < WINDOW:
+        return [line]
+    said = [sentence.format(**means) for needs, sign, sentence in _SIGNS if set(needs) <= set(means) and sign(means)]
+    return [line, *(said or ["no sign of trouble in them"])]
