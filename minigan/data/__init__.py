@@ -3,5 +3,6 @@
 from minigan.data.idx import read_idx
 from minigan.data.loader import Loader
 from minigan.data.mnist import ImageData, mnist
+from minigan.data.toy2d import TOYS, Toy2D, toy2d
 
-__all__ = ["ImageData", "Loader", "mnist", "read_idx"]
+__all__ = ["TOYS", "ImageData", "Loader", "Toy2D", "mnist", "read_idx", "toy2d"]
