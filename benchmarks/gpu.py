@@ -7,9 +7,11 @@ Sections  launches       what a kernel launch, a graph launch and a graph's node
           bandwidth      norm, resample, elementwise and optimiser kernels against a device-to-device copy
           convolutions   our convolutions against PyTorch's (cuDNN, TF32, channels_last, benchmark mode), with accuracy
           steps          DCGAN-32, DCGAN-64, a WGAN-GP critic step, CycleGAN-256: eager and captured, against PyTorch
-                         eager, torch.compile and PyTorch under a CUDA graph
+                         eager and PyTorch under a CUDA graph
+          compiled       DCGAN-32, captured, against torch.compile, which may search for minutes
 
-Times are by CUDA events, medians of several turns of ours and theirs in alternation, after a warm-up that compiles. A
+Times are by CUDA events, medians of several turns of ours and theirs in alternation, after a warm-up that compiles;
+single kernels and convolutions, ours and cuDNN's, run many times in a CUDA graph, so that no launch is timed. A
 section that fails is reported with its error and does not stop the others; files are rewritten after every section.
 PyTorch is optional: without it, its columns stay empty.
 """
@@ -27,6 +29,7 @@ from pathlib import Path
 import cupy
 import numpy as np
 from minigan.kernels.cuda import conv as cuda_conv
+from minigan.kernels.cuda import gpu as kernels_gpu
 
 import minigan as mg
 from minigan import kernels
@@ -38,6 +41,7 @@ except ImportError:
 
 TURNS = 9  # of every system; the median counts
 TURN = 0.03  # seconds
+CALLS = 20  # of a kernel in one graph; its arrays are in the L2 cache where they fit, as they are in a training step
 
 
 # ---- timing ----
@@ -73,6 +77,44 @@ def alternate(steps):
     return {name: statistics.median(row) for name, row in times.items()}, failed
 
 
+def ours_as_graph(step):
+    """`step` CALLS times as one CUDA graph: what the kernels take, without Python's time to launch them."""
+    graph, kept = kernels_gpu.Graph(), []
+    step()
+    with graph.capture():
+        for _ in range(CALLS):
+            kept[:] = [step()]
+    return lambda: graph.launch()
+
+
+def torch_as_graph(step):
+    """The same for a function of PyTorch's."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for _ in range(CALLS):
+            kept = step()
+    return lambda kept=kept: graph.replay()
+
+
+def alternate_kernels(ours, theirs=None):
+    """Median milliseconds of one call of each function {name: function}, all in graphs; failures by name."""
+    systems, failed = {}, {}
+    for name, step, as_graph in [(n, s, ours_as_graph) for n, s in ours.items()] + [
+            (n, s, torch_as_graph) for n, s in (theirs or {}).items()]:
+        try:
+            systems[name] = as_graph(step)
+        except Exception as error:
+            failed[name] = f"{type(error).__name__}: {str(error).splitlines()[0][:100] if str(error) else ''}"
+    times, more = alternate(systems)
+    return {name: ms / CALLS for name, ms in times.items()}, failed | more
+
+
 def on_default_stream():
     """PyTorch on the stream CuPy uses, so that the same events time both."""
     if torch is None:
@@ -97,8 +139,16 @@ def launches():
         empty()
     host = (time.perf_counter() - start) / 2000
     cupy.cuda.runtime.deviceSynchronize()
-    rows = [("host, one launch by CuPy", host * 1e6), ("device, one launch", statistics.median(
-        once(empty, 1000) for _ in range(TURNS)) * 1e3)]
+    x = cupy.asarray(noise((64, 8, 8, 64)))
+    kernels.leaky_relu(x, 0.2)
+    start = time.perf_counter()
+    for _ in range(2000):
+        kernels.leaky_relu(x, 0.2)
+    ours = (time.perf_counter() - start) / 2000
+    cupy.cuda.runtime.deviceSynchronize()
+    rows = [("host, one launch by CuPy", host * 1e6),
+            ("host, one of our kernels, checks and output included", ours * 1e6),
+            ("device, one launch", statistics.median(once(empty, 1000) for _ in range(TURNS)) * 1e3)]
     stream = cupy.cuda.Stream(non_blocking=True)
     for nodes in (1, 100, 1000):
         with stream:
@@ -121,7 +171,7 @@ def bandwidth():
     big = room = None
     rows = [("copy of 512 MiB", f"{times['copy'] * 1e3:.0f}", f"{copy:.0f}", "1.00")]
     for name, step, size in _memory_bound():
-        times, failed = alternate({"ours": step})
+        times, failed = alternate_kernels({"ours": step})
         if failed:
             rows.append((name, failed["ours"], "", ""))
             continue
@@ -195,10 +245,10 @@ def convolutions():
         gflop = 2e-9 * N * OH * OH * O * C * K * K
         for product, step in products.items():
             cuda_conv.set_precision("fp32")
-            exact, (fp32, failed) = step(), alternate({"fp32": step})
+            exact, (fp32, failed) = step(), alternate_kernels({"fp32": step})
             cuda_conv.set_precision("tf32")
             apart = float(cupy.linalg.norm(step() - exact) / cupy.linalg.norm(exact))
-            times, more = alternate({"tf32": step, "torch": theirs.get(product)})
+            times, more = alternate_kernels({"tf32": step}, {"torch": theirs[product]} if theirs else None)
             failed |= more
             tf32, peer = times.get("tf32"), times.get("torch")
             rows.append((product, name, _us(tf32), _us(fp32.get("fp32")), _us(peer),
@@ -233,40 +283,49 @@ STEPS = {  # name: (work, sizes)
 }
 
 
-def steps():
+def steps(names=tuple(STEPS), peers=("eager", "graph")):
     """Milliseconds of training steps: ours launched kernel by kernel and as a graph, and PyTorch's ways."""
     import works
 
-    rows, compiled_until = [], time.perf_counter() + 90  # torch.compile may take minutes: not for every case, then
-    for name, (work, sizes) in STEPS.items():
+    rows = []
+    for name in names:
+        work, sizes = STEPS[name]
         options = argparse.Namespace(**sizes, upsample="upconv", threads=1, start=None)
         update = works.work(work, options).update
-        captured = mg.capture(update)
+        captured, failed = mg.capture(update), {}
         systems = {"ours": update, "ours, graph": captured}
         if torch is not None:
             import torch_twin
 
-            for peer in ("eager", "compile", "graph"):
-                if peer == "compile" and (work == "wgan_gp" or time.perf_counter() > compiled_until):
-                    continue
-                with contextlib.suppress(Exception):
+            for peer in peers:
+                try:
                     systems[f"torch {peer}"] = torch_twin.gpu_step(work, options, peer)
-        times, failed = alternate(systems)
+                except Exception as error:
+                    failed[f"torch {peer}"] = type(error).__name__
+        times, more = alternate(systems)
+        failed |= more
         if captured.refused:
             failed["ours, graph"] = captured.refused
-        graph, eager, peer = times.get("ours, graph"), times.get("torch eager"), times.get("torch graph")
-        rows.append((name, *(f"{times[s]:.3f}" if s in times else "" for s in (
-            "ours", "ours, graph", "torch eager", "torch compile", "torch graph")),
-            f"{graph / eager:.2f}" if graph and eager else "", f"{graph / peer:.2f}" if graph and peer else "",
-            "; ".join(f"{k}: {v}" for k, v in failed.items())))
+        graph = times.get("ours, graph")
+        rows.append((name, *(f"{times[s]:.3f}" if s in times else "" for s in ("ours", "ours, graph")),
+                     *(f"{times[f'torch {p}']:.3f}" if f"torch {p}" in times else "" for p in peers),
+                     *(f"{graph / times[f'torch {p}']:.2f}" if graph and f"torch {p}" in times else "" for p in peers),
+                     "; ".join(f"{k}: {v}" for k, v in failed.items())))
+        print(rows[-1], flush=True)  # a later case may hang
         cupy.get_default_memory_pool().free_all_blocks()
         if torch is not None:
             torch.cuda.empty_cache()
-    return ["step", "ours, ms", "ours, graph", "PyTorch eager", "torch.compile", "PyTorch graph", "graph / eager",
-            "graph / graph", "failed"], rows
+    return ["step", "ours, ms", "ours, graph", *(f"PyTorch {p}" for p in peers), *(f"graph / {p}" for p in peers),
+            "failed"], rows
 
 
-SECTIONS = {"launches": launches, "bandwidth": bandwidth, "convolutions": convolutions, "steps": steps}
+def compiled():
+    """The same beside torch.compile."""
+    return steps(("DCGAN-32, batch 64",), ("compile",))
+
+
+SECTIONS = {"launches": launches, "bandwidth": bandwidth, "convolutions": convolutions, "steps": steps,
+            "compiled": compiled}
 
 
 def main():

@@ -23,6 +23,7 @@ TYPES = {
     "unsigned long long": np.uint64, "unsigned char": np.uint8, "bool": np.bool_, "float": np.float32,
     "double": np.float64, "Table": [("word", np.uint64, 480)],  # common.cuh declares the same struct
 }
+REALS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 _KERNEL = re.compile(
     r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\([^()]*\)\s*)?(\w+)\s*\(([^()]*)\)', re.DOTALL)
 
@@ -150,10 +151,15 @@ def is_dense(array):
     >>> is_dense(x), is_dense(x.transpose(2, 0, 1)), is_dense(x[:, 1:])
     (True, True, False)
     """
-    expected = array.itemsize
-    for stride, size in sorted((s, n) for s, n in zip(array.strides, array.shape, strict=True) if n != 1):
+    return _fills(array.shape, array.strides, array.itemsize)
+
+
+@functools.cache  # asked thrice a launch, of the same few shapes in every step
+def _fills(shape, strides, itemsize):
+    expected = itemsize
+    for stride, size in sorted((s, n) for s, n in zip(strides, shape, strict=True) if n != 1):
         if stride != expected:
-            return array.size == 0
+            return 0 in shape
         expected *= size
     return True
 
@@ -184,5 +190,4 @@ def kernel(file, name, like, **defines):
     """The kernel `name` of `file` for the device of the array `like`; REAL is its dtype unless it is given."""
     from . import backend_of
 
-    reals = {"float32": "float", "float64": "double"}
-    return _kernel(backend_of(like), file, name, Defines({"REAL": reals.get(like.dtype.name, "float"), **defines}))
+    return _kernel(backend_of(like), file, name, Defines({"REAL": REALS.get(like.dtype, "float"), **defines}))

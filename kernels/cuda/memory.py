@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from . import backend_of
 from .loader import is_dense
 
@@ -31,13 +33,19 @@ def order_of(x):
     >>> order_of(np.empty((2, 5, 4, 3)).transpose(0, 3, 1, 2))
     (0, 2, 3, 1)
     """
-    return tuple(sorted(range(x.ndim), key=lambda axis: (-abs(x.strides[axis]), axis)))
+    return _orders(x.strides)[0]
+
+
+@functools.cache  # the same few layouts in every step
+def _orders(strides):
+    """The axes from slowest to fastest, and where each of them then is."""
+    order = tuple(sorted(range(len(strides)), key=lambda axis: (-abs(strides[axis]), axis)))
+    return order, tuple(order.index(axis) for axis in range(len(strides)))
 
 
 def empty_like(x, dtype=None):
     """An array of x's shape, dense, its axes in x's order in memory."""
-    order = order_of(x)
-    inverse = tuple(order.index(axis) for axis in range(x.ndim))
+    order, inverse = _orders(x.strides)
     return empty(tuple(x.shape[axis] for axis in order), dtype or x.dtype, x).transpose(inverse)
 
 

@@ -43,6 +43,11 @@ class Toy2D:
     std: float
     is_ring: bool = False
 
+    @property
+    def scale(self) -> float:
+        """Root mean square of a coordinate of the modes; divided by it, points suit a network's initial weights."""
+        return float(np.sqrt(np.mean(self.modes**2)))
+
     def sample(self, n: int, generator: Generator) -> np.ndarray:
         """Draw n points, float32 (n, 2)."""
         where = generator.uniform((n,), np.float64)

@@ -3,5 +3,8 @@
 from minigan.report.curves import loss_curves, read_rows
 from minigan.report.diagnosis import diagnose
 from minigan.report.grids import grid, save_png
+from minigan.report.theory import theory_page
+from minigan.report.toy import Snapshot, film_steps, points_figure, points_film
 
-__all__ = ["diagnose", "grid", "loss_curves", "read_rows", "save_png"]
+__all__ = ["Snapshot", "diagnose", "film_steps", "grid", "loss_curves", "points_figure", "points_film", "read_rows",
+           "save_png", "theory_page"]

@@ -19,7 +19,9 @@ class Device:
         return None if array is None else self.backend.asarray(np.asarray(array))
 
     def get(self, array):
-        return array.get()
+        """A copy on the host that lies in memory as the array does; CuPy's own `get` makes it C-contiguous."""
+        order = sorted(range(array.ndim), key=lambda axis: (-array.strides[axis], axis))
+        return array.transpose(order).get().transpose(np.argsort(order).tolist())
 
     def orders(self):
         """One pass per order of threads: `for _ in device.orders(): ...`; a GPU has its own."""

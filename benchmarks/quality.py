@@ -1,0 +1,157 @@
+"""How good the digits are: the GANs of the family on MNIST, three seeds each, beside two of them in PyTorch.
+
+    python benchmarks/quality.py train --out results/            every system and seed; --device cuda where there is one
+    python benchmarks/quality.py train --out results/ --systems dcgan,torch_dcgan --seeds 0 --images 120000
+
+All see the same number of images in batches of 64 at 32x32, have the same networks (DCGAN, width 64), start from the
+same weights for a seed and draw samples from a generator averaged with the same decay. A WGAN's critic takes five
+batches a step, so its generator takes a fifth of the steps. PyTorch's twins are torch_twin's, with the same averaging.
+`train` leaves 10,000 images a run, cropped to 28x28, as SYSTEM-SEED.npz, to be scored.
+"""
+
+import argparse
+import copy
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+import minigan as mg
+from minigan import data, device, models, trainers
+from minigan.data import Loader
+from minigan.random import Generator
+
+SYSTEMS = {  # name: recipe
+    "dcgan": "non_saturating", "minimax": "minimax", "lsgan": "least_squares", "wgan": "wasserstein_clip",
+    "wgan_gp": "wasserstein_gp", "sngan": "hinge_spectral", "torch_dcgan": "non_saturating",
+    "torch_wgan_gp": "wasserstein_gp",
+}
+BATCH, WIDTH, EMA, DRAWN = 64, 64, 0.99, 10_000
+
+
+def networks(recipe, seed):
+    """Generator and discriminator, from the weights that a seed gives."""
+    mg.seed(seed)
+    return models.dcgan(1, 32, 100, WIDTH, norm=recipe.norm)
+
+
+def ours(recipe, seed, digits, images):
+    """Train; returns a function from noise to images, and the seconds that training took."""
+    trainer = recipe.trainer(*networks(recipe, seed), ema=EMA, seed=seed)
+    loader = Loader(digits.images, BATCH, seed=seed).to(device.default())
+    start = time.perf_counter()
+    trainer.fit(loader, images // (BATCH * trainer.batches_per_step))
+    return trainer.sample, time.perf_counter() - start
+
+
+def theirs(recipe, seed, digits, images):
+    """The same in PyTorch, as its users write it: eager, fused Adam, TF32 and cuDNN's own choice of algorithms."""
+    import torch
+    import torch_twin
+
+    torch.manual_seed(seed)
+    where = "cpu" if device.default() == "cpu" else "cuda"
+    torch.backends.cudnn.benchmark = torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    nets = torch_twin.dcgan(width=WIDTH)
+    if recipe.norm == "none":
+        nets = nets[0], torch_twin.Net(torch_twin.networks.critic(torch_twin.NN, 32, WIDTH))
+    for net, start in zip(nets, networks(recipe, seed), strict=True):
+        weights = {name: torch.from_numpy(array) for name, array in start.state_dict().items()}
+        missing = net.load_state_dict(weights, strict=False)
+        assert not missing.unexpected_keys, missing
+        assert all(name.endswith("num_batches_tracked") for name in missing.missing_keys), missing
+        net.to(where, memory_format=torch.channels_last)
+    generator, judge = nets
+    averaged = copy.deepcopy(generator).eval()
+    if recipe.norm == "none":
+        trainer = torch_twin.WGANGP(generator, judge, fused=True)
+        trainer.optimizer.param_groups[0]["betas"] = (0.5, 0.9)
+        g_optimizer = torch.optim.Adam(generator.parameters(), 1e-4, (0.5, 0.9), fused=True)
+    else:
+        trainer = torch_twin.GAN(generator, judge, fused=True)
+    pixels = torch.from_numpy(np.ascontiguousarray(digits.images)).to(where)
+    order, position = torch.randperm(len(pixels), device=where), 0
+
+    def batch():
+        nonlocal order, position
+        if position + BATCH > len(pixels):
+            order, position = torch.randperm(len(pixels), device=where), 0
+        chosen = pixels[order[position : position + BATCH]]
+        position += BATCH
+        return (chosen.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+    def noise(n=BATCH):
+        return torch.randn(n, 100, device=where)
+
+    def step():
+        if recipe.norm != "none":
+            trainer.step(batch(), noise())
+            return
+        for _ in range(5):
+            trainer.step(batch(), noise(), torch.rand(BATCH, 1, 1, 1, device=where))
+        g_optimizer.zero_grad(set_to_none=True)
+        judge.requires_grad_(False)
+        (-judge(generator(noise())).mean()).backward()
+        judge.requires_grad_(True)
+        g_optimizer.step()
+
+    @torch.no_grad()
+    def average(decay):
+        torch._foreach_lerp_(list(averaged.parameters()), list(generator.parameters()), 1 - decay)
+        for mine, its in zip(averaged.buffers(), generator.buffers(), strict=True):
+            mine.copy_(its)
+
+    start = time.perf_counter()
+    for number in range(1, images // (BATCH * (5 if recipe.norm == "none" else 1)) + 1):
+        step()
+        average(min(EMA, (1 + number) / (10 + number)))
+    if where == "cuda":
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - start
+
+    @torch.no_grad()
+    def sample(z):
+        return averaged(torch.from_numpy(z).to(where)).float().cpu().numpy()
+
+    return sample, seconds
+
+
+def train(options):
+    """Every system and seed; one file of samples each, what is there already is kept."""
+    mg.set_device(options.device)
+    options.out.mkdir(parents=True, exist_ok=True)
+    digits = data.mnist(size=32)
+    for seed in options.seeds:
+        for name in options.systems:
+            path = options.out / f"{name}-{seed}.npz"
+            if path.exists():
+                continue
+            sample, seconds = (theirs if name.startswith("torch_") else ours)(
+                trainers.recipe(SYSTEMS[name]), seed, digits, options.images)
+            z = Generator(seed, "quality").normal((DRAWN, 100))
+            drawn = np.concatenate([sample(z[i : i + 500]) for i in range(0, DRAWN, 500)])[:, 0, 2:30, 2:30]
+            pixels = np.clip(np.rint((drawn + 1) * 127.5), 0, 255).astype(np.uint8)  # (DRAWN, 28, 28)
+            np.savez_compressed(path, images=pixels, seconds=seconds, seen=options.images,
+                                data=digits.source.split(" from ")[0], device=mg.device_info())
+            print(f"{name}, seed {seed}: {options.images:,} images in {seconds:.0f} s", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    training = commands.add_parser("train", help="train and draw samples")
+    training.add_argument("--out", type=Path, required=True)
+    training.add_argument("--systems", type=lambda text: text.split(","), default=list(SYSTEMS))
+    training.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1, 2])
+    training.add_argument("--images", type=int, default=1_200_000, help="real images seen in a run")
+    training.add_argument("--device", default="auto")
+    training.set_defaults(go=train)
+    options = parser.parse_args()
+    if unknown := set(options.systems) - set(SYSTEMS):
+        parser.error(f"--systems: {', '.join(sorted(unknown))} unknown; there are {', '.join(SYSTEMS)}")
+    options.go(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Watch a GAN drop modes that a Wasserstein GAN with a gradient penalty finds: same networks, points in the plane.
+
+    python examples/gan_toy2d.py                           25 Gaussians; about two minutes on two CPU cores
+    python examples/gan_toy2d.py --points gaussians8       8 Gaussians on a circle; or ring
+    python examples/gan_toy2d.py --loss hinge              another game alone: see --help for all of them
+    python examples/gan_toy2d.py --device cuda             on a GPU
+
+Leaves runs/gan_toy2d/: points.png (a row a game), points.gif and its frames in samples/, metrics and curves a game.
+A sample is good within 3 standard deviations of a mode (VEEGAN, 2017); a mode is covered when it gets at least a tenth
+of the good samples due to it. Both games have the same Adam (1e-3, 0, 0.9), steps and averaged generator. The penalty's
+weight is 0.1, as in Gulrajani's code for points; two critic steps, and no momentum, learn faster here than the
+paper's 5 and 0.5.
+"""
+
+import time
+from pathlib import Path
+
+import minigan as mg
+from minigan import data, models, report, run, trainers
+from minigan.random import Generator
+
+TITLES = {"non_saturating": "GAN, non-saturating", "wasserstein_gp": "WGAN-GP"}
+LOSSES = [name for name in trainers.RECIPES if trainers.recipe(name).norm != "spectral"]  # the MLPs have no such norm
+STEPS = 5000
+SAMPLES = 2500  # points a snapshot
+
+
+def train(loss, toy, options, steps, folder) -> list[report.Snapshot]:
+    """Play one game; what its generator draws, from the same noise, at each of the `steps`."""
+    mg.seed(options.seed)  # every game starts from the same weights
+    networks = models.mlp((2,), options.latent, options.hidden, options.layers, tanh=False)
+    settings = {"lambda_gp": options.lambda_gp} if loss == "wasserstein_gp" else {}
+    trainer = trainers.recipe(loss).trainer(
+        *networks, lr=options.lr, betas=(options.beta1, 0.9), n_discriminator=options.n_discriminator, ema=options.ema,
+        seed=options.seed, **settings)
+    trainer.set_schedule(options.schedule, steps[-1])
+    points = (batch / toy.scale for batch in toy.batches(options.batch_size, options.seed))
+    z = Generator(options.seed, "samples").normal((SAMPLES, options.latent))
+    folder.mkdir()
+    log, film = run.Log(folder, steps[-1], options.batch_size * trainer.batches_per_step), []
+    for step in steps:
+        trainer.fit(points, step - trainer.steps, lambda p: log(p._replace(seconds=time.perf_counter() - log.start)))
+        drawn = trainer.sample(z) * toy.scale
+        film.append(report.Snapshot(step, drawn, toy.coverage(drawn)))
+    log.close()
+    report.loss_curves(folder / "metrics.jsonl", folder / "curves.png")
+    return film
+
+
+def main() -> None:
+    """Options, points, games, pictures."""
+    options = run.options(
+        __doc__, name="gan_toy2d", points=tuple(data.TOYS), loss=("both", *LOSSES), lr=1e-3, beta1=0.0,
+        n_discriminator=2, lambda_gp=0.1, latent=2, hidden=128, layers=3, ema=0.99,
+    )
+    toy = data.toy2d(options.points)
+    steps = report.film_steps(run.SMOKE_STEPS if options.smoke else options.steps or STEPS)
+    folder = run.new_folder(Path(options.out))
+    losses = ("non_saturating", "wasserstein_gp") if options.loss == "both" else (options.loss,)
+    games = {TITLES.get(loss, loss): train(loss, toy, options, steps, folder / loss) for loss in losses}
+    report.points_figure(toy, games, folder / "points.png")
+    report.points_film(toy, games, folder / "points.gif", frames=folder / "samples")
+    for title, film in games.items():
+        print(f"{title}: {film[-1].coverage.covered} of {film[-1].coverage.modes} modes, "
+              f"{film[-1].coverage.good:.0%} of the samples good")
+
+
+if __name__ == "__main__":
+    run.main(main)
