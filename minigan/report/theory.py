@@ -52,7 +52,7 @@ def _render(apart: Found, equal: Found, lines: Sequence[Found]) -> bytes:
         matplotlib.rcParams.update({**_STYLE, "legend.frameon": False, "legend.fontsize": 8.0})
         figure = Figure(figsize=(10.4, 7.4), dpi=150, layout="constrained")
         (a, b), (c, d) = figure.subplots(2, 2)
-        figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr]
+        figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr, call-arg]
         _discriminators(a, apart, equal)
         _values(b, apart, equal)
         _distances(c, lines)

@@ -60,7 +60,7 @@ class Gaussians:
     def cdf(self, x: np.ndarray) -> np.ndarray:
         """P(X <= x), (N,)."""
         erf = np.frompyfunc(math.erf, 1, 1)
-        terms = [w / 2 * (1 + erf((x - m) / (s * math.sqrt(2))).astype(float))
+        terms = [w / 2 * (1 + np.asarray(erf((x - m) / (s * math.sqrt(2))), float))
                  for m, s, w in zip(self.means, self.stds, self.weights, strict=True)]
         return np.asarray(np.sum(terms, axis=0))
 

@@ -1,0 +1,91 @@
+"""The theory's exact numbers against closed forms, and trained networks against the exact numbers."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minigan import report, theory
+from minigan.errors import OptionError
+from minigan.theory import Claim, Gaussians, Lines
+
+SCRIPT = Path(__file__).parent.parent / "examples" / "gan_theory.py"
+ONE, WIDE, SHIFTED = Gaussians((0.0,), (1.0,)), Gaussians((1.0,), (2.0,)), Gaussians((3.0,), (1.0,))
+
+
+def test_kl_of_two_gaussians():
+    """ln(s2 / s1) + (s1^2 + (m1 - m2)^2) / (2 s2^2) - 1/2."""
+    assert theory.kl(ONE, WIDE) == pytest.approx(math.log(2) + (1 + 1) / 8 - 0.5, abs=1e-10)
+    assert theory.kl(WIDE, ONE) == pytest.approx(-math.log(2) + (4 + 1) / 2 - 0.5, abs=1e-10)
+
+
+def test_js_is_symmetric_and_between_nothing_and_ln_2():
+    assert theory.js(ONE, ONE) == pytest.approx(0, abs=1e-12)
+    assert theory.js(ONE, WIDE) == pytest.approx(theory.js(WIDE, ONE), abs=1e-12)
+    assert theory.js(ONE, Gaussians((60.0,), (1.0,))) == pytest.approx(math.log(2), abs=1e-10)
+
+
+def test_wasserstein_distance_is_the_shift_or_the_mean_of_what_is_stretched():
+    assert theory.wasserstein(ONE, SHIFTED) == pytest.approx(3, abs=1e-8)
+    assert theory.wasserstein(ONE, Gaussians((0.0,), (2.0,))) == pytest.approx(math.sqrt(2 / math.pi), abs=1e-5)
+
+
+def test_the_best_discriminator():
+    x = np.linspace(-4, 4, 9)
+    np.testing.assert_allclose(theory.optimal_discriminator(ONE, ONE, x), 0.5)
+    ratio = np.exp(-(x**2) / 2) / (np.exp(-(x**2) / 2) + np.exp(-((x - 1) ** 2) / 8) / 2)
+    np.testing.assert_allclose(theory.optimal_discriminator(ONE, WIDE, x), ratio, rtol=1e-12)
+    assert theory.value(ONE, ONE) == pytest.approx(-math.log(4), abs=1e-12)
+
+
+def test_parallel_lines():
+    """Example 1 of Arjovsky et al., 2017."""
+    for theta in (-2.0, 0.3):
+        assert (Lines(theta).kl(), Lines(theta).js(), Lines(theta).wasserstein()) == (math.inf, math.log(2), abs(theta))
+    assert (Lines().kl(), Lines().js(), Lines().wasserstein()) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("wrong", [((0.0,), (1.0, 2.0)), ((0.0,), (0.0,)), ((0.0, 1.0), (1.0, 1.0), (0.5, 0.6))])
+def test_no_mixture(wrong):
+    with pytest.raises(OptionError, match="Gaussians"):
+        Gaussians(*wrong)
+
+
+def test_slopes_by_the_logit():
+    """d/dl ln(1 - sigmoid(l)) = -D; d/dl -ln sigmoid(l) = D - 1."""
+    for logit in (-6.0, 0.0, 2.0):
+        d = 1 / (1 + math.exp(-logit))
+        found = theory.by_logit(logit)
+        assert found["minimax"] == pytest.approx(-d) and found["non_saturating"] == pytest.approx(d - 1)
+
+
+def test_a_discriminator_comes_near_the_best():
+    found = theory.optimum(ONE, SHIFTED, steps=200, samples=512)
+    best = theory.value(ONE, SHIFTED)
+    assert best - 0.02 < found["value"] <= best  # nothing is above the optimum
+    assert found["js"] <= theory.js(ONE, SHIFTED)
+
+
+def test_a_claim_is_off_by_its_kind():
+    assert Claim("a", 2.0, 2.1).off == pytest.approx(0.05)
+    assert Claim("a", 2.0, 2.1, "absolute").off == pytest.approx(0.1)
+    assert Claim("a", 2.0, 1.5, "bound").off == 0 and Claim("a", 2.0, 2.5, "bound").off == 0.5
+
+
+def test_the_example_leaves_the_same_bytes_twice(tmp_path):
+    for out in "ab":
+        done = subprocess.run([sys.executable, str(SCRIPT), "--smoke", "--device", "cpu", "--no-blas-tuning", "--out",
+                               str(tmp_path / out)], capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr
+    for name in ("gan_theory.png", "numbers.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+
+
+def test_a_page_needs_lines_and_a_png(tmp_path):
+    with pytest.raises(OptionError, match="theory_page"):
+        report.theory_page({}, {}, [], tmp_path / "a.png")
+    with pytest.raises(OptionError, match=r"a\.gif"):
+        report.theory_page({}, {}, [{}], tmp_path / "a.gif")
