@@ -3,7 +3,7 @@
     python benchmarks/quality.py train --out results/            every system and seed; --device cuda where there is one
     python benchmarks/quality.py train --out results/ --systems dcgan,torch_dcgan --seeds 0 --images 120000
 
-All see the same number of images in batches of 64 at 32x32, have the same networks (DCGAN, width 64), start from the
+All see the same number of images in batches of 64 at 32x32, have the same networks (DCGAN, width 32), start from the
 same weights for a seed and draw samples from a generator averaged with the same decay. A WGAN's critic takes five
 batches a step, so its generator takes a fifth of the steps. PyTorch's twins are torch_twin's, with the same averaging.
 `train` leaves 10,000 images a run, cropped to 28x28, as SYSTEM-SEED.npz, to be scored.
@@ -27,7 +27,7 @@ SYSTEMS = {  # name: recipe
     "wgan_gp": "wasserstein_gp", "sngan": "hinge_spectral", "torch_dcgan": "non_saturating",
     "torch_wgan_gp": "wasserstein_gp",
 }
-BATCH, WIDTH, EMA, DRAWN = 64, 64, 0.99, 10_000
+BATCH, WIDTH, EMA, DRAWN = 64, 32, 0.99, 10_000
 
 
 def networks(recipe, seed):
@@ -144,7 +144,7 @@ def main():
     training.add_argument("--out", type=Path, required=True)
     training.add_argument("--systems", type=lambda text: text.split(","), default=list(SYSTEMS))
     training.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1, 2])
-    training.add_argument("--images", type=int, default=1_200_000, help="real images seen in a run")
+    training.add_argument("--images", type=int, default=120_000, help="real images seen in a run")
     training.add_argument("--device", default="auto")
     training.set_defaults(go=train)
     options = parser.parse_args()

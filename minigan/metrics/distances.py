@@ -1,0 +1,144 @@
+"""How far two sets of samples are apart: in a classifier's features, or in patches of the images themselves.
+
+    frechet             Gaussians fitted to both; biased: fewer samples, larger distance
+    kid                 maximum mean discrepancy; unbiased, so it may be below 0
+    sliced_wasserstein  patches at each scale of a Laplacian pyramid, along random directions; needs no network
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigan.errors import ShapeError
+from minigan.metrics.images import needed, prepared
+from minigan.random import Generator
+
+_ROWS = 1000  # of a kernel matrix at a time: 1,000 x 10,000 float64 are 80 MB
+PATCH, PATCHES, DIRECTIONS = 7, 16, 512  # side of a patch, how many an image, how many directions they are seen from
+
+
+def _pair(measure: str, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as float64, and of sizes that can be compared."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
+        raise ShapeError(f"{measure}: a {a.shape} and b {b.shape} must be (N, D) and (M, D), N and M at least 2")
+    return a, b
+
+
+def frechet(a: np.ndarray, b: np.ndarray) -> float:
+    """Frechet distance of two Gaussians, those with the means m and covariances S of features a (N, D) and b (M, D).
+
+        |ma - mb|^2 + Tr(Sa + Sb - 2 (Sa Sb)^(1/2))
+
+    (Sa Sb)^(1/2) has the trace of (Sa^(1/2) Sb Sa^(1/2))^(1/2), whose eigenvalues come from a symmetric matrix: real
+    ones, at hand even if features are constant and Sa is singular. In units of the features squared, 0 or above.
+    Source: Dowson & Landau, 1982; Heusel et al., GANs trained by a two time-scale update rule, 2017, equation 6.
+
+    Raises:
+        ShapeError: sizes do not fit, or fewer than two samples.
+    """
+    a, b = _pair("frechet", a, b)
+    cov_a, cov_b = np.atleast_2d(np.cov(a.T)), np.atleast_2d(np.cov(b.T))
+    values, vectors = np.linalg.eigh(cov_a)
+    root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
+    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum()
+    apart = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross
+    return float(max(apart, 0.0))  # rounding may leave -1e-12 for equal sets
+
+
+def kid(a: np.ndarray, b: np.ndarray) -> float:
+    """Kernel inception distance of features a (N, D) and b (M, D): unbiased MMD^2 with k(x, y) = (x.y / D + 1)^3.
+
+        mean_{i != j} k(a_i, a_j) + mean_{i != j} k(b_i, b_j) - 2 mean_{i, j} k(a_i, b_j)
+
+    All pairs at once and not, as in much code, random subsets of 1,000: the same expectation, less variance, no seed.
+    Source: Binkowski et al., Demystifying MMD GANs, 2018, section 4.
+
+    Raises:
+        ShapeError: sizes do not fit, or fewer than two samples.
+    """
+    a, b = _pair("kid", a, b)
+    N, M = len(a), len(b)
+    return float((_kernel_sum(a, a) - _kernel(np.square(a).sum(1), a.shape[1]).sum()) / (N * (N - 1))
+                 + (_kernel_sum(b, b) - _kernel(np.square(b).sum(1), b.shape[1]).sum()) / (M * (M - 1))
+                 - 2 * _kernel_sum(a, b) / (N * M))
+
+
+def _kernel(products: np.ndarray, D: int) -> np.ndarray:
+    return (products / D + 1) ** 3
+
+
+def _kernel_sum(a: np.ndarray, b: np.ndarray) -> float:
+    """The sum of k(a_i, b_j) over all pairs, some rows at a time."""
+    return float(sum(_kernel(a[i : i + _ROWS] @ b.T, a.shape[1]).sum() for i in range(0, len(a), _ROWS)))
+
+
+def sliced_wasserstein(a: np.ndarray, b: np.ndarray, seed: int = 0) -> dict[int, float]:
+    """Distance of patches at each scale, times 1,000, of images a (N, C, H, W) and b (M, C, H, W): {side: distance}.
+
+    From the first min(N, M) images come PATCHES patches 7 x 7 per level of the pyramid; each channel is scaled to mean
+    0 and variance 1; along DIRECTIONS random directions the sets, sorted, are compared point by point, which is the
+    Wasserstein distance in one dimension. The sides halve down to 14, where a patch still sees half of the image.
+    Equal sets have distance 0: places and directions depend on nothing but the seed.
+    Source: Karras et al., Progressive growing of GANs, 2018, section 5 (there 128 patches of larger images).
+
+    Raises:
+        ShapeError: the images differ in C, H or W, or are below 14 pixels. And as `prepared`. ModuleNotFoundError.
+    """
+    a, b = prepared(a, "a"), prepared(b, "b")
+    if a.shape[1:] != b.shape[1:] or min(a.shape[2:]) < 2 * PATCH:
+        raise ShapeError(f"sliced_wasserstein: a {a.shape} and b {b.shape} must agree in C, H, W, at least {2 * PATCH}")
+    count = min(len(a), len(b))
+    found = {}
+    for level, (one, other) in enumerate(zip(pyramid(a[:count]), pyramid(b[:count]), strict=True)):
+        places = Generator(seed, "patches", level)
+        found[one.shape[3]] = 1e3 * sliced(_patches(one, places), _patches(other, Generator(seed, "patches", level)),
+                                           Generator(seed, "directions", level))
+    return found
+
+
+def sliced(a: np.ndarray, b: np.ndarray, noise: Generator, directions: int = DIRECTIONS) -> float:
+    """Mean Wasserstein-1 distance of a (N, D) and b (N, D) along random directions, of length 1, in D dimensions."""
+    lines = noise.normal((a.shape[1], directions), np.float64)
+    lines = (lines / np.linalg.norm(lines, axis=0)).astype(a.dtype)  # (D, directions)
+    return float(np.mean([np.abs(np.sort(a @ line) - np.sort(b @ line)).mean(dtype=np.float64) for line in lines.T]))
+
+
+def pyramid(images: np.ndarray) -> list[np.ndarray]:
+    """Laplacian pyramid of images (N, C, H, W): what each halving loses, and at last what remains.
+
+    Source: Burt & Adelson, The Laplacian pyramid as a compact image code, 1983, with the weights 1 4 6 4 1.
+    """
+    levels = []
+    while min(images.shape[2:]) >= 4 * PATCH and images.shape[2] % 2 == images.shape[3] % 2 == 0:
+        small = _blurred(images, 1.0)[:, :, ::2, ::2]
+        levels.append(images - enlarged(small))
+        images = small
+    return [*levels, images]
+
+
+def enlarged(images: np.ndarray) -> np.ndarray:
+    """Images of twice the side: pixels set apart, the gaps filled by the same blur."""
+    N, C, H, W = images.shape
+    apart = np.zeros((N, C, 2 * H, 2 * W), images.dtype)
+    apart[:, :, ::2, ::2] = images
+    return _blurred(apart, 2.0)  # twice the weight along each axis: every second pixel is 0
+
+
+def _blurred(images: np.ndarray, gain: float) -> np.ndarray:
+    """Each axis with the weights gain (1 4 6 4 1) / 16, mirrored at the border pixel as in the reference."""
+    ndimage, weights = needed("scipy.ndimage"), gain * np.array([1, 4, 6, 4, 1]) / 16
+    for axis in (2, 3):
+        images = ndimage.correlate1d(images, weights, axis, mode="mirror")
+    return images
+
+
+def _patches(images: np.ndarray, places: Generator) -> np.ndarray:
+    """PATCHES random patches of each image, (N * PATCHES, C * 7 * 7), each channel of mean 0 and variance 1."""
+    N, _, H, W = images.shape
+    corners = places.uniform((N, PATCHES, 2), np.float64) * (H - PATCH + 1, W - PATCH + 1)
+    top, left = np.floor(corners).astype(int).transpose(2, 0, 1)  # (N, PATCHES) each
+    windows = np.lib.stride_tricks.sliding_window_view(images, (PATCH, PATCH), (2, 3))  # (N, C, H-6, W-6, 7, 7)
+    patches = windows[np.arange(N)[:, None], :, top, left]  # (N, PATCHES, C, 7, 7)
+    mean, std = patches.mean((0, 1, 3, 4), keepdims=True), patches.std((0, 1, 3, 4), keepdims=True)
+    return ((patches - mean) / np.maximum(std, 1e-8)).reshape(N * PATCHES, -1)  # (N * PATCHES, C * 49)

@@ -1,0 +1,148 @@
+"""DCGAN's own measure of what a discriminator has learnt: a linear classifier on its features, from few labels.
+
+    features of every layer -> largest value in each cell of a 4x4 grid -> one long vector -> linear L2-SVM -> accuracy
+
+Beside it stand the same on raw pixels and on a discriminator with random weights: what is not above both is not learnt.
+Source: Radford, Metz & Chintala, Unsupervised representation learning with DCGANs, 2016, section 5.1.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable
+
+import numpy as np
+
+from minigan import device, nn
+from minigan.autodiff import no_grad
+from minigan.data.mnist import mnist
+from minigan.errors import OptionError, ShapeError
+from minigan.metrics.images import needed, prepared
+from minigan.models.mlp import dcgan_weights
+from minigan.random import Generator, default
+from minigan.random import seed as seed_default
+from minigan.tensor import tensor
+
+GRID = 4
+STRENGTHS = (0.1, 1.0, 10.0)  # C of the SVM, chosen on a fifth of the labelled digits
+_BATCH = 250
+
+
+def grid_max(maps: np.ndarray, cells: int = GRID) -> np.ndarray:
+    """Largest value of maps (N, C, H, W) in each cell of a grid, (N, C, cells, cells).
+
+    Cell i covers the rows floor(i H / cells) .. ceil((i + 1) H / cells) - 1, so any H of at least `cells` will do;
+    cells overlap by a row where it is no multiple.
+
+    Raises:
+        ShapeError: the maps are smaller than the grid.
+    """
+    H, W = maps.shape[2:]
+    if min(H, W) < cells:
+        raise ShapeError(f"grid_max: maps {maps.shape} are smaller than {cells} x {cells}")
+    rows, columns = ([slice(i * n // cells, -(-(i + 1) * n // cells)) for i in range(cells)] for n in (H, W))
+    return np.stack([np.stack([maps[:, :, r, c].max((2, 3)) for c in columns], -1) for r in rows], -2)
+
+
+def discriminator_features(discriminator: nn.Module, images: np.ndarray) -> np.ndarray:
+    """What a discriminator sees in images (N, C, H, W), float32 (N, 16 * channels of all its layers) on the host.
+
+    `discriminator.layers` is a Sequential; taken is the output of every rectifier in it. Batch norm uses running
+    statistics.
+
+    Raises:
+        OptionError: it has no such layers, or they are not convolutions.
+    """
+    layers = getattr(discriminator, "layers", None)
+    if not isinstance(layers, nn.Sequential):
+        raise OptionError("discriminator_features: needs a network with `layers`, an nn.Sequential, as models.dcgan's")
+    was_training, images = discriminator.training, prepared(images)
+    where = discriminator.parameters()[0].device
+    discriminator.eval()
+    try:
+        with no_grad():
+            return np.concatenate([_rectified(layers, images[i : i + _BATCH], where)
+                                   for i in range(0, len(images), _BATCH)])
+    finally:
+        discriminator.train(was_training)
+
+
+def _rectified(layers: nn.Sequential, images: np.ndarray, where: str) -> np.ndarray:
+    x, found = tensor(images, device=where), []
+    for layer in list(layers)[:-1]:  # the last one gives the logit
+        x = layer(x)
+        if isinstance(layer, nn.LeakyReLU | nn.ReLU):
+            if x.ndim != 4:
+                raise OptionError(f"discriminator_features: a layer gives {x.shape}, not images (N, C, H, W)")
+            found.append(grid_max(device.asnumpy(x.data)).reshape(len(images), -1))  # (N, C*4*4)
+    if not found:
+        raise OptionError("discriminator_features: no rectifier (nn.LeakyReLU, nn.ReLU) in the discriminator's layers")
+    return np.concatenate(found, 1)
+
+
+def svm_accuracy(features: np.ndarray, labels: np.ndarray, test_features: np.ndarray, test_labels: np.ndarray) -> float:
+    """Accuracy on test features (M, D) of a linear SVM with squared hinge loss fitted to features (N, D).
+
+    All features are divided by their root mean square on the training set, one number, so that the strengths to choose
+    from mean the same for every kind of feature. The strength is chosen on every fifth sample, then all are fitted.
+
+    Raises:
+        ModuleNotFoundError: without scikit-learn.
+    """
+    svm = needed("sklearn.svm")
+    scale = max(float(np.sqrt(np.mean(np.square(features, dtype=np.float64)) * features.shape[1])), 1e-12)
+    x, test = features / scale, test_features / scale  # rows of mean square length 1
+    fifth = np.arange(len(x)) % 5 == 0
+
+    def fitted(strength: float, rows: np.ndarray) -> object:
+        return svm.LinearSVC(C=strength, max_iter=5000, random_state=0).fit(x[rows], labels[rows])
+
+    best = max(STRENGTHS, key=lambda strength: _accuracy(fitted(strength, ~fifth), x[fifth], labels[fifth]))
+    return _accuracy(fitted(best, np.ones(len(x), bool)), test, test_labels)
+
+
+def _accuracy(machine: object, features: np.ndarray, labels: np.ndarray) -> float:
+    return float((machine.predict(features) == labels).mean())  # type: ignore[attr-defined]
+
+
+def svm_evaluation(discriminator: nn.Module, size: int = 32, labels: int = 1000, test: int = 10_000,
+                   directory: str | os.PathLike[str] | None = None, seed: int = 0) -> dict[str, float]:
+    """Accuracy on MNIST's test digits from so many labelled training digits: {"discriminator", "random", "pixels"}.
+
+    size is the side of the images the discriminator takes; "random" is the same network with DCGAN's initial weights,
+    its batch norm's statistics those it starts with. The digits that are labelled are drawn from the seed.
+
+    Raises:
+        DataError: no MNIST. OptionError: more labels than digits, or fewer than 50; as `discriminator_features`.
+        ModuleNotFoundError: without scikit-learn.
+    """
+    train = mnist(size, "train", directory, holdout=True)
+    held_out = mnist(size, "test", directory)
+    if not 50 <= labels <= len(train):
+        raise OptionError(f"svm_evaluation: labels={labels} must lie in 50 .. {len(train)}, the training digits")
+    chosen = Generator(seed, "labels").permutation(len(train))[:labels]
+    some = Generator(seed, "test").permutation(len(held_out))[:test]
+    kinds: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "discriminator": lambda images: discriminator_features(discriminator, images),
+        "random": lambda images: discriminator_features(fresh, images),
+        "pixels": lambda images: prepared(images).reshape(len(images), -1),  # (N, H*W)
+    }
+    fresh = _fresh(discriminator, seed)
+    return {name: svm_accuracy(features(train.images[chosen]), train.labels[chosen],
+                               features(held_out.images[some]), held_out.labels[some])
+            for name, features in kinds.items()}
+
+
+def _fresh(discriminator: nn.Module, seed: int) -> nn.Module:
+    """The same network with initial weights and statistics; the numbers `mg.seed` seeds stay where they were."""
+    network, numbers = copy.deepcopy(discriminator), default.state_dict()
+    seed_default(seed)
+    try:
+        network.apply(dcgan_weights)
+    finally:
+        default.load_state_dict(numbers)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean[...], module.running_var[...] = 0, 1
+    return network
