@@ -36,7 +36,7 @@ FEATURES = 64
 SHIFT = 1  # pixels a training digit is moved by, at most, in each direction
 _BATCH = 500  # images whose features are computed at a time
 
-Reader = Callable[[np.ndarray], np.ndarray]  # digits (N, 1, 28 or 32, same) to (N, 64) features or (N, 10) probabilities
+Reader = Callable[[np.ndarray], np.ndarray]  # digits (N, 1, 28, 28) or 32 to (N, 64) features or (N, 10) probabilities
 
 
 @dataclass(frozen=True)

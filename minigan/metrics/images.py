@@ -40,7 +40,7 @@ def prepared(images: np.ndarray, name: str = "images") -> np.ndarray:
         bad = int((~np.isfinite(images)).any(axis=(1, 2, 3)).sum())
         raise DataError(f"{bad:,} of {len(images):,} {name} hold NaN or infinity: the generator has diverged")
     if np.abs(images).max() > 1 + 1e-3:
-        raise DataError(f"{name} run from {images.min():.3g} to {images.max():.3g}, but must lie in [-1, 1] or be uint8")
+        raise DataError(f"{name} run from {images.min():.3g} to {images.max():.3g}, not in [-1, 1], nor are they uint8")
     return images
 
 
