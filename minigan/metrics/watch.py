@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from minigan.checkpoint import save_weights
-from minigan.metrics.score import Scorer
+from minigan.metrics.scorer import Scorer
 from minigan.random import Generator
 from minigan.trainers import GAN
 
