@@ -38,6 +38,7 @@ class Trainer:
     """Base of all trainers. A subclass fills `networks`, `optimizers`, `generators` and defines `update`."""
 
     batches_per_step = 1  # how many batches of real data a step takes
+    capturable = True  # whether every step does the same, so that it can become a CUDA graph
 
     def __init__(self) -> None:
         self.steps = 0
@@ -76,13 +77,15 @@ class Trainer:
             optimizer.schedule = optim.schedule(name, steps)
 
     def fit(self, batches: Iterator[Array], steps: int, on_step: Callable[[Progress], Any] | None = None,
-            graph: bool = True) -> None:
+            graph: bool = True, promptly: Callable[[int], bool] = lambda step: False) -> None:
         """Train for `steps` iterations on batches from an iterator, telling `on_step` after each.
 
-        On a GPU `on_step` hears of several steps at a time, at the latest when an epoch ends. With `graph`, a step is
-        captured as a CUDA graph (batches from a data.Loader that is on the GPU are then part of it).
+        On a GPU `on_step` hears of several steps at a time, at the latest when an epoch ends or after a step whose
+        number is to be told `promptly`: the networks are then as that step left them. With `graph`, a step is captured
+        as a CUDA graph (batches from a data.Loader that is on the GPU are then part of it).
         """
-        loop, start = _Loop(self, batches, graph and device.default() != "cpu"), time.perf_counter()
+        captured = graph and self.capturable and device.default() != "cpu"
+        loop, start = _Loop(self, batches, captured), time.perf_counter()
 
         def tell(rows: Iterable[tuple[int, Metrics, int, bool]]) -> None:
             for step, metrics, epoch, ends in rows:
@@ -93,7 +96,7 @@ class Trainer:
             values = loop.step()
             self.steps += 1
             epoch, ends = getattr(batches, "epoch", 0), getattr(batches, "position", None) == 0
-            tell(loop.arrived((self.steps, values, epoch, ends), now=ends or number == steps))
+            tell(loop.arrived((self.steps, values, epoch, ends), now=ends or number == steps or promptly(self.steps)))
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, but for the data: weights, optimisers, random numbers, the step count."""
@@ -131,7 +134,9 @@ class _Loop:
         self.under_way: list[tuple[Callable[[], np.ndarray], list[_Unread]]] = []
 
     def _draw(self) -> list[Array]:
-        return [next(self.batches) for _ in range(self.trainer.batches_now())]
+        """The step's batches; one that is a tuple, of two domains for example, counts as its parts."""
+        drawn = [next(self.batches) for _ in range(self.trainer.batches_now())]
+        return [part for batch in drawn for part in (batch if isinstance(batch, tuple) else (batch,))]
 
     def _update(self, *batches: Array) -> Tensor:
         metrics = self.trainer.update(*batches)
