@@ -15,6 +15,7 @@ from typing import cast
 import numpy as np
 
 from minigan import ops
+from minigan.autodiff import no_grad
 from minigan.errors import OptionError, ShapeError
 from minigan.losses import GANLoss, gan_loss, l1
 from minigan.nn import Module
@@ -114,7 +115,8 @@ class Pix2Pix(Translation):
             game = over_scales(self.loss.generator_loss, self.discriminator(_pair(a, fake)))
             return {"g_loss": (1.0, game), **losses}
         features: Features = self.discriminator.features(_pair(a, fake))  # type: ignore[attr-defined]
-        real: Features = self.discriminator.features(_pair(a, b))  # type: ignore[attr-defined]
+        with no_grad():
+            real: Features = self.discriminator.features(_pair(a, b))  # type: ignore[attr-defined]
         losses["features"] = (self.lambda_features, feature_matching(features, real))
         return {"g_loss": (1.0, over_scales(self.loss.generator_loss, _logits(features))), **losses}
 
@@ -124,12 +126,12 @@ class Pix2Pix(Translation):
 
 
 def feature_matching(fake: Features, real: Features) -> Tensor:
-    """4 times the mean absolute difference of all layers but the logits; no gradient through the real images' side.
+    """4 times the mean absolute difference of all layers but the logits.
 
     Source: Wang et al., pix2pixHD, 2018, equation 4 and their code.
     """
     scales = zip(_scales(fake), _scales(real), strict=True)
-    return 4.0 * mean_of([mean_of([l1(f, r.detach()) for f, r in zip(fakes[:-1], reals[:-1], strict=True)])
+    return 4.0 * mean_of([mean_of([l1(f, r) for f, r in zip(fakes[:-1], reals[:-1], strict=True)])
                           for fakes, reals in scales])
 
 
