@@ -20,6 +20,11 @@ DRAWN = 2000  # images a score: a second of measuring; distances are larger than
 BATCH = 250
 
 
+def samples(trainer: GAN, z: np.ndarray) -> np.ndarray:
+    """What a trainer draws for noise z (N, latent), some images at a time."""
+    return np.concatenate([trainer.sample(z[i : i + BATCH]) for i in range(0, len(z), BATCH)])
+
+
 class Watch:
     """Scores a trainer's samples, always from the same noise, in the measures of Scorer.quick.
 
@@ -39,8 +44,7 @@ class Watch:
 
     def __call__(self, folder: Path, step: int) -> dict[str, float]:
         """Score now; append the row to folder/scores.jsonl and keep the weights if no earlier ones scored better."""
-        images = np.concatenate([self.trainer.sample(self.noise[i : i + BATCH]) for i in range(0, DRAWN, BATCH)])
-        scores = self.scorer.quick(images)
+        scores = self.scorer.quick(samples(self.trainer, self.noise))
         with (folder / "scores.jsonl").open("a") as file:
             file.write(json.dumps({"step": step, **scores}) + "\n")
         if scores["frechet"] < self.best:
@@ -49,3 +53,11 @@ class Watch:
             save_weights(folder / "best.safetensors", network.state_dict(),
                          {"step": str(step), "frechet": repr(self.best)})
         return scores
+
+    def state_dict(self) -> dict[str, float]:
+        """What the next score depends on: the best so far."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Continue where `state_dict` was taken."""
+        self.best = float(state["best"])

@@ -94,6 +94,7 @@ def test_checkerboard_of_known_patterns(rng):
     i, j = np.mgrid[:28, :28]
     assert checkerboard(((-1.0) ** (i + j))[None, None]) == pytest.approx(1)
     assert checkerboard(((-1.0) ** i)[None, None]) == pytest.approx(1)
+    assert checkerboard((0.5 + 0.5 * (-1.0) ** i)[None, None]) == pytest.approx(1)  # brightness is no pattern
     assert checkerboard(np.full((3, 1, 28, 28), 0.3)) == 0
     assert checkerboard(np.cos(2 * np.pi * j / 7)[None, None]) == pytest.approx(0, abs=1e-12)
     noise = rng.uniform(-1, 1, (2000, 1, 28, 28))
