@@ -161,3 +161,21 @@ def test_images_of_other_channels_are_named():
             network(mg.tensor(np.zeros((1, 1, 16, 16)), dtype="float32"))
 
 
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch", "none"])
+@pytest.mark.parametrize("upsample", ["upconv", "deconv"])
+def test_generators_are_made_again_from_their_weights(norm, upsample):
+    x = mg.tensor(noise(1, 2, 16, 16).astype(np.float32))
+    for network in (models.ResnetGenerator(2, 3, 2, 2, norm, upsample),
+                    models.UnetGenerator(2, 3, 2, 4, norm, upsample)):
+        again = models.generator_of(network.state_dict())
+        np.testing.assert_array_equal(again(x).data, network.eval()(x).data)
+    parts = models.ResnetEncoder(2, 2, 1, norm), models.ResnetDecoder(3, 2, 2, norm, upsample)
+    again = models.combined(*(part.state_dict() for part in parts))
+    np.testing.assert_array_equal(again(x).data, models.EncoderDecoder(*parts).eval()(x).data)
+
+
+def test_weights_of_something_else_are_refused():
+    with pytest.raises(mg.errors.CheckpointError, match="of no generator"):
+        models.generator_of(models.PatchDiscriminator(1, 2, 1).state_dict())
