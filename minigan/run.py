@@ -26,11 +26,12 @@ from minigan import device, report
 from minigan.anomaly import detect_anomaly
 from minigan.checkpoint import save_weights, write_atomically
 from minigan.data import ImageData, Loader
-from minigan.errors import DataError, MiniganError, NonFiniteError
+from minigan.errors import DataError, MiniganError, NonFiniteError, OptionError
 from minigan.optim import SCHEDULES
 from minigan.random import Generator, seed
-from minigan.trainers import Progress, Trainer
+from minigan.trainers import GAN, Progress, Trainer
 
+Scores = Callable[[Path, int], Any]  # measures the networks as they are, keeps that in a run folder, for a step
 SAMPLES = 64  # images in a sample grid
 SMOKE_STEPS = 3
 CPUINFO = Path("/proc/cpuinfo")  # Linux only
@@ -49,6 +50,7 @@ HELP = {  # what the options of the example scripts mean, once for all of them
     "n_start": "critic steps in each of the first 25 and in every 500th generator step, 100 in the paper's code",
     "norm": "of the discriminator",
     "lipschitz": "what holds the critic's slope: a gradient penalty, clipped weights, or spectral norm",
+    "score_every": "steps between scores of the samples, into scores.jsonl; the weights that score best are kept",
     "ema": "decay of the averaged generator that draws the samples; 0 for none",
 }
 LABELS = {"d_loss": "D", "g_loss": "G", "d_real": "D(x)", "d_fake": "D(G(z))", "wasserstein": "W", "g_slope": "slope"}
@@ -157,40 +159,72 @@ def main(script: Callable[[], Any]) -> None:
         sys.exit(130)
 
 
-def train(trainer: Trainer, images: ImageData, chosen: argparse.Namespace) -> Path:
-    """Train on images scaled to [-1, 1]; keep metrics, sample grids, curves and weights in the run folder, returned.
+def train(trainer: GAN, images: ImageData, chosen: argparse.Namespace) -> Path:
+    """Train a GAN on images scaled to [-1, 1], with sample grids from fixed noise; see `fit`."""
+    pixels = images.images[: 4 * chosen.batch_size] if chosen.smoke else images.images
+    loader = Loader(pixels, chosen.batch_size, seed=chosen.seed).to(chosen.device)
+    z = Generator(chosen.seed, "samples").normal((SAMPLES, chosen.latent))
+
+    def sheet() -> Callable[[], np.ndarray]:
+        drawn = trainer.sample_later(z)
+        return lambda: report.grid(drawn(), 8)
+
+    score: Scores | None = None
+    if getattr(chosen, "score_every", None) is not None:
+        if chosen.score_every < 1:
+            raise OptionError(f"--score-every {chosen.score_every} must be at least 1; leave it out for no scores")
+        from minigan.metrics.watch import Watch  # brings SciPy and scikit-learn
+
+        print("scoring needs a classifier of digits, which is read from the cache or trained now, in a minute")
+        score = Watch(trainer, chosen.seed, chosen.data)
+    reals = report.grid(scaled(pixels[:SAMPLES]), 8)
+    return fit(trainer, loader, chosen, images, reals=reals, sheet=sheet, score=score)
+
+
+def fit(trainer: Trainer, batches: Any, chosen: argparse.Namespace, *data: ImageData, reals: np.ndarray,
+        sheet: Callable[[], Callable[[], np.ndarray]], score: Scores | None = None) -> Path:
+    """Train on batches; keep metrics, pictures, curves, weights and scores in the run folder, which is returned.
+
+    Args:
+        batches: a data.Loader or what has its attributes.
+        data: what the batches are made of, for the record.
+        reals: a picture of real data, uint8 (H, W) or (H, W, 3), kept as reals.png.
+        sheet: starts a picture of what the networks can do now, and returns a function that waits for it; drawn at the
+            end of each epoch and of the run.
+        score: measures the networks every `chosen.score_every` steps and at the end of the run; None if nothing does.
 
     Raises:
         DataError: the output folder cannot be written.
         OptionError: fewer images than a batch.
         NonFiniteError: the metrics of a step are not finite; with --check-finite, the first number that is not.
     """
-    print(device.device_info())
-    print(images.source)
-    pixels = images.images[: 4 * chosen.batch_size] if chosen.smoke else images.images
-    loader = Loader(pixels, chosen.batch_size, seed=chosen.seed).to(chosen.device)
-    steps = planned_steps(chosen, loader, trainer)
+    print(device.device_info(), *(images.source for images in data), sep="\n")
+    steps = planned_steps(chosen, batches, trainer)
     trainer.set_schedule(chosen.schedule, steps)
     folder = new_folder(chosen.out)
-    write_config(folder, chosen, images, steps)
-    report.save_png(report.grid(scaled(pixels[:SAMPLES]), 8), folder / "reals.png", scale=2)
-    z = Generator(chosen.seed, "samples").normal((SAMPLES, chosen.latent))
+    write_config(folder, chosen, data, steps)
+    report.save_png(reals, folder / "reals.png", scale=2)
     log = Log(folder, steps, chosen.batch_size * trainer.batches_per_step)
 
-    grids: list[tuple[str, Callable[[], np.ndarray]]] = []  # on their way from the GPU while it trains on
+    sheets: list[tuple[str, Callable[[], np.ndarray]]] = []  # on their way from the GPU while it trains on
 
-    def save_grids() -> None:
-        while grids:
-            name, images = grids.pop()
-            report.save_png(report.grid(images(), 8), folder / "samples" / name, scale=2)
+    def save_sheets() -> None:
+        while sheets:
+            name, picture = sheets.pop()
+            report.save_png(picture(), folder / "samples" / name, scale=2)
+
+    def scored(step: int) -> bool:
+        return score is not None and (step == steps or step % chosen.score_every == 0)
 
     def on_step(progress: Progress) -> None:
-        save_grids()
+        save_sheets()
         log(progress)
         check_finite(progress, chosen.check_finite)
+        if score is not None and scored(progress.step):
+            score(folder, progress.step)
         if progress.step == steps or progress.epoch_ends:
             name = f"epoch_{progress.epoch:04d}.png" if progress.epoch_ends else f"step_{progress.step:06d}.png"
-            grids.append((name, trainer.sample_later(z)))
+            sheets.append((name, sheet()))
             keep_weights()
 
     def keep_weights() -> None:
@@ -199,18 +233,18 @@ def train(trainer: Trainer, images: ImageData, chosen: argparse.Namespace) -> Pa
 
     try:
         with detect_anomaly() if chosen.check_finite else contextlib.nullcontext():
-            trainer.fit(loader, steps, on_step, graph=chosen.graph and not chosen.check_finite)
+            trainer.fit(batches, steps, on_step, graph=chosen.graph and not chosen.check_finite, promptly=scored)
     except BaseException as error:  # a run keeps what it learnt; from a GPU that is lost, the last epoch's weights
         if not isinstance(error, NonFiniteError):  # those of a diverged run are NaN, the last epoch's were not
             with contextlib.suppress(Exception):
-                save_grids()
+                save_sheets()
                 keep_weights()
         raise
     finally:
         log.close()
         if trainer.steps:
             report.loss_curves(folder / "metrics.jsonl", folder / "curves.png")
-    save_grids()
+    save_sheets()
     print(f"{folder}: {log.summary()}")
     print("\n".join(report.diagnose(report.read_rows(folder / "metrics.jsonl"))))
     return folder
@@ -229,7 +263,7 @@ def check_finite(progress: Progress, was_watched: bool) -> None:
                              "A smaller --lr is the usual remedy")
 
 
-def planned_steps(chosen: argparse.Namespace, loader: Loader, trainer: Trainer) -> int:
+def planned_steps(chosen: argparse.Namespace, loader: Any, trainer: Trainer) -> int:
     """How long to train: --smoke, --steps, --epochs, or IMAGES_SEEN, in this order."""
     if chosen.smoke:
         return SMOKE_STEPS
@@ -265,13 +299,13 @@ def new_folder(wanted: Path) -> Path:
     return folder
 
 
-def write_config(folder: Path, chosen: argparse.Namespace, images: ImageData, steps: int) -> None:
+def write_config(folder: Path, chosen: argparse.Namespace, data: Sequence[ImageData], steps: int) -> None:
     """config.json: every option as it was in force, the data, the versions."""
     choices = {key: str(value) if isinstance(value, Path) else value for key, value in sorted(vars(chosen).items())}
     config = {
         "options": choices,
         "steps": steps,
-        "data": {"name": images.name, "source": images.source, "images": len(images.images)},
+        "data": [{"name": images.name, "source": images.source, "images": len(images)} for images in data],
         "device": device.device_info(),
         "versions": {"minigan": minigan.__version__, "numpy": np.__version__, "python": platform.python_version()},
     }

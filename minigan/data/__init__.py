@@ -9,8 +9,10 @@ from minigan.data.mnist import mnist
 from minigan.data.patches import edges, luma, patches
 from minigan.data.scenes import scenes
 from minigan.data.shapes import Shapes, shapes
+from minigan.data.stacked import stacked
 from minigan.data.toy2d import TOYS, Toy2D, toy2d
 from minigan.data.usps import read_libsvm, usps
 
 __all__ = ["TOYS", "ImageData", "Loader", "Shapes", "Toy2D", "digits", "domain_folders", "edges", "enlarged",
-           "image_folder", "luma", "mnist", "patches", "read_idx", "read_libsvm", "scenes", "shapes", "toy2d", "usps"]
+           "image_folder", "luma", "mnist", "patches", "read_idx", "read_libsvm", "scenes", "shapes", "stacked",
+           "toy2d", "usps"]

@@ -76,11 +76,12 @@ class Trainer:
             optimizer.schedule = optim.schedule(name, steps)
 
     def fit(self, batches: Iterator[Array], steps: int, on_step: Callable[[Progress], Any] | None = None,
-            graph: bool = True) -> None:
+            graph: bool = True, promptly: Callable[[int], bool] = lambda step: False) -> None:
         """Train for `steps` iterations on batches from an iterator, telling `on_step` after each.
 
-        On a GPU `on_step` hears of several steps at a time, at the latest when an epoch ends. With `graph`, a step is
-        captured as a CUDA graph (batches from a data.Loader that is on the GPU are then part of it).
+        On a GPU `on_step` hears of several steps at a time, at the latest when an epoch ends or after a step whose
+        number is to be told `promptly`: the networks are then as that step left them. With `graph`, a step is captured
+        as a CUDA graph (batches from a data.Loader that is on the GPU are then part of it).
         """
         loop, start = _Loop(self, batches, graph and device.default() != "cpu"), time.perf_counter()
 
@@ -93,7 +94,7 @@ class Trainer:
             values = loop.step()
             self.steps += 1
             epoch, ends = getattr(batches, "epoch", 0), getattr(batches, "position", None) == 0
-            tell(loop.arrived((self.steps, values, epoch, ends), now=ends or number == steps))
+            tell(loop.arrived((self.steps, values, epoch, ends), now=ends or number == steps or promptly(self.steps)))
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, but for the data: weights, optimisers, random numbers, the step count."""
