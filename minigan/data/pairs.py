@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from minigan.data.images import ImageData
 from minigan.data.loader import Loader
-from minigan.data.mnist import ImageData
 from minigan.errors import CheckpointError, DataError, OptionError
 from minigan.tensor import Array
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigan.data.mnist import ImageData
+from minigan.data.images import ImageData
 from minigan.errors import OptionError
 from minigan.random import Generator
 

@@ -24,8 +24,9 @@ from minigan import device, nn, ops, optim
 from minigan import random as randoms
 from minigan.autodiff import no_grad
 from minigan.checkpoint import load_weights, save_weights
+from minigan.data.images import ImageData
 from minigan.data.loader import Loader
-from minigan.data.mnist import ImageData, mnist
+from minigan.data.mnist import mnist
 from minigan.data.store import cache as cache_folder
 from minigan.errors import CheckpointError
 from minigan.losses import cross_entropy

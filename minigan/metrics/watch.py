@@ -53,3 +53,11 @@ class Watch:
             save_weights(folder / "best.safetensors", network.state_dict(),
                          {"step": str(step), "frechet": repr(self.best)})
         return scores
+
+    def state_dict(self) -> dict[str, float]:
+        """What the next score depends on: the best so far."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Continue where `state_dict` was taken."""
+        self.best = float(state["best"])

@@ -81,8 +81,8 @@ class Trainer:
         """Train for `steps` iterations on batches from an iterator, telling `on_step` after each.
 
         On a GPU `on_step` hears of several steps at a time, at the latest when an epoch ends or after a step whose
-        number is to be told `promptly`: the networks are then as that step left them. With `graph`, a step is captured
-        as a CUDA graph (batches from a data.Loader that is on the GPU are then part of it).
+        number is to be told `promptly`, which is asked once a step: the networks are then as that step left them. With
+        `graph`, a step is captured as a CUDA graph (batches from a data.Loader that is on the GPU are part of it).
         """
         captured = graph and self.capturable and device.default() != "cpu"
         loop, start = _Loop(self, batches, captured), time.perf_counter()
@@ -96,7 +96,8 @@ class Trainer:
             values = loop.step()
             self.steps += 1
             epoch, ends = getattr(batches, "epoch", 0), getattr(batches, "position", None) == 0
-            tell(loop.arrived((self.steps, values, epoch, ends), now=ends or number == steps or promptly(self.steps)))
+            now = promptly(self.steps) or ends or number == steps  # asked in any case, and once
+            tell(loop.arrived((self.steps, values, epoch, ends), now))
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, but for the data: weights, optimisers, random numbers, the step count."""
@@ -114,7 +115,10 @@ class Trainer:
             raise CheckpointError(f"{type(self).__name__}: a state with the parts {sorted(state)}; "
                                   f"this trainer has {sorted(['steps', *parts])}")
         for name, part in parts.items():
-            part.load_state_dict(state[name])
+            try:
+                part.load_state_dict(state[name])
+            except (CheckpointError, ValueError) as error:
+                raise CheckpointError(f"{name}: {error}") from None
         self.steps = int(state["steps"])
 
 

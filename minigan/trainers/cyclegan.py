@@ -122,10 +122,14 @@ class CycleGAN(Translation):
 
     def discriminators_step(self, a: Tensor, b: Tensor, fake_a: Array, fake_b: Array) -> dict[str, Tensor]:
         """One step of both discriminators on real images and on fakes from the pools; their losses."""
-        d_a = discriminator_loss(self.d_a, a, Tensor(self.pool_a.exchange(fake_a)), self.loss)
-        d_b = discriminator_loss(self.d_b, b, Tensor(self.pool_b.exchange(fake_b)), self.loss)
+        d_a, d_b = self.discriminator_losses(a, b, fake_a, fake_b)
         self.d_optimizer.minimize(d_a + d_b)
         return {"d_a": d_a.detach(), "d_b": d_b.detach()}
+
+    def discriminator_losses(self, a: Tensor, b: Tensor, fake_a: Array, fake_b: Array) -> tuple[Tensor, Tensor]:
+        """What d_a and d_b minimise, on real images and on what the pools give for the fakes."""
+        return (discriminator_loss(self.d_a, a, Tensor(self.pool_a.exchange(fake_a)), self.loss),
+                discriminator_loss(self.d_b, b, Tensor(self.pool_b.exchange(fake_b)), self.loss))
 
     def translate(self, images: Array, way: str = "ab") -> np.ndarray:
         """Images (N, C, H, W) in [-1, 1] of a translated to b, or with way="ba" of b to a, on the host.

@@ -9,7 +9,7 @@ import minigan as mg
 from minigan import metrics, models, nn
 from minigan import random as randoms
 from minigan.checkpoint import load_weights
-from minigan.data.mnist import ImageData
+from minigan.data.images import ImageData
 from minigan.errors import OptionError, ShapeError
 from minigan.metrics.classifier import Settings, _cached, train_classifier, weights_file
 from minigan.metrics.svm import discriminator_features, grid_max, svm_accuracy, svm_evaluation
