@@ -44,6 +44,7 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
             **extra: Any) -> argparse.Namespace:
     """Parse the options all runs have, and `extra` ones: a default, a tuple of choices, the default first, or a type.
 
+    An extra one with the name of an option that all runs have, such as batch_size, is another default of that.
     An option that is only a type is None unless it is given: what runs then is the algorithm's own setting. With
     --resume, what is not given is as it was in the run that is continued.
 
@@ -59,7 +60,11 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
     _add_common(parser, name)
     if resumable:
         _add_durable(parser)
+    known = {action.dest for action in parser._actions}
+    parser.set_defaults(**{key: default for key, default in extra.items() if key in known})
     for key, default in extra.items():
+        if key in known:
+            continue
         choices = default if isinstance(default, tuple) else None
         default = choices[0] if choices else default
         kind, shown = (default, "the algorithm's own") if isinstance(default, type) else (type(default), "%(default)s")
