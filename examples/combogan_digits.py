@@ -49,7 +49,7 @@ def score(trainer, domains, test, options, folder):
 def main() -> None:
     """Options, digits, networks, trainer, go, score."""
     options = run.options(
-        __doc__, name="combogan_digits", defaults={"batch_size": 16, "schedule": "half_linear"},
+        __doc__, name="combogan_digits", batch_size=16, schedule="half_linear",
         loss=("least_squares", "non_saturating", "hinge"), norm=("instance", "batch"), upsample=("upconv", "deconv"),
         width=32, blocks=2, lr=2e-4, lambda_cycle=10.0, lambda_identity=0.0, pool=50, no_score=False,
     )

@@ -57,7 +57,7 @@ def score(trainer, domains, test, options, folder):
 def main() -> None:
     """Options, digits, networks, trainer, go, score."""
     options = run.options(
-        __doc__, name="cyclegan_digits", defaults={"batch_size": 16, "schedule": "half_linear"}, size=32, colour=False,
+        __doc__, name="cyclegan_digits", batch_size=16, schedule="half_linear", size=32, colour=False,
         images=int, loss=("least_squares", "non_saturating", "hinge"), norm=("instance", "batch"),
         upsample=("upconv", "deconv"), width=32, blocks=int, lr=2e-4, lambda_cycle=10.0, lambda_identity=float, pool=50,
         ema=0.99, no_score=False,

@@ -21,7 +21,7 @@ SHOWN, TESTED = 8, 100
 def main() -> None:
     """Options, pairs, networks, trainer, go, score."""
     options = run.options(
-        __doc__, name="pix2pix_edges", defaults={"batch_size": 8, "schedule": "half_linear"}, size=64, images=1000,
+        __doc__, name="pix2pix_edges", batch_size=8, schedule="half_linear", size=64, images=1000,
         loss=("non_saturating", "least_squares", "hinge"), norm=("instance", "batch"), upsample=("upconv", "deconv"),
         width=32, depth=int, dropout=0.0, lr=2e-4, lambda_l1=100.0, scales=1, lambda_features=0.0,
     )

@@ -3,8 +3,8 @@
 from minigan.report.comparison import Game, comparison_figure, comparison_table
 from minigan.report.curves import loss_curves, read_rows
 from minigan.report.diagnosis import diagnose
-from minigan.report.domains import rows, there_and_back
-from minigan.report.grids import grid, save_png
+from minigan.report.domains import there_and_back
+from minigan.report.grids import grid, rows, save_png
 from minigan.report.theory import theory_page
 from minigan.report.toy import Snapshot, film_steps, points_figure, points_film
 

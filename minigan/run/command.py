@@ -7,7 +7,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,12 @@ HELP = {  # what the options of the example scripts mean, once for all of them
 
 
 def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: str, resumable: bool = True,
-            defaults: Mapping[str, Any] | None = None, **extra: Any) -> argparse.Namespace:
+            **extra: Any) -> argparse.Namespace:
     """Parse the options all runs have, and `extra` ones: a default, a tuple of choices, the default first, or a type.
 
-    A default of False makes an option without a value. An option that is only a type is None unless it is given: what
-    runs then is the algorithm's own setting. With --resume, what is not given is as it was in the run that is
-    continued.
+    An extra one with the name of an option that all runs have, such as batch_size, is another default of that. A
+    default of False makes an option without a value. An option that is only a type is None unless it is given: what runs then is the algorithm's own setting. With
+    --resume, what is not given is as it was in the run that is continued.
 
     Sets the device, the seed and, for a program that takes its options from the command line, the BLAS kernels. Wrong
     options, or a device that is not there, end the program with status 2 and one sentence.
@@ -65,15 +65,17 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
     doc        what --help begins with
     name       of the run's folder, by default
     resumable  whether the program trains by `run.fit`, which keeps checkpoints
-    defaults   other defaults of the options all runs have, such as {"batch_size": 16}
     """
     parser = argparse.ArgumentParser(description=inspect.cleandoc(doc or ""),
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     _add_common(parser, name)
     if resumable:
         _add_durable(parser)
-    parser.set_defaults(**defaults or {})
+    known = {action.dest for action in parser._actions}
+    parser.set_defaults(**{key: default for key, default in extra.items() if key in known})
     for key, default in extra.items():
+        if key in known:
+            continue
         if default is False:
             parser.add_argument("--" + key.replace("_", "-"), action="store_true", help=HELP.get(key))
             continue
