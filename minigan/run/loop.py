@@ -136,8 +136,8 @@ class _Session:
         """Train to the end; what was learnt is kept whatever happens."""
         try:
             with detect_anomaly() if self.chosen.check_finite else contextlib.nullcontext(), signals.noticed():
-                if getattr(self.chosen, "rollback", False) and not self.trainer.steps:
-                    self.save()
+                if not self.trainer.steps:
+                    self.save()  # a run that is killed at once can be continued, too
                 while self.trainer.steps < self.steps:
                     try:
                         self.trainer.fit(self.batches, self.steps - self.trainer.steps, self.on_step,
