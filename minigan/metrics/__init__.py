@@ -16,7 +16,7 @@ from minigan.metrics.coverage import (
 )
 from minigan.metrics.distances import frechet, kid, sliced_wasserstein
 from minigan.metrics.images import checkerboard
-from minigan.metrics.score import MEANINGS, Scorer, score
+from minigan.metrics.scorer import MEANINGS, Scorer, score
 from minigan.metrics.svm import discriminator_features, svm_accuracy, svm_evaluation
 
 __all__ = ["MEANINGS", "Scorer", "checkerboard", "class_histogram", "classifier_score", "density_coverage",

@@ -12,12 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from minigan.checkpoint import save_weights
-from minigan.metrics.score import Scorer
+from minigan.metrics.scorer import Scorer
 from minigan.random import Generator
 from minigan.trainers import GAN
 
 DRAWN = 2000  # images a score: a second of measuring; distances are larger than of 10,000, alike for every row
 BATCH = 250
+
+
+def samples(trainer: GAN, z: np.ndarray) -> np.ndarray:
+    """What a trainer draws for noise z (N, latent), some images at a time."""
+    return np.concatenate([trainer.sample(z[i : i + BATCH]) for i in range(0, len(z), BATCH)])
 
 
 class Watch:
@@ -39,8 +44,7 @@ class Watch:
 
     def __call__(self, folder: Path, step: int) -> dict[str, float]:
         """Score now; append the row to folder/scores.jsonl and keep the weights if no earlier ones scored better."""
-        images = np.concatenate([self.trainer.sample(self.noise[i : i + BATCH]) for i in range(0, DRAWN, BATCH)])
-        scores = self.scorer.quick(images)
+        scores = self.scorer.quick(samples(self.trainer, self.noise))
         with (folder / "scores.jsonl").open("a") as file:
             file.write(json.dumps({"step": step, **scores}) + "\n")
         if scores["frechet"] < self.best:

@@ -1,10 +1,11 @@
 """What a run leaves to look at. Files only: grids of samples, curves of losses; same run, same bytes."""
 
+from minigan.report.comparison import Game, comparison_figure, comparison_table
 from minigan.report.curves import loss_curves, read_rows
 from minigan.report.diagnosis import diagnose
 from minigan.report.grids import grid, save_png
 from minigan.report.theory import theory_page
 from minigan.report.toy import Snapshot, film_steps, points_figure, points_film
 
-__all__ = ["Snapshot", "diagnose", "film_steps", "grid", "loss_curves", "points_figure", "points_film", "read_rows",
-           "save_png", "theory_page"]
+__all__ = ["Game", "Snapshot", "comparison_figure", "comparison_table", "diagnose", "film_steps", "grid", "loss_curves",
+           "points_figure", "points_film", "read_rows", "save_png", "theory_page"]

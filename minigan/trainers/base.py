@@ -38,6 +38,7 @@ class Trainer:
     """Base of all trainers. A subclass fills `networks`, `optimizers`, `generators` and defines `update`."""
 
     batches_per_step = 1  # how many batches of real data a step takes
+    capturable = True  # whether every step does the same, so that it can become a CUDA graph
 
     def __init__(self) -> None:
         self.steps = 0
@@ -83,7 +84,8 @@ class Trainer:
         number is to be told `promptly`, which is asked once a step: the networks are then as that step left them. With
         `graph`, a step is captured as a CUDA graph (batches from a data.Loader that is on the GPU are part of it).
         """
-        loop, start = _Loop(self, batches, graph and device.default() != "cpu"), time.perf_counter()
+        captured = graph and self.capturable and device.default() != "cpu"
+        loop, start = _Loop(self, batches, captured), time.perf_counter()
 
         def tell(rows: Iterable[tuple[int, Metrics, int, bool]]) -> None:
             for step, metrics, epoch, ends in rows:
@@ -136,7 +138,9 @@ class _Loop:
         self.under_way: list[tuple[Callable[[], np.ndarray], list[_Unread]]] = []
 
     def _draw(self) -> list[Array]:
-        return [next(self.batches) for _ in range(self.trainer.batches_now())]
+        """The step's batches; one that is a tuple, of two domains for example, counts as its parts."""
+        drawn = [next(self.batches) for _ in range(self.trainer.batches_now())]
+        return [part for batch in drawn for part in (batch if isinstance(batch, tuple) else (batch,))]
 
     def _update(self, *batches: Array) -> Tensor:
         metrics = self.trainer.update(*batches)
