@@ -77,8 +77,8 @@ def main() -> None:
         same = [name for name in ("metrics.jsonl", "generator.safetensors", "averaged.safetensors",
                                   "discriminator.safetensors")
                 if (whole / name).read_bytes() == (out / name).read_bytes()]
-    print(f"\n{options.kills} kills, no run lost, at most {max(lost)} steps done again (a checkpoint every {EVERY}); after "
-          f"{kept + 50} steps equal in bytes to a run left alone: {', '.join(same)} ({len(same)} of 4)")
+    print(f"\n{options.kills} kills, no run lost, at most {max(lost)} steps done again (a checkpoint every {EVERY}); "
+          f"after {kept + 50} steps equal in bytes to a run left alone: {', '.join(same)} ({len(same)} of 4)")
 
 
 if __name__ == "__main__":
