@@ -5,8 +5,9 @@ from minigan.report.curves import loss_curves, read_rows
 from minigan.report.diagnosis import diagnose
 from minigan.report.domains import there_and_back
 from minigan.report.grids import grid, rows, save_png
+from minigan.report.runs import run_curves
 from minigan.report.theory import theory_page
 from minigan.report.toy import Snapshot, film_steps, points_figure, points_film
 
 __all__ = ["Game", "Snapshot", "comparison_figure", "comparison_table", "diagnose", "film_steps", "grid", "loss_curves",
-           "points_figure", "points_film", "read_rows", "rows", "save_png", "theory_page", "there_and_back"]
+           "points_figure", "points_film", "read_rows", "rows", "run_curves", "save_png", "theory_page", "there_and_back"]
