@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {  # name: (module:function, which takes a list of arguments; what it is for)
+    "explain": ("minigan.explain.command:main", "the derivation of a graph, as text, Markdown or a page"),
     "gradcheck": ("minigan.gradcheck:main", "first and second derivatives against finite differences"),
     "metrics": ("minigan.metrics.__main__:main", "measure the images of a finished run"),
 }
