@@ -20,7 +20,8 @@ _TOKEN = re.compile(r"\s+|\d+(?:\.\d+)?|[a-z]{2,}-[a-z]{2,}|[A-Za-z][^\W_]*(?:_[
 _GREEK = {"alpha": "α", "beta": "β", "gamma": "γ", "eps": "ε", "lambda": "λ"}
 _LATEX_GREEK = {"eps": "varepsilon"}
 _BIG = {"sum": ("∑", r"\sum")}
-_SIGNS = {"-": ("−", "-"), "*": ("·", r"\cdot "), "<=": ("≤", r"\leq "), ">=": ("≥", r"\geq "), "...": ("…", r"\ldots "),
+_SIGNS = {"-": ("−", "-"), "*": ("·", r"\cdot "),
+          "<=": ("≤", r"\leq "), ">=": ("≥", r"\geq "), "...": ("…", r"\ldots "),
           "{": ("{", r"\{"), "}": ("}", r"\}"), "<": ("<", "<"), ">": (">", ">")}
 _OPENS, _CLOSES = "([{", ")]}"
 _WORDS = frozenset(("if", "is", "in", "of", "or", "to"))  # else a word of two letters would look like a symbol
@@ -173,7 +174,7 @@ def mathml(text: str) -> str:
 
 def _infix(row: list[Symbol]) -> bool:
     """Only a sign so far: it goes with what it precedes."""
-    return len(row) == 1 and row[0].kind == "sign"
+    return len(row) == 1 and row[0].kind == "sign" and row[0].text not in ("|", *_OPENS, *_CLOSES)
 
 
 def _mathml(row: tuple[Symbol, ...]) -> str:

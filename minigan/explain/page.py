@@ -127,7 +127,13 @@ def _drawn(box: Box, width: float, x: float, y: float, first: int | None) -> str
             f'<text class="name" x="{x + 2:.1f}" y="{y - 11:.1f}">{_safe(_short(box.lines[0]))}</text>'
             f'<text class="shape" x="{x + 2:.1f}" y="{y + 5:.1f}">{_safe(_short(box.lines[1]))}</text>'
             f'<text class="slope" x="{x + 2:.1f}" y="{y + 21:.1f}">{slope}</text>'
-            + (f'<text class="mark" x="{x + width / 2 - 8:.1f}" y="{y - 13:.1f}">!</text>' if marked else "") + "</g>")
+            + (_badge(x + width / 2, y - BOX / 2) if marked else "") + "</g>")
+
+
+def _badge(x: float, y: float) -> str:
+    """The mark of a box whose steps have remarks, on its corner."""
+    return (f'<g class="mark"><circle cx="{x:.1f}" cy="{y + 3:.1f}" r="9"/>'
+            f'<text x="{x:.1f}" y="{y + 7.5:.1f}">!</text></g>')
 
 
 # ---- the panel ----

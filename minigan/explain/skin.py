@@ -28,7 +28,8 @@ button:hover { border-color: var(--soft); }
 .box text { fill: var(--ink); font-size: 12.5px; text-anchor: middle; pointer-events: none; }
 .box .name { font-weight: 640; } .box .shape { fill: var(--soft); font-size: 11.5px; }
 .box .slope { fill: var(--back); font-size: 11.5px; visibility: hidden; }
-.box .mark { fill: var(--warn); font-size: 14px; font-weight: 700; visibility: hidden; }
+.box .mark { visibility: hidden; } .mark circle { fill: var(--warn); }
+.box .mark text { fill: var(--card); font-size: 13px; font-weight: 700; }
 .box:hover rect, .box:focus-visible rect { stroke: var(--soft); }
 .box.done rect { stroke: var(--ahead); } .box.returned rect { stroke: var(--back); }
 .box:not(.returned) .name, .box:not(.returned) .shape { transform: translateY(9px); }
