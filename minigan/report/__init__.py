@@ -10,4 +10,5 @@ from minigan.report.theory import theory_page
 from minigan.report.toy import Snapshot, film_steps, points_figure, points_film
 
 __all__ = ["Game", "Snapshot", "comparison_figure", "comparison_table", "diagnose", "film_steps", "grid", "loss_curves",
-           "points_figure", "points_film", "read_rows", "rows", "run_curves", "save_png", "theory_page", "there_and_back"]
+           "points_figure", "points_film", "read_rows", "rows", "run_curves", "save_png", "theory_page",
+           "there_and_back"]
