@@ -7,8 +7,11 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {  # name: (module:function, which takes a list of arguments; what it is for)
+    "compare": ("minigan.run.listing:compare", "the curves of several runs in one picture"),
+    "explain": ("minigan.explain.command:main", "the derivation of a graph, as text, Markdown or a page"),
     "gradcheck": ("minigan.gradcheck:main", "first and second derivatives against finite differences"),
     "metrics": ("minigan.metrics.__main__:main", "measure the images of a finished run"),
+    "runs": ("minigan.run.listing:runs", "the runs there are: how far, which score"),
 }
 USAGE = "usage: python -m minigan COMMAND ...    (COMMAND --help tells its options)\n\n" + "\n".join(
     f"  {name:<10} {meaning}" for name, (_, meaning) in COMMANDS.items())

@@ -23,9 +23,10 @@ from minigan.errors import NonFiniteError, OptionError
 from minigan.random import Generator
 from minigan.run import folder as folders
 from minigan.run import signals
-from minigan.run.command import IMAGES_SEEN, SMOKE_STEPS
+from minigan.run.board import Board
 from minigan.run.durable import Cadence, Keeper, check_weights
 from minigan.run.log import Log, note
+from minigan.run.plan import check_length, planned_steps
 from minigan.trainers import GAN, Progress, Trainer
 
 Scores = Callable[[Path, int], Any]  # measures the networks as they are, keeps that in a run folder, for a step
@@ -80,9 +81,10 @@ def fit(trainer: Trainer, batches: Any, chosen: argparse.Namespace, *data: Image
     """
     print(device.device_info(), *(images.source for images in data), sep="\n")
     saved = folders.read_config(chosen.out) if getattr(chosen, "resume", False) else None
-    steps = planned_steps(chosen, batches, trainer)
-    if saved is not None and _same_length(saved["options"], chosen):
-        steps = int(saved["steps"])
+    if saved is None:
+        check_length(chosen)
+    again = saved is not None and _same_length(saved["options"], chosen)
+    steps = int(saved["steps"]) if saved and again else planned_steps(chosen, batches, trainer)
     trainer.set_schedule(chosen.schedule, steps)
     config = folders.make_config(chosen, data, steps)
     if saved is None:
@@ -112,9 +114,10 @@ class _Session:
                  sheet: Sheet, score: Scores | None) -> None:
         self.folder, self.trainer, self.batches, self.chosen = folder, trainer, batches, chosen
         self.sheet, self.score, self.steps = sheet, score, int(config["steps"])
-        self.sheets: list[tuple[str, Callable[[], np.ndarray]]] = []  # on their way from the GPU while it trains on
+        self.sheets: list[tuple[str, int, Callable[[], np.ndarray]]] = []  # on their way from the GPU meanwhile
         self.keeper = Keeper(folder, trainer, batches, score, config, getattr(chosen, "keep", 2))
         self.cadence = Cadence(getattr(chosen, "checkpoint_every", "auto"))
+        self.board: Board | None = None
         self.save_at: int | None = None  # the step after which a checkpoint is due
         self.log = Log(folder, self.steps, chosen.batch_size * trainer.batches_per_step)  # locks the folder
 
@@ -135,9 +138,11 @@ class _Session:
     def run(self) -> None:
         """Train to the end; what was learnt is kept whatever happens."""
         try:
+            if getattr(self.chosen, "tensorboard", False):
+                self.board = Board(self.folder, self.trainer.steps)
             with detect_anomaly() if self.chosen.check_finite else contextlib.nullcontext(), signals.noticed():
-                if getattr(self.chosen, "rollback", False) and not self.trainer.steps:
-                    self.save()
+                if not self.trainer.steps:
+                    self.save()  # a run that is killed at once can be continued, too
                 while self.trainer.steps < self.steps:
                     try:
                         self.trainer.fit(self.batches, self.steps - self.trainer.steps, self.on_step,
@@ -151,6 +156,8 @@ class _Session:
         finally:
             self.log.close()
         self.save_sheets()
+        if self.board is not None:
+            self.board.close()
         if self.trainer.steps:
             report.loss_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
         print(f"{self.folder}: {self.log.summary()}")
@@ -170,6 +177,8 @@ class _Session:
         """All that is done after a step, in the order in which a resumed run does it."""
         self.save_sheets()
         self.log(progress)
+        if self.board is not None:
+            self.board(progress)
         check_finite(progress, self.chosen.check_finite)
         shown = progress.step == self.steps or progress.epoch_ends
         if shown or progress.step == self.save_at or self.scored(progress.step):
@@ -178,7 +187,7 @@ class _Session:
             self.score(self.folder, progress.step)
         if shown:
             name = f"epoch_{progress.epoch:04d}.png" if progress.epoch_ends else f"step_{progress.step:06d}.png"
-            self.sheets.append((name, self.sheet()))
+            self.sheets.append((name, progress.step, self.sheet()))
             self.keep_weights()
         if progress.step == self.save_at:
             self.save()
@@ -229,8 +238,11 @@ class _Session:
     def save_sheets(self) -> None:
         """Write the pictures that were begun."""
         while self.sheets:
-            name, picture = self.sheets.pop()
-            report.save_png(picture(), self.folder / "samples" / name, scale=2)
+            name, step, picture = self.sheets.pop()
+            pixels = picture()
+            report.save_png(pixels, self.folder / "samples" / name, scale=2)
+            if self.board is not None:
+                self.board.picture(pixels, step)
 
     def keep_weights(self) -> None:
         """Write every network's weights, for use elsewhere."""
@@ -249,16 +261,6 @@ def check_finite(progress: Progress, was_watched: bool) -> None:
         remedy = "" if was_watched else "; run it again with --check-finite to see which operation and layer began it"
         raise NonFiniteError(f"step {progress.step}: {' and '.join(broken)}: the networks have diverged{remedy}. "
                              "A smaller --lr is the usual remedy")
-
-
-def planned_steps(chosen: argparse.Namespace, loader: Any, trainer: Trainer) -> int:
-    """How long to train: --smoke, --steps, --epochs, or IMAGES_SEEN, in this order."""
-    if chosen.smoke:
-        return SMOKE_STEPS
-    if chosen.steps:
-        return chosen.steps
-    epochs = chosen.epochs or max(1, round(IMAGES_SEEN / loader.samples))
-    return max(1, epochs * loader.batches_per_epoch // trainer.batches_per_step)
 
 
 def scaled(pixels: np.ndarray) -> np.ndarray:
