@@ -6,8 +6,10 @@ from minigan.report.diagnosis import diagnose
 from minigan.report.grids import grid, save_png
 from minigan.report.page import report_page
 from minigan.report.runs import run_curves
+from minigan.report.strips import film, stacked
 from minigan.report.theory import theory_page
 from minigan.report.toy import Snapshot, film_steps, points_figure, points_film
 
-__all__ = ["Game", "Snapshot", "comparison_figure", "comparison_table", "diagnose", "film_steps", "grid", "loss_curves",
-           "points_figure", "points_film", "read_rows", "report_page", "run_curves", "save_png", "theory_page"]
+__all__ = ["Game", "Snapshot", "comparison_figure", "comparison_table", "diagnose", "film", "film_steps", "grid",
+           "loss_curves", "points_figure", "points_film", "read_rows", "report_page", "run_curves", "save_png",
+           "stacked", "theory_page"]
