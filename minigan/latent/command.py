@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,7 +59,7 @@ def walk(generator: SavedGenerator, chosen: argparse.Namespace) -> Pictures:
 
 def map_(generator: SavedGenerator, chosen: argparse.Namespace) -> Pictures:
     """Noise vectors as a map whose neighbours look alike."""
-    z = generator.noise(chosen.count or 500, chosen.seed)
+    z = generator.noise(chosen.count or 400, chosen.seed)
     images = generator(z)
     return Pictures(maps.scatter(images, maps.layout(images if chosen.by == "images" else z, chosen.seed)))
 
@@ -161,14 +162,13 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
 
 
 def _generator(chosen: argparse.Namespace) -> SavedGenerator:
-    device.set_device(chosen.device)
     if not 0 <= chosen.seed < 1 << 64:
         raise OptionError(f"--seed {chosen.seed} must lie in [0, 2^64)")
     return load_generator(chosen.run, chosen.weights)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The tools."""
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options of the tools."""
     parser = _parser("latent", "Look into what a run has learnt: " + " ".join(
         f"{name}: {(tool.__doc__ or '').strip()}" for name, tool in TOOLS.items()))
     parser.add_argument("tool", choices=tuple(TOOLS))
@@ -180,12 +180,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--coordinate", type=int, help="walk: which (default: the one that changes images most)")
     parser.add_argument("--by", choices=("images", "noise"), default="images", help="map: what is compared "
                         "(default: %(default)s)")
-    parser.add_argument("--count", type=int, help="map, arithmetic, unit: images drawn (default: 500, 3000, 2000)")
+    parser.add_argument("--count", type=int, help="map, arithmetic, unit: images drawn (default: 400, 3000, 2000)")
     parser.add_argument("--expression", default="8-3+5", help="arithmetic (default: %(default)s)")
     parser.add_argument("--average", type=int, default=8, help="arithmetic: vectors in a mean (default: %(default)s)")
     parser.add_argument("--label", type=int, choices=range(10), default=8, help="unit: class (default: %(default)s)")
-    parser.add_argument("--units", type=int, default=10, help="unit: how many (default: %(default)s)")
-    parser.add_argument("--layer", type=int, default=0, help="unit: behind which rectifier of the generator "
+    parser.add_argument("--units", type=int, default=8, help="unit: how many (default: %(default)s)")
+    parser.add_argument("--layer", type=int, default=1, help="unit: behind which rectifier of the generator "
                         "(default: %(default)s)")
     parser.add_argument("--data", type=Path, help="folder with MNIST (default: the run's, then as for training)")
     parser.add_argument("--out", type=Path, help="the picture, *.png (default: RUN/latent/TOOL.png, and report.html)")
@@ -193,7 +193,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in ("rows", "columns", "average", "units"):
         if getattr(chosen, name) < 1:
             raise OptionError(f"--{name} {getattr(chosen, name)} must be at least 1")
-    drawn = TOOLS[chosen.tool](_generator(chosen), chosen)
+    return chosen
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The tools."""
+    chosen = _options(arguments)
+    device.set_device(chosen.device)
+    drawn, written = _write(_generator(chosen), chosen)
+    if chosen.out is None:
+        written.append(report_page(chosen.run))
+    print(*filter(None, [drawn.said]), f"written: {', '.join(map(str, written))}", sep="\n")
+
+
+def leave(folder: Path, seed: int) -> None:
+    """What a run leaves by itself in latent/: an interpolation, and, with scikit-learn, a map. For report.html."""
+    tools = ["interpolate", *(["map"] if importlib.util.find_spec("sklearn") else [])]
+    generator = load_generator(folder)
+    for tool in tools:
+        _write(generator, _options([str(folder), tool, "--seed", str(seed)]))
+    report_page(folder)
+
+
+def _write(generator: SavedGenerator, chosen: argparse.Namespace) -> tuple[Pictures, list[Path]]:
+    """Draw, and write the picture and the film; what was drawn, and the files."""
+    drawn = TOOLS[chosen.tool](generator, chosen)
     out = _picture_path(chosen.out or chosen.run / "latent" / f"{chosen.tool}.png")
     (chosen.run / "latent").mkdir(exist_ok=True)
     save_png(drawn.picture, out, drawn.scale)
@@ -201,9 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if drawn.frames:
         written.append(out.with_suffix(".gif"))
         film(drawn.frames, written[-1])
-    if chosen.out is None:
-        written.append(report_page(chosen.run))
-    print(*filter(None, [drawn.said]), f"written: {', '.join(map(str, written))}", sep="\n")
+    return drawn, written
 
 
 def sample(arguments: Sequence[str] | None = None) -> None:
@@ -215,6 +237,7 @@ def sample(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     if chosen.images < 1:
         raise OptionError(f"-n {chosen.images} must be at least 1")
+    device.set_device(chosen.device)
     drawn, out = _generator(chosen).draw(chosen.images, chosen.seed), chosen.out or chosen.run / "sample.png"
     if out.suffix == ".png":
         save_png(grid(drawn), out, 2)

@@ -23,22 +23,27 @@ from minigan.errors import NonFiniteError, OptionError
 from minigan.random import Generator
 from minigan.run import folder as folders
 from minigan.run import signals
-from minigan.run.board import Board
+from minigan.run.board import Board, tensorboardx
 from minigan.run.durable import Cadence, Keeper, check_weights
 from minigan.run.log import Log, note
 from minigan.run.plan import check_length, planned_steps
+from minigan.run.saved import NEEDED
 from minigan.trainers import GAN, Progress, Trainer
 
 Scores = Callable[[Path, int], Any]  # measures the networks as they are, keeps that in a run folder, for a step
 Sheet = Callable[[], Callable[[], np.ndarray]]  # starts a picture, returns a function that waits for it
 SAMPLES = 64  # images in a sample grid
+LOOKED_INTO = 200  # steps; what a shorter run has learnt is not worth a map
 SHEETS = 12  # at least so many sample grids a run, if it has that many steps
 PAGE_SHARE, PAGE_EVERY = 0.01, 30.0  # of the time that report.html may take; seconds between two, at least
 MOST_ROLLBACKS = 5  # a run that has to go back more often needs another learning rate, or another loss
 
 
 def train(trainer: GAN, images: ImageData, chosen: argparse.Namespace) -> Path:
-    """Train a GAN on images scaled to [-1, 1], with sample grids from fixed noise; see `fit`."""
+    """Train a GAN on images scaled to [-1, 1], with sample grids from fixed noise; then look into what it has learnt.
+
+    See `fit`.
+    """
     pixels = images.images[: 4 * chosen.batch_size] if chosen.smoke else images.images
     loader = Loader(pixels, chosen.batch_size, seed=chosen.seed).to(chosen.device)
     z = Generator(chosen.seed, "samples").normal((SAMPLES, chosen.latent))
@@ -57,7 +62,12 @@ def train(trainer: GAN, images: ImageData, chosen: argparse.Namespace) -> Path:
         score = Watch(trainer, chosen.seed, chosen.data)
     some = np.linspace(0, len(pixels) - 1, min(SAMPLES, len(pixels))).astype(int)  # data may be sorted by class
     reals = report.grid(scaled(pixels[some]), 8)
-    return fit(trainer, loader, chosen, images, reals=reals, sheet=sheet, score=score)
+    folder = fit(trainer, loader, chosen, images, reals=reals, sheet=sheet, score=score)
+    if trainer.steps >= LOOKED_INTO and all(hasattr(chosen, name) for name in NEEDED):
+        from minigan.latent.command import leave  # which looks into runs, so imports this package
+
+        leave(folder, chosen.seed)
+    return folder
 
 
 def fit(trainer: Trainer, batches: Any, chosen: argparse.Namespace, *data: ImageData, reals: np.ndarray,
@@ -86,6 +96,8 @@ def fit(trainer: Trainer, batches: Any, chosen: argparse.Namespace, *data: Image
     saved = folders.read_config(chosen.out) if getattr(chosen, "resume", False) else None
     if saved is None:
         check_length(chosen)
+    if getattr(chosen, "tensorboard", False):
+        tensorboardx()  # is it there?
     again = saved is not None and _same_length(saved["options"], chosen)
     steps = int(saved["steps"]) if saved and again else planned_steps(chosen, batches, trainer)
     trainer.set_schedule(chosen.schedule, steps)
