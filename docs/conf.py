@@ -19,7 +19,6 @@ project, author, copyright = "minigan", "minigan maintainers", "minigan maintain
 version = release = minigan.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "mathml", "docstrings", "derivations"]
 exclude_patterns = ["ext", "images", "static"]
-suppress_warnings = ["toc.empty_glob"]  # a folder that holds no page yet
 
 # Lessons: Markdown with code cells.
 myst_enable_extensions = ["dollarmath", "amsmath"]

@@ -22,7 +22,7 @@ class ImageData:
     """Images in memory, labelled or not.
 
     images  uint8 (N, C, H, W), stored channels-last: images.transpose(0, 2, 3, 1) is contiguous
-    labels  uint8 (N,), or (0,) for images without labels
+    labels  unsigned integers (N,), or (0,) for images without labels
     name    of the data set, such as "mnist"
     source  one sentence that says how many there are and where they came from
     """

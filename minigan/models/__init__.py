@@ -3,8 +3,10 @@
 from minigan.models.dcgan import dcgan
 from minigan.models.mlp import mlp
 from minigan.models.patchgan import MultiScaleDiscriminator, PatchDiscriminator, layers_for
+from minigan.models.rebuilt import combined, generator_of
 from minigan.models.resnet import EncoderDecoder, ResnetDecoder, ResnetEncoder, ResnetGenerator, blocks_for
 from minigan.models.unet import UnetGenerator, depth_for
 
 __all__ = ["EncoderDecoder", "MultiScaleDiscriminator", "PatchDiscriminator", "ResnetDecoder", "ResnetEncoder",
-           "ResnetGenerator", "UnetGenerator", "blocks_for", "dcgan", "depth_for", "layers_for", "mlp"]
+           "ResnetGenerator", "UnetGenerator", "blocks_for", "combined", "dcgan", "depth_for", "generator_of",
+           "layers_for", "mlp"]

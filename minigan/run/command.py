@@ -36,6 +36,17 @@ HELP = {  # what the options of the example scripts mean, once for all of them
     "norm": "of the discriminator",
     "lipschitz": "what holds the critic's slope: a gradient penalty, clipped weights, or spectral norm",
     "score_every": "steps between scores of the samples, into scores.jsonl; the weights that score best are kept",
+    "lambda_cycle": "weight of the cycle losses: translated there and back, an image should be what it was",
+    "lambda_identity": "weight of the identity losses: an image of the target domain should stay as it is",
+    "lambda_l1": "weight of the mean absolute difference from the target",
+    "lambda_features": "weight of feature matching in the discriminator's layers; pix2pixHD has 10",
+    "scales": "discriminators, each of images half the size of the one before",
+    "blocks": "residual blocks of a generator",
+    "depth": "halvings of the image in the U-Net",
+    "colour": "three equal channels, as networks for photographs want them",
+    "images": "at most so many images of each domain",
+    "no_score": "leave out the scores at the end, which take some minutes",
+    "pool": "generated images that each discriminator is shown again; 0 for none",
     "ema": "decay of the averaged generator that draws the samples; 0 for none",
 }
 
@@ -44,8 +55,9 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
             **extra: Any) -> argparse.Namespace:
     """Parse the options all runs have, and `extra` ones: a default, a tuple of choices, the default first, or a type.
 
-    An option that is only a type is None unless it is given: what runs then is the algorithm's own setting. With
-    --resume, what is not given is as it was in the run that is continued.
+    An extra one with the name of an option that all runs have, such as batch_size, is another default of that. A
+    default of False makes an option without a value. An option that is only a type is None unless it is given: what
+    runs then is the algorithm's own setting. With --resume, what is not given is as it was in the run continued.
 
     Sets the device, the seed and, for a program that takes its options from the command line, the BLAS kernels. Wrong
     options, or a device that is not there, end the program with status 2 and one sentence.
@@ -59,7 +71,14 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
     _add_common(parser, name)
     if resumable:
         _add_durable(parser)
+    known = {action.dest for action in parser._actions}
+    parser.set_defaults(**{key: default for key, default in extra.items() if key in known})
     for key, default in extra.items():
+        if key in known:
+            continue
+        if default is False:
+            parser.add_argument("--" + key.replace("_", "-"), action="store_true", help=HELP.get(key))
+            continue
         choices = default if isinstance(default, tuple) else None
         default = choices[0] if choices else default
         kind, shown = (default, "the algorithm's own") if isinstance(default, type) else (type(default), "%(default)s")

@@ -50,6 +50,13 @@ class Trainer:
         """How many batches the next step takes; a step that takes another number than most is not captured."""
         return self.batches_per_step
 
+    def decide(self, samples: int) -> list[np.ndarray]:
+        """What chance decides on the host for the next step, on batches of so many samples: inputs of a captured step.
+
+        They follow the batches in the arguments of `update`, which decides for itself when it gets none.
+        """
+        return []
+
     def update(self, *batches: Array) -> dict[str, Tensor]:
         """One iteration of the algorithm; its losses and what else there is to watch, as tensors without axes."""
         raise NotImplementedError
@@ -147,19 +154,20 @@ class _Loop:
         self.names = tuple(metrics)
         return Tensor(np.stack([value.data for value in metrics.values()]))  # (metrics,)
 
-    def _whole(self) -> Tensor:
-        return self._update(*self._draw())
+    def _whole(self, *decisions: Array) -> Tensor:
+        return self._update(*self._draw(), *decisions)
 
     def step(self) -> Array:
         """One step. A new epoch's order cannot begin inside a graph, so the step in which it does is a plain one."""
         if self.graph is None or self.trainer.batches_now() != self.trainer.batches_per_step:
             return self._whole().data
         if not self.draws:
-            values = self.graph(*self._draw())
+            drawn = self._draw()
+            values = self.graph(*drawn, *self.trainer.decide(len(drawn[0])))
         elif self.batches.ends_within(self.trainer.batches_per_step):
             return self._whole().data
         else:
-            values = self.graph()
+            values = self.graph(*self.trainer.decide(getattr(self.batches, "batch_size", 0)))
         return values.data.copy()  # the next launch overwrites the graph's own
 
     def arrived(self, step: _Unread, now: bool) -> Iterator[tuple[int, Metrics, int, bool]]:

@@ -82,6 +82,10 @@ class CycleGAN(Translation):
         self.pool_a, self.pool_b = (ImagePool(pool, Generator(seed, f"pool {domain}")) for domain in "ab")
         self.pools = {"pool_a": self.pool_a, "pool_b": self.pool_b}
 
+    def decide(self, samples: int) -> list[np.ndarray]:
+        """What both pools do in the next step: two arrays each, see ImagePool.plan."""
+        return [array for pool in (self.pool_a, self.pool_b) for array in pool.plan(samples)]
+
     def update(self, *batches: Array) -> dict[str, Tensor]:
         """One iteration on a batch a of one domain and b of the other, which have nothing to do with each other.
 
@@ -94,13 +98,16 @@ class CycleGAN(Translation):
             OptionError: not one batch of each domain.
             ShapeError: a batch of other channels than the networks.
         """
-        if len(batches) != 2:
+        batches, plans = batches[:2], batches[2:]
+        if len(batches) != 2 or len(plans) not in (0, 4):
             raise OptionError(f"{type(self).__name__}: got {len(batches)} batches; it takes one of domain a and one of "
                               "domain b, as data.Unpaired gives them")
         a, b = (self.images(batch, c, f"domain {name}")
                 for batch, c, name in zip(batches, self.channels, "ab", strict=True))
         metrics, fake_a, fake_b = self.generators_step(a, b)
-        return {**self.discriminators_step(a, b, fake_a, fake_b), **metrics}
+        plans = plans or tuple(self.decide(len(a)))
+        shown_a, shown_b = self.pool_a.exchange(fake_a, plans[:2]), self.pool_b.exchange(fake_b, plans[2:])
+        return {**self.discriminators_step(a, b, shown_a, shown_b), **metrics}
 
     def generator_losses(self, a: Tensor, b: Tensor) -> tuple[Weighted, Tensor, Tensor]:
         """What the generators minimise, term by term, and the fakes of a and of b. A subclass may add terms."""
@@ -121,9 +128,9 @@ class CycleGAN(Translation):
         return values(losses), fake_a.data, fake_b.data
 
     def discriminators_step(self, a: Tensor, b: Tensor, fake_a: Array, fake_b: Array) -> dict[str, Tensor]:
-        """One step of both discriminators on real images and on fakes from the pools; their losses."""
-        d_a = discriminator_loss(self.d_a, a, Tensor(self.pool_a.exchange(fake_a)), self.loss)
-        d_b = discriminator_loss(self.d_b, b, Tensor(self.pool_b.exchange(fake_b)), self.loss)
+        """One step of both discriminators on real images and on fakes of now or from the pools; their losses."""
+        d_a = discriminator_loss(self.d_a, a, Tensor(fake_a), self.loss)
+        d_b = discriminator_loss(self.d_b, b, Tensor(fake_b), self.loss)
         self.d_optimizer.minimize(d_a + d_b)
         return {"d_a": d_a.detach(), "d_b": d_b.detach()}
 
@@ -153,6 +160,8 @@ class SemiSupervised(CycleGAN):
         DataError: the pairs are none, or not as many images as masks.
         OptionError: as CycleGAN.
     """
+
+    capturable = False  # which pairs a step sees is drawn on the host
 
     def __init__(self, g_ab: Module, g_ba: Module, d_a: Module, d_b: Module, pairs: tuple[np.ndarray, np.ndarray],
                  lambda_supervised: float = 10.0, labelled: int = 4, seed: int = 0, **options: object) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minigan import device
-from minigan.device import asnumpy, of, put
 from minigan.errors import CheckpointError, OptionError
 from minigan.random import Generator
 from minigan.tensor import Array
@@ -31,38 +31,51 @@ class ImagePool:
         if capacity < 0:
             raise OptionError(f"ImagePool: capacity={capacity} must be at least 0")
         self.capacity, self.generator, self.count = capacity, generator, 0
-        self.images: Array | None = None  # (capacity, C, H, W), the first `count` in use
+        self._store: Array | None = None  # (capacity, H, W, C), the first `count` in use
 
-    def draw(self, n: int) -> np.ndarray:
-        """What happens to each of n images: the place it changes with, or -1 for none; int64 (n,).
+    @property
+    def images(self) -> Array:
+        """The images in use (count, C, H, W)."""
+        store = np.zeros((0, 0, 0, 0), np.float32) if self._store is None else self._store[: self.count]
+        return store.transpose(0, 3, 1, 2)
 
-        Addressed by the generator alone, it does not look at the images: on a GPU it is an input of a captured step.
+    def plan(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """What happens to the next n images: which ones are given out (n,), and which ones are kept (capacity,).
+
+        Numbers below the capacity mean images that are kept now, those above the new ones, in order. The plan follows
+        from the generator and the count alone, so on a GPU it is an input of a captured step.
         """
+        given, kept = self.capacity + np.arange(n), np.arange(self.capacity)
+        if not self.capacity:
+            return given, kept
         coins, places = self.generator.uniform((2, n), np.float64)
-        return np.where(coins < 0.5, (places * max(self.capacity, 1)).astype(np.int64), -1)
+        for i, place in enumerate((places * self.capacity).astype(np.int64).tolist()):
+            if self.count < self.capacity:
+                kept[self.count] = given[i]
+                self.count += 1
+            elif coins[i] < 0.5:
+                kept[place], given[i] = given[i], kept[place]
+        return given, kept
 
-    def exchange(self, images: Array) -> Array:
-        """Images (N, C, H, W) for the discriminator: each is new, or an older one that the new one replaces."""
+    def exchange(self, images: Array, plan: Sequence[Array] | None = None) -> Array:
+        """Images (N, C, H, W) for the discriminator: each is new, or an older one that the new one replaces.
+
+        Images of another size than those before start a new pool, but not with a plan that was made earlier.
+        """
         if not self.capacity:
             return images
-        if self.images is None or self.images.shape[1:] != images.shape[1:]:
-            self.images, self.count = _empty(images, self.capacity), 0
-        out = images
-        for i, place in enumerate(self.draw(len(images)).tolist()):
-            if self.count < self.capacity:
-                self.images[self.count] = images[i]
-                self.count += 1
-            elif place >= 0:
-                if out is images:
-                    out = images.copy(order="K")
-                out[i] = self.images[place]
-                self.images[place] = images[i]
-        return out
+        n, c, h, w = images.shape
+        if self._store is None or self._store.shape[1:] != (h, w, c):
+            self._store = np.zeros_like(images, shape=(self.capacity, h, w, c), order="C")
+            self.count = 0 if plan is None else self.count
+        given, kept = self.plan(n) if plan is None else plan
+        everything = np.concatenate([self._store, images.transpose(0, 2, 3, 1)])  # (capacity + N, H, W, C)
+        self._store[...] = everything[device.index(kept, everything)]
+        return everything[device.index(given, everything)].transpose(0, 3, 1, 2)  # (N, C, H, W), channels-last
 
     def state_dict(self) -> dict[str, Any]:
         """Copies of the images in use, on the host, and the address of the next coin."""
-        images = np.zeros((0, 0, 0, 0), np.float32) if self.images is None else asnumpy(self.images[: self.count])
-        return {"images": np.array(images, order="C"), "generator": self.generator.state_dict()}
+        return {"images": np.array(device.asnumpy(self.images), order="C"), "generator": self.generator.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken.
@@ -74,13 +87,10 @@ class ImagePool:
         if set(state) != {"images", "generator"} or images.ndim != 4 or len(images) > self.capacity:
             raise CheckpointError(f"ImagePool: this state is not of a pool of up to {self.capacity} images")
         self.generator.load_state_dict(state["generator"])
-        self.images, self.count = None, len(images)
-        if self.count:
-            self.images = _empty(put(images, device.default()), self.capacity)
-            self.images[: self.count] = put(images, of(self.images))
-
-
-def _empty(like: Array, capacity: int) -> Array:
-    """Zeros for `capacity` images, channels-last in memory as the networks have them."""
-    _, c, h, w = like.shape
-    return np.zeros_like(like, shape=(capacity, h, w, c), order="C").transpose(0, 3, 1, 2)  # (capacity, C, H, W)
+        self.count = len(images)
+        if not self.count:
+            return
+        pixels = device.put(np.ascontiguousarray(images.transpose(0, 2, 3, 1)), device.default())  # (count, H, W, C)
+        if self._store is None or self._store.shape[1:] != pixels.shape[1:]:
+            self._store = np.zeros_like(pixels, shape=(self.capacity, *pixels.shape[1:]))
+        self._store[: self.count] = pixels  # in place: a captured graph reads this memory
