@@ -93,10 +93,11 @@ def test_tensorboard(images, tmp_path):
     rows = report.read_rows(tmp_path / "run" / "metrics.jsonl")
     losses = [(step, value.simple_value) for step, tag, value in values if tag == "d_loss"]
     assert losses == [(row["step"], np.float32(row["d_loss"])) for row in rows]
-    assert [step for step, tag, value in values if value.HasField("image")] == [3]
+    assert [step for step, tag, value in values if value.HasField("image")] == [0, 3]
 
 
 def test_tensorboard_without_its_package(images, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorboardX", None)
     with pytest.raises(ModuleNotFoundError, match="pip install tensorboardX"):
         trained(images, tmp_path / "run", "--steps", "3", "--tensorboard")
+    assert not (tmp_path / "run").exists()

@@ -11,19 +11,22 @@ import numpy as np
 from minigan.trainers import Progress
 
 
+def tensorboardx() -> Any:
+    """The package. Raises ModuleNotFoundError with the remedy when it is missing."""
+    try:
+        return importlib.import_module("tensorboardX")
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("--tensorboard needs tensorboardX: run `pip install tensorboardX`") from None
+
+
 class Board:
     """Writes metrics and pictures into folder/tensorboard; a resumed run supersedes what came after `step`.
 
-    Raises:
-        ModuleNotFoundError: tensorboardX is missing; the message says how to install it.
+    Raises as `tensorboardx`.
     """
 
     def __init__(self, folder: Path, step: int = 0) -> None:
-        try:
-            package: Any = importlib.import_module("tensorboardX")
-        except ModuleNotFoundError:
-            raise ModuleNotFoundError("--tensorboard needs tensorboardX: run `pip install tensorboardX`") from None
-        self.writer = package.SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self.writer = tensorboardx().SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def __call__(self, progress: Progress) -> None:
         """The metrics of a step."""
