@@ -245,7 +245,7 @@ def test_boxes_do_not_overlap_and_edges_run_down(rng):
             (xa, ya), (xb, yb) = drawn.centre[a], drawn.centre[b]
             assert abs(ya - yb) >= ROW or abs(xa - xb) > (boxes[a] + boxes[b]) / 2
     assert all(drawn.centre[a][1] < drawn.centre[b][1] for a, b in edges)
-    assert all(0 <= x - boxes[i] / 2 and x + boxes[i] / 2 <= drawn.width + 1e-9 for i, (x, _) in drawn.centre.items())
+    assert all(x - boxes[i] / 2 >= 0 and x + boxes[i] / 2 <= drawn.width + 1e-9 for i, (x, _) in drawn.centre.items())
 
 
 def test_the_page_loads_nothing(dcgan):
