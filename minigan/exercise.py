@@ -76,8 +76,8 @@ def without_solutions(text: str) -> str:
     """
     left = _SOLUTION.sub(lambda found: f"{found[1]}{BLANK}\n", text)
     if "### BEGIN SOLUTION" in left or "### END SOLUTION" in left or left == text:
-        raise OptionError("exercise: a solution stands between ### BEGIN SOLUTION and ### END SOLUTION, each on its own "
-                          "line; here is none, or one of the two is missing")
+        raise OptionError("exercise: a solution stands between ### BEGIN SOLUTION and ### END SOLUTION, each on its "
+                          "own line; none is here, or a marker is alone")
     return left
 
 
