@@ -2,8 +2,7 @@
 
 import json
 import re
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,11 @@ FOLDER = Path(__file__).parent.parent / "docs/exercises"
 NAMES = [path.name for path in sorted((FOLDER / "solutions").glob("*.py"))]
 
 
-def run(path):
-    return subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=120)
+def run(path, capsys):
+    """Exit status and output of a script."""
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(path), run_name="__main__")
+    return int(ended.value.code), capsys.readouterr().out
 
 
 def executed(text, capsys):
@@ -60,12 +62,12 @@ def test_a_marker_without_its_partner_is_an_error():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_solutions_pass_and_blanks_do_not(name):
-    solved, blank = run(FOLDER / "solutions" / name), run(FOLDER / name)
-    assert solved.returncode == 0, solved.stdout + solved.stderr
-    assert blank.returncode == 1 and blank.stderr == ""
-    assert "wrong" not in solved.stdout + blank.stdout
-    assert blank.stdout.count("not done") == (FOLDER / name).read_text().count(BLANK) >= 1
+def test_solutions_pass_and_blanks_do_not(name, capsys):
+    status, said = run(FOLDER / "solutions" / name, capsys)
+    assert status == 0 and "wrong" not in said and "not done" not in said
+    status, said = run(FOLDER / name, capsys)
+    assert status == 1 and "wrong" not in said
+    assert said.count("not done") == (FOLDER / name).read_text().count(BLANK) >= 1
 
 
 MISTAKES = {
@@ -124,20 +126,19 @@ def test_the_bugs_are_found_by_good_checks_and_missed_by_careless_ones(capsys):
 
 
 # ---- notebooks ----
-def test_notebooks_have_a_graded_check_after_every_solution():
-    made = notebook((FOLDER / "solutions/vjps.py").read_text())
+@pytest.mark.parametrize("name, count", [("vjps.py", 13), ("bug_hunt.py", 1)])
+def test_notebooks_have_a_graded_check_after_every_solution(name, count):
+    made = notebook((FOLDER / "solutions" / name).read_text())
     assert json.loads(json.dumps(made)) == made
     graded = [cell["metadata"].get("nbgrader") for cell in made["cells"]]
     solutions = [i for i, meta in enumerate(graded) if meta and meta["solution"]]
-    assert len(solutions) == 13
+    assert len(solutions) == count
     for i in solutions:
         assert "### BEGIN SOLUTION" in made["cells"][i]["source"] and not graded[i]["grade"]
         assert graded[i + 1]["grade"] and graded[i + 1]["locked"] and graded[i + 1]["points"] == 1
-        assert made["cells"][i + 1]["source"].count("check(") == 1
+        assert re.search(r"check\(|assert verdict\(suspects", made["cells"][i + 1]["source"])
     assert len({cell["id"] for cell in made["cells"]}) == len(made["cells"])
-    assert made["cells"][0] == {"id": "cell-0", "cell_type": "markdown", "metadata": {},
-                                "source": made["cells"][0]["source"]}
-    assert made["cells"][0]["source"].startswith("# Fill in the vjp\n\nEach function")
+    assert made["cells"][0]["cell_type"] == "markdown" and made["cells"][0]["source"].startswith("# ")
 
 
 def test_the_readme_lists_every_exercise_and_its_code_runs(capsys):

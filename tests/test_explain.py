@@ -188,6 +188,8 @@ def test_what_cannot_be_explained_is_answered_with_the_remedy():
         mg.explain([x * x])
     with pytest.raises(DTypeError, match="the function returned float"):
         mg.explain(lambda: 3.0)
+    with pytest.raises(DTypeError, match=r"Tanh is a network.*lambda: net\(x\)"):
+        mg.explain(nn.Tanh())
     with pytest.raises(GraphError, match="empty dict"):
         mg.explain({})
     with pytest.raises(GraphError, match="one by one"):

@@ -92,15 +92,15 @@ RULES = {  # name: (forward, rule, shape of x)
 
 
 # %%
-def suspects():
-    """The set of names whose rule is wrong, found by gradient checks."""
-    raise NotImplementedError("your turn")
-
-
-# %%
 def verdict(names):
     """exact, or wrong: without telling which."""
     return "exact" if hashlib.sha256(" ".join(sorted(names)).encode()).hexdigest()[:16] == DIGEST else "wrong"
+
+
+# %%
+def suspects():
+    """The set of names whose rule is wrong, found by gradient checks."""
+    raise NotImplementedError("your turn")
 
 
 # %%

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 ROW, GAP, LANE = 96.0, 28.0, 26.0  # pixels from row to row; between boxes; a long edge's width in the rows it passes
 SWEEPS = 12
+LANES = 4000  # in a drawing of more, long edges get none and pass behind boxes: room for all would take minutes
 
 
 @dataclass
@@ -30,9 +31,10 @@ def layout(widths: Mapping[Hashable, float], edges: Sequence[tuple[Hashable, Has
     wide = dict(widths)
     for box in widths:
         rows[rank[box]].append(box)
+    room = sum(rank[end] - rank[start] for start, end in edges) <= LANES
     chains = []
     for start, end in edges:
-        lanes = [(start, end, r) for r in range(rank[start] + 1, rank[end])]
+        lanes = [(start, end, r) for r in range(rank[start] + 1, rank[end]) if room]
         for lane in lanes:
             rows[lane[2]].append(lane)
             wide[lane] = LANE

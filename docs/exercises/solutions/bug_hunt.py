@@ -92,6 +92,12 @@ RULES = {  # name: (forward, rule, shape of x)
 
 
 # %%
+def verdict(names):
+    """exact, or wrong: without telling which."""
+    return "exact" if hashlib.sha256(" ".join(sorted(names)).encode()).hexdigest()[:16] == DIGEST else "wrong"
+
+
+# %%
 def suspects():
     """The set of names whose rule is wrong, found by gradient checks."""
     ### BEGIN SOLUTION
@@ -109,12 +115,6 @@ def suspects():
             found.add(name)
     return found
     ### END SOLUTION
-
-
-# %%
-def verdict(names):
-    """exact, or wrong: without telling which."""
-    return "exact" if hashlib.sha256(" ".join(sorted(names)).encode()).hexdigest()[:16] == DIGEST else "wrong"
 
 
 # %%
