@@ -59,7 +59,7 @@ def layout(widths: Mapping[Hashable, float], edges: Sequence[tuple[Hashable, Has
 
 
 def _ranks(boxes: Sequence[Hashable], edges: Sequence[tuple[Hashable, Hashable]]) -> dict[Hashable, int]:
-    """Rows: below everything a box comes from, and sources right above what needs them first."""
+    """Rows: below everything a box comes from, and as far down as that makes no edges longer in all."""
     sources: dict[Hashable, list[Hashable]] = {box: [] for box in boxes}
     targets: dict[Hashable, list[Hashable]] = {box: [] for box in boxes}
     for start, end in edges:
@@ -69,7 +69,7 @@ def _ranks(boxes: Sequence[Hashable], edges: Sequence[tuple[Hashable, Hashable]]
     for box in boxes:
         rank[box] = 1 + max((rank[s] for s in sources[box]), default=-1)
     for box in reversed(boxes):
-        if targets[box] and not sources[box]:
+        if targets[box] and len(sources[box]) <= len(targets[box]):
             rank[box] = min(rank[t] for t in targets[box]) - 1
     return rank
 
