@@ -1,12 +1,13 @@
 """How good the digits are: the GANs of the family on MNIST, three seeds each, beside two of them in PyTorch.
 
     python benchmarks/quality.py train --out results/            every system and seed; --device cuda where there is one
-    python benchmarks/quality.py train --out results/ --systems dcgan,torch_dcgan --seeds 0 --images 120000
+    python benchmarks/quality.py train --out results/ --systems dcgan,torch_dcgan --seeds 0
+    python benchmarks/quality.py score --out results/            results/quality.md, of all that is there
 
 All see the same number of images in batches of 64 at 32x32, have the same networks (DCGAN, width 32), start from the
 same weights for a seed and draw samples from a generator averaged with the same decay. A WGAN's critic takes five
 batches a step, so its generator takes a fifth of the steps. PyTorch's twins are torch_twin's, with the same averaging.
-`train` leaves 10,000 images a run, cropped to 28x28, as SYSTEM-SEED.npz, to be scored.
+`train` leaves 10,000 images a run, cropped to 28x28, as SYSTEM-SEED.npz; `score` measures them.
 """
 
 import argparse
@@ -20,13 +21,16 @@ import numpy as np
 import minigan as mg
 from minigan import data, device, models, trainers
 from minigan.data import Loader
+from minigan.metrics import MEANINGS, Scorer
 from minigan.random import Generator
+from minigan.report import Game, comparison_table
 
 SYSTEMS = {  # name: recipe
     "dcgan": "non_saturating", "minimax": "minimax", "lsgan": "least_squares", "wgan": "wasserstein_clip",
     "wgan_gp": "wasserstein_gp", "sngan": "hinge_spectral", "torch_dcgan": "non_saturating",
     "torch_wgan_gp": "wasserstein_gp",
 }
+SHOWN = ("frechet", "kid", "modes", "precision", "recall", "density", "coverage", "swd", "checkerboard", "nearest")
 BATCH, WIDTH, EMA, DRAWN = 64, 32, 0.99, 10_000
 
 
@@ -137,6 +141,27 @@ def train(options):
             print(f"{name}, seed {seed}: {options.images:,} images in {seconds:.0f} s", flush=True)
 
 
+def score(options):
+    """Measure every file of samples; a table of means and standard deviations over seeds, and DIR/quality.md."""
+    scorer, games = Scorer(), []
+    real = scorer(data.mnist(split="train").images[:DRAWN])
+    for name in SYSTEMS:
+        for path in sorted(options.out.glob(f"{name}-[0-9]*.npz")):
+            with np.load(path) as run:
+                images, seconds, seen, digits = run["images"][:, None], float(run["seconds"]), run["seen"], run["data"]
+            scores = scorer(images)
+            games.append(Game(name, [int(seen)], [scores["frechet"]], scores, images, seconds))
+            print(f"{path.name}: Frechet distance {scores['frechet']:.3g}", flush=True)
+    if not games:
+        sys.exit(f"{options.out} holds no samples; run `train` first")
+    games.append(Game("real training digits", [0], [real["frechet"]], real, images, 0.0))
+    table = comparison_table(games, {name: MEANINGS[name] for name in SHOWN})
+    head = (f"DCGAN of width {WIDTH} on {digits}, {int(seen):,} real images seen, {DRAWN:,} images scored against "
+            f"{len(scorer.reals):,} test digits.\n\n")
+    (options.out / "quality.md").write_text(head + table + "\n")
+    print(head + table)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
@@ -147,6 +172,9 @@ def main():
     training.add_argument("--images", type=int, default=120_000, help="real images seen in a run")
     training.add_argument("--device", default="auto")
     training.set_defaults(go=train)
+    scoring = commands.add_parser("score", help="measure what train left")
+    scoring.add_argument("--out", type=Path, required=True, help="where train left it")
+    scoring.set_defaults(go=score, systems=[])
     options = parser.parse_args()
     if unknown := set(options.systems) - set(SYSTEMS):
         parser.error(f"--systems: {', '.join(sorted(unknown))} unknown; there are {', '.join(SYSTEMS)}")

@@ -16,7 +16,7 @@ def main() -> None:
     options = run.options(
         __doc__, name="dcgan_mnist", size=(32, 28), upsample=("upconv", "deconv"), loss=tuple(trainers.RECIPES),
         norm=("auto", "batch", "none", "spectral"), lr=float, beta1=float, latent=100, width=32, label_smoothing=0.0,
-        n_discriminator=int, ema=0.99,
+        n_discriminator=int, ema=0.99, score_every=int,
     )
     recipe = trainers.recipe(options.loss)
     norm = recipe.norm if options.norm == "auto" else options.norm

@@ -26,7 +26,7 @@ LAMBDA = 10.0  # of the gradient penalty
 
 def main() -> None:
     """Options, three experiments, the table, the page."""
-    options = run.options(__doc__, name="gan_theory", samples=1024)
+    options = run.options(__doc__, name="gan_theory", resumable=False, samples=1024)
     steps = run.SMOKE_STEPS if options.smoke else options.steps or 1200
     folder = run.new_folder(options.out)
     fixed = {"steps": steps, "samples": options.samples, "seed": options.seed}

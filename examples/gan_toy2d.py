@@ -50,7 +50,7 @@ def train(loss, toy, options, steps, folder) -> list[report.Snapshot]:
 def main() -> None:
     """Options, points, games, pictures."""
     options = run.options(
-        __doc__, name="gan_toy2d", points=tuple(data.TOYS), loss=("both", *LOSSES), lr=1e-3, beta1=0.0,
+        __doc__, name="gan_toy2d", resumable=False, points=tuple(data.TOYS), loss=("both", *LOSSES), lr=1e-3, beta1=0.0,
         n_discriminator=2, lambda_gp=0.1, latent=2, hidden=128, layers=3, ema=0.99,
     )
     toy = data.toy2d(options.points)

@@ -16,7 +16,7 @@ def main() -> None:
     """Options, data, networks, trainer, go."""
     options = run.options(
         __doc__, name="wgan_mnist", lipschitz=("gp", "clip", "spectral"), size=(32, 28), upsample=("upconv", "deconv"),
-        n_critic=5, n_start=int, latent=100, width=32, ema=0.99,
+        n_critic=5, n_start=int, latent=100, width=32, ema=0.99, score_every=int,
     )
     digits = data.mnist(size=options.size, directory=options.data)
     norm = {"gp": "none", "clip": "batch", "spectral": "spectral"}[options.lipschitz]

@@ -29,6 +29,8 @@ if not TYPE_CHECKING:  # to a type checker, a module with __getattr__ has every 
         """Rooms that few programs need, imported when first asked for."""
         if name in ("checkpoint", "gradcheck", "report", "run"):
             return importlib.import_module(f"minigan.{name}")
+        if name == "load_generator":
+            return importlib.import_module("minigan.run.saved").load_generator
         raise AttributeError(f"module 'minigan' has no attribute {name!r}")
 
 

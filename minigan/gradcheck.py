@@ -14,6 +14,7 @@ The second order is the first order of the gradient: x, v -> vjp(x, v), differen
 
 from __future__ import annotations
 
+import inspect
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -25,8 +26,8 @@ import numpy as np
 from minigan import device as devices
 from minigan.autodiff import grad, no_grad
 from minigan.errors import GradientError
-from minigan.primitive import OPERATIONS, Operation, Sample
-from minigan.tensor import Tensor
+from minigan.primitive import OPERATIONS, PRIMITIVES, Operation, Primitive, Sample
+from minigan.tensor import Tensor, tensor
 
 STEP = 1e-5
 RTOL = 1e-6
@@ -99,6 +100,39 @@ def gradgradcheck(f: Function, inputs: Sequence[Any], *, wrt: Iterable[int] | No
 
         worst = max(worst, gradcheck(first, [*arrays, v], seed=seed + 1, step=step, rtol=rtol))
     return worst
+
+
+def formula(forward: Callable[..., np.ndarray], vjp: Callable[..., Any]) -> Function:
+    """A function of tensors whose gradient is what `vjp` says: to check a formula that is no declared operation.
+
+    Args:
+        forward: arrays in, one array out.
+        vjp: `vjp(gy, y, *args)` gets Tensors, as a rule of defvjp does, and returns the cotangents of all arguments:
+            one Tensor or array, or a tuple of them. Second derivatives need Tensors all the way.
+
+    >>> gradcheck(formula(lambda x: x**3, lambda gy, y, x: gy * 3 * x * x), [np.array([2.0])]) < 1e-9
+    True
+    """
+    def named(*args: np.ndarray) -> np.ndarray:
+        """Forward, VJP and Why are the caller's."""
+        return forward(*args)
+
+    def rule(i: int) -> Callable[..., Tensor]:
+        def part(*args: Any) -> Tensor:
+            gxs = vjp(*args)
+            gx = gxs[i] if isinstance(gxs, tuple) else gxs
+            return gx if isinstance(gx, Tensor) else tensor(gx)
+
+        return part
+
+    given = inspect.signature(forward)  # of np.exp, too, whose `out` and `where` have defaults
+    named.__signature__ = given.replace(  # type: ignore[attr-defined]
+        parameters=[p for p in given.parameters.values() if p.default is p.empty and p.kind < p.KEYWORD_ONLY])
+    named.__name__ = f"formula {id(named)}"
+    op = Primitive(named, lambda rng: [], (), broadcasts=False)
+    del OPERATIONS[op.name], PRIMITIVES[op.name]  # the tables hold what is declared
+    op.rules, op.name = {name: rule(i) for i, name in enumerate(op.argnames)}, "formula"
+    return op
 
 
 def _cotangent(f: Function, arrays: list[np.ndarray], seed: int) -> np.ndarray:

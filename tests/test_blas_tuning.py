@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from minigan import device, run
+from minigan.run import command
 
 AVX2 = "fpu sse sse2 avx fma avx2"
 AVX512 = AVX2 + " avx512f avx512dq avx512cd avx512bw avx512vl"
@@ -60,7 +61,7 @@ def restarts(monkeypatch, tmp_path):
     (tmp_path / "cpuinfo").write_text(ZEN5)
     (tmp_path / "script.py").touch()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(command, "CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(device, "_blas", lambda: {"internal_api": "openblas", "architecture": "Haswell"})
     monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     started = []
@@ -111,7 +112,7 @@ def test_only_a_program_of_its_own_is_started_anew(restarts, command_line, monke
     run.options("", name="x")
     command_line()
     run.options("", [], name="x")  # options that are not the command line's
-    monkeypatch.setattr(run, "CPUINFO", tmp_path / "nowhere")  # not Linux
+    monkeypatch.setattr(command, "CPUINFO", tmp_path / "nowhere")  # not Linux
     run.options("", name="x")
     assert not restarts
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigan import data, random
+from minigan.data import store
 from minigan.errors import CheckpointError, DataError
 
 mnist_module = importlib.import_module("minigan.data.mnist")  # the name minigan.data.mnist is the function's
@@ -33,7 +34,7 @@ def nowhere(monkeypatch, tmp_path):
     monkeypatch.setenv("MINIGAN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(pooch, "retrieve", forbidden)
     monkeypatch.setattr(requests, "head", forbidden)
-    monkeypatch.setattr(mnist_module, "_answering", lambda name: [])
+    monkeypatch.setattr(store, "answering", lambda mirrors, name: [])
 
 
 def idx(array, code=0x08):
@@ -252,7 +253,7 @@ def fake_pooch(monkeypatch, contents, log):
         (path / fname).write_bytes(contents[fname])
 
     monkeypatch.setattr(pooch, "retrieve", retrieve)
-    monkeypatch.setattr(mnist_module, "_answering", lambda name: list(mnist_module._MIRRORS))
+    monkeypatch.setattr(store, "answering", lambda mirrors, name: list(mirrors))
 
 
 def test_download(tmp_path, monkeypatch):
@@ -270,7 +271,7 @@ def test_download(tmp_path, monkeypatch):
 
 def test_download_that_fails(monkeypatch):
     fake_pooch(monkeypatch, {}, [])
-    monkeypatch.setattr(mnist_module, "_answering", lambda name: [mnist_module._MIRRORS[0]])
+    monkeypatch.setattr(store, "answering", lambda mirrors, name: [mnist_module._MIRRORS[0]])
     source = data.mnist().source
     assert "download of train-images-idx3-ubyte.gz from storage.googleapis.com failed: wrong checksum" in source
 
@@ -295,10 +296,9 @@ def test_mirrors_are_asked_with_a_limit(monkeypatch):
         return Reply()
 
     monkeypatch.setattr(requests, "head", head)
-    monkeypatch.setattr(mnist_module, "_MIRRORS", ("refuse/", "hang/", "good/"))
-    monkeypatch.setattr(mnist_module, "_PATIENCE", 0.2)
+    monkeypatch.setattr(store, "PATIENCE", 0.2)
     start = time.perf_counter()
-    assert mnist_module._answering("file") == ["good/"]
+    assert store.answering(("refuse/", "hang/", "good/"), "file") == ["good/"]
     assert time.perf_counter() - start < 2
     hang.set()
 

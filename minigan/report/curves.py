@@ -49,6 +49,22 @@ _DISTANCE = (  # in place of the second panel, for a critic
         (("clipped",), "share of clipped weights", _ORANGE),
     ),
 )
+_BETWEEN = (  # both panels of a translation between two domains
+    ("Losses", "loss", tuple(((f"{side}_{domain}",), f"{name} {domain}", colour) for side, name, colours in (
+        ("d", "discriminator", (_BLUE, "#56b4e9")), ("g", "generator to", (_ORANGE, "#e69f00")))
+        for domain, colour in zip("ab", colours, strict=True))),
+    ("There and back", "mean difference", tuple(((f"{key}_{domain}",), f"{name} {domain}", colour)
+        for key, name, colours in (("cycle", "cycle", (_BLUE, "#56b4e9")), ("idt", "identity", (_ORANGE, "#e69f00")))
+        for domain, colour in zip("ab", colours, strict=True))),
+)
+_TARGET = (  # in place of the second panel, for pairs
+    "Distance to the target",
+    "mean difference",
+    (
+        (("l1",), "of pixels", _BLUE),
+        (("features",), "of the discriminator's features", _ORANGE),
+    ),
+)
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so the picture is the same everywhere
     "font.size": 9.0,
@@ -110,7 +126,8 @@ def sliding_mean(values: np.ndarray, window: int) -> np.ndarray:
 def loss_curves(rows: Iterable[Row] | str | os.PathLike[str], out_path: str | os.PathLike[str]) -> None:
     """Draw d_loss and g_loss, and D(x) and D(G(z)), against the step, into the PNG file `out_path`.
 
-    Rows of a critic have its estimate of the Wasserstein distance in the second panel.
+    Rows of a critic have its estimate of the Wasserstein distance in the second panel, those of a translation the
+    losses of both domains and how near there and back, or to the target, comes.
 
     rows  dicts with any of the keys step, d_loss, g_loss, d_real, d_fake, or the path of a metrics.jsonl with them;
           missing keys, None, NaN and infinity are left out, a row without `step` is numbered by its place
@@ -137,12 +154,11 @@ def _render(rows: list[Row]) -> bytes:
         matplotlib.rcParams.update(_STYLE)
         figure = Figure(figsize=(6.4, 4.8), dpi=150, layout="constrained")
         losses, opinions = figure.subplots(2, 1, sharex=True)
-        has_critic = any("wasserstein" in row for row in rows)
-        for panel, (title, label, series) in zip(
-                (losses, opinions), (_PANELS[0], _DISTANCE) if has_critic else _PANELS, strict=True):
+        panels = _panels({key for row in rows for key in row})
+        for panel, (title, label, series) in zip((losses, opinions), panels, strict=True):
             found = [(name, colour, *_series(rows, keys)) for keys, name, colour in series]
             window = max(window, _draw(panel, title, label, found))
-        if opinions.lines and not has_critic:
+        if opinions.lines and panels is _PANELS:
             opinions.set_ylim(-0.02, 1.02)
             opinions.axhline(0.5, color="#999999", linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)  # it cannot tell
         opinions.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
@@ -150,6 +166,12 @@ def _render(rows: list[Row]) -> bytes:
         FigureCanvasAgg(figure)  # makes itself the figure's canvas
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def _panels(keys: set[str]) -> Any:
+    """What is drawn of a run that records these numbers: by default losses and the discriminator's output."""
+    second = _DISTANCE if "wasserstein" in keys else _TARGET if "l1" in keys else None
+    return _BETWEEN if "cycle_a" in keys else (_PANELS[0], second) if second else _PANELS
 
 
 def _series(rows: list[Row], keys: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -33,9 +33,18 @@ _SIGNS: tuple[tuple[tuple[str, ...], Callable[[_Means], bool], str], ...] = (
     (("penalty",), lambda m: m["penalty"] > 1.0,
      "the critic's slopes are far from 1 (penalty {penalty:.3g}): the estimate is not a distance yet; "
      "use a smaller --lr or a larger lambda_gp"),
+    (("cycle_a", "cycle_b"), lambda m: max(m["cycle_a"], m["cycle_b"]) > 0.3,
+     "there and back does not lead home (mean difference {cycle_a:.2f} and {cycle_b:.2f} of at most 2): what the "
+     "images show is lost on the way; train longer, or use a larger --lambda-cycle"),
+    (("d_a", "d_b"), lambda m: min(m["d_a"], m["d_b"]) < 0.01,
+     "a discriminator tells all fakes (losses {d_a:.3f} and {d_b:.3f}): the generators learn little from it; use a "
+     "smaller --lr, or train longer if the pictures still improve"),
 )
 _SHOWN = (("d_real", "D(x) {:.2f}"), ("d_fake", "D(G(z)) {:.2f}"), ("wasserstein", "Wasserstein estimate {:.3g}"),
-          ("penalty", "penalty {:.2g}"), ("clipped", "clipped {:.0%}"), ("g_slope", "gradient at G's output {:.1e}"))
+          ("penalty", "penalty {:.2g}"), ("clipped", "clipped {:.0%}"), ("g_slope", "gradient at G's output {:.1e}"),
+          ("l1", "distance to the target {:.3f}"),
+          *((f"{key}_{domain}", f"{name}_{domain} {{:.2f}}")
+            for key, name in (("d", "D"), ("g", "G"), ("cycle", "cycle")) for domain in "ab"))
 
 
 def diagnose(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -46,6 +46,22 @@ def grid(images: np.ndarray, columns: int | None = None, pad: int = 2) -> np.nda
     return sheet[:, :, 0] if C == 1 else sheet
 
 
+def rows(*batches: np.ndarray) -> np.ndarray:
+    """Lay out batches of images (N, C, H, W), one below the other, image n of each in column n; see `grid`.
+
+    Grey batches are drawn beside colour ones. Raises DataError for batches of unequal numbers or sizes, and as `grid`.
+
+    >>> rows(np.zeros((5, 1, 28, 28)), np.zeros((5, 3, 28, 28))).shape
+    (62, 152, 3)
+    """
+    shapes = [np.shape(batch) for batch in batches]
+    if not batches or any(len(shape) != 4 for shape in shapes) or len({(n, *size) for n, _, *size in shapes}) > 1:
+        raise DataError(f"rows: batches {shapes} must be at least one, all (N, C, H, W) of equal N, H and W.")
+    channels = max(shape[1] for shape in shapes)
+    alike = [np.repeat(batch, channels, 1) if np.shape(batch)[1] == 1 else batch for batch in batches]
+    return grid(np.concatenate(alike), shapes[0][0])
+
+
 def save_png(array: np.ndarray, path: str | os.PathLike[str], scale: int = 1) -> None:
     """Write uint8 pixels (H, W) or (H, W, 3) as a PNG, each pixel a square of `scale` x `scale`.
 

@@ -38,6 +38,7 @@ class Trainer:
     """Base of all trainers. A subclass fills `networks`, `optimizers`, `generators` and defines `update`."""
 
     batches_per_step = 1  # how many batches of real data a step takes
+    capturable = True  # whether every step does the same, so that it can become a CUDA graph
 
     def __init__(self) -> None:
         self.steps = 0
@@ -48,6 +49,13 @@ class Trainer:
     def batches_now(self) -> int:
         """How many batches the next step takes; a step that takes another number than most is not captured."""
         return self.batches_per_step
+
+    def decide(self, samples: int) -> list[np.ndarray]:
+        """What chance decides on the host for the next step, on batches of so many samples: inputs of a captured step.
+
+        They follow the batches in the arguments of `update`, which decides for itself when it gets none.
+        """
+        return []
 
     def update(self, *batches: Array) -> dict[str, Tensor]:
         """One iteration of the algorithm; its losses and what else there is to watch, as tensors without axes."""
@@ -76,13 +84,15 @@ class Trainer:
             optimizer.schedule = optim.schedule(name, steps)
 
     def fit(self, batches: Iterator[Array], steps: int, on_step: Callable[[Progress], Any] | None = None,
-            graph: bool = True) -> None:
+            graph: bool = True, promptly: Callable[[int], bool] = lambda step: False) -> None:
         """Train for `steps` iterations on batches from an iterator, telling `on_step` after each.
 
-        On a GPU `on_step` hears of several steps at a time, at the latest when an epoch ends. With `graph`, a step is
-        captured as a CUDA graph (batches from a data.Loader that is on the GPU are then part of it).
+        On a GPU `on_step` hears of several steps at a time, at the latest when an epoch ends or after a step whose
+        number is to be told `promptly`, which is asked once a step: the networks are then as that step left them. With
+        `graph`, a step is captured as a CUDA graph (batches from a data.Loader that is on the GPU are part of it).
         """
-        loop, start = _Loop(self, batches, graph and device.default() != "cpu"), time.perf_counter()
+        captured = graph and self.capturable and device.default() != "cpu"
+        loop, start = _Loop(self, batches, captured), time.perf_counter()
 
         def tell(rows: Iterable[tuple[int, Metrics, int, bool]]) -> None:
             for step, metrics, epoch, ends in rows:
@@ -93,7 +103,8 @@ class Trainer:
             values = loop.step()
             self.steps += 1
             epoch, ends = getattr(batches, "epoch", 0), getattr(batches, "position", None) == 0
-            tell(loop.arrived((self.steps, values, epoch, ends), now=ends or number == steps))
+            now = promptly(self.steps) or ends or number == steps  # asked in any case, and once
+            tell(loop.arrived((self.steps, values, epoch, ends), now))
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, but for the data: weights, optimisers, random numbers, the step count."""
@@ -111,7 +122,10 @@ class Trainer:
             raise CheckpointError(f"{type(self).__name__}: a state with the parts {sorted(state)}; "
                                   f"this trainer has {sorted(['steps', *parts])}")
         for name, part in parts.items():
-            part.load_state_dict(state[name])
+            try:
+                part.load_state_dict(state[name])
+            except (CheckpointError, ValueError) as error:
+                raise CheckpointError(f"{name}: {error}") from None
         self.steps = int(state["steps"])
 
 
@@ -131,26 +145,29 @@ class _Loop:
         self.under_way: list[tuple[Callable[[], np.ndarray], list[_Unread]]] = []
 
     def _draw(self) -> list[Array]:
-        return [next(self.batches) for _ in range(self.trainer.batches_now())]
+        """The step's batches; one that is a tuple, of two domains for example, counts as its parts."""
+        drawn = [next(self.batches) for _ in range(self.trainer.batches_now())]
+        return [part for batch in drawn for part in (batch if isinstance(batch, tuple) else (batch,))]
 
     def _update(self, *batches: Array) -> Tensor:
         metrics = self.trainer.update(*batches)
         self.names = tuple(metrics)
         return Tensor(np.stack([value.data for value in metrics.values()]))  # (metrics,)
 
-    def _whole(self) -> Tensor:
-        return self._update(*self._draw())
+    def _whole(self, *decisions: Array) -> Tensor:
+        return self._update(*self._draw(), *decisions)
 
     def step(self) -> Array:
         """One step. A new epoch's order cannot begin inside a graph, so the step in which it does is a plain one."""
         if self.graph is None or self.trainer.batches_now() != self.trainer.batches_per_step:
             return self._whole().data
         if not self.draws:
-            values = self.graph(*self._draw())
+            drawn = self._draw()
+            values = self.graph(*drawn, *self.trainer.decide(len(drawn[0])))
         elif self.batches.ends_within(self.trainer.batches_per_step):
             return self._whole().data
         else:
-            values = self.graph()
+            values = self.graph(*self.trainer.decide(getattr(self.batches, "batch_size", 0)))
         return values.data.copy()  # the next launch overwrites the graph's own
 
     def arrived(self, step: _Unread, now: bool) -> Iterator[tuple[int, Metrics, int, bool]]:

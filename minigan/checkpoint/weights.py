@@ -5,7 +5,7 @@
 Two ideas. A file is complete before it has its name: written beside it, flushed to the disk, then renamed, so a process
 killed at any moment leaves the old file or the new one. And a SHA-256 over names, types, shapes, bytes and metadata is
 part of the metadata, so a flipped bit is an error and not a strange picture. Nothing is pickled. These are the weights
-only; checkpoints of whole runs (optimisers, data position, random addresses) will be made of the same two ideas.
+only; state.py keeps whole runs by the same two ideas.
 Source   safetensors, format description, 2022. Pillai et al., All file systems are not created equal, OSDI 2014.
 """
 
@@ -15,42 +15,18 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from minigan.checkpoint.atomic import write_atomically
 from minigan.errors import CheckpointError
 
-_FORMAT = "minigan weights 1"
-_REMEDY = "restore it from a copy, or train and save again"
+FORMAT = "minigan weights 1"
+REMEDY = "restore it from a copy, or train and save again"
 _DTYPES = re.compile(r"float(16|32|64)|u?int(8|16|32|64)|bool")  # names of what both NumPy and the format have
-
-
-def write_atomically(path: str | os.PathLike[str], contents: bytes) -> None:
-    """Replace the file `path` by `contents` so that at any moment it is the old file or the new one, never a part.
-
-    Raises OSError when the folder is missing or cannot be written, or the disk is full; the old file is then intact and
-    nothing is left behind.
-    """
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # in the same folder: a rename cannot cross file systems
-    try:
-        with beside.open("wb") as file:
-            file.write(contents)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":  # the new name itself must reach the disk; Windows does not open folders
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def save_weights(
@@ -62,12 +38,15 @@ def save_weights(
     `safetensors.torch.load_file`. Raises CheckpointError for arrays or metadata the format cannot hold, and when the
     file cannot be written.
     """
-    path = Path(path)
+    write(Path(path), state, {**(metadata or {}), "format": FORMAT})
+
+
+def write(path: Path, state: Mapping[str, np.ndarray], notes: dict[str, str]) -> None:
+    """Write arrays and notes, which say their format, with the SHA-256 of both. Raises as `save_weights` does."""
     arrays = {name: _storable(path, name, array) for name, array in state.items()}
-    notes = {**(metadata or {}), "format": _FORMAT}
     if not all(isinstance(text, str) for pair in notes.items() for text in pair) or "sha256" in notes:
-        raise CheckpointError(f"{path}: not saved: metadata is text to text, without the key 'sha256': {metadata!r}.")
-    notes["sha256"] = _digest(arrays, notes)
+        raise CheckpointError(f"{path}: not saved: metadata is text to text, without the key 'sha256': {notes!r}.")
+    notes = {**notes, "sha256": _digest(arrays, notes)}
     try:
         write_atomically(path, _serialised(arrays, notes))
     except OSError as error:
@@ -81,20 +60,26 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     CheckpointError, naming the file, what is wrong with it and what to do, when it is missing, truncated, changed since
     it was saved, no safetensors file, or holds a type NumPy lacks.
     """
-    return _load(Path(path))[0]
+    return read(Path(path))[0]
 
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """The text given to `save_weights`, verified together with the arrays. Raises as `load_weights` does."""
-    notes = _load(Path(path))[1]
+    notes = read(Path(path))[1]
     return {key: text for key, text in notes.items() if key not in ("format", "sha256")}
 
 
-def _load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    safetensors = _safetensors()
+def read(path: Path, check: Callable[[Mapping[str, str]], Any] = lambda notes: None
+         ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Arrays and notes, verified if they carry a SHA-256; `check` may refuse the notes before any array is read.
+
+    Sizes come from a header that has been checked against the size of the file, so no more is allocated than it holds.
+    """
+    safetensors = require_safetensors()
     try:
         with safetensors.safe_open(path, framework="numpy") as file:  # checks the header against the size of the file
             notes = file.metadata() or {}
+            check(notes)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
         for array in arrays.values():
             if not _DTYPES.fullmatch(array.dtype.name):  # bfloat16, when another package has taught it to NumPy
@@ -105,11 +90,11 @@ def _load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         raise CheckpointError(
             f"{path}: holds a data type that NumPy lacks ({error}); convert it to float32 where it was saved."
         ) from None
-    if notes.get("format") == _FORMAT or "sha256" in notes:
+    if notes.get("format", "").startswith("minigan ") or "sha256" in notes:
         stored = notes.pop("sha256", "none")
         if stored != _digest(arrays, notes):
             noted = f"its SHA-256 is not the one noted in it ({stored[:12]})"
-            raise CheckpointError(f"{path}: changed since it was saved: {noted}; {_REMEDY}.")
+            raise CheckpointError(f"{path}: changed since it was saved: {noted}; {REMEDY}.")
     return arrays, notes
 
 
@@ -137,7 +122,7 @@ def _serialised(arrays: dict[str, np.ndarray], notes: dict[str, str]) -> bytes:
     Why   The safetensors package writes metadata in the random order of a hash map, so two equal runs would leave
           unequal files; here it is put into the header afterwards, sorted.
     """
-    contents: bytes = _safetensors().numpy.save(arrays)
+    contents: bytes = require_safetensors().numpy.save(arrays)
     end = 8 + int.from_bytes(contents[:8], "little")
     header = {"__metadata__": dict(sorted(notes.items())), **json.loads(contents[8:end])}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
@@ -153,19 +138,20 @@ def _diagnosis(path: Path, error: Exception) -> str:
             length = int.from_bytes(prefix, "little")
             if size < 8 or length > size - 8:
                 start = f"only {size} bytes" if size < 8 else f"{size:,} bytes, but its header would have {length:,}"
-                return f"truncated, or not a safetensors file: {start}; {_REMEDY}."
+                return f"truncated, or not a safetensors file: {start}; {REMEDY}."
             header = json.loads(file.read(length))  # no more than the file holds
             end = 8 + length + max(entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__")
     except OSError as problem:
         return f"cannot be read ({problem.strerror or problem}); check the name."
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return f"not a safetensors file, or its header is damaged ({error}); {_REMEDY}."
+        return f"not a safetensors file, or its header is damaged ({error}); {REMEDY}."
     if size < end:
-        return f"truncated: its header describes {end:,} bytes, but the file has {size:,}; {_REMEDY}."
-    return f"damaged: {size:,} bytes, of which the header describes {end:,} ({error}); {_REMEDY}."
+        return f"truncated: its header describes {end:,} bytes, but the file has {size:,}; {REMEDY}."
+    return f"damaged: {size:,} bytes, of which the header describes {end:,} ({error}); {REMEDY}."
 
 
-def _safetensors() -> Any:
+def require_safetensors() -> Any:
+    """The safetensors package; CheckpointError with the remedy where it is missing."""
     try:
         import safetensors
         import safetensors.numpy

@@ -52,32 +52,46 @@ class Scorer:
         self.features, self.probabilities = digit_classifier(directory, settings or Settings())
         self.real_features = self.features(self.reals)
 
+    def quick(self, images: np.ndarray) -> dict[str, float]:
+        """The measures that take no comparison of all images with all others. Raises as the call."""
+        return self._by_classifier(*self._read(images))
+
     def __call__(self, images: np.ndarray) -> dict[str, float]:
         """The score of digits (N, 1, 28 or 32, same), uint8 or in [-1, 1]: a number for each name in MEANINGS.
 
         Raises:
             ShapeError: other sizes, or fewer than FEWEST. DataError: NaN or infinity.
         """
+        digits, features = self._read(images)
+        precision, recall = coverage.precision_recall(self.real_features, features)
+        density, covered = coverage.density_coverage(self.real_features, features)
+        scores = self._by_classifier(digits, features) | {
+            "precision": precision,
+            "recall": recall,
+            "density": density,
+            "coverage": covered,
+            "swd": float(np.mean(list(distances.sliced_wasserstein(self.reals, digits).values()))),
+            "nearest": float(coverage.nearest(digits[:LOOKED_UP], self.training)[0].mean()),
+        }
+        return {name: scores[name] for name in MEANINGS}
+
+    def _read(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The images as digits (N, 1, 28, 28), and their features (N, D)."""
         digits = digits28(images)
         if len(digits) < FEWEST:
             raise ShapeError(f"score: {len(digits)} images are too few; {FEWEST} at least, better 10,000")
-        features, probabilities = self.features(digits), self.probabilities(digits)
+        return digits, self.features(digits)
+
+    def _by_classifier(self, digits: np.ndarray, features: np.ndarray) -> dict[str, float]:
+        probabilities = self.probabilities(digits)
         modes = coverage.modes_covered(probabilities)
-        precision, recall = coverage.precision_recall(self.real_features, features)
-        density, covered = coverage.density_coverage(self.real_features, features)
         return {
             "frechet": distances.frechet(self.real_features, features),
             "kid": distances.kid(self.real_features, features),
             "classifier_score": coverage.classifier_score(probabilities),
             "kl_to_uniform": modes.kl_to_uniform,
             "modes": modes.covered,
-            "precision": precision,
-            "recall": recall,
-            "density": density,
-            "coverage": covered,
-            "swd": float(np.mean(list(distances.sliced_wasserstein(self.reals, digits).values()))),
             "checkerboard": checkerboard(digits),
-            "nearest": float(coverage.nearest(digits[:LOOKED_UP], self.training)[0].mean()),
         }
 
 

@@ -1,0 +1,86 @@
+"""Play every game of the GAN family on MNIST with one budget, and see which draws digits best.
+
+    python examples/compare_losses.py                         about ten minutes on two CPU cores
+    python examples/compare_losses.py --images 240000 --seeds 3   the table of docs/measures.md
+    python examples/compare_losses.py --losses minimax,hinge  some of them
+    python examples/compare_losses.py --device cuda           on a GPU
+
+Every game sees the same number of real images, starts from the same weights for a seed, and has its paper's optimiser,
+normalisation and critic steps. A critic takes five batches a step, so its generator takes a fifth of the steps.
+Leaves runs/compare_losses/: comparison.png, table.md, scores.json, and metrics and curves of every game.
+"""
+
+import json
+import time
+from pathlib import Path
+
+import minigan as mg
+from minigan import data, models, report, run, trainers
+from minigan.checkpoint import write_atomically
+from minigan.errors import OptionError
+from minigan.metrics import MEANINGS, Scorer
+from minigan.metrics.watch import samples
+from minigan.random import Generator
+
+LOOKS = 6  # scores on the way
+SHOWN = ("frechet", "kid", "modes", "precision", "recall", "checkerboard")
+DRAWN = 10_000  # images of the final score
+
+
+def play(loss, seed, options, digits, scorer, folder) -> report.Game:
+    """Train one game; its scores on the way, its last ones, some of its samples, its seconds of training."""
+    mg.seed(seed)  # every game starts from the same weights
+    recipe = trainers.recipe(loss)
+    networks = models.dcgan(1, options.size, options.latent, options.width, norm=recipe.norm)
+    trainer = recipe.trainer(*networks, ema=options.ema, seed=seed)
+    loader = data.Loader(digits.images, options.batch_size, seed=seed).to(options.device)
+    per_step = options.batch_size * trainer.batches_per_step
+    steps = run.SMOKE_STEPS if options.smoke else max(LOOKS, options.images // per_step)
+    trainer.set_schedule(options.schedule, steps)
+    z = Generator(seed, "scores").normal((100 if options.smoke else DRAWN, options.latent))
+    few = z[: len(z) // 5]
+    folder.mkdir()
+    log, seen, frechet, seconds = run.Log(folder, steps, per_step), [], [], 0.0
+    for look in range(1, LOOKS + 1):
+        start = time.perf_counter()
+        trainer.fit(loader, steps * look // LOOKS - trainer.steps,
+                    lambda p: log(p._replace(seconds=time.perf_counter() - log.start)))
+        seconds += time.perf_counter() - start
+        seen.append(trainer.steps * per_step)
+        frechet.append(scorer.quick(samples(trainer, few))["frechet"])
+    log.close()
+    report.loss_curves(folder / "metrics.jsonl", folder / "curves.png")
+    drawn = samples(trainer, z)
+    return report.Game(loss, seen, frechet, scorer(drawn), drawn[:16], seconds)
+
+
+def main() -> None:
+    """Options, digits, games, table, picture."""
+    options = run.options(__doc__, name="compare_losses", losses="all", images=48_000, seeds=1, size=(32, 28),
+                          latent=100, width=32, ema=0.99)
+    losses = list(trainers.RECIPES) if options.losses == "all" else options.losses.split(",")
+    for loss in losses:
+        trainers.recipe(loss)  # an unknown name ends here
+    if min(options.images, options.seeds) < 1:
+        raise OptionError(f"--images {options.images} and --seeds {options.seeds} must be at least 1")
+    digits = data.mnist(options.size, directory=options.data, holdout=True)
+    print(digits.source, "scoring needs a classifier of digits, read from the cache or trained now", sep="\n")
+    scorer = Scorer(options.data)
+    folder = run.new_folder(Path(options.out))
+    games = []
+    for seed in range(options.seed, options.seed + options.seeds):
+        for loss in losses:
+            games.append(play(loss, seed, options, digits, scorer, folder / f"{loss}-{seed}"))
+            print(f"{loss}, seed {seed}: Frechet distance {games[-1].scores['frechet']:.3g}", flush=True)
+            report.comparison_figure(games, folder / "comparison.png")
+            table = report.comparison_table(games, {name: MEANINGS[name] for name in SHOWN})
+            write_atomically(folder / "table.md", (table + "\n").encode())
+            rows = [{"loss": g.name, "seconds": g.seconds, "seen": g.seen, "frechet": g.frechet, "scores": g.scores}
+                    for g in games]
+            write_atomically(folder / "scores.json", (json.dumps(rows, indent=1) + "\n").encode())
+    print(table)
+    print(folder / "comparison.png")
+
+
+if __name__ == "__main__":
+    run.main(main)

@@ -1,0 +1,84 @@
+"""Translate pictures of your own with a finished run of CycleGAN, pix2pix or ComboGAN.
+
+    python examples/translate.py runs/cyclegan_digits seven.png photo.jpg     writes seven_ab.png, photo_ab.png
+    python examples/translate.py runs/cyclegan_digits --way ba *.png          from the second domain to the first
+    python examples/translate.py runs/combogan_digits --way 0-2 *.png         from domain 0 to domain 2
+    python examples/translate.py runs/pix2pix_edges --out painted/ *.png      into a folder
+
+Any size; grey, RGB, palette, transparent (on white) and 16-bit files, converted to the channels the run was trained on.
+A file that cannot be translated is named and skipped, and the exit status is 1; with --strict it ends the program.
+"""
+
+import argparse
+import inspect
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import minigan as mg
+from minigan import models, report, run
+from minigan.checkpoint import load_weights
+from minigan.data.pictures import read_picture
+from minigan.errors import DataError, MiniganError, OptionError
+
+
+def generator_in(folder, way):
+    """The generator of a run that translates this way; averaged weights if there are any."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such run folder")
+    if (folder / "encoder0.safetensors").exists():
+        source, _, target = way.partition("-")
+        parts = [folder / f"{kind}{number}.safetensors" for kind, number in (("encoder", source), ("decoder", target))]
+        count = len(list(folder.glob("encoder*.safetensors")))
+        if not all(part.exists() for part in parts):
+            raise OptionError(f"--way {way}: this is a ComboGAN of {count} domains; give two of their numbers, such as "
+                              f"0-{count - 1}")
+        return models.combined(*map(load_weights, parts))
+    names = ("generator",) if way == "ab" else ()
+    files = [folder / f"{name}.safetensors" for name in (f"averaged_{way}", f"g_{way}", *names)]
+    found = next((file for file in files if file.exists()), None)
+    if found is None:
+        raise DataError(f"{folder}: holds no generator for --way {way}; a CycleGAN has ab and ba, pix2pix only ab")
+    return models.generator_of(load_weights(found))
+
+
+def translated(generator, path):
+    """The picture in a file, translated: uint8 (H, W) or (H, W, 3)."""
+    pixels = read_picture(path, generator.in_channels).transpose(2, 0, 1)[None]  # (1, C, H, W)
+    with mg.no_grad():
+        image = generator(mg.tensor(run.scaled(pixels))).numpy()
+    return report.grid(np.asarray(image), 1, pad=0)
+
+
+def main() -> None:
+    """Options, generator, one picture after the other."""
+    parser = argparse.ArgumentParser(description=inspect.cleandoc(__doc__),
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="folder of a run")
+    parser.add_argument("pictures", type=Path, nargs="+", help="files to translate")
+    parser.add_argument("--way", default="ab", help="ab, ba, or for ComboGAN two numbers, 0-1 (default: %(default)s)")
+    parser.add_argument("--out", type=Path, help="folder to write to (default: beside each picture)")
+    parser.add_argument("--strict", action="store_true", help="end at the first file that cannot be translated")
+    parser.add_argument("--device", default="auto", help="as in the other examples (default: %(default)s)")
+    options = parser.parse_args()
+    mg.set_device(options.device)
+    generator, skipped = generator_in(options.run, options.way), 0
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+    for path in options.pictures:
+        target = (options.out or path.parent) / f"{path.stem}_{options.way}.png"
+        try:
+            report.save_png(translated(generator, path), target)
+        except MiniganError as error:
+            if options.strict:
+                raise
+            skipped += 1
+            print(f"skipped: {path}: {str(error).removeprefix(f'{path}: ')}", file=sys.stderr)
+        else:
+            print(target)
+    sys.exit(1 if skipped else 0)
+
+
+if __name__ == "__main__":
+    run.main(main)

@@ -1,0 +1,36 @@
+"""The 1,797 digits of 8 x 8 pixels inside scikit-learn: what there is without any download.
+
+They are the test part of UCI's "optical recognition of handwritten digits", by 13 writers; the first four fifths train,
+the last fifth, by other writers, tests.
+Source   Alpaydin & Kaynak, Optical recognition of handwritten digits, UCI machine learning repository, 1998.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigan.data.images import ImageData, channels_last, repeated, resized
+from minigan.data.store import INSTALL
+from minigan.errors import DataError, OptionError
+
+
+def digits(size: int = 8, split: str = "train", channels: int = 1) -> ImageData:
+    """Handwritten digits: 1,437 to train on or 360 to test on, enlarged bilinearly to `size`.
+
+    Raises:
+        OptionError: size below 8, another split, channels other than 1 and 3.
+        DataError: scikit-learn is not installed.
+    """
+    if size < 8 or split not in ("train", "test") or channels not in (1, 3):
+        raise OptionError(f"digits: size is 8 or more, split 'train' or 'test' and channels 1 or 3, not {size!r}, "
+                          f"{split!r} and {channels!r}")
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise DataError(f"digits: they are inside scikit-learn, which is not installed: {INSTALL}") from None
+    table = load_digits()
+    pixels = np.rint(table.images * (255 / 16)).astype(np.uint8)  # (1797, 8, 8), from 0 .. 16
+    part = slice(0, 1437) if split == "train" else slice(1437, None)
+    images = repeated(resized(channels_last(pixels[part]), size), channels)
+    labels = table.target[part].astype(np.uint8)
+    return ImageData(images, labels, "digits", f"scikit-learn's digits of 8 x 8 pixels, {len(labels):,} to {split} on")

@@ -1,0 +1,110 @@
+"""Images in memory, what every data set of images gives; and how small ones are enlarged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from minigan import ops
+from minigan.autodiff import no_grad
+from minigan.errors import DataError, OptionError
+from minigan.tensor import Tensor
+
+MAX_BYTES = 2 << 30  # the largest set of images that is made; 60,000 digits of 128 x 128 x 3 would be 3 GB
+_BATCH = 500  # images enlarged at a time
+NO_LABELS = np.zeros(0, np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """Images in memory, labelled or not.
+
+    images  uint8 (N, C, H, W), stored channels-last: images.transpose(0, 2, 3, 1) is contiguous
+    labels  unsigned integers (N,), or (0,) for images without labels
+    name    of the data set, such as "mnist"
+    source  one sentence that says how many there are and where they came from
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    name: str
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, count: int) -> Self:
+        """The first `count` images with all that belongs to them; all of them if there are fewer.
+
+        Raises:
+            OptionError: count is not positive.
+        """
+        if count < 1:
+            raise OptionError(f"take: count={count} must be at least 1")
+        if count >= len(self):
+            return self
+        changed: dict[str, Any] = {"source": f"the first {count:,} of: {self.source}"}
+        changed |= {key: value[:count] for key, value in vars(self).items() if isinstance(value, np.ndarray)}
+        return replace(self, **changed)
+
+
+def channels_last(pixels: np.ndarray) -> np.ndarray:
+    """Pixels (N, H, W, C) or grey ones (N, H, W) as images (N, C, H, W), channels-last in memory."""
+    pixels = pixels[..., None] if pixels.ndim == 3 else pixels
+    return np.ascontiguousarray(pixels).transpose(0, 3, 1, 2)
+
+
+def resized(images: np.ndarray, size: int) -> np.ndarray:
+    """Images uint8 (N, C, H, W) bilinearly enlarged to (N, C, size, size), uint8, rounded; align_corners=False.
+
+    Raises:
+        OptionError: `size` is below a side: bilinear reduction would skip pixels.
+        DataError: the result would take more than MAX_BYTES.
+    """
+    N, C, H, W = images.shape
+    if size < max(H, W):
+        raise OptionError(f"resized: {H} x {W} images are enlarged, to size {max(H, W)} or more, not to {size}")
+    _check_bytes(N, C, size)
+    if H == W == size:
+        return channels_last(images.transpose(0, 2, 3, 1))
+    out = np.empty((N, size, size, C), np.uint8)
+    with no_grad():
+        for rows in (slice(start, start + _BATCH) for start in range(0, N, _BATCH)):
+            pixels = ops.interpolate(Tensor(images[rows].astype(np.float32)), (size, size), "bilinear").data
+            out[rows] = np.rint(np.clip(pixels, 0, 255)).transpose(0, 2, 3, 1)  # (n, H, W, C)
+    return out.transpose(0, 3, 1, 2)
+
+
+def enlarged(data: ImageData, size: int, channels: int | None = None) -> ImageData:
+    """The same data with images enlarged bilinearly to size x size; grey ones repeated to 3 `channels` if asked for.
+
+    As in the study of MNIST and USPS at 128 x 128 x 3, for networks made for photographs.
+
+    Raises:
+        OptionError: a size below the images', or channels that cannot be had by repeating.
+        DataError: the result would take more than MAX_BYTES; take fewer.
+    """
+    have = data.images.shape[1]
+    channels = have if channels is None else channels
+    if channels != have and (have, channels) != (1, 3):
+        raise OptionError(f"enlarged: {data.name} has {have} channels, and channels={channels} cannot be made of them: "
+                          "1 can become 3, no other")
+    _check_bytes(len(data), channels, size)
+    return replace(data, images=repeated(resized(data.images, size), channels))
+
+
+def repeated(images: np.ndarray, channels: int) -> np.ndarray:
+    """Images (N, C, H, W) whose one channel is repeated; as they are if they have `channels` already."""
+    if images.shape[1] == channels:
+        return images
+    return channels_last(images.transpose(0, 2, 3, 1).repeat(channels, axis=3))
+
+
+def _check_bytes(count: int, channels: int, size: int) -> None:
+    asked = count * channels * size * size
+    if asked > MAX_BYTES:
+        raise DataError(f"{count:,} images of {size} x {size} x {channels} would take {asked / 2**30:.1f} GiB, more "
+                        f"than {MAX_BYTES >> 30} GiB: use fewer, such as data.take({MAX_BYTES * count // asked:,}), or "
+                        "a smaller size")

@@ -1,0 +1,120 @@
+"""Two domains at once: unpaired for CycleGAN, each in an order of its own, or paired for pix2pix, in one order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from minigan.data.images import ImageData
+from minigan.data.loader import Loader
+from minigan.errors import CheckpointError, DataError, OptionError
+from minigan.tensor import Array
+
+Images = ImageData | np.ndarray
+
+
+class Unpaired(Iterator[tuple[Array, ...]]):
+    """An endless iterator over tuples of batches, one a domain, of data that have nothing to do with each other.
+
+    Each domain has its own order each epoch, as a Loader of its own. `epoch` and `position` are those of the domain
+    with the most samples: an epoch shows all of them once, and those of the others as often as there is time.
+
+    Args:
+        domains: two or more data sets, ImageData or arrays whose first axis counts samples.
+        batch_size: samples a domain and batch.
+        seed: of the orders.
+        options: further ones of Loader.
+
+    Raises:
+        OptionError: fewer than two domains, or a batch larger than one of them.
+        DataError: a domain is empty.
+
+    >>> batches = Unpaired(np.arange(4), np.arange(10, 12), batch_size=2)
+    >>> [b.shape for b in next(batches)], batches.batches_per_epoch
+    ([(2,), (2,)], 2)
+    """
+
+    def __init__(self, *domains: Images, batch_size: int, seed: int = 0, **options: Any) -> None:
+        if len(domains) < 2:
+            raise OptionError(f"Unpaired: {len(domains)} domain given, but a translation needs two or more")
+        self.loaders = []
+        for number, domain in enumerate(domains):
+            images = domain.images if isinstance(domain, ImageData) else np.asarray(domain)
+            if not images.ndim or not len(images):
+                raise DataError(f"Unpaired: domain {number} has no samples")
+            if batch_size > len(images):
+                raise OptionError(f"Unpaired: batch_size={batch_size}, but domain {number} has only {len(images)} "
+                                  "samples; use a smaller batch")
+            # not the same order for two domains of one length: their pairs would meet again each epoch
+            self.loaders.append(Loader(images, batch_size, seed=seed + (number << 32), **options))
+        self.longest = max(self.loaders, key=lambda loader: loader.samples)
+        self.batch_size, self.samples = batch_size, self.longest.samples
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """How many batches show every sample of the largest domain."""
+        return self.longest.batches_per_epoch
+
+    @property
+    def epoch(self) -> int:
+        """Epochs of the largest domain completed."""
+        return self.longest.epoch
+
+    @property
+    def position(self) -> int:
+        """Samples of the largest domain served in this epoch."""
+        return self.longest.position
+
+    @property
+    def device(self) -> str:
+        """Where batches are assembled."""
+        return self.longest.device
+
+    def to(self, device: str) -> Unpaired:
+        """Keep all images on a device, see Loader.to; returns itself."""
+        for loader in self.loaders:
+            loader.to(device)
+        return self
+
+    def ends_within(self, batches: int) -> bool:
+        """Whether an epoch of any domain ends while so many more batches are drawn."""
+        return any(loader.ends_within(batches) for loader in self.loaders)
+
+    def __next__(self) -> tuple[Array, ...]:
+        return tuple(next(loader) for loader in self.loaders)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What decides the batches to come, a domain at a time."""
+        return {f"domain{i}": loader.state_dict() for i, loader in enumerate(self.loaders)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue with exactly the batches that would have come next.
+
+        Raises:
+            CheckpointError: the state is of other data or of another number of domains.
+        """
+        names = [f"domain{i}" for i in range(len(self.loaders))]
+        if set(state) != set(names):
+            raise CheckpointError(f"Unpaired: the state has {sorted(state)}, but {names} are needed")
+        for name, loader in zip(names, self.loaders, strict=True):
+            loader.load_state_dict(state[name])
+
+
+def paired(a: Images, b: Images, batch_size: int, seed: int = 0, **options: Any) -> Loader:
+    """A Loader of tuples (batch of a, batch of b) in which sample i of one stays with sample i of the other.
+
+    Raises:
+        DataError: the two differ in number or in height and width.
+        OptionError: a batch larger than the data.
+    """
+    both = [x.images if isinstance(x, ImageData) else np.asarray(x) for x in (a, b)]
+    counts, sizes = [len(x) for x in both], [x.shape[2:] for x in both]
+    if counts[0] != counts[1]:
+        raise DataError(f"paired: {counts[0]:,} images of one domain and {counts[1]:,} of the other are no pairs; give "
+                        "one of each")
+    if sizes[0] != sizes[1]:
+        one, other = ("x".join(map(str, size)) for size in sizes)
+        raise DataError(f"paired: images of {one} and of {other} are no pairs for pix2pix; resize them to one size")
+    return Loader((both[0], both[1]), batch_size, seed=seed, **options)

@@ -1,0 +1,116 @@
+"""Patches of photographs: colour and grey ones to translate between, and edges beside the photographs they come from.
+
+The photographs are cut into cells, each twice a patch wide; every cell belongs to one part only (colour, grey, test),
+and patches lie inside a cell. So no pixel is seen in two parts, and the parts look alike. A patch is the one with most
+contrast of three random ones: half of a photograph may be sky, from which there is little to learn.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from minigan.data.canny import edge_map
+from minigan.data.folder import photographs
+from minigan.data.images import NO_LABELS, ImageData, channels_last
+from minigan.data.store import INSTALL
+from minigan.errors import DataError, OptionError
+from minigan.random import Generator
+
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in grey: ITU-R Recommendation BT.601
+CANDIDATES = 3
+PARTS = ("colour", "grey", "colour", "grey", "test")  # dealt out to the cells in turn
+
+
+def patches(kind: str = "colour", count: int = 500, size: int = 32, split: str = "train",
+            directory: str | os.PathLike[str] | None = None, seed: int = 0) -> ImageData:
+    """Patches to train on, colour (count, 3, size, size) or grey (count, 1, size, size), from different cells.
+
+    With split="test" both kinds come from the same places, row for row: what the grey ones looked like is known.
+
+    kind       "colour", or "grey" by luma
+    directory  a folder of photographs; by default scikit-learn's two sample photographs, 640 x 427 pixels
+
+    Raises:
+        DataError: the photographs have too few cells for `size`, or there are none.
+        OptionError: another kind or split, or a count or size below 1.
+    """
+    if kind not in ("colour", "grey"):
+        raise OptionError(f"patches: kind is 'colour' or 'grey', not {kind!r}")
+    part = "test" if _checked(split, count, size) else kind
+    pictures, source = _photographs(directory)
+    pixels = _cut(pictures, _places(pictures, [part], count, size, seed), size)  # (count, size, size, 3)
+    if kind == "grey":
+        pixels = luma(pixels)
+    return ImageData(channels_last(pixels), NO_LABELS, "patches",
+                     f"{count:,} {kind} patches of {size} x {size} pixels to {split} on, from {source}")
+
+
+def edges(count: int = 1000, size: int = 64, split: str = "train", directory: str | os.PathLike[str] | None = None,
+          seed: int = 0) -> tuple[ImageData, ImageData]:
+    """Pairs of edges, white on black (count, 1, size, size), and the photographs (count, 3, size, size) they are of.
+
+    Edges are found in whole photographs, by `edge_map`. Arguments and errors as in `patches`; training patches may lie
+    anywhere but in the test's cells.
+
+    Raises:
+        ModuleNotFoundError: SciPy is not installed.
+    """
+    parts = ["test"] if _checked(split, count, size) else ["colour", "grey"]
+    pictures, source = _photographs(directory)
+    places = _places(pictures, parts, count, size, seed)
+    lines = [edge_map(luma(picture)) for picture in pictures]
+    return tuple(  # type: ignore[return-value]  # two of them
+        ImageData(channels_last(_cut(from_, places, size)), NO_LABELS, "edges",
+                  f"{count:,} patches of {size} x {size} pixels to {split} on, {what} from {source}")
+        for from_, what in ((lines, "edges"), (pictures, "photographs")))
+
+
+def luma(pixels: np.ndarray) -> np.ndarray:
+    """Grey of pixels (..., 3), uint8, as (...), uint8: the weighted sum by LUMA, rounded."""
+    grey: np.ndarray = np.rint(pixels @ np.array(LUMA)).astype(np.uint8)
+    return grey
+
+
+def _checked(split: str, count: int, size: int) -> bool:
+    """Whether it is the test split."""
+    if split not in ("train", "test") or count < 1 or size < 1:
+        raise OptionError(f"patches: split is 'train' or 'test', count and size at least 1, not {split!r}, {count!r} "
+                          f"and {size!r}")
+    return split == "test"
+
+
+def _photographs(directory: str | os.PathLike[str] | None) -> tuple[list[np.ndarray], str]:
+    """Photographs uint8 (H, W, 3), and what they are, in a few words."""
+    if directory is not None:
+        return photographs(directory)
+    try:
+        from sklearn.datasets import load_sample_images
+    except ImportError:
+        raise DataError(f"patches: the sample photographs are inside scikit-learn, which is not installed: {INSTALL}; "
+                        "or give a folder of photographs") from None
+    return list(load_sample_images().images), "scikit-learn's two sample photographs"
+
+
+def _places(pictures: list[np.ndarray], parts: list[str], count: int, size: int, seed: int) -> np.ndarray:
+    """Where patches of these parts lie: (count, 3), the picture, the row and the column of the first pixel."""
+    side = 2 * size
+    cells = [(number, row, column) for number, picture in enumerate(pictures)
+             for row in range(0, picture.shape[0] - side + 1, side)
+             for column in range(0, picture.shape[1] - side + 1, side)]
+    if len(cells) < len(PARTS):
+        raise DataError(f"patches: size={size} needs at least {len(PARTS)} cells of {side} x {side} pixels, but the "
+                        f"{len(pictures)} photographs have {len(cells)}: choose a smaller size or more photographs")
+    order = Generator(seed, "cells").permutation(len(cells))
+    mine = np.array([cells[cell] for turn, cell in enumerate(order) if PARTS[turn % len(PARTS)] in parts])
+    where = Generator(seed, "patches/" + "/".join(parts)).integers(0, 1 << 62, (count * CANDIDATES, 3))
+    places = mine[where[:, 0] % len(mine)]  # (count*CANDIDATES, 3)
+    places[:, 1:] += where[:, 1:] % (size + 1)
+    contrast = _cut([luma(picture) for picture in pictures], places, size).std((1, 2))
+    best = contrast.reshape(count, CANDIDATES).argmax(1)
+    return places.reshape(count, CANDIDATES, 3)[np.arange(count), best]
+
+
+def _cut(pictures: list[np.ndarray], places: np.ndarray, size: int) -> np.ndarray:
+    return np.stack([pictures[n][row : row + size, column : column + size] for n, row, column in places])

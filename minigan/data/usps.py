@@ -1,0 +1,154 @@
+"""USPS, digits from envelopes: from a folder, the cache, the network, or scikit-learn's digits in their place.
+
+Search order   as in data/store.py, and in the end the digits of 8 x 8 pixels that scikit-learn ships.
+Format         LIBSVM's: a line a digit, "label index:value index:value ...", label 1 .. 10 for digit 0 .. 9, index
+               1 .. 256 rising, value -1 (paper) .. 1 (ink), 0 where the index is left out. Plain or bzip2.
+Source         Hull, A database for handwritten text recognition research, 1994; Chang & Lin, LIBSVM data.
+"""
+
+from __future__ import annotations
+
+import bz2
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from minigan.data import store
+from minigan.data.digits import digits
+from minigan.data.images import ImageData, channels_last, repeated, resized
+from minigan.errors import DataError, OptionError
+
+MAX_BYTES = 64 << 20  # of text; USPS's training file has 14 MB
+SIDE = 16
+_FILES = {"train": "usps", "test": "usps.t"}
+_SHA256 = {
+    "usps.bz2": "26b153faca4dc03f09e4433f48a2654539da39c6b57306f5d10185dd468a5174",
+    "usps.t.bz2": "0d2769af9e1639e6414af7de031e60ae6c3d46b474ca8a34b02ce5b4bd51b3fb",
+}
+_MIRRORS = ("https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/",)
+
+
+def usps(
+    size: int = 16,
+    split: str = "train",
+    directory: str | os.PathLike[str] | None = None,
+    download: bool = True,
+    channels: int = 1,
+) -> ImageData:
+    """Digits from envelopes: 7,291 to train on or 2,007 to test on, or, for want of those, scikit-learn's.
+
+    size       16; 32, where they are enlarged bilinearly to 28 and framed by two black pixels, as MNIST's are; or any
+               other from 16 on, by enlarging alone
+    directory  a folder that must hold the files (or whose folder `usps` does), usps[.bz2] or usps.t[.bz2]
+    download   whether the network may be asked; when there is none, that is found out in a few seconds
+    channels   1, or 3 equal ones
+
+    Raises:
+        DataError: a folder that was named does not hold USPS, a file is damaged, there is nothing at all to load.
+        OptionError: another size, split or number of channels.
+    """
+    if size < SIDE or split not in _FILES or channels not in (1, 3):
+        raise OptionError(f"usps: size is {SIDE} or more, split 'train' or 'test' and channels 1 or 3, not {size!r}, "
+                          f"{split!r} and {channels!r}")
+    name = _FILES[split] + ".bz2"
+    path, why = store.locate("usps", lambda folder: _search(folder, split), f"{_FILES[split]}[.bz2]",
+                             store.Remote({name: _SHA256[name]}, _MIRRORS), directory, download)
+    if path is None:
+        found = digits(SIDE, split)
+        source = f"{found.source}, in the place of USPS, which was not found ({why})"
+        found = replace(found, source=source)
+    else:
+        pixels, labels = read_libsvm(path)
+        found = ImageData(channels_last(pixels), labels, "usps", f"USPS, {len(labels):,} digits from {path.parent}")
+    return replace(found, images=repeated(_sized(found.images, size), channels))
+
+
+def _sized(images: np.ndarray, size: int) -> np.ndarray:
+    """Digits at a size; 32 is 28 and a frame, so that a stroke is about as wide as in MNIST."""
+    if size != 32:
+        return resized(images, size)
+    pixels = resized(images, 28).transpose(0, 2, 3, 1)  # (N, H, W, C)
+    return np.pad(pixels, ((0, 0), (2, 2), (2, 2), (0, 0))).transpose(0, 3, 1, 2)
+
+
+def _search(folder: Path, split: str) -> Path | None:
+    names = (_FILES[split] + ".bz2", _FILES[split])
+    return next((place / name for place in (folder, folder / "usps") for name in names if (place / name).is_file()),
+                None)
+
+
+def read_libsvm(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> tuple[np.ndarray, np.ndarray]:
+    """Digits uint8 (N, 16, 16), ink 255, and labels uint8 (N,), of a file in the format above.
+
+    Raises:
+        DataError: the file is missing or unreadable, truncated or corrupt, empty, longer than `max_bytes` of text, or a
+            line is not as the format says; the message names the file, the line and what is wrong with it.
+    """
+    path = Path(path)
+    *lines, rest = _text(path, max_bytes).split(b"\n")
+    if not (lines or rest):
+        raise DataError(f"{path}: empty: there is no digit in it")
+    values = np.zeros((len(lines), SIDE * SIDE))
+    labels = np.empty(len(lines), np.uint8)
+    for number, line in enumerate(lines):
+        try:
+            labels[number] = _parse(line, values[number])
+        except ValueError as error:
+            raise DataError(f"{path}: line {number + 1:,}: {error}; it is not LIBSVM's USPS, or is damaged") from None
+    if rest:
+        raise DataError(f"{path}: truncated: line {len(lines) + 1:,}, the last, has no end; fetch it again")
+    pixels = np.rint((values + 1) * 127.5).astype(np.uint8).reshape(-1, SIDE, SIDE)  # (N, 16*16) to (N, 16, 16)
+    return pixels, labels
+
+
+def _parse(line: bytes, out: np.ndarray) -> int:
+    """Write the values of a line to `out` (256,); returns the digit. ValueError says what is wrong, in a few words."""
+    label, *pairs = line.split()[: len(out) + 2] or [b""]
+    if not (label.isdigit() and 1 <= int(label[:9]) <= 10):
+        raise ValueError(f"the label {_shown(label)} is not one of 1 .. 10")
+    last = 0
+    for pair in pairs:
+        index, colon, value = pair.partition(b":")
+        if not (colon and index.isdigit()):
+            raise ValueError(f"{_shown(pair)} is not index:value")
+        place = int(index[:9])
+        if not last < place <= len(out):
+            raise ValueError(f"the index {place} follows {last}, but indices rise from 1 to {len(out)}")
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not -1 <= number <= 1:
+            raise ValueError(f"the value {_shown(value)} of index {place} is not in [-1, 1]")
+        out[place - 1], last = number, place
+    return int(label) - 1
+
+
+def _shown(text: bytes) -> str:
+    return repr(text[:20].decode("ascii", "replace"))
+
+
+def _text(path: Path, max_bytes: int) -> bytes:
+    """The whole text of a plain or bzip2 file, told apart by the first bytes."""
+    try:
+        with path.open("rb") as raw:
+            zipped = raw.read(3) == b"BZh"
+            raw.seek(0)
+            if zipped:
+                with bz2.BZ2File(raw) as stream:
+                    text = stream.read(max_bytes + 1)
+            else:
+                text = raw.read(max_bytes + 1)
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file") from None
+    except EOFError:
+        raise DataError(f"{path}: the bzip2 stream is truncated; fetch it again") from None
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})" if error.strerror else f"the bzip2 stream is corrupt ({error})"
+        raise DataError(f"{path}: {what}; fetch it again") from None
+    if len(text) > max_bytes:
+        raise DataError(f"{path}: more than {max_bytes:,} bytes of text; USPS has 14 million")
+    return text

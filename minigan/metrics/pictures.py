@@ -1,0 +1,154 @@
+"""How near two pictures are: of a translation there and back, of a colouring, of a mask and the mask it should be.
+
+All take images (N, C, H, W), uint8 or floats in [-1, 1], and give means over the images, not over the pixels of all.
+
+    l1, psnr, ssim      a picture and what it should be       0, infinity and 1 are best
+    iou                 what two masks share                  1 is best
+    colourfulness       how strong the colours are            0 is grey, 60 and more is vivid
+    luma_error          grey against the colours it is of     0 is best
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigan.data.patches import LUMA
+from minigan.errors import ShapeError
+from minigan.metrics.images import needed, prepared
+
+SIGMA, RADIUS = 1.5, 5  # of the window that SSIM looks through: 11 x 11
+K1, K2 = 0.01, 0.03  # its constants
+
+
+def l1(images: np.ndarray, truth: np.ndarray) -> float:
+    """Mean absolute difference of pixels from -1 to 1, as cycle losses count it."""
+    a, b = _both("l1", images, truth)
+    return float(np.abs(a - b).mean())
+
+
+def psnr(images: np.ndarray, truth: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB, 10 log10(range^2 / mean squared error), the mean over the images.
+
+    Infinite if an image is equal to its truth.
+    """
+    a, b = _both("psnr", images, truth)
+    error = np.square(a - b).mean((1, 2, 3))  # (N,)
+    with np.errstate(divide="ignore"):
+        return float((10 * np.log10(4 / error)).mean())
+
+
+def ssim(images: np.ndarray, truth: np.ndarray) -> float:
+    """Structural similarity, at most 1: local means, variances and covariance through a Gaussian window.
+
+        (2 m_a m_b + c1) (2 v_ab + c2) / ((m_a^2 + m_b^2 + c1) (v_a + v_b + c2))
+
+    the mean over channels and over all places where the window of 11 x 11 lies inside the image.
+    Source: Wang, Bovik, Sheikh & Simoncelli, Image quality assessment, 2004, section III.B.
+
+    Raises:
+        ShapeError: images smaller than the window. ModuleNotFoundError: without SciPy.
+    """
+    a, b = _both("ssim", images, truth)
+    if min(a.shape[2:]) < 2 * RADIUS + 1:
+        raise ShapeError(f"ssim: images {a.shape} must be at least {2 * RADIUS + 1} x {2 * RADIUS + 1} pixels")
+    smooth = needed("scipy.ndimage").gaussian_filter
+    inside = (slice(None), slice(None), *(slice(RADIUS, n - RADIUS) for n in a.shape[2:]))
+
+    def local(x: np.ndarray) -> np.ndarray:
+        means: np.ndarray = smooth(x, SIGMA, axes=(2, 3), radius=RADIUS)[inside]
+        return means
+
+    c1, c2 = (K1 * 2) ** 2, (K2 * 2) ** 2  # 2: the range from -1 to 1. Pixels count from black, as in the paper:
+    a, b = a + 1, b + 1
+    mean_a, mean_b = local(a), local(b)
+    var_a, var_b, both = local(a * a) - mean_a**2, local(b * b) - mean_b**2, local(a * b) - mean_a * mean_b
+    similarity = ((2 * mean_a * mean_b + c1) * (2 * both + c2)) / (
+        (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
+    return float(similarity.mean())
+
+
+def iou(masks: np.ndarray, truth: np.ndarray, threshold: float = 0.0) -> float:
+    """Intersection over union of the pixels above the threshold, from -1 to 1; 1 for two empty masks.
+
+    Source: Jaccard, The distribution of the flora in the alpine zone, 1912.
+    """
+    a, b = (x > threshold for x in _both("iou", masks, truth))
+    shared, either = (a & b).sum((1, 2, 3)), (a | b).sum((1, 2, 3))  # (N,)
+    return float(np.where(either, shared / np.maximum(either, 1), 1.0).mean())
+
+
+def colourfulness(images: np.ndarray) -> float:
+    """How colourful RGB images look: sqrt(var rg + var yb) + 0.3 sqrt(mean rg^2 + mean yb^2), pixels from 0 to 255.
+
+    rg = R - G and yb = (R + G) / 2 - B. Grey is 0; people call about 15 slightly, 45 quite, 82 highly colourful.
+    Source: Hasler & Suesstrunk, Measuring colourfulness in natural images, 2003, section 5.
+
+    Raises:
+        ShapeError: not three channels.
+    """
+    red, green, blue = _rgb("colourfulness", images)
+    axes = (1, 2)
+    rg, yb = red - green, (red + green) / 2 - blue
+    spread = np.sqrt(rg.var(axes) + yb.var(axes))
+    return float((spread + 0.3 * np.hypot(rg.mean(axes), yb.mean(axes))).mean())
+
+
+def luma_error(colours: np.ndarray, grey: np.ndarray) -> float:
+    """Mean absolute difference between grey and the luma of the colours it was made of, as a share of the range.
+
+    Raises:
+        ShapeError: not three channels and one, or other images.
+    """
+    luma = np.tensordot(np.array(LUMA), _rgb("luma_error", colours), 1)  # (N, H, W)
+    return float(np.abs(luma - _grey("luma_error", grey, luma.shape)).mean() / 255)
+
+
+def luma_weights(colours: np.ndarray, grey: np.ndarray) -> np.ndarray:
+    """The shares (3,) of red, green and blue that explain grey best, by least squares; LUMA for perfect ones.
+
+    Raises:
+        ShapeError: as luma_error.
+    """
+    rgb = _rgb("luma_weights", colours)
+    right = _grey("luma_weights", grey, rgb.shape[1:]).ravel()
+    design = np.column_stack([rgb.reshape(3, -1).T, np.ones(right.size)])  # (N*H*W, 4): three channels, a constant
+    weights: np.ndarray = np.linalg.lstsq(design, right, rcond=None)[0][:3]
+    return weights
+
+
+def mean_coloured(grey: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """Grey images coloured with one colour: that of the average pixel of `colours`; float32 (N, 3, H, W) in [-1, 1].
+
+    What a colouring must beat: their luma is right, and their hue the best constant one.
+
+    Raises:
+        ShapeError: not one channel, and three.
+    """
+    grey = prepared(grey)
+    mean = _rgb("mean_coloured", colours).mean((1, 2, 3)) / 127.5  # (3,)
+    tint = mean - np.array(LUMA) @ mean
+    if grey.shape[1] != 1:
+        raise ShapeError(f"mean_coloured: grey images {grey.shape} must have one channel")
+    return np.clip(grey + tint[:, None, None], -1, 1).astype(np.float32)
+
+
+def _both(name: str, images: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    a, b = (prepared(x, what).astype(np.float64) for x, what in ((images, "images"), (truth, "truth")))
+    if a.shape != b.shape:
+        raise ShapeError(f"{name}: images {a.shape} and what they should be {b.shape} must have equal shapes")
+    return a, b
+
+
+def _rgb(name: str, images: np.ndarray) -> np.ndarray:
+    """Pixels from 0 to 255 by channel, (3, N, H, W)."""
+    images = prepared(images)
+    if images.shape[1] != 3:
+        raise ShapeError(f"{name}: colours {images.shape} must have three channels, (N, 3, H, W)")
+    return (images.astype(np.float64).transpose(1, 0, 2, 3) + 1) * 127.5
+
+
+def _grey(name: str, images: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    images = prepared(images)
+    if images.shape[1] != 1 or (len(images), *images.shape[2:]) != shape:
+        raise ShapeError(f"{name}: grey {images.shape} must be (N, 1, H, W) with N, H, W = {shape}, as the colours")
+    return (images[:, 0].astype(np.float64) + 1) * 127.5

@@ -1,0 +1,98 @@
+"""Generators made again from their weights alone: names and shapes say everything but which of two norms it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from minigan.errors import CheckpointError
+from minigan.models.anysize import AnySize
+from minigan.models.resnet import EncoderDecoder, ResnetDecoder, ResnetEncoder, ResnetGenerator
+from minigan.models.unet import UnetGenerator
+from minigan.nn import Module
+
+Weights = Mapping[str, np.ndarray]
+NORMS = ("batch", "instance", "none")  # the first that fits
+UPSAMPLES = ("upconv", "deconv")
+
+
+def generator_of(weights: Weights) -> AnySize:
+    """A ResnetGenerator or UnetGenerator with these weights, ready to translate.
+
+    Raises:
+        CheckpointError: they are of no such network.
+    """
+    network = _fitting(weights, lambda: _resnets(weights) if "model.1.weight" in weights else _unets(weights))
+    assert isinstance(network, AnySize)
+    return network
+
+
+def combined(encoder: Weights, decoder: Weights) -> EncoderDecoder:
+    """A generator of a ResnetEncoder's and a ResnetDecoder's weights.
+
+    Raises:
+        CheckpointError: they are of no such networks.
+    """
+    first, second = _fitting(encoder, lambda: _encoders(encoder)), _fitting(decoder, lambda: _decoders(decoder))
+    assert isinstance(first, ResnetEncoder)
+    assert isinstance(second, ResnetDecoder)
+    return EncoderDecoder(first, second).eval()
+
+
+def _fitting(weights: Weights, candidates: Callable[[], Iterator[Module]]) -> Module:
+    shapes = {name: array.shape for name, array in weights.items() if not name.endswith("num_batches_tracked")}
+    try:
+        for network in candidates():
+            if {name: array.shape for name, array in network.state_dict().items()} == shapes:
+                network.load_state_dict(weights)
+                return network.eval()
+    except (LookupError, ValueError):  # a name is missing, or a shape has other axes
+        pass
+    raise CheckpointError("these weights are of no generator that minigan.models makes: the names, or the shapes, are "
+                          "others")
+
+
+def _blocks(weights: Weights) -> int:
+    return sum(name.endswith("conv_block.1.weight") for name in weights)
+
+
+def _last(weights: Weights) -> np.ndarray:
+    """The weight of the last layer, whatever the order of the names: "model.18.weight" comes after "model.9.weight"."""
+    names = [name for name, array in weights.items() if name.endswith(".weight") and array.ndim == 4]
+    return weights[max(names, key=lambda name: [int(part) for part in name.split(".") if part.isdigit()])]
+
+
+def _resnets(weights: Weights) -> Iterator[Module]:
+    width, inputs = weights["model.1.weight"].shape[:2]
+    for norm in NORMS:
+        for upsample in UPSAMPLES:
+            yield ResnetGenerator(inputs, _last(weights).shape[0], width, _blocks(weights), norm, upsample)
+
+
+def _encoders(weights: Weights) -> Iterator[Module]:
+    width, inputs = weights["model.1.weight"].shape[:2]
+    for norm in NORMS:
+        yield ResnetEncoder(inputs, width, _blocks(weights), norm)
+
+
+def _decoders(weights: Weights) -> Iterator[Module]:
+    outputs, width = _last(weights).shape[:2]
+    for norm in NORMS:
+        for upsample in UPSAMPLES:
+            yield ResnetDecoder(outputs, width, _blocks(weights), norm, upsample)
+
+
+def _unets(weights: Weights) -> Iterator[Module]:
+    width, inputs = weights["model.model.0.weight"].shape[:2]
+    depth = sum(array.ndim == 4 for array in weights.values()) // 2
+    for norm in NORMS:
+        for upsample in UPSAMPLES:
+            outputs = _last_up(weights).shape[0 if upsample == "upconv" else 1]
+            yield UnetGenerator(inputs, outputs, width, depth, norm, upsample)
+
+
+def _last_up(weights: Weights) -> np.ndarray:
+    """The weight of the outermost up-sampling, whose name has the least depth and the largest number."""
+    names = [name for name, array in weights.items() if name.count(".model.") == 1 and array.ndim == 4]
+    return weights[max(names)]

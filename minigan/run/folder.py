@@ -1,0 +1,153 @@
+"""The folder of a run: made anew or continued, never overwritten unless asked; and config.json, what the run is.
+
+    runs/NAME/  config.json  metrics.jsonl  events.jsonl  checkpoints/  samples/  reals.png  curves.png  *.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import shutil
+import subprocess
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minigan
+from minigan import device
+from minigan.checkpoint import write_atomically
+from minigan.errors import DataError, OptionError
+
+ABOUT_NOW = ("resume", "overwrite")  # options that say nothing about the run
+LONGER = ("steps", "epochs")  # may change if the learning rate does not depend on them
+MAY_CHANGE = (*ABOUT_NOW, "out", "data", "device", "precision", "graph", "blas_tuning", "check_finite",
+              "checkpoint_every", "keep", "rollback", "score_every", "tensorboard")
+_LEFT = ("*.json", "*.jsonl", "*.png", "*.gif", "*.html", "*.safetensors", "samples/*.png", "latent/*",
+         "checkpoints/*", "tensorboard/*")  # what runs write
+
+
+def new_folder(wanted: Path, overwrite: bool = False) -> Path:
+    """Make the run's folder; if there is a run in it already, the next free `NAME-2`, `NAME-3`, ..., said in one line.
+
+    With `overwrite`, the files of the earlier run are removed, and no others.
+
+    Raises:
+        DataError: it cannot be made or written, or what should be overwritten is no run.
+    """
+    folder, number = wanted, 1
+    try:
+        if overwrite and wanted.is_dir() and any(wanted.iterdir()):
+            _clear(wanted)
+        else:
+            while folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+                number += 1
+                folder = wanted.with_name(f"{wanted.name}-{number}")
+        (folder / "samples").mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / ".writable", b"")
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise DataError(f"--out {wanted}: the run folder cannot be written ({error}); choose another") from None
+    if folder != wanted:
+        print(f"{wanted} holds an earlier run, which is kept; this one goes to {folder} (--resume continues the "
+              "earlier one, --overwrite replaces it)")
+    return folder
+
+
+def _clear(folder: Path) -> None:
+    """Remove an earlier run's files."""
+    read_config(folder, "--overwrite replaces runs only")
+    for pattern in _LEFT:
+        for path in folder.glob(pattern):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def read_config(folder: Path, so: str = "this is no run, or one that never began") -> dict[str, Any]:
+    """What config.json says.
+
+    Raises:
+        DataError: the folder or the file is missing, or the file is damaged.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder; `python -m minigan runs` lists the runs there are")
+    path = folder / "config.json"
+    if not path.is_file():
+        raise DataError(f"{folder}: config.json is missing; {so}")
+    try:
+        config = dict(json.loads(path.read_text(encoding="utf-8")))
+        dict(config["options"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise DataError(f"{path}: damaged ({type(error).__name__}: {error}); restore it or train again") from None
+    return config
+
+
+def make_config(chosen: argparse.Namespace, data: Sequence[Any], steps: int) -> dict[str, Any]:
+    """Every option as it is in force, the data, the device, the versions; the contents of config.json."""
+    options = {key: str(value) if isinstance(value, Path) else value for key, value in sorted(vars(chosen).items())
+               if key not in ABOUT_NOW}
+    return {
+        "options": options,
+        "steps": steps,
+        "data": [{"name": images.name, "source": images.source, "images": len(images), "crc32": _crc32(images)}
+                 for images in data],
+        "device": device.device_info(),
+        "versions": {"minigan": minigan.__version__, "numpy": np.__version__, "python": platform.python_version(),
+                     "system": f"{platform.system()} {platform.machine()}", "git": _revision()},
+    }
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write config.json."""
+    write_atomically(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+
+
+def check_continues(folder: Path, saved: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether a run may go on under the options it is now given; what of them is new, old and new value by name.
+
+    Raises:
+        OptionError: an option that the run depends on has another value; the message names each, and those that may.
+        DataError: the data are not those the run began with.
+    """
+    before, after = saved["options"], now["options"]
+    changed = {key: (before.get(key), after.get(key)) for key in sorted({*before, *after})
+               if before.get(key) != after.get(key)}
+    free = (*MAY_CHANGE, *LONGER) if after.get("schedule", "constant") == "constant" else MAY_CHANGE
+    if wrong := [f"--{key.replace('_', '-')} was {old}, now {new}" for key, (old, new) in changed.items()
+                 if key not in free]:
+        why = "; the schedule of the learning rate depends on the length" if {*LONGER} & {*changed} - {*free} else ""
+        names = ", ".join(f"--{key.replace('_', '-')}" for key in free if key not in ABOUT_NOW)
+        raise OptionError(f"--resume {folder}: {'; '.join(wrong)}: another run{why}. Only these may change: {names}")
+    for old, new in zip(saved.get("data", []), now["data"], strict=False):
+        if (old.get("images"), old.get("crc32")) != (new["images"], new["crc32"]):
+            raise DataError(f"--resume {folder}: the run began with other data: {old.get('source')} then, "
+                            f"{new['source']} now; give the same with --data")
+    said = [f"{old} then, {new} now" for old, new in
+            ((saved.get("device"), now["device"]), (saved.get("versions"), now["versions"])) if old != new]
+    if said:
+        print(f"the last digits may differ from an uninterrupted run's: {'; '.join(said)}")
+    return changed
+
+
+def _crc32(images: Any) -> int | None:
+    """A checksum of the images, to notice that a run is continued on other ones; 50 MB take 20 ms."""
+    pixels = getattr(images, "images", None)
+    return zlib.crc32(np.ascontiguousarray(pixels).data.cast("B")) if isinstance(pixels, np.ndarray) else None
+
+
+def _revision() -> str | None:
+    """The git revision of the checkout minigan is imported from, with a + if files differ from it; None without one."""
+    here = Path(minigan.__file__).resolve().parent.parent
+    if not (here / ".git").exists():
+        return None
+    try:
+        answer = [subprocess.run(["git", "-C", str(here), *command], capture_output=True, text=True, timeout=10).stdout
+                  for command in (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "-uno"])]
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer[0].strip() + "+" * bool(answer[1].strip()) or None

@@ -1,0 +1,162 @@
+"""ComboGAN: translation between any of n domains with n networks of each kind, not n (n - 1) generators.
+
+    a domain's encoder takes its images to features that all domains share, its decoder takes features to its images:
+
+    from i to j:   decoder_j(encoder_i(x))        and home again:   decoder_i(encoder_j(...))
+
+Each step is CycleGAN's for two domains drawn at random; the networks of the others rest.
+Source: Anoosheh, Agustsson, Timofte & Van Gool, ComboGAN: unrestrained scalability for image domain translation, 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minigan import optim
+from minigan.autodiff import grad
+from minigan.errors import OptionError
+from minigan.losses import GANLoss, gan_loss, l1
+from minigan.models import EncoderDecoder, ResnetDecoder, ResnetEncoder
+from minigan.nn import Module
+from minigan.optim import Adam, Optimizer
+from minigan.random import Generator
+from minigan.tensor import Array, Tensor
+from minigan.trainers.pool import ImagePool
+from minigan.trainers.translation import (
+    Pair,
+    Translation,
+    check_discriminator,
+    check_weights,
+    discriminator_loss,
+    generator_losses,
+    total,
+    values,
+)
+
+
+class ComboGAN(Translation):
+    """n encoders, n decoders, n discriminators; two random domains a step.
+
+    Args:
+        encoders, decoders, discriminators: one of each per domain.
+        loss, lr, betas, lambda_cycle, pool: as in CycleGAN. Each domain has its own optimisers, which rest with it.
+        lambda_identity: weight of E |decoder_i(encoder_i(x)) - x|, an autoencoder's loss, so domains may differ in
+            channels; 0 in the paper.
+        seed: of the domains drawn and of the pools.
+
+    Raises:
+        OptionError: fewer than two domains, not as many networks of each kind, a negative weight, networks that do not
+            fit together.
+    """
+
+    capturable = False  # which networks a step trains is drawn on the host
+
+    def __init__(self, encoders: Sequence[ResnetEncoder], decoders: Sequence[ResnetDecoder],
+                 discriminators: Sequence[Module], loss: str | GANLoss = "least_squares", lr: float = 2e-4,
+                 betas: tuple[float, float] = (0.5, 0.999), lambda_cycle: float = 10.0, lambda_identity: float = 0.0,
+                 pool: int = 50, seed: int = 0) -> None:
+        super().__init__()
+        self.domains = len(encoders)
+        if self.domains < 2 or not len(encoders) == len(decoders) == len(discriminators):
+            raise OptionError(f"ComboGAN: {len(encoders)} encoders, {len(decoders)} decoders and {len(discriminators)} "
+                              "discriminators; it needs one of each per domain, and two domains or more")
+        check_weights("ComboGAN", lambda_cycle=lambda_cycle, lambda_identity=lambda_identity)
+        for i, (encoder, decoder, discriminator) in enumerate(zip(encoders, decoders, discriminators, strict=True)):
+            if encoder.in_channels != decoder.out_channels:
+                raise OptionError(f"ComboGAN: domain {i} has {encoder.in_channels} channels for its encoder and "
+                                  f"{decoder.out_channels} for its decoder")
+            check_discriminator(discriminator, encoder.in_channels, f"discriminator {i}", "ComboGAN")
+        self.encoders, self.decoders, self.discriminators = list(encoders), list(decoders), list(discriminators)
+        self.loss, self.lambda_cycle, self.lambda_identity = gan_loss(loss), lambda_cycle, lambda_identity
+        kinds = {"encoder": encoders, "decoder": decoders, "discriminator": discriminators}
+        self.prepare({f"{kind}{i}": network for kind, networks in kinds.items() for i, network in enumerate(networks)})
+        self.g_optimizers: list[Optimizer] = [Adam([*encoder.parameters(), *decoder.parameters()], lr, betas)
+                                              for encoder, decoder in zip(encoders, decoders, strict=True)]
+        self.d_optimizers: list[Optimizer] = [Adam(network.parameters(), lr, betas) for network in discriminators]
+        self.optimizers = {f"{kind}_optimizer{i}": optimizer for kind, row in (("g", self.g_optimizers),
+                           ("d", self.d_optimizers)) for i, optimizer in enumerate(row)}
+        self._generators: dict[tuple[int, int], EncoderDecoder] = {}
+        self.choice = Generator(seed, "domains")
+        self.generators = {**self.generators, "choice": self.choice}
+        self.pools = {f"pool{i}": ImagePool(pool, Generator(seed, f"pool {i}")) for i in range(self.domains)}
+
+    def set_schedule(self, name: str, steps: int) -> None:
+        """As Trainer's; it follows the steps of the trainer, of which an optimiser takes its share."""
+        schedule = optim.schedule(name, steps)
+        for optimizer in self.optimizers.values():
+            optimizer.schedule = lambda _: schedule(self.steps)
+
+    def draw(self) -> tuple[int, int]:
+        """Two different domains, every pair equally likely."""
+        number, others = int(self.choice.integers(0, self.domains * (self.domains - 1), (1,))[0]), self.domains - 1
+        i = number // others
+        return i, (i + 1 + number % others) % self.domains
+
+    def update(self, *batches: Array) -> dict[str, Tensor]:
+        """One iteration; takes a batch of every domain, and uses those of the two it draws, a and b.
+
+        Returns:
+            as CycleGAN, of the two; with from and to, the numbers of a and b.
+
+        Raises:
+            OptionError: not one batch per domain.
+            ShapeError: a batch of other channels than its networks.
+        """
+        if len(batches) != self.domains:
+            raise OptionError(f"ComboGAN: got {len(batches)} batches for {self.domains} domains; it takes one of each, "
+                              "as data.Unpaired gives them")
+        i, j = self.draw()
+        a, b = (self.images(batches[k], self.encoders[k].in_channels, f"domain {k}") for k in (i, j))
+        metrics, fake_a, fake_b = self.generators_step(i, j, a, b)
+        names = np.asarray([i, j], np.float32)
+        return {**self.discriminators_step(i, j, (a, b), (fake_a, fake_b)), **metrics,
+                "from": Tensor(names[0]), "to": Tensor(names[1])}
+
+    def generators_step(self, i: int, j: int, a: Tensor, b: Tensor) -> tuple[dict[str, Tensor], Array, Array]:
+        """One step of the encoders and decoders of domains i and j; their losses and the fakes of both."""
+        pair = Pair(self.generator(i, j), self.generator(j, i), self.discriminators[i], self.discriminators[j])
+        losses, fake_a, fake_b = generator_losses(pair, a, b, self.loss, self.lambda_cycle, 0.0)
+        if self.lambda_identity:
+            for name, k, x in (("idt_a", i, a), ("idt_b", j, b)):
+                losses[name] = (self.lambda_identity, l1(self.generator(k, k)(x), x))
+        minimize([self.g_optimizers[i], self.g_optimizers[j]], total(losses))
+        return values(losses), fake_a.data, fake_b.data
+
+    def discriminators_step(self, i: int, j: int, real: tuple[Tensor, Tensor],
+                            fake: tuple[Array, Array]) -> dict[str, Tensor]:
+        """One step of the discriminators of domains i and j."""
+        metrics = {}
+        for name, k, x, y in zip("ab", (i, j), real, fake, strict=True):
+            shown = Tensor(self.pools[f"pool{k}"].exchange(y))
+            d_loss = discriminator_loss(self.discriminators[k], x, shown, self.loss)
+            self.d_optimizers[k].minimize(d_loss)
+            metrics[f"d_{name}"] = d_loss.detach()
+        return metrics
+
+    def generator(self, source: int, target: int) -> EncoderDecoder:
+        """The generator from one domain to another: the networks themselves, no copies.
+
+        Raises:
+            OptionError: there is no such domain.
+        """
+        if not (0 <= source < self.domains and 0 <= target < self.domains):
+            raise OptionError(f"ComboGAN: from domain {source} to {target}, but they run from 0 to {self.domains - 1}")
+        if (source, target) not in self._generators:
+            self._generators[source, target] = EncoderDecoder(self.encoders[source], self.decoders[target])
+        return self._generators[source, target]
+
+    def translate(self, images: Array, source: int, target: int) -> np.ndarray:
+        """Images (N, C, H, W) in [-1, 1] of one domain translated to another, on the host."""
+        return self.translate_with(self.generator(source, target), images)
+
+
+def minimize(optimizers: Sequence[Optimizer], loss: Tensor) -> None:
+    """One step of several optimisers down the gradient of one loss, from one backward pass."""
+    parameters = [p for optimizer in optimizers for p in optimizer.parameters]
+    for p, gradient in zip(parameters, grad(loss, parameters), strict=True):
+        p.grad = gradient
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad()

@@ -1,0 +1,214 @@
+"""CycleGAN: two domains without pairs, a generator each way, and a translation there and back must lead home.
+
+    minimise over G_ab, G_ba, with D_a and D_b playing against them:
+
+        game(D_b, G_ab(a)) + game(D_a, G_ba(b))                              each fake like the other domain
+        + lambda_cycle    ( E |G_ba(G_ab(a)) - a| + E |G_ab(G_ba(b)) - b| )  and nothing lost on the way
+        + lambda_identity ( E |G_ba(a) - a| + E |G_ab(b) - b| )              what is there already stays
+
+Source: Zhu, Park, Isola & Efros, Unpaired image-to-image translation, 2017, equations 1 to 3 and section 4.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+
+import numpy as np
+
+from minigan.capture import scalar
+from minigan.errors import DataError, OptionError
+from minigan.losses import GANLoss, gan_loss, l1
+from minigan.nn import Module
+from minigan.optim import Adam, Optimizer
+from minigan.random import Generator
+from minigan.tensor import Array, Tensor, tensor
+from minigan.trainers.pool import ImagePool
+from minigan.trainers.translation import (
+    Pair,
+    Translation,
+    Weighted,
+    channels,
+    check_discriminator,
+    check_weights,
+    discriminator_loss,
+    generator_losses,
+    total,
+    values,
+)
+
+
+class CycleGAN(Translation):
+    """Both generators step together, then both discriminators, on the same fakes or on older ones from their pools.
+
+    Args:
+        g_ab, g_ba: images of one domain to the other's; with attributes `in_channels` and `out_channels`.
+        d_a, d_b: images of a domain to logits, or a list of them (MultiScaleDiscriminator).
+        loss: the name of a pair in minigan.losses ("non_saturating" is the log loss of the GAN of 2014), or a pair.
+        lr, betas: Adam's, one optimiser for both generators and one for both discriminators.
+        lambda_cycle: weight of the cycle losses; 0 leaves them out, and the label of a digit is lost.
+        lambda_identity: weight of the identity losses; by default half of lambda_cycle, or 0 if the domains differ in
+            channels, for then an image cannot be its own translation.
+        pool: images in each discriminator's pool of fakes, see ImagePool; 0 for none.
+        ema: decay of an exponential moving average of the generators' weights, which then translate; 0 for none.
+        seed: of the pools.
+
+    The authors' learning rate is constant for half of a run and then falls to 0: `set_schedule("half_linear", steps)`.
+
+    Raises:
+        OptionError: a weight, pool or ema out of range, networks whose channels do not fit together, or
+            lambda_identity above 0 for domains that differ in channels.
+    """
+
+    def __init__(self, g_ab: Module, g_ba: Module, d_a: Module, d_b: Module, loss: str | GANLoss = "least_squares",
+                 lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999), lambda_cycle: float = 10.0,
+                 lambda_identity: float | None = None, pool: int = 50, ema: float = 0.0, seed: int = 0) -> None:
+        super().__init__()
+        name = type(self).__name__
+        self.channels = _domain_channels(name, g_ab, g_ba, d_a, d_b)
+        if not 0 <= ema < 1:
+            raise OptionError(f"{name}: ema={ema} must be at least 0 and below 1")
+        self.loss, self.lambda_cycle, self.ema = gan_loss(loss), lambda_cycle, ema
+        self.lambda_identity = _identity_weight(name, lambda_identity, lambda_cycle, self.channels)
+        check_weights(name, lambda_cycle=lambda_cycle, lambda_identity=self.lambda_identity)
+        self.g_ab, self.g_ba, self.d_a, self.d_b = g_ab, g_ba, d_a, d_b
+        networks = {"g_ab": g_ab, "g_ba": g_ba, "d_a": d_a, "d_b": d_b}
+        if ema:
+            networks |= {"averaged_ab": copy.deepcopy(g_ab).eval(), "averaged_ba": copy.deepcopy(g_ba).eval()}
+        self.prepare(networks)
+        self.g_optimizer: Optimizer = Adam([*g_ab.parameters(), *g_ba.parameters()], lr, betas)
+        self.d_optimizer: Optimizer = Adam([*d_a.parameters(), *d_b.parameters()], lr, betas)
+        self.optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
+        self.pool_a, self.pool_b = (ImagePool(pool, Generator(seed, f"pool {domain}")) for domain in "ab")
+        self.pools = {"pool_a": self.pool_a, "pool_b": self.pool_b}
+
+    def decide(self, samples: int) -> list[np.ndarray]:
+        """What both pools do in the next step: two arrays each, see ImagePool.plan."""
+        return [array for pool in (self.pool_a, self.pool_b) for array in pool.plan(samples)]
+
+    def update(self, *batches: Array) -> dict[str, Tensor]:
+        """One iteration on a batch a of one domain and b of the other, which have nothing to do with each other.
+
+        Returns:
+            d_a, d_b: half the discriminators' losses, before their update; g_a, g_b: the game's loss of the generator
+            that makes images of a, of b; cycle_a, cycle_b, idt_a, idt_b: mean absolute differences, without weights
+            (idt only if lambda_identity > 0).
+
+        Raises:
+            OptionError: not one batch of each domain.
+            ShapeError: a batch of other channels than the networks.
+        """
+        batches, plans = batches[:2], batches[2:]
+        if len(batches) != 2 or len(plans) not in (0, 4):
+            raise OptionError(f"{type(self).__name__}: got {len(batches)} batches; it takes one of domain a and one of "
+                              "domain b, as data.Unpaired gives them")
+        a, b = (self.images(batch, c, f"domain {name}")
+                for batch, c, name in zip(batches, self.channels, "ab", strict=True))
+        metrics, fake_a, fake_b = self.generators_step(a, b)
+        plans = plans or tuple(self.decide(len(a)))
+        shown_a, shown_b = self.pool_a.exchange(fake_a, plans[:2]), self.pool_b.exchange(fake_b, plans[2:])
+        return {**self.discriminators_step(a, b, shown_a, shown_b), **metrics}
+
+    def generator_losses(self, a: Tensor, b: Tensor) -> tuple[Weighted, Tensor, Tensor]:
+        """What the generators minimise, term by term, and the fakes of a and of b. A subclass may add terms."""
+        pair = Pair(self.g_ab, self.g_ba, self.d_a, self.d_b)
+        return generator_losses(pair, a, b, self.loss, self.lambda_cycle, self.lambda_identity)
+
+    def generators_step(self, a: Tensor, b: Tensor) -> tuple[dict[str, Tensor], Array, Array]:
+        """One step of both generators; their losses, and the fakes of a and of b as arrays.
+
+        It asks for gradients of the generators' weights only: the discriminators' get none computed.
+        """
+        losses, fake_a, fake_b = self.generator_losses(a, b)
+        self.g_optimizer.minimize(total(losses))
+        if self.ema:  # a short memory at first, so that the initial weights are soon forgotten
+            decay = scalar(lambda steps: min(self.ema, (1 + steps) / (10 + steps)), self.g_optimizer, "steps")
+            self.networks["averaged_ab"].average_in(self.g_ab, decay)
+            self.networks["averaged_ba"].average_in(self.g_ba, decay)
+        return values(losses), fake_a.data, fake_b.data
+
+    def discriminators_step(self, a: Tensor, b: Tensor, fake_a: Array, fake_b: Array) -> dict[str, Tensor]:
+        """One step of both discriminators on real images and on fakes of now or from the pools; their losses."""
+        d_a = discriminator_loss(self.d_a, a, Tensor(fake_a), self.loss)
+        d_b = discriminator_loss(self.d_b, b, Tensor(fake_b), self.loss)
+        self.d_optimizer.minimize(d_a + d_b)
+        return {"d_a": d_a.detach(), "d_b": d_b.detach()}
+
+    def translate(self, images: Array, way: str = "ab") -> np.ndarray:
+        """Images (N, C, H, W) in [-1, 1] of a translated to b, or with way="ba" of b to a, on the host.
+
+        By averaged weights if there are any.
+        """
+        if way not in ("ab", "ba"):
+            raise OptionError(f"{type(self).__name__}: way={way!r} is not 'ab' or 'ba'")
+        return self.translate_with(self.networks.get(f"averaged_{way}", self.networks[f"g_{way}"]), images)
+
+
+class SemiSupervised(CycleGAN):
+    """CycleGAN with a few pairs: |G_ab(x) - y| on labelled pairs joins what the generators minimise.
+
+    For segmentation with very few labels, a are images and b masks: many images and many masks without a partner teach
+    what each looks like, and the labelled pairs which belong together.
+
+    Args:
+        pairs: labelled images (M, C, H, W) and masks (M, C', H, W), uint8 or floats in [-1, 1].
+        lambda_supervised: weight of that term.
+        labelled: pairs a step, drawn at random.
+        options: further ones of CycleGAN.
+
+    Raises:
+        DataError: the pairs are none, or not as many images as masks.
+        OptionError: as CycleGAN.
+    """
+
+    capturable = False  # which pairs a step sees is drawn on the host
+
+    def __init__(self, g_ab: Module, g_ba: Module, d_a: Module, d_b: Module, pairs: tuple[np.ndarray, np.ndarray],
+                 lambda_supervised: float = 10.0, labelled: int = 4, seed: int = 0, **options: object) -> None:
+        super().__init__(g_ab, g_ba, d_a, d_b, seed=seed, **options)  # type: ignore[arg-type]
+        if not len(pairs[0]) or len(pairs[0]) != len(pairs[1]):
+            raise DataError(f"SemiSupervised: {len(pairs[0])} labelled images and {len(pairs[1])} masks are no pairs")
+        check_weights("SemiSupervised", lambda_supervised=lambda_supervised)
+        if labelled < 1:
+            raise OptionError(f"SemiSupervised: labelled={labelled} must be at least 1")
+        self.pairs = [_scaled(images) for images in pairs]
+        self.lambda_supervised, self.labelled = lambda_supervised, labelled
+        self.choice = Generator(seed, "labelled pairs")
+        self.generators = {**self.generators, "choice": self.choice}
+
+    def generator_losses(self, a: Tensor, b: Tensor) -> tuple[Weighted, Tensor, Tensor]:
+        """CycleGAN's, and `supervised`."""
+        losses, fake_a, fake_b = super().generator_losses(a, b)
+        rows = self.choice.integers(0, len(self.pairs[0]), (self.labelled,))
+        x, y = (tensor(images[rows], dtype=self.dtype, device=self.device) for images in self.pairs)
+        losses["supervised"] = (self.lambda_supervised, l1(self.g_ab(x), y))
+        return losses, fake_a, fake_b
+
+
+def _scaled(images: np.ndarray) -> np.ndarray:
+    images = np.asarray(images)
+    return images.astype(np.float32) / 127.5 - 1 if images.dtype == np.uint8 else images
+
+
+def _domain_channels(owner: str, g_ab: Module, g_ba: Module, d_a: Module, d_b: Module) -> tuple[int, int]:
+    """Channels of the two domains, if the networks agree on them."""
+    there, back = channels(g_ab, "g_ab", owner), channels(g_ba, "g_ba", owner)
+    if there != back[::-1]:
+        raise OptionError(f"{owner}: g_ab takes {there[0]} channels to {there[1]}, so g_ba must take {there[1]} to "
+                          f"{there[0]}, but it takes {back[0]} to {back[1]}")
+    for network, wanted, name in ((d_a, there[0], "d_a"), (d_b, there[1], "d_b")):
+        check_discriminator(network, wanted, name, owner)
+    return there
+
+
+def _identity_weight(owner: str, wanted: float | None, lambda_cycle: float, sizes: tuple[int, int]) -> float:
+    """lambda_identity: as wanted; or half of lambda_cycle, or for domains that differ in channels 0, which it says."""
+    if sizes[0] == sizes[1]:
+        return 0.5 * lambda_cycle if wanted is None else wanted
+    if wanted:
+        raise OptionError(f"{owner}: lambda_identity={wanted}, but the domains have {sizes[0]} and {sizes[1]} "
+                          "channels, so an image cannot be its own translation; use lambda_identity=0")
+    if wanted is None:
+        warnings.warn(f"{owner}: the domains have {sizes[0]} and {sizes[1]} channels, so an image cannot be its own "
+                      "translation: there is no identity loss", stacklevel=4)
+    return 0.0

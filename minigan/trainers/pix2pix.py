@@ -1,0 +1,150 @@
+"""pix2pix: pairs of images, a generator from one to the other, a discriminator that is shown both of a pair.
+
+    minimise over G:  game(D, (a, G(a)))  +  lambda_l1 E |G(a) - b|
+
+The absolute difference gets the coarse shape right, but blurs where several answers are likely; the game, patch by
+patch, makes them sharp. D sees a as well, so that G's answer must be one to a, and not any image of the domain.
+
+Source: Isola, Zhu, Zhou & Efros, Image-to-image translation with conditional adversarial networks, 2017.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+
+from minigan import ops
+from minigan.autodiff import no_grad
+from minigan.errors import OptionError, ShapeError
+from minigan.losses import GANLoss, gan_loss, l1
+from minigan.nn import Module
+from minigan.optim import Adam, Optimizer
+from minigan.tensor import Array, Tensor
+from minigan.trainers.translation import (
+    Logits,
+    Translation,
+    Weighted,
+    channels,
+    check_discriminator,
+    check_weights,
+    mean_of,
+    over_scales,
+    total,
+    values,
+)
+
+Features = list[Tensor] | list[list[Tensor]]  # a discriminator's layers, or those of each scale
+
+
+class Pix2Pix(Translation):
+    """One discriminator step, then one generator step on the same fakes.
+
+    Args:
+        generator: images of a to images of b; with attributes `in_channels` and `out_channels`.
+        discriminator: both images of a pair, one after the other in the channels, to logits, or a list of them
+            (MultiScaleDiscriminator).
+        loss: the name of a pair in minigan.losses, or a pair; the paper's is the log loss.
+        lr, betas: Adam's, for both networks.
+        lambda_l1: weight of the mean absolute difference.
+        lambda_features: weight of feature matching: the mean absolute difference of what each of D's layers makes of
+            the fake and of the real pair, times 4; 10 in pix2pixHD, 0 for none. The discriminator needs `features`.
+
+    The paper's only noise is the dropout of its generator, see models.UnetGenerator.
+
+    Source of feature matching: Wang et al., High-resolution image synthesis with conditional GANs, 2018, equation 4.
+
+    Raises:
+        OptionError: a negative weight, networks whose channels do not fit together, or feature matching with a
+            discriminator that has no `features`.
+    """
+
+    def __init__(self, generator: Module, discriminator: Module, loss: str | GANLoss = "non_saturating",
+                 lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999), lambda_l1: float = 100.0,
+                 lambda_features: float = 0.0) -> None:
+        super().__init__()
+        self.channels = channels(generator, "generator", "Pix2Pix")
+        check_discriminator(discriminator, sum(self.channels), "discriminator", "Pix2Pix")
+        check_weights("Pix2Pix", lambda_l1=lambda_l1, lambda_features=lambda_features)
+        if lambda_features and not hasattr(discriminator, "features"):
+            raise OptionError(f"Pix2Pix: lambda_features={lambda_features} needs a discriminator with `features`, as "
+                              "models.PatchDiscriminator and models.MultiScaleDiscriminator have")
+        self.loss, self.lambda_l1, self.lambda_features = gan_loss(loss), lambda_l1, lambda_features
+        self.generator, self.discriminator = generator, discriminator
+        self.prepare({"generator": generator, "discriminator": discriminator})
+        self.g_optimizer: Optimizer = Adam(generator.parameters(), lr, betas)
+        self.d_optimizer: Optimizer = Adam(discriminator.parameters(), lr, betas)
+        self.optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
+
+    def update(self, *batches: Array) -> dict[str, Tensor]:
+        """One iteration on a batch of pairs: images a and their partners b.
+
+        Returns:
+            d_loss, half the discriminator's loss before its update; g_loss, the generator's loss of the game; l1, the
+            mean absolute difference; features, that of D's layers, if it has a weight; all without weights.
+
+        Raises:
+            OptionError: not two batches.
+            ShapeError: batches of other channels than the networks, or of two sizes.
+        """
+        if len(batches) != 2:
+            raise OptionError(f"Pix2Pix: got {len(batches)} batches; it takes images and their partners, as "
+                              "data.paired gives them")
+        a, b = (self.images(batch, c, what)
+                for batch, c, what in zip(batches, self.channels, ("sources", "targets"), strict=True))
+        if (len(a), *a.shape[2:]) != (len(b), *b.shape[2:]):
+            raise ShapeError(f"Pix2Pix: sources {a.shape} and targets {b.shape} are no pairs: they must agree in N, H "
+                             "and W")
+        fake = self.generator(a)
+        metrics = self.discriminator_step(a, b, fake.detach())
+        losses = self.generator_losses(a, b, fake)
+        self.g_optimizer.minimize(total(losses))
+        return {**metrics, **values(losses)}
+
+    def discriminator_step(self, a: Tensor, b: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """One step of the discriminator on real pairs (a, b) and on (a, fake)."""
+        real_logits, fake_logits = self.discriminator(_pair(a, b)), self.discriminator(_pair(a, fake))
+        d_loss = 0.5 * over_scales(self.loss.discriminator_loss, real_logits, fake_logits)
+        self.d_optimizer.minimize(d_loss)
+        return {"d_loss": d_loss.detach()}
+
+    def generator_losses(self, a: Tensor, b: Tensor, fake: Tensor) -> Weighted:
+        """What the generator minimises, term by term."""
+        losses = {"l1": (self.lambda_l1, l1(fake, b))}
+        if not self.lambda_features:
+            game = over_scales(self.loss.generator_loss, self.discriminator(_pair(a, fake)))
+            return {"g_loss": (1.0, game), **losses}
+        features: Features = self.discriminator.features(_pair(a, fake))  # type: ignore[attr-defined]
+        with no_grad():
+            real: Features = self.discriminator.features(_pair(a, b))  # type: ignore[attr-defined]
+        losses["features"] = (self.lambda_features, feature_matching(features, real))
+        return {"g_loss": (1.0, over_scales(self.loss.generator_loss, _logits(features))), **losses}
+
+    def translate(self, images: Array) -> np.ndarray:
+        """Images (N, C, H, W) in [-1, 1] of a translated to b, on the host."""
+        return self.translate_with(self.generator, images)
+
+
+def feature_matching(fake: Features, real: Features) -> Tensor:
+    """4 times the mean absolute difference of all layers but the logits.
+
+    Source: Wang et al., pix2pixHD, 2018, equation 4 and their code.
+    """
+    scales = zip(_scales(fake), _scales(real), strict=True)
+    return 4.0 * mean_of([mean_of([l1(f, r) for f, r in zip(fakes[:-1], reals[:-1], strict=True)])
+                          for fakes, reals in scales])
+
+
+def _scales(features: Features) -> list[list[Tensor]]:
+    """The layers of each scale; those of a discriminator without scales are one."""
+    return cast("list[list[Tensor]]", [features] if isinstance(features[0], Tensor) else features)
+
+
+def _logits(features: Features) -> Logits:
+    logits = [layers[-1] for layers in _scales(features)]
+    return logits[0] if isinstance(features[0], Tensor) else logits
+
+
+def _pair(a: Tensor, b: Tensor) -> Tensor:
+    """Both images of each pair, (N, C + C', H, W)."""
+    return ops.concat([a, b], 1)

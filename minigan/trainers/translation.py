@@ -1,0 +1,188 @@
+"""What trainers of image translation share: losses over one map of logits or several, pools, translating in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigan import device, nn
+from minigan import random as random_numbers
+from minigan.autodiff import no_grad
+from minigan.errors import CheckpointError, OptionError, ShapeError
+from minigan.losses import GANLoss, cycle_consistency, l1
+from minigan.nn import Module
+from minigan.random import Generator
+from minigan.tensor import Array, Tensor, tensor
+from minigan.trainers.base import Trainer, as_batch
+from minigan.trainers.pool import ImagePool
+
+Logits = Tensor | list[Tensor]  # of a discriminator, or of one with several scales
+CHUNK = 64  # images translated at a time
+
+
+def over_scales(loss: Callable[..., Tensor], *logits: Logits) -> Tensor:
+    """A loss of logits, or its mean over the maps of a discriminator with several scales."""
+    if isinstance(logits[0], Tensor):
+        return loss(*logits)
+    maps = list(zip(*logits, strict=True))
+    total = loss(*maps[0])
+    for other in maps[1:]:
+        total = total + loss(*other)
+    return total * (1.0 / len(maps))
+
+
+class Pair(NamedTuple):
+    """Two domains' networks: generators from each to the other, and each domain's discriminator."""
+
+    g_ab: Callable[[Tensor], Tensor]
+    g_ba: Callable[[Tensor], Tensor]
+    d_a: Module
+    d_b: Module
+
+
+Weighted = dict[str, tuple[float, Tensor]]  # losses by name, with their weights in what is minimised
+
+
+def generator_losses(pair: Pair, a: Tensor, b: Tensor, game: GANLoss, lambda_cycle: float,
+                     lambda_identity: float) -> tuple[Weighted, Tensor, Tensor]:
+    """Both generators' losses on a batch of each domain, and their fakes of a and of b.
+
+    A translation is made once: for the game, for its cycle, and for the discriminators afterwards. A cycle without
+    weight is only measured, an identity without weight not even that.
+    """
+    fake_b, fake_a = pair.g_ab(a), pair.g_ba(b)
+    losses = {"g_a": (1.0, over_scales(game.generator_loss, pair.d_a(fake_a))),
+              "g_b": (1.0, over_scales(game.generator_loss, pair.d_b(fake_b)))}
+    if lambda_cycle:
+        losses["cycle_a"] = (lambda_cycle, cycle_consistency(a, pair.g_ba(fake_b)))
+        losses["cycle_b"] = (lambda_cycle, cycle_consistency(b, pair.g_ab(fake_a)))
+    else:
+        with no_grad():
+            losses["cycle_a"] = (0.0, cycle_consistency(a, pair.g_ba(fake_b)))
+            losses["cycle_b"] = (0.0, cycle_consistency(b, pair.g_ab(fake_a)))
+    if lambda_identity:
+        losses["idt_a"] = (lambda_identity, l1(pair.g_ba(a), a))
+        losses["idt_b"] = (lambda_identity, l1(pair.g_ab(b), b))
+    return losses, fake_a, fake_b
+
+
+def total(losses: Weighted) -> Tensor:
+    """The sum of the losses, each with its weight."""
+    terms = [loss if weight == 1.0 else weight * loss for weight, loss in losses.values() if weight]
+    result = terms[0]
+    for term in terms[1:]:
+        result = result + term
+    return result
+
+
+def values(losses: Weighted) -> dict[str, Tensor]:
+    """The losses without weights and without graphs."""
+    return {name: loss.detach() for name, (_, loss) in losses.items()}
+
+
+def discriminator_loss(discriminator: Module, real: Tensor, fake: Tensor, game: GANLoss) -> Tensor:
+    """Half of the discriminator's loss, as in the authors' code: it learns at half the generators' pace."""
+    return 0.5 * over_scales(game.discriminator_loss, discriminator(real), discriminator(fake))
+
+
+class Translation(Trainer):
+    """Base of trainers between domains of images: pools are part of the state, and so is what dropout draws from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pools: dict[str, ImagePool] = {}
+
+    def prepare(self, networks: dict[str, Module]) -> None:
+        """Note the networks, their type and device, and the random numbers of their dropout layers."""
+        self.networks = networks
+        first = next(iter(networks.values())).parameters()[0]
+        self.dtype, self.device = first.dtype, first.device
+        for name, generator in _dropouts(networks.values()):
+            self.generators.setdefault(name, generator)
+
+    def images(self, batch: Array, channels: int, what: str) -> Tensor:
+        """A batch of a domain as a tensor.
+
+        Raises:
+            ShapeError: no images (N, C, H, W), or of another number of channels.
+        """
+        if np.ndim(batch) != 4 or batch.shape[1] != channels:
+            raise ShapeError(f"{type(self).__name__}: a batch of {what} has shape {tuple(np.shape(batch))}, but its "
+                             f"networks take (N, {channels}, H, W); convert the images, or make the networks for them")
+        return as_batch(batch, self.dtype, self.device)
+
+    def translate_with(self, network: Module, images: Array) -> np.ndarray:
+        """What a generator makes of images (N, C, H, W) in [-1, 1], on the host. Batch norm uses its
+        running statistics."""
+        wait = [self.translate_later(network, images[i : i + CHUNK]) for i in range(0, len(images), CHUNK)]
+        return np.concatenate([later() for later in wait])
+
+    def translate_later(self, network: Module, images: Array) -> Callable[[], np.ndarray]:
+        """The same for a few images, but a GPU is only told: the function returned waits for it."""
+        network.eval()
+        with no_grad():
+            made = network(tensor(images, dtype=self.dtype, device=self.device))
+        network.train()
+        return device.fetch(made.data)
+
+    def state_dict(self) -> dict[str, Any]:
+        """As Trainer's, with the pools."""
+        return {**super().state_dict(), **{name: pool.state_dict() for name, pool in self.pools.items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """As Trainer's, with the pools.
+
+        Raises:
+            CheckpointError: a part is missing, unknown, or belongs to another model.
+        """
+        missing = [name for name in self.pools if name not in state]
+        if missing:
+            raise CheckpointError(f"{type(self).__name__}: the state lacks {', '.join(missing)}")
+        super().load_state_dict({name: part for name, part in state.items() if name not in self.pools})
+        for name, pool in self.pools.items():
+            pool.load_state_dict(state[name])
+
+
+def _dropouts(networks: Any) -> Iterator[tuple[str, Generator]]:
+    for network in networks:
+        for module in network.modules():
+            if isinstance(module, nn.Dropout):
+                yield "dropout", module.generator or random_numbers.default
+
+
+def channels(network: Module, name: str, owner: str) -> tuple[int, int]:
+    """in_channels and out_channels of a generator.
+
+    Raises:
+        OptionError: it has no such attributes.
+    """
+    try:
+        return int(network.in_channels), int(network.out_channels)  # type: ignore[attr-defined]
+    except AttributeError:
+        raise OptionError(f"{owner}: {name} needs the attributes `in_channels` and `out_channels`, as "
+                          "models.ResnetGenerator and models.UnetGenerator have") from None
+
+
+def check_discriminator(network: Module, wanted: int, name: str, owner: str) -> None:
+    """Raise OptionError if a discriminator that says for how many channels it is says another number than wanted."""
+    has = getattr(network, "channels", wanted)
+    if has != wanted:
+        raise OptionError(f"{owner}: {name} is for {has} channels, but its images have {wanted}; make it with "
+                          f"channels={wanted}")
+
+
+def check_weights(owner: str, **weights: float) -> None:
+    """Raise OptionError for a negative weight of a loss."""
+    for name, weight in weights.items():
+        if not weight >= 0:
+            raise OptionError(f"{owner}: {name}={weight} must be a number >= 0")
+
+
+def mean_of(tensors: Sequence[Tensor]) -> Tensor:
+    """The mean of some numbers."""
+    result = tensors[0]
+    for other in tensors[1:]:
+        result = result + other
+    return result * (1.0 / len(tensors))
