@@ -22,7 +22,7 @@ def main() -> None:
     """Options, pairs, networks, trainer, go, score."""
     options = run.options(
         __doc__, name="pix2pix_edges", batch_size=8, schedule="half_linear", size=64, images=1000,
-        loss=("non_saturating", "least_squares", "hinge"), norm=("instance", "batch"), upsample=("upconv", "deconv"),
+        loss=("non_saturating", "least_squares", "hinge"), norm=("batch", "instance"), upsample=("upconv", "deconv"),
         width=32, depth=int, dropout=0.0, lr=2e-4, lambda_l1=100.0, scales=1, lambda_features=0.0,
     )
     if not (options.steps or options.epochs or options.budget):
