@@ -3,8 +3,8 @@
     python benchmarks/fuzz.py                 2,500 ways each
     python benchmarks/fuzz.py --each 50
 
-A child process reads the damaged files, with 10 seconds for each and 256 MiB of address space beyond what it has after
-reading the good ones: a crash, a hang, another exception than minigan's, or more memory is a failure.
+A child process reads the damaged files, with 10 seconds for each and 256 MiB of address space (1 GiB for pictures)
+beyond what it has after reading the good one: a crash, a hang, another exception than minigan's, or more memory fails.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from minigan.checkpoint import load_state, load_weights, save_state, save_weight
 from minigan.data.idx import read_idx
 from minigan.errors import MiniganError
 
-ROOM = 256 << 20  # bytes of address space a read may add
+ROOM = {"png": 1 << 30, "jpeg": 1 << 30}  # bytes of address space a read may add: 50 million pixels are decoded, ...
+LITTLE_ROOM = 256 << 20  # ... but of the other kinds no more is taken than the file can hold
 SECONDS = 10
 VERIFIED = ("checkpoint", "weights")  # kinds with a checksum: what loads must be what was saved
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF)
@@ -94,8 +95,9 @@ def damaged(raw: bytes, chance: random.Random) -> bytes:
 def read_all(folder: Path, kind: str, reader: Callable[[Path], object]) -> None:
     """In the child: read every file, counting what happened; anything unforeseen ends the process."""
     good = repr(reader(folder / "good"))
+    room = ROOM.get(kind, LITTLE_ROOM)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, used + ROOM))
+    resource.setrlimit(resource.RLIMIT_AS, (used + room, used + room))
     counts: Counter[str] = Counter()
     slowest = 0.0
     for path in sorted(folder.glob("bad*")):

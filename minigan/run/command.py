@@ -143,7 +143,8 @@ def _add_durable(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rollback", action="store_true", help="when the networks diverge, go back to the last "
                         "checkpoint and on from there with half the learning rate; events.jsonl says why")
     parser.add_argument("--budget", type=duration, metavar="TIME", help="how long it may take, such as 90s, 10min or "
-                        "2h: the steps are planned from the speed measured at first, and the schedule with them")
+                        "2h, whatever the epochs: the steps are planned from the speed measured at first, and the "
+                        "schedule with them")
     parser.add_argument("--tensorboard", action="store_true", help="write event files, too, into tensorboard/")
 
 

@@ -34,7 +34,7 @@ Scores = Callable[[Path, int], Any]  # measures the networks as they are, keeps 
 Sheet = Callable[[], Callable[[], np.ndarray]]  # starts a picture, returns a function that waits for it
 SAMPLES = 64  # images in a sample grid
 LOOKED_INTO = 200  # steps; what a shorter run has learnt is not worth a map
-SHEETS = 12  # at least so many sample grids a run, if it has that many steps
+SHEETS = 12  # at least so many sample grids a run, if there are ten steps for each
 PAGE_SHARE, PAGE_EVERY = 0.01, 30.0  # of the time that report.html may take; seconds between two, at least
 MOST_ROLLBACKS = 5  # a run that has to go back more often needs another learning rate, or another loss
 
@@ -193,7 +193,7 @@ class _Session:
 
     def shown(self, step: int) -> bool:
         """Whether a sample grid is drawn after this step, besides those at the ends of epochs."""
-        return step == self.steps or (self.steps >= 2 * SHEETS and step % (self.steps // SHEETS) == 0)
+        return step == self.steps or (self.steps >= 10 * SHEETS and step % (self.steps // SHEETS) == 0)
 
     def on_step(self, progress: Progress) -> None:
         """All that is done after a step, in the order in which a resumed run does it."""
