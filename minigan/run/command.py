@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from minigan import device
-from minigan.errors import MiniganError
+from minigan.errors import MiniganError, OptionError
 from minigan.optim import SCHEDULES
 from minigan.random import seed
 from minigan.run import signals
@@ -87,6 +87,8 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
                             help=f"{HELP.get(key, '')} (default: {shown})".strip())
     chosen = parser.parse_args(arguments)
     try:
+        if resumable and chosen.resume and chosen.overwrite:
+            raise OptionError("--resume continues a run, --overwrite removes it; give one of the two")
         if resumable and chosen.resume:
             chosen = _as_before(parser, arguments, chosen.out)
         chosen.device = device.set_device(chosen.device)
