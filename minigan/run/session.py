@@ -1,4 +1,4 @@
-"""The loop of a run, from its start or a checkpoint to its end or interruption: what happens before and after a step."""
+"""The loop of a run, from its start or a checkpoint to its end or interruption: what happens after each step."""
 
 from __future__ import annotations
 
