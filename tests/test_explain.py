@@ -145,6 +145,28 @@ def test_vanishing_and_exploding_gradients_say_what_did_it():
     assert any("vanishes" in r and "w is of size 0.0001" in r for r in remarks)
 
 
+def test_a_gradient_that_fades_or_grows_little_by_little_is_noticed_too(rng):
+    weights = [mg.tensor(rng.normal(size=(4, 4)) / 4, requires_grad=True) for _ in range(12)]
+    names = {f"w{i}": w for i, w in enumerate(weights)}
+    h = mg.tensor(rng.normal(size=(3, 4)))
+    for w in weights:
+        h = ops.sigmoid(h @ w)  # a slope of at most 1/4 each
+    remark, = mg.explain(h.sum(), names=names).derivation.remarks
+    assert "vanishes on its way back: g[w0]" in remark and "most of it at sigmoid, 12 times" in remark
+    ones = [mg.tensor(np.ones(3), requires_grad=True) for _ in range(12)]
+    h = mg.tensor(np.ones(3))
+    for w in ones:
+        h = (h * w) ** 3  # 1 again, but a slope of 3: 3^11 from the last weight to the first
+    explained = mg.explain(h.sum(), names={f"w{i}": w for i, w in enumerate(ones)})
+    remark, = explained.derivation.remarks
+    assert remark in str(explained) and "explodes on its way back: g[w0] is of size 5.3e+05, g[w11] 3.0e+00" in remark
+    assert "most of it at power, 12 times, 1e+6 in all" in remark
+
+
+def test_sums_over_samples_are_no_explosions(dcgan):
+    assert {step.primitive.name for step in dcgan.derivation.steps if step.remarks} <= {"normalize"}
+
+
 # ---- names and folds ----
 def test_names_are_the_callers_variables_and_layers_those_of_the_function():
     critic = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
@@ -188,6 +210,8 @@ def test_what_cannot_be_explained_is_answered_with_the_remedy():
         mg.explain([x * x])
     with pytest.raises(DTypeError, match="the function returned float"):
         mg.explain(lambda: 3.0)
+    with pytest.raises(DTypeError, match=r"Tanh is a network.*lambda: net\(x\)"):
+        mg.explain(nn.Tanh())
     with pytest.raises(GraphError, match="empty dict"):
         mg.explain({})
     with pytest.raises(GraphError, match="one by one"):

@@ -77,7 +77,8 @@ def explain(subject: Subject, *, cotangent: Operand = None, names: Mapping[str, 
         subject: a tensor that was computed; a dict of several, whose gradients are those of their sum; or a function
             without arguments that returns either, which is called: then layers and source lines are known.
         cotangent: where the backward pass of a tensor starts; 1 by default, and then it must be one number.
-        names: tensors and modules by the names they should have; by default the caller's variables.
+        names: tensors and modules by the names they should have, looked up after the function has run; by default the
+            caller's variables.
         fold: tell the steps of a layer as one; by default when there are more than 16. Needs layers: a function.
 
     Raises:
@@ -91,7 +92,11 @@ def explain(subject: Subject, *, cotangent: Operand = None, names: Mapping[str, 
     ['mul', 'sum']
     """
     from minigan.explain import walk
+    from minigan.nn import Module
 
+    if isinstance(subject, Module):
+        raise DTypeError(f"explain: {type(subject).__name__} is a network, and derivatives are of what one computes; "
+                         "try mg.explain(lambda: net(x).mean())")
     function = subject if callable(subject) else None
     around = names if names is not None else walk.names_around(sys._getframe(1), function)
     with walk.Recorder(around) as recorder:

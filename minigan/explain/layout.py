@@ -11,6 +11,7 @@ from itertools import pairwise
 
 ROW, GAP, LANE = 96.0, 28.0, 26.0  # pixels from row to row; between boxes; a long edge's width in the rows it passes
 SWEEPS = 12
+LANES = 4000  # in a drawing of more, long edges get none and pass behind boxes: room for all would take minutes
 
 
 @dataclass
@@ -30,9 +31,10 @@ def layout(widths: Mapping[Hashable, float], edges: Sequence[tuple[Hashable, Has
     wide = dict(widths)
     for box in widths:
         rows[rank[box]].append(box)
+    room = sum(rank[end] - rank[start] for start, end in edges) <= LANES
     chains = []
     for start, end in edges:
-        lanes = [(start, end, r) for r in range(rank[start] + 1, rank[end])]
+        lanes = [(start, end, r) for r in range(rank[start] + 1, rank[end]) if room]
         for lane in lanes:
             rows[lane[2]].append(lane)
             wide[lane] = LANE
@@ -57,7 +59,7 @@ def layout(widths: Mapping[Hashable, float], edges: Sequence[tuple[Hashable, Has
 
 
 def _ranks(boxes: Sequence[Hashable], edges: Sequence[tuple[Hashable, Hashable]]) -> dict[Hashable, int]:
-    """Rows: below everything a box comes from, and sources right above what needs them first."""
+    """Rows: below everything a box comes from, and as far down as that makes no edges longer in all."""
     sources: dict[Hashable, list[Hashable]] = {box: [] for box in boxes}
     targets: dict[Hashable, list[Hashable]] = {box: [] for box in boxes}
     for start, end in edges:
@@ -67,7 +69,7 @@ def _ranks(boxes: Sequence[Hashable], edges: Sequence[tuple[Hashable, Hashable]]
     for box in boxes:
         rank[box] = 1 + max((rank[s] for s in sources[box]), default=-1)
     for box in reversed(boxes):
-        if targets[box] and not sources[box]:
+        if targets[box] and len(sources[box]) <= len(targets[box]):
             rank[box] = min(rank[t] for t in targets[box]) - 1
     return rank
 

@@ -60,7 +60,7 @@ def _sources(derivation: Derivation, parts: list[Group]) -> Iterator[Box]:
     inside = {id(v) for group in parts if group.folded for step in group.steps for v in step.arguments.values()}
     outside = {id(v) for group in parts if not group.folded for step in group.steps for v in step.arguments.values()}
     for i, v in enumerate(given(derivation)):
-        if id(v) in outside or not (id(v) in inside and "." in v.name):
+        if id(v) in outside or not (id(v) in inside and v.parameter):
             yield Box(f"v{i}", [v.name, str(v.shape)], value=v)
 
 
@@ -149,6 +149,7 @@ def _panels(derivation: Derivation, boxes: list[Box]) -> Iterator[str]:
 def _overview(derivation: Derivation) -> Iterator[str]:
     yield "<p class=where>Move the slider: forward step by step, then backward. Click a box for its formula.</p>"
     yield f"<p>{_safe(meaning(derivation))}. The |g| in a box is the root mean square of its elements.</p>"
+    yield from (f"<div class=remark>{_safe(remark)}</div>" for remark in derivation.remarks)
     noted = [(step, remark) for step in derivation.steps for remark in step.remarks]
     for step, remark in noted[:12]:
         yield f"<div class=remark>step {step.number}, {_safe(step.primitive.name)}: {_safe(remark)}</div>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +10,10 @@ import numpy as np
 from minigan import device
 
 if TYPE_CHECKING:
-    from minigan.explain.walk import Step
+    from minigan.explain.walk import Step, Value
 
 FLAT = 0.01  # a slope below which a squashing function counts as saturated
+FAR = 1e4  # how many times one leaf's gradient is another's, to be worth a word
 SMALL, LARGE = 0.01, 100.0  # what a cotangent's root mean square is scaled by in one step, to be worth a word
 
 
@@ -76,12 +77,45 @@ _LOOKS: dict[str, Callable[..., str]] = {
 }
 
 
+def overall(steps: Sequence[Step], leaves: Sequence[Value]) -> list[str]:
+    """A gradient that vanishes or explodes little by little, over many steps; the operation that does most of it."""
+    sizes = {v.name: size for v in leaves if v.gradient is not None and (size := rms(v.gradient))}
+    if len(sizes) < 2 or not np.isfinite(list(sizes.values())).all():
+        return []
+    names = list(sizes)  # in order of first use: what comes first is furthest from the output
+    small, large = min(names, key=sizes.__getitem__), max(names, key=sizes.__getitem__)
+    if sizes[large] < FAR * sizes[small]:
+        return []
+    vanishes = names.index(small) < names.index(large)
+    first, last = (small, large) if vanishes else (large, small)
+    factors: dict[str, list[float]] = {}
+    for step in steps:
+        for name, gx in step.terms.items():
+            gy = step.result.gradient
+            if gy is not None and step.arguments[name].kind == "computed" and not _summed(name, gx, gy) and rms(gx):
+                factors.setdefault(step.primitive.name, []).append(float(np.log10(rms(gx) / rms(gy))))
+    most = (min if vanishes else max)(factors, key=lambda name: sum(factors[name]), default="")
+    told = f"; most of it at {most}, {len(factors[most])} times, 1e{sum(factors[most]):+.0f} in all" if most else ""
+    return [f"the gradient {'vanishes' if vanishes else 'explodes'} on its way back: g[{first}] is of size "
+            f"{sizes[first]:.1e}, g[{last}] {sizes[last]:.1e}{told}"]
+
+
+def _summed(name: str, gx: np.ndarray, gy: np.ndarray) -> bool:
+    """A sum over samples and places, which is large because they are many."""
+    return name in _SUMMED or (gx.size < gy.size and name not in ("x", "g"))
+
+
+_SUMMED = ("w", "gamma", "beta")
+
+
 def _gain(step: Step) -> list[str]:
     """A cotangent that a step scales a hundredfold, and the other numbers in its rule."""
     gy, found = step.result.gradient, []
     if gy is None or not rms(gy):
         return []
     for name, gx in step.terms.items():
+        if _summed(name, gx, gy):
+            continue
         gain = rms(gx) / rms(gy)
         if gain == 0:
             found.append(f"vanishes: the gradient that reaches {step.arguments[name].name} is zero")

@@ -115,6 +115,7 @@ def plain(derivation: Derivation, fold: bool | None = None) -> str:
         for step in reversed(group.steps):
             lines += _backward(step, folded)
     lines += ["", "GRADIENTS", *(f"  {line}" for line in _table(derivation.leaves))]
+    lines += [f"     ! {remark}" for remark in derivation.remarks]
     if folded:
         lines += ["", "RULES"]
         for rule in _rules(derivation.steps):
@@ -216,6 +217,7 @@ def markdown(derivation: Derivation, fold: bool | None = None) -> str:
     lines += ["## Gradients", "", "| leaf | shape | gradient |", "|---|---|---|"]
     lines += [f"| `{v.name}` | {v.shape} | {'none arrives' if v.gradient is None else _safe(numbers(v.gradient))} |"
               for v in derivation.leaves]
+    lines += [f"\n**{_safe(remark)}**" for remark in derivation.remarks]
     if folded:
         lines += ["", "## Rules", ""]
         for primitive in {step.primitive.name: step.primitive for step in derivation.steps}.values():

@@ -16,7 +16,7 @@ import numpy as np
 
 from minigan import anomaly, autodiff, device
 from minigan.errors import GraphError
-from minigan.explain.remarks import remarks
+from minigan.explain.remarks import overall, remarks
 from minigan.nn import Module
 from minigan.nn.module import Parameter
 from minigan.node import Node, Origin
@@ -35,6 +35,7 @@ class Value:
     shape: tuple[int, ...]
     array: np.ndarray | None = None
     gradient: np.ndarray | None = None
+    parameter: bool = False  # of a layer
     shares: int = 0  # how many cotangents `gradient` is the sum of
 
 
@@ -61,6 +62,7 @@ class Derivation:
     leaves: list[Value]
     outputs: list[Value]
     kinds: Mapping[str, str]  # the class of each layer, by its path
+    remarks: list[str]  # about the whole of it
 
 
 def names_around(frame: FrameType | None, function: Any = None) -> dict[str, Any]:
@@ -131,7 +133,8 @@ def derive(outputs: Mapping[str, Tensor], cotangents: Mapping[str, Operand], aro
     for step in steps.values():
         step.remarks = remarks(step)
     leaves = [v for v in values.values() if v.kind == "leaf"]
-    return Derivation(list(steps.values()), leaves, [values[t.node] for t in outputs.values()], recorder.kinds)
+    return Derivation(list(steps.values()), leaves, [values[t.node] for t in outputs.values()], recorder.kinds,
+                      overall(list(steps.values()), leaves))
 
 
 def _nodes(outputs: Mapping[str, Tensor]) -> list[Node]:
@@ -220,7 +223,8 @@ def _forward(node: Node, number: int, values: dict[Any, Value], kept: dict[Node,
         if place not in values:
             kind = "leaf" if a.is_leaf() else "constant"
             named = names.get(place) or (names.get(id(a._version)) if kind == "constant" else None)
-            values[place] = Value(named or _new_name(kind, a, values), kind, a.shape, _here(a))
+            values[place] = Value(named or _new_name(kind, a, values), kind, a.shape, _here(a),
+                                  parameter=isinstance(a, Parameter))
         arguments[f"{primitive.argnames[0]}_{i}" if primitive.variadic else primitive.argnames[i]] = values[place]
     array = kept.get(node)
     if array is None and all(v.array is not None for v in arguments.values()):

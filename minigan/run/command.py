@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +210,17 @@ def duration(text: str) -> float:
     return seconds
 
 
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Warnings as sentences, without the line of code that gave them."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *args, **kwargs: f"note: {message}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+
+
 def main(script: Callable[[], Any]) -> None:
     """Run an example; an error raised on purpose becomes one sentence and exit status 2, without a traceback.
 
@@ -215,7 +228,7 @@ def main(script: Callable[[], Any]) -> None:
     signals.
     """
     try:
-        with signals.handled():
+        with signals.handled(), _plain_warnings():
             script()
     except (MiniganError, ModuleNotFoundError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
