@@ -56,8 +56,8 @@ def play(loss, seed, options, digits, scorer, folder) -> report.Game:
 
 def main() -> None:
     """Options, digits, games, table, picture."""
-    options = run.options(__doc__, name="compare_losses", losses="all", images=48_000, seeds=1, size=(32, 28),
-                          latent=100, width=32, ema=0.99)
+    options = run.options(__doc__, name="compare_losses", resumable=False, losses="all", images=48_000, seeds=1,
+                          size=(32, 28), latent=100, width=32, ema=0.99)
     losses = list(trainers.RECIPES) if options.losses == "all" else options.losses.split(",")
     for loss in losses:
         trainers.recipe(loss)  # an unknown name ends here

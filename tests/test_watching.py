@@ -101,3 +101,15 @@ def test_tensorboard_without_its_package(images, tmp_path, monkeypatch):
     with pytest.raises(ModuleNotFoundError, match="pip install tensorboardX"):
         trained(images, tmp_path / "run", "--steps", "3", "--tensorboard")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_bar_on_a_terminal(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    log = run.Log(tmp_path, 4, 64, done=1)
+    log(Progress(2, {"d_loss": 0.25}, 0.5))
+    log.rewind(1)  # a roll-back
+    for step in (2, 3, 4):
+        log(Progress(step, {"d_loss": 0.25}, step * 0.5))
+    log.close()
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert "4/4" in last and "images/s" in last and "MiB" in last and "D 0.250" in last

@@ -11,7 +11,7 @@ import html
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +71,9 @@ def report_page(folder: str | os.PathLike[str]) -> Path:
         "reals": _reals(folder),
         "figures": _figures(folder),
         "scores": _table(scores),
-        "options": _rows(options),
-        "about": _rows({**config.get("versions", {}), "device": config.get("device"),
-                        **{f"data, {part.get('name')}": part.get("source") for part in config.get("data", [])}}),
+        "options": _rows(options.items()),
+        "about": _rows([*config.get("versions", {}).items(), ("device", config.get("device")),
+                        *(("data", part.get("source")) for part in config.get("data", []))]),
         "data": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda match: str(parts[match[1]]), PAGE)
@@ -90,7 +90,7 @@ def _state(done: int, planned: Any) -> str:
 
 def _facts(config: Mapping[str, Any], options: Mapping[str, Any]) -> str:
     """What identifies a run, at a glance."""
-    data = " and ".join(str(part.get("name")) for part in config.get("data", []))
+    data = " and ".join(dict.fromkeys(str(part.get("name")) for part in config.get("data", [])))
     shown = {"data": data, **{key: options.get(key) for key in ("loss", "lipschitz", "size", "batch_size", "seed")}}
     return "".join(f"<span><b>{html.escape(key.replace('_', ' '))}</b> {html.escape(str(value))}</span>"
                    for key, value in shown.items() if value not in (None, ""))
@@ -137,18 +137,21 @@ def _figures(folder: Path) -> str:
     """What the latent tools have left, as far as it fits."""
     parts, room = [], _FIGURE_BYTES
     for stem, (title, text) in _FIGURES.items():
-        for path in sorted((folder / "latent").glob(f"{stem}*")):
-            if path.suffix not in (".png", ".gif") or path.stat().st_size > room:
-                continue
-            room -= path.stat().st_size
-            parts.append(f'<section class="card"><h2>{title}</h2><p>{text}</p><img class="wide" src="{_inline(path)}" '
-                         f'alt="{html.escape(path.stem)}"></section>')
+        images = []
+        for path in (folder / "latent" / f"{stem}.png", folder / "latent" / f"{stem}.gif"):
+            if path.exists() and path.stat().st_size <= room:
+                room -= path.stat().st_size
+                images.append(f'<img class="wide" src="{_inline(path)}" alt="{title}">')
+        if images:
+            whole, both = (" whole", ' class="both"') if len(images) > 1 else ("", "")
+            parts.append(f'<section class="card{whole}"><h2>{title}</h2><p>{text}</p><div{both}>{"".join(images)}</div>'
+                         "</section>")
     return "".join(parts)
 
 
-def _rows(values: Mapping[str, Any]) -> str:
+def _rows(values: Iterable[tuple[str, Any]]) -> str:
     return "".join(f"<tr><th>{html.escape(str(key).replace('_', ' '))}</th><td>{html.escape(_shown(value))}</td></tr>"
-                   for key, value in values.items() if value is not None)
+                   for key, value in values if value is not None)
 
 
 def _shown(value: Any) -> str:

@@ -49,10 +49,11 @@ th, td { text-align: left; padding: 4px 12px 4px 0; border-top: 1px solid var(--
 tr:first-child > * { border-top: 0; }
 th { font-weight: 400; color: var(--soft); white-space: nowrap; }
 .scroll { overflow-x: auto; }
+.both { display: grid; grid-template-columns: minmax(0, 3fr) minmax(0, 2fr); gap: 14px; align-items: center; }
 .options { grid-row: span 2; }
 @media (max-width: 760px) {
   main { grid-template-columns: minmax(0, 1fr); padding: 18px 12px 40px; gap: 12px; }
-  .sheets { grid-template-columns: minmax(0, 1fr); }
+  .sheets, .both { grid-template-columns: minmax(0, 1fr); }
   .card { padding: 14px; } }
 </style>
 </head>
@@ -60,7 +61,7 @@ th { font-weight: 400; color: var(--soft); white-space: nowrap; }
 <main>
 <header><h1>{{name}}</h1><p>{{state}}</p><div class="facts">{{facts}}</div></header>
 <section class="card whole"><h2>In words</h2><ul>{{diagnosis}}</ul></section>
-<section class="card whole" id="samples"><h2>Samples from the same noise, step by step</h2>
+<section class="card whole" id="samples"><h2>Samples, step by step</h2>
 <div class="sheets"><figure><img class="pixels" id="sheet" src="{{last}}" alt="samples">
 <div class="control"><button id="play" aria-label="play">Play</button>
 <input type="range" id="slider" min="0" max="0" value="0" step="1" aria-label="step"><output id="at"></output></div>

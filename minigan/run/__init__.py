@@ -1,10 +1,11 @@
 """A run: its options, its folder, its progress bar, its pictures. What the example scripts have in common.
 
     command.py   options and exit status        folder.py    runs/NAME/, config.json, what may change on resume
-    loop.py      fit: the loop of every run     durable.py   what a checkpoint holds, and when one is due
+    loop.py      train, fit: any trainer's run  session.py   its loop: what happens after each step
+    durable.py   what a checkpoint holds, when  board.py     TensorBoard's files
     log.py       metrics.jsonl, progress        signals.py   the first ends a run after its step, the second at once
-    plan.py      steps, epochs, or a time       board.py     TensorBoard's files
-    saved.py     networks of a run that is over listing.py   `python -m minigan runs` and `compare`
+    plan.py      steps, epochs, or a time       listing.py   `python -m minigan runs` and `compare`
+    saved.py     networks of a run that is over
 """
 
 from minigan.run.command import (
@@ -20,9 +21,10 @@ from minigan.run.command import (
 )
 from minigan.run.folder import new_folder, read_config, write_config
 from minigan.run.log import LABELS, Log
-from minigan.run.loop import SAMPLES, Scores, check_finite, fit, scaled, train
+from minigan.run.loop import SAMPLES, fit, scaled, train
 from minigan.run.plan import planned_steps
 from minigan.run.saved import SavedGenerator, load_generator
+from minigan.run.session import Scores, check_finite
 from minigan.run.signals import Stopped
 
 __all__ = ["CPUINFO", "HELP", "IMAGES_SEEN", "LABELS", "SAMPLES", "SMOKE_STEPS", "Log", "SavedGenerator", "Scores",

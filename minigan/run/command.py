@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from minigan import device
-from minigan.errors import MiniganError
+from minigan.errors import MiniganError, OptionError
 from minigan.optim import SCHEDULES
 from minigan.random import seed
 from minigan.run import signals
@@ -92,6 +92,8 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
                             help=f"{HELP.get(key, '')} (default: {shown})".strip())
     chosen = parser.parse_args(arguments)
     try:
+        if resumable and chosen.resume and chosen.overwrite:
+            raise OptionError("--resume continues a run, --overwrite removes it; give one of the two")
         if resumable and chosen.resume:
             chosen = _as_before(parser, arguments, chosen.out)
         chosen.device = device.set_device(chosen.device)
@@ -148,7 +150,8 @@ def _add_durable(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rollback", action="store_true", help="when the networks diverge, go back to the last "
                         "checkpoint and on from there with half the learning rate; events.jsonl says why")
     parser.add_argument("--budget", type=duration, metavar="TIME", help="how long it may take, such as 90s, 10min or "
-                        "2h: the steps are planned from the speed measured at first, and the schedule with them")
+                        "2h, whatever the epochs: the steps are planned from the speed measured at first, and the "
+                        "schedule with them")
     parser.add_argument("--tensorboard", action="store_true", help="write event files, too, into tensorboard/")
 
 

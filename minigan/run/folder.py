@@ -21,6 +21,7 @@ import minigan
 from minigan import device
 from minigan.checkpoint import write_atomically
 from minigan.errors import DataError, OptionError
+from minigan.run.log import lock
 
 ABOUT_NOW = ("resume", "overwrite")  # options that say nothing about the run
 LONGER = ("steps", "epochs")  # may change if the learning rate does not depend on them
@@ -60,6 +61,8 @@ def new_folder(wanted: Path, overwrite: bool = False) -> Path:
 def _clear(folder: Path) -> None:
     """Remove an earlier run's files."""
     read_config(folder, "--overwrite replaces runs only")
+    with (folder / "metrics.jsonl").open("a") as file:
+        lock(file, folder)
     for pattern in _LEFT:
         for path in folder.glob(pattern):
             if path.is_dir() and not path.is_symlink():

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from minigan.errors import DataError
 from minigan.trainers import Progress
@@ -31,7 +31,7 @@ class Log:
     def __init__(self, folder: Path, steps: int, images_per_step: int, done: int = 0) -> None:
         self.path = folder / "metrics.jsonl"
         self.file = self.path.open("a")
-        self._lock()
+        lock(self.file, folder)
         self.images_per_step, self.steps, self.before, self.done = images_per_step, steps, done, 0
         self.start, self.said, self.flushed = time.perf_counter(), -PAUSE, 0.0
         self.first: Progress | None = None
@@ -125,18 +125,24 @@ class Log:
         return DataError(f"{self.path}: cannot be written ({error.strerror or error}); the checkpoints so far are "
                          "intact: make room, then --resume")
 
-    def _lock(self) -> None:
-        """One process a run: two would mix their lines."""
-        try:
-            import fcntl
-        except ImportError:  # Windows
-            return
-        try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.file.close()
-            raise DataError(f"{self.path.parent}: another process is training here; stop it first, or use another "
-                            "--out") from None
+
+def lock(file: IO[str], folder: Path) -> None:
+    """One process a run, for as long as the file is open: two would mix their lines.
+
+    Raises:
+        DataError: another process has it; the file is then closed.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise DataError(f"{folder}: another process is training here; stop it first, or use another --out") from None
+    except OSError:  # a file system without locks
+        return
 
 
 def note(folder: Path, **event: Any) -> None:

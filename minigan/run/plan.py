@@ -18,12 +18,12 @@ RESERVE = 0.05  # of the budget for pictures and checkpoints
 
 
 def planned_steps(chosen: argparse.Namespace, loader: Any, trainer: Trainer) -> int:
-    """How long to train: --smoke, --steps, --epochs, --budget, or IMAGES_SEEN, in this order."""
+    """How long to train: --smoke, --steps, --budget, --epochs, or IMAGES_SEEN, in this order."""
     if chosen.smoke:
         return SMOKE_STEPS
     if chosen.steps:
         return chosen.steps
-    if getattr(chosen, "budget", None) and not chosen.epochs:
+    if getattr(chosen, "budget", None):
         return steps_within(chosen.budget, trainer, loader, chosen.graph)
     epochs = chosen.epochs or max(1, round(IMAGES_SEEN / loader.samples))
     return max(1, epochs * loader.batches_per_epoch // trainer.batches_per_step)
@@ -35,8 +35,8 @@ def check_length(chosen: argparse.Namespace) -> None:
     Raises:
         OptionError: both are given.
     """
-    if getattr(chosen, "budget", None) and (chosen.steps or chosen.epochs):
-        raise OptionError("--budget plans the number of steps; leave out --steps and --epochs, or the budget")
+    if getattr(chosen, "budget", None) and chosen.steps:
+        raise OptionError("--budget plans the number of steps; leave out --steps, or the budget")
 
 
 class _Enough(Exception):  # noqa: N818  # ends a rehearsal
