@@ -56,8 +56,9 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
     """Parse the options all runs have, and `extra` ones: a default, a tuple of choices, the default first, or a type.
 
     An extra one with the name of an option that all runs have, such as batch_size, is another default of that. A
-    default of False makes an option without a value. An option that is only a type is None unless it is given: what runs then is the algorithm's own setting. With
-    --resume, what is not given is as it was in the run that is continued.
+    default of False makes an option without a value. An option that is only a type is None unless it is given: what
+    runs then is the algorithm's own setting. With --resume, what is not given is as it was in the run that is
+    continued.
 
     Sets the device, the seed and, for a program that takes its options from the command line, the BLAS kernels. Wrong
     options, or a device that is not there, end the program with status 2 and one sentence.
