@@ -27,18 +27,18 @@ from minigan import data, models, run, trainers
 from minigan.checkpoint import load_weights, save_weights, write_atomically
 from minigan.data import ImageData
 
-WIDTH, BLOCKS, BATCH, EMA = 32, 3, 16, 0.999
+EMA = 0.999
 SNAPSHOT = 1000  # steps
 TRANSLATED = 20_000  # digits a classifier is trained on, at most
 WAYS = {"ab": "MNIST->USPS", "ba": "USPS->MNIST"}
 
 
-def trainer_of(seed, pool=50):
+def trainer_of(seed, options):
     """A CycleGAN with the weights that a seed gives."""
     mg.seed(seed)
-    generators = [models.ResnetGenerator(1, 1, WIDTH, BLOCKS) for _ in WAYS]
-    judges = [models.PatchDiscriminator(1, WIDTH, models.layers_for(32)) for _ in WAYS]
-    return trainers.CycleGAN(*generators, *judges, pool=pool, ema=EMA, seed=seed)
+    generators = [models.ResnetGenerator(1, 1, options.width, options.blocks) for _ in WAYS]
+    judges = [models.PatchDiscriminator(1, options.width, models.layers_for(32)) for _ in WAYS]
+    return trainers.CycleGAN(*generators, *judges, lambda_identity=options.lambda_identity, ema=EMA, seed=seed)
 
 
 def digits(split, options):
@@ -56,7 +56,7 @@ def train(options):
     for seed in options.seeds:
         if (options.out / f"metrics-{seed}.json").exists():
             continue
-        trainer, rows, start = trainer_of(seed), [], time.perf_counter()
+        trainer, rows, start = trainer_of(seed, options), [], time.perf_counter()
         trainer.set_schedule("half_linear", options.steps)
 
         def keep(name, trainer=trainer, seed=seed):
@@ -71,7 +71,7 @@ def train(options):
                 shown = " ".join(f"{name} {value:.3f}" for name, value in progress.metrics.items())
                 print(f"seed {seed}, step {progress.step}, {progress.seconds:.0f} s: {shown}", flush=True)
 
-        trainer.fit(data.Unpaired(*domains, batch_size=BATCH, seed=seed), options.steps, on_step,
+        trainer.fit(data.Unpaired(*domains, batch_size=options.batch_size, seed=seed), options.steps, on_step,
                     promptly=lambda step: step % SNAPSHOT == 0)
         keep("")
         report = {"seconds": time.perf_counter() - start, "steps": options.steps, "device": mg.device_info(),
@@ -79,9 +79,11 @@ def train(options):
         write_atomically(options.out / f"metrics-{seed}.json", json.dumps(report).encode())
 
 
-def as_pixels(images):
-    """Images in [-1, 1] as uint8."""
-    return np.clip(np.rint((images + 1) * 127.5), 0, 255).astype(np.uint8)
+def translated_by(generator, pixels):
+    """uint8 images, translated, as uint8."""
+    with mg.no_grad():
+        made = [generator(mg.tensor(scaled(pixels[i : i + 64]))).numpy() for i in range(0, len(pixels), 64)]
+    return np.clip(np.rint((np.concatenate(made) + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
 def accuracy(classifier, images, labels):
@@ -104,17 +106,15 @@ def score(options):
               f"{accuracy(own[1 - i], there.images, there.labels):.1f}", flush=True)
     found = options.out.glob(f"{options.prefix}g_ab-*.safetensors")
     for seed in sorted(int(path.stem.split("-")[1]) for path in found):
-        trainer = trainer_of(seed, pool=0)
         for kind in ("g", "averaged"):
-            for way in WAYS:
-                weights = load_weights(options.out / f"{options.prefix}{kind}_{way}-{seed}.safetensors")
-                trainer.networks[f"averaged_{way}"].load_state_dict(weights)  # what translates
+            generators = {way: models.generator_of(load_weights(
+                options.out / f"{options.prefix}{kind}_{way}-{seed}.safetensors")) for way in WAYS}
             for i, (way, title) in enumerate(WAYS.items()):
-                translated = as_pixels(trainer.translate(scaled(test[i].images), way))
-                back = as_pixels(trainer.translate(scaled(translated), way[::-1]))
+                translated = translated_by(generators[way], test[i].images)
+                back = translated_by(generators[way[::-1]], translated)
                 source, there = training[i], test[1 - i]
                 chosen = np.arange(len(source.labels))[: options.translated]
-                learnt = reader(as_pixels(trainer.translate(scaled(source.images[chosen]), way)), source.labels[chosen])
+                learnt = reader(translated_by(generators[way], source.images[chosen]), source.labels[chosen])
                 print(f"seed {seed}, {kind if kind == 'averaged' else 'last'}, {title}: "
                       f"kept {accuracy(own[1 - i], translated, test[i].labels):.1f}, "
                       f"there+back {accuracy(own[i], back, test[i].labels):.1f}, "
@@ -132,6 +132,10 @@ def main():
     training = commands.add_parser("train", help="train and keep the generators")
     training.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1, 2])
     training.add_argument("--steps", type=int, default=6379)
+    training.add_argument("--width", type=int, default=32)
+    training.add_argument("--blocks", type=int, default=3)
+    training.add_argument("--batch-size", type=int, default=16)
+    training.add_argument("--lambda-identity", type=float, help="default: half of lambda_cycle")
     training.add_argument("--device", default="auto")
     training.set_defaults(go=train)
     scoring = commands.add_parser("score", help="read the translations")

@@ -17,9 +17,8 @@ import minigan  # noqa: E402
 
 project, author, copyright = "minigan", "minigan maintainers", "minigan maintainers"
 version = release = minigan.__version__
-extensions = ["myst_nb", "sphinx.ext.autodoc", "mathml", "docstrings", "derivations"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "formulas", "docstrings", "derivations"]
 exclude_patterns = ["ext", "images", "static"]
-suppress_warnings = ["toc.empty_glob"]  # a folder that holds no page yet
 
 # Lessons: Markdown with code cells.
 myst_enable_extensions = ["dollarmath", "amsmath"]
@@ -39,7 +38,6 @@ add_module_names = False
 
 html_theme = "furo"
 html_title = "minigan"
-html_math_renderer = "mathml"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False

@@ -11,6 +11,7 @@ weights, scores.json. `python examples/translate.py runs/cyclegan_digits FILE...
 """
 
 import json
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,11 +22,18 @@ STEPS = 1000
 FEW = 5000  # enlarged images of each domain, by default: 240 MB at 128 x 128 x 3
 
 
+def some(domain, count):
+    """`count` digits from all over a set, which may be sorted by label."""
+    chosen = np.arange(0, len(domain), max(1, len(domain) // count))[:count]
+    return replace(domain, images=domain.images[chosen], labels=domain.labels[chosen],
+                   source=f"{len(chosen):,} of: {domain.source}")
+
+
 def digits(split, options):
     """MNIST and USPS in one size."""
     domains = data.mnist(32, split, options.data, holdout=True), data.usps(32, split, options.data)
     if options.images or options.size > 32:
-        domains = tuple(domain.take(options.images or FEW) for domain in domains)
+        domains = tuple(some(domain, options.images or FEW) for domain in domains)
     if options.size > 32 or options.colour:
         domains = tuple(data.enlarged(domain, options.size, 3 if options.colour else 1) for domain in domains)
     return domains
@@ -44,7 +52,7 @@ def score(trainer, domains, test, options, folder):
 
     print("scoring: six classifiers of digits are trained, some minutes; --no-score leaves that out", flush=True)
     few, seen = (100, 400) if options.smoke else (10_000, 30_000)
-    judge = metrics.DigitTranslation(*domains, *(t.take(few) for t in test), translated=few,
+    judge = metrics.DigitTranslation(*domains, *(some(t, few) for t in test), translated=few,
                                      settings=Settings(images_seen=seen))
     scores = judge.baselines()
     for way, title in (("ab", "MNIST->USPS"), ("ba", "USPS->MNIST")):

@@ -15,6 +15,7 @@ from minigan.anomaly import detect_anomaly
 from minigan.autodiff import grad, no_grad
 from minigan.capture import capture
 from minigan.device import device_info, set_device
+from minigan.explain import explain
 from minigan.kernels import get_threads, set_threads
 from minigan.primitive import OPERATIONS, PRIMITIVES
 from minigan.random import seed
@@ -28,9 +29,11 @@ if not TYPE_CHECKING:  # to a type checker, a module with __getattr__ has every 
         """Rooms that few programs need, imported when first asked for."""
         if name in ("checkpoint", "gradcheck", "report", "run"):
             return importlib.import_module(f"minigan.{name}")
+        if name == "load_generator":
+            return importlib.import_module("minigan.run.saved").load_generator
         raise AttributeError(f"module 'minigan' has no attribute {name!r}")
 
 
 __all__ = ["OPERATIONS", "PRIMITIVES", "Tensor", "capture", "data", "detect_anomaly", "device_info", "errors",
-           "get_threads", "grad", "losses", "models", "nn", "no_grad", "ops", "optim", "seed", "set_device",
+           "explain", "get_threads", "grad", "losses", "models", "nn", "no_grad", "ops", "optim", "seed", "set_device",
            "set_threads", "tensor", "trainers"]

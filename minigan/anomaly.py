@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from minigan.errors import NonFiniteError
-from minigan.node import Node
+from minigan.node import Node, Origin
 from minigan.primitive import Primitive, state
 from minigan.tensor import Tensor
 
@@ -24,14 +24,14 @@ def detect_anomaly() -> Iterator[None]:
     Raises:
         NonFiniteError: at the first non-finite value.
     """
-    before, state.anomaly = state.anomaly, True
+    before, state.anomaly, state.watch = (state.anomaly, state.watch), True, watch
     try:
         yield
     finally:
-        state.anomaly = before
+        state.anomaly, state.watch = before
 
 
-def watch(primitive: Primitive, y: Tensor, arguments: Iterable[Tensor | None]) -> None:
+def watch(primitive: Primitive, y: Tensor, arguments: Sequence[Tensor | None]) -> None:
     """Under detect_anomaly: remember where y was made, and raise if it is not finite."""
     place = origin()
     if y.node is not None:
@@ -53,12 +53,15 @@ def census(t: Tensor) -> str:
     return f"shape {t.shape}, {span}" + (f", {nan} NaN, {infinite} infinite" if nan or infinite else "")
 
 
-def origin() -> str:
-    """`file:line in function` of the innermost caller outside this package, and the layer it was called for."""
+def origin() -> Origin:
+    """The innermost caller outside this package, the layer it was called for, and the node it differentiates."""
     here = Path(__file__).parent
     frames = [f for f in traceback.extract_stack() if here not in Path(f.filename).parents]
     place = f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else "unknown"
-    return place + (f", layer {state.modules[0].path_of(state.modules[-1])}" if state.modules else "")
+    if state.node is not None and not state.modules:  # a backward pass: it is at work for the layer of that node
+        behind = state.node.origin
+        return Origin(place, behind.layer if behind else None, state.node.order)
+    return Origin(place, state.modules[0].path_of(state.modules[-1]) if state.modules else None)
 
 
 def watch_vjp(primitive: Primitive, node: Node, argument: int, gx: Tensor) -> None:

@@ -85,7 +85,7 @@ def _pass(
     asked = None if inputs is None else {_place(x) for x in inputs}
     wanted = None if asked is None else _on_the_way(order, asked)
     found: dict[Place, Tensor] = {}
-    with recording(create_graph):
+    with recording(create_graph), _differentiating():
         while order:
             place = order.pop()  # newest first; popped, so that what the graph held is freed as the pass goes
             if wanted is not None:
@@ -148,7 +148,7 @@ def _on_the_way(order: list[Place], inputs: set[Place]) -> set[Place]:
 
 def _step(node: Node, g: Tensor, wanted: set[Place] | None) -> Iterator[tuple[Place, Tensor]]:
     """Cotangents of one node's arguments, each summed back to the argument's shape where it was broadcast."""
-    primitive = node.primitive
+    primitive, state.node = node.primitive, node
     if node.version != node.version_now():
         raise GraphError(f"backward: an argument of {primitive.name} was changed in place after it was used"
                          f"{anomaly.at(node)}")
@@ -172,6 +172,16 @@ def _step(node: Node, g: Tensor, wanted: set[Place] | None) -> Iterator[tuple[Pl
         if state.anomaly:
             anomaly.watch_vjp(primitive, node, i, gx)
         yield _place(a), gx
+
+
+@contextlib.contextmanager
+def _differentiating() -> Iterator[None]:
+    """A backward pass: `state.node` says whose rules are at work, and is afterwards what it was."""
+    before = state.node
+    try:
+        yield
+    finally:
+        state.node = before
 
 
 @contextlib.contextmanager

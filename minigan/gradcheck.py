@@ -125,7 +125,9 @@ def formula(forward: Callable[..., np.ndarray], vjp: Callable[..., Any]) -> Func
 
         return part
 
-    named.__signature__ = inspect.signature(forward)  # type: ignore[attr-defined]
+    given = inspect.signature(forward)  # of np.exp, too, whose `out` and `where` have defaults
+    named.__signature__ = given.replace(  # type: ignore[attr-defined]
+        parameters=[p for p in given.parameters.values() if p.default is p.empty and p.kind < p.KEYWORD_ONLY])
     named.__name__ = f"formula {id(named)}"
     op = Primitive(named, lambda rng: [], (), broadcasts=False)
     del OPERATIONS[op.name], PRIMITIVES[op.name]  # the tables hold what is declared

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,17 @@ if TYPE_CHECKING:
 
 WORTH = 1 << 12  # bytes from which on an array that nobody reads is not kept
 creation = itertools.count()  # creation order is a topological order; next() on it is atomic
+
+
+class Origin(NamedTuple):
+    """Where a node was made: `file:line in function`; the layer; and, if a backward pass made it, for which node."""
+
+    place: str
+    layer: str | None = None
+    differentiates: int | None = None  # that node's `order`
+
+    def __str__(self) -> str:
+        return self.place + (f", layer {self.layer}" if self.layer else "")
 
 
 class Node:
@@ -38,7 +49,7 @@ class Node:
         self.args: tuple[Tensor | None, ...] | None = args  # None after a backward pass has used the node up
         self.y: Array | None = y if -1 in reads and not again else None
         self.order = next(creation)
-        self.origin: str | None = None  # file, line and layer; kept under detect_anomaly only
+        self.origin: Origin | None = None  # kept under detect_anomaly and by mg.explain(function) only
 
     def version_now(self) -> int:
         """Sum of the arguments' version numbers: they only grow, so it is equal only if none has changed."""

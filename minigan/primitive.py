@@ -34,12 +34,14 @@ Samples = Callable[[np.random.Generator], Sequence["Sample"]]
 
 
 class State(threading.local):
-    """What the current thread is doing: recording a graph, watching for NaN, inside which layers."""
+    """What the current thread is doing: recording a graph, watching for NaN, inside which layers and which rule."""
 
     def __init__(self) -> None:
         self.recording = True
         self.anomaly = False
+        self.watch: Callable[[Primitive, Tensor, Sequence[Tensor | None]], None] | None = None  # told of every result
         self.modules: list[Any] = []
+        self.node: Node | None = None  # the one whose rules the backward pass applies
 
 
 state = State()
@@ -147,10 +149,8 @@ class Primitive(Operation):
                 if t is not None and t.requires_grad:
                     y.requires_grad, y.node = True, Node(self, tensors, params, y._data)
                     break
-        if state.anomaly:
-            from minigan import anomaly
-
-            anomaly.watch(self, y, tensors)
+        if state.watch is not None:
+            state.watch(self, y, tensors)
         return y
 
     def _bind(self, args: tuple[Operand, ...], params: dict[str, Any]) -> tuple[tuple[Operand, ...], dict[str, Any]]:

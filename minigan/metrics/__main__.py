@@ -6,89 +6,12 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from minigan import device, models, run, trainers
-from minigan.autodiff import no_grad
-from minigan.checkpoint import load_weights, write_atomically
-from minigan.errors import CheckpointError, DataError
+from minigan import device, run
+from minigan.checkpoint import write_atomically
 from minigan.metrics.scorer import FEWEST, MEANINGS, Scorer
 from minigan.metrics.svm import svm_evaluation
-from minigan.nn import Module
-from minigan.random import Generator
-from minigan.tensor import Tensor, tensor
-
-WEIGHTS = {  # which file is read, the first that is there: a run with --ema samples from averaged weights
-    "last": ("averaged.safetensors", "generator.safetensors"),
-    "best": ("best.safetensors",),
-}
-NORMS = {"gp": "none", "clip": "batch", "spectral": "spectral"}  # of wgan_mnist.py's critics
-NEEDED = ("size", "latent", "width", "upsample")  # options that say what the generator is
-BATCH = 250
-
-
-def load_run(folder: Path, which: str = "last") -> tuple[Module, dict[str, Any], str]:
-    """The generator of a finished run of examples/dcgan_mnist.py or wgan_mnist.py, its options, its weights' file.
-
-    With which="best", the weights that scored best under --score-every.
-
-    Raises:
-        DataError: the folder, config.json or the weights are missing, or config.json is damaged or of another program.
-        CheckpointError: the weights are damaged or belong to another network.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder; give one that an example has left, such as "
-                        "runs/dcgan_mnist")
-    config = folder / "config.json"
-    if not config.is_file():
-        raise DataError(f"{folder}: config.json is missing, so this is no run, or one that never began")
-    try:
-        options = dict(json.loads(config.read_text())["options"])
-    except (ValueError, LookupError, TypeError) as error:
-        raise DataError(f"{config}: damaged ({type(error).__name__}: {error}); restore it or train again") from None
-    if missing := [name for name in NEEDED if name not in options]:
-        raise DataError(f"{config}: the option{'s' * (len(missing) > 1)} {', '.join(missing)} "
-                        f"{'are' if len(missing) > 1 else 'is'} missing; only runs that draw digits can be scored")
-    weights = next((folder / name for name in WEIGHTS[which] if (folder / name).is_file()), None)
-    if weights is None:
-        why = ("nothing was scored while it trained; train with --score-every" if which == "best" else
-               "the run ended before its first epoch did; train again")
-        raise DataError(f"{folder}: the weights are missing, {' or '.join(WEIGHTS[which])}: {why}")
-    state = load_weights(weights)
-    try:
-        generator, _ = models.dcgan(1, *(options[name] for name in ("size", "latent", "width", "upsample")))
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{config}: its options make no generator ({error}); restore it or train again") from None
-    try:
-        generator.load_state_dict(state)
-    except CheckpointError as error:
-        raise CheckpointError(f"{weights}: {error}; they do not fit the options in config.json") from None
-    return generator.eval(), options, weights.name
-
-
-def draw(generator: Module, count: int, seed: int, latent: int) -> np.ndarray:
-    """`count` images (count, C, H, W) in [-1, 1] on the host; the same for the same seed, whatever the batch."""
-    z = Generator(seed, "scores").normal((count, latent))
-    where = generator.parameters()[0].device
-    with no_grad():
-        batches: list[Tensor] = [generator(tensor(z[i : i + BATCH], device=where)) for i in range(0, count, BATCH)]
-    return np.concatenate([device.asnumpy(batch.data) for batch in batches])
-
-
-def load_discriminator(folder: Path, options: dict[str, Any]) -> Module:
-    """The discriminator of a run.
-
-    Raises:
-        CheckpointError: its weights are missing, damaged, or belong to another network.
-    """
-    loss = options.get("loss")
-    norm = NORMS[options["lipschitz"]] if "lipschitz" in options else options.get("norm", "auto")
-    norm = trainers.recipe(loss).norm if loss and norm == "auto" else norm
-    _, discriminator = models.dcgan(1, options["size"], options["latent"], options["width"], norm=norm)
-    discriminator.load_state_dict(load_weights(folder / "discriminator.safetensors"))
-    return discriminator
+from minigan.run.saved import WEIGHTS, draw, load_discriminator, load_run
 
 
 def table(scores: dict[str, float]) -> str:

@@ -58,8 +58,9 @@ def _blocks(weights: Weights) -> int:
 
 
 def _last(weights: Weights) -> np.ndarray:
-    """The weight of the last layer."""
-    return [array for name, array in weights.items() if name.endswith(".weight") and array.ndim == 4][-1]
+    """The weight of the last layer, whatever the order of the names: "model.18.weight" comes after "model.9.weight"."""
+    names = [name for name, array in weights.items() if name.endswith(".weight") and array.ndim == 4]
+    return weights[max(names, key=lambda name: [int(part) for part in name.split(".") if part.isdigit()])]
 
 
 def _resnets(weights: Weights) -> Iterator[Module]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +59,7 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
 
     An extra one with the name of an option that all runs have, such as batch_size, is another default of that. A
     default of False makes an option without a value. An option that is only a type is None unless it is given: what
-    runs then is the algorithm's own setting. With --resume, what is not given is as it was in the run that is
-    continued.
+    runs then is the algorithm's own setting. With --resume, what is not given is as it was in the run continued.
 
     Sets the device, the seed and, for a program that takes its options from the command line, the BLAS kernels. Wrong
     options, or a device that is not there, end the program with status 2 and one sentence.
@@ -206,6 +207,17 @@ def duration(text: str) -> float:
     return seconds
 
 
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Warnings as sentences, without the line of code that gave them."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *args, **kwargs: f"note: {message}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+
+
 def main(script: Callable[[], Any]) -> None:
     """Run an example; an error raised on purpose becomes one sentence and exit status 2, without a traceback.
 
@@ -213,7 +225,7 @@ def main(script: Callable[[], Any]) -> None:
     signals.
     """
     try:
-        with signals.handled():
+        with signals.handled(), _plain_warnings():
             script()
     except (MiniganError, ModuleNotFoundError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

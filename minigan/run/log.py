@@ -14,6 +14,7 @@ from minigan.errors import DataError
 from minigan.trainers import Progress
 
 LABELS = {"d_loss": "D", "g_loss": "G", "d_real": "D(x)", "d_fake": "D(G(z))", "wasserstein": "W", "g_slope": "slope"}
+MEASURED = 20  # steps until time and memory are estimated
 PAUSE = 15.0  # seconds between plain lines
 
 
@@ -32,7 +33,8 @@ class Log:
         self.file = self.path.open("a")
         self._lock()
         self.images_per_step, self.steps, self.before, self.done = images_per_step, steps, done, 0
-        self.start, self.said = time.perf_counter(), -PAUSE
+        self.start, self.said, self.flushed = time.perf_counter(), -PAUSE, 0.0
+        self.first: Progress | None = None
         self.bar: Any = None
         if sys.stderr.isatty():
             from tqdm import tqdm
@@ -47,9 +49,13 @@ class Log:
         """
         try:
             self.file.write(json.dumps({"step": progress.step, "epoch": progress.epoch, **progress.metrics}) + "\n")
+            if progress.seconds - self.flushed >= 1:  # for those who read along
+                self.flushed = progress.seconds
+                self.file.flush()
         except OSError as error:
             raise self._unwritable(error) from None
         self.done += 1
+        self._estimate(progress)
         if self.bar is not None:
             self.bar.set_postfix_str(self._state(progress), refresh=False)
             self.bar.update()
@@ -58,6 +64,15 @@ class Log:
             left = _clock(progress.seconds / self.done * (self.steps - progress.step))
             print(f"step {progress.step:,} of {self.steps:,}, {left} left, {self._state(progress)}", file=sys.stderr,
                   flush=True)
+
+    def _estimate(self, progress: Progress) -> None:
+        """Once, after the first steps: how long it will take, in time and memory. The very first step is no measure."""
+        self.first = self.first or progress
+        if self.done == MEASURED and self.steps - progress.step > 10 * MEASURED:
+            each = max(0.0, progress.seconds - self.first.seconds) / (progress.step - self.first.step)
+            left = self.steps - progress.step
+            self.say(f"about {_clock(each * left)} for {left:,} more steps of {1e3 * each:.0f} ms, in "
+                     f"{memory() >> 20} MiB of memory")
 
     def _state(self, progress: Progress) -> str:
         watch = "  ".join(f"{LABELS.get(key, key)} {value:.3f}" for key, value in progress.metrics.items())
@@ -74,6 +89,7 @@ class Log:
     def rewind(self, step: int) -> None:
         """After a roll-back: the file was cut back to this step; the bar follows."""
         self.before, self.done, self.start = step, 0, time.perf_counter()
+        self.first, self.said, self.flushed = None, -PAUSE, 0.0
         if self.bar is not None:
             self.bar.n = self.bar.initial = step
             self.bar.refresh()

@@ -23,19 +23,27 @@ from minigan.errors import NonFiniteError, OptionError
 from minigan.random import Generator
 from minigan.run import folder as folders
 from minigan.run import signals
-from minigan.run.command import IMAGES_SEEN, SMOKE_STEPS
+from minigan.run.board import Board, tensorboardx
 from minigan.run.durable import Cadence, Keeper, check_weights
 from minigan.run.log import Log, note
+from minigan.run.plan import check_length, planned_steps
+from minigan.run.saved import NEEDED
 from minigan.trainers import GAN, Progress, Trainer
 
 Scores = Callable[[Path, int], Any]  # measures the networks as they are, keeps that in a run folder, for a step
 Sheet = Callable[[], Callable[[], np.ndarray]]  # starts a picture, returns a function that waits for it
 SAMPLES = 64  # images in a sample grid
+LOOKED_INTO = 200  # steps; what a shorter run has learnt is not worth a map
+SHEETS = 12  # at least so many sample grids a run, if it has that many steps
+PAGE_SHARE, PAGE_EVERY = 0.01, 30.0  # of the time that report.html may take; seconds between two, at least
 MOST_ROLLBACKS = 5  # a run that has to go back more often needs another learning rate, or another loss
 
 
 def train(trainer: GAN, images: ImageData, chosen: argparse.Namespace) -> Path:
-    """Train a GAN on images scaled to [-1, 1], with sample grids from fixed noise; see `fit`."""
+    """Train a GAN on images scaled to [-1, 1], with sample grids from fixed noise; then look into what it has learnt.
+
+    See `fit`.
+    """
     pixels = images.images[: 4 * chosen.batch_size] if chosen.smoke else images.images
     loader = Loader(pixels, chosen.batch_size, seed=chosen.seed).to(chosen.device)
     z = Generator(chosen.seed, "samples").normal((SAMPLES, chosen.latent))
@@ -52,8 +60,14 @@ def train(trainer: GAN, images: ImageData, chosen: argparse.Namespace) -> Path:
 
         print("scoring needs a classifier of digits, which is read from the cache or trained now, in a minute")
         score = Watch(trainer, chosen.seed, chosen.data)
-    reals = report.grid(scaled(pixels[:SAMPLES]), 8)
-    return fit(trainer, loader, chosen, images, reals=reals, sheet=sheet, score=score)
+    some = np.linspace(0, len(pixels) - 1, min(SAMPLES, len(pixels))).astype(int)  # data may be sorted by class
+    reals = report.grid(scaled(pixels[some]), 8)
+    folder = fit(trainer, loader, chosen, images, reals=reals, sheet=sheet, score=score)
+    if trainer.steps >= LOOKED_INTO and all(hasattr(chosen, name) for name in NEEDED):
+        from minigan.latent.command import leave  # which looks into runs, so imports this package
+
+        leave(folder, chosen.seed)
+    return folder
 
 
 def fit(trainer: Trainer, batches: Any, chosen: argparse.Namespace, *data: ImageData, reals: np.ndarray,
@@ -80,9 +94,12 @@ def fit(trainer: Trainer, batches: Any, chosen: argparse.Namespace, *data: Image
     """
     print(device.device_info(), *(images.source for images in data), sep="\n")
     saved = folders.read_config(chosen.out) if getattr(chosen, "resume", False) else None
-    steps = planned_steps(chosen, batches, trainer)
-    if saved is not None and _same_length(saved["options"], chosen):
-        steps = int(saved["steps"])
+    if saved is None:
+        check_length(chosen)
+    if getattr(chosen, "tensorboard", False):
+        tensorboardx()  # is it there?
+    again = saved is not None and _same_length(saved["options"], chosen)
+    steps = int(saved["steps"]) if saved and again else planned_steps(chosen, batches, trainer)
     trainer.set_schedule(chosen.schedule, steps)
     config = folders.make_config(chosen, data, steps)
     if saved is None:
@@ -112,9 +129,11 @@ class _Session:
                  sheet: Sheet, score: Scores | None) -> None:
         self.folder, self.trainer, self.batches, self.chosen = folder, trainer, batches, chosen
         self.sheet, self.score, self.steps = sheet, score, int(config["steps"])
-        self.sheets: list[tuple[str, Callable[[], np.ndarray]]] = []  # on their way from the GPU while it trains on
+        self.sheets: list[tuple[str, int, Callable[[], np.ndarray]]] = []  # on their way from the GPU meanwhile
         self.keeper = Keeper(folder, trainer, batches, score, config, getattr(chosen, "keep", 2))
         self.cadence = Cadence(getattr(chosen, "checkpoint_every", "auto"))
+        self.board: Board | None = None
+        self.page_after = 0.0  # on the monotonic clock: when report.html is brought up to date again
         self.save_at: int | None = None  # the step after which a checkpoint is due
         self.log = Log(folder, self.steps, chosen.batch_size * trainer.batches_per_step)  # locks the folder
 
@@ -135,9 +154,12 @@ class _Session:
     def run(self) -> None:
         """Train to the end; what was learnt is kept whatever happens."""
         try:
+            if getattr(self.chosen, "tensorboard", False):
+                self.board = Board(self.folder, self.trainer.steps)
             with detect_anomaly() if self.chosen.check_finite else contextlib.nullcontext(), signals.noticed():
-                if getattr(self.chosen, "rollback", False) and not self.trainer.steps:
-                    self.save()
+                if not self.trainer.steps:
+                    self.sheets.append(("step_000000.png", 0, self.sheet()))
+                    self.save()  # a run that is killed at once can be continued, too
                 while self.trainer.steps < self.steps:
                     try:
                         self.trainer.fit(self.batches, self.steps - self.trainer.steps, self.on_step,
@@ -151,8 +173,11 @@ class _Session:
         finally:
             self.log.close()
         self.save_sheets()
+        if self.board is not None:
+            self.board.close()
         if self.trainer.steps:
             report.loss_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
+            self.page(at_last=True)
         print(f"{self.folder}: {self.log.summary()}")
         print("\n".join(report.diagnose(report.read_rows(self.folder / "metrics.jsonl"))))
 
@@ -160,26 +185,33 @@ class _Session:
         """Whether something is to be done with the networks as they are after this step; asked once a step."""
         if step == self.steps or self.cadence.due(step) or signals.pending():
             self.save_at = step
-        return self.save_at == step or self.scored(step)
+        return self.save_at == step or self.scored(step) or self.shown(step)
 
     def scored(self, step: int) -> bool:
         """Whether the networks are measured after this step."""
         return self.score is not None and (step == self.steps or step % self.chosen.score_every == 0)
 
+    def shown(self, step: int) -> bool:
+        """Whether a sample grid is drawn after this step, besides those at the ends of epochs."""
+        return step == self.steps or (self.steps >= 2 * SHEETS and step % (self.steps // SHEETS) == 0)
+
     def on_step(self, progress: Progress) -> None:
         """All that is done after a step, in the order in which a resumed run does it."""
         self.save_sheets()
         self.log(progress)
+        if self.board is not None:
+            self.board(progress)
         check_finite(progress, self.chosen.check_finite)
-        shown = progress.step == self.steps or progress.epoch_ends
+        shown = progress.epoch_ends or self.shown(progress.step)
         if shown or progress.step == self.save_at or self.scored(progress.step):
             check_weights(self.trainer)
         if self.score is not None and self.scored(progress.step):
             self.score(self.folder, progress.step)
         if shown:
             name = f"epoch_{progress.epoch:04d}.png" if progress.epoch_ends else f"step_{progress.step:06d}.png"
-            self.sheets.append((name, self.sheet()))
+            self.sheets.append((name, progress.step, self.sheet()))
             self.keep_weights()
+            self.page()
         if progress.step == self.save_at:
             self.save()
             if (signal := signals.pending()) is not None and progress.step < self.steps:
@@ -223,14 +255,26 @@ class _Session:
         if self.trainer.steps:
             with contextlib.suppress(Exception):
                 report.loss_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
+                self.page(at_last=True)
         if isinstance(error, signals.Stopped):
             self.log.say(f"{self.folder}: saved after step {self.trainer.steps:,} of {self.steps:,}; --resume goes on")
+
+    def page(self, at_last: bool = False) -> None:
+        """Bring report.html up to date, unless that was done a moment ago."""
+        start = time.monotonic()
+        if at_last or start >= self.page_after:
+            report.report_page(self.folder)
+            took = time.monotonic() - start
+            self.page_after = start + took + max(PAGE_EVERY, took / PAGE_SHARE)
 
     def save_sheets(self) -> None:
         """Write the pictures that were begun."""
         while self.sheets:
-            name, picture = self.sheets.pop()
-            report.save_png(picture(), self.folder / "samples" / name, scale=2)
+            name, step, picture = self.sheets.pop()
+            pixels = picture()
+            report.save_png(pixels, self.folder / "samples" / name, scale=2)
+            if self.board is not None:
+                self.board.picture(pixels, step)
 
     def keep_weights(self) -> None:
         """Write every network's weights, for use elsewhere."""
@@ -249,16 +293,6 @@ def check_finite(progress: Progress, was_watched: bool) -> None:
         remedy = "" if was_watched else "; run it again with --check-finite to see which operation and layer began it"
         raise NonFiniteError(f"step {progress.step}: {' and '.join(broken)}: the networks have diverged{remedy}. "
                              "A smaller --lr is the usual remedy")
-
-
-def planned_steps(chosen: argparse.Namespace, loader: Any, trainer: Trainer) -> int:
-    """How long to train: --smoke, --steps, --epochs, or IMAGES_SEEN, in this order."""
-    if chosen.smoke:
-        return SMOKE_STEPS
-    if chosen.steps:
-        return chosen.steps
-    epochs = chosen.epochs or max(1, round(IMAGES_SEEN / loader.samples))
-    return max(1, epochs * loader.batches_per_epoch // trainer.batches_per_step)
 
 
 def scaled(pixels: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from minigan.checkpoint import load_metadata, load_weights, save_weights
 from minigan.errors import CheckpointError, DataError, ShapeError
 from minigan.metrics import MEANINGS, __main__
 from minigan.metrics.watch import Watch
+from minigan.run import saved
 
 pytest.importorskip("sklearn", reason="neighbourhoods need scikit-learn")
 EXAMPLE = Path(__file__).parents[2] / "examples" / "dcgan_mnist.py"
@@ -100,7 +101,7 @@ def test_a_run_is_scored_by_command(trained, command, capsys):
 def test_images_do_not_depend_on_the_batch(trained, monkeypatch):
     generator, options, _ = __main__.load_run(trained)
     one = __main__.draw(generator, 20, 3, options["latent"])
-    monkeypatch.setattr(__main__, "BATCH", 7)
+    monkeypatch.setattr(saved, "BATCH", 7)
     np.testing.assert_allclose(__main__.draw(generator, 20, 3, options["latent"]), one, atol=1e-5)
     assert not np.array_equal(__main__.draw(generator, 20, 4, options["latent"]), one)
 

@@ -1,0 +1,31 @@
+"""Write the exercises: every file of solutions/ without its solutions.
+
+    python docs/exercises/hand_out.py                                  after changing a file of solutions/
+    python docs/exercises/hand_out.py --notebooks source/minigan       notebooks with solutions, for nbgrader's source/
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from minigan.exercise import notebook, without_solutions
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    """One file for each in solutions/: beside this one, or a notebook in the folder that is named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--notebooks", type=Path, metavar="FOLDER", help="where notebooks go")
+    folder = parser.parse_args().notebooks
+    for path in sorted((HERE / "solutions").glob("*.py")):
+        text, out = path.read_text(), HERE / path.name
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            out = folder / f"{path.stem}.ipynb"
+        out.write_text(without_solutions(text) if folder is None else json.dumps(notebook(text), indent=1) + "\n")
+        print(out)
+
+
+if __name__ == "__main__":
+    main()

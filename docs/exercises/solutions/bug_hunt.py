@@ -1,0 +1,132 @@
+# %% [markdown]
+# # A bug hunt
+#
+# Six operations, each with its forward and its backward rule. Some rules are wrong. Do not read them closely, as the
+# bugs were made to be overlooked: find them with gradient checks alone. Think about what a check needs to see a bug:
+# which inputs, which shapes, which cotangent?
+
+# %%
+"""Six backward rules, some wrong; run the file to see whether your suspects are the culprits."""
+
+import hashlib
+import sys
+
+import numpy as np
+
+DIGEST = "c3b18f4170c57822"  # of the sorted names of the wrong rules
+
+
+def softplus(x):
+    """Smooth rectifier: y = ln(1 + e^x)."""
+    return np.log1p(np.exp(-np.abs(x))) + np.maximum(x, 0)
+
+
+def softplus_vjp(gy, x):
+    """Rule for x of any shape."""
+    return gy / (1 + np.exp(-x))
+
+
+def row_means(x):
+    """Means of the rows: y[i] = mean_j x[i,j]."""
+    return x.mean(axis=1)
+
+
+def row_means_vjp(gy, x):
+    """Rule for x (N, M)."""
+    return np.broadcast_to(gy[:, None], x.shape) / len(x)
+
+
+def standardise(x):
+    """Zero mean and unit deviation per column: y = (x - mean) / std."""
+    return (x - x.mean(0)) / x.std(0)
+
+
+def standardise_vjp(gy, x):
+    """Rule for x (N, C)."""
+    return (gy - gy.mean(0)) / x.std(0)
+
+
+def correlate(x):
+    """Every second place: y[i] = sum_k x[2i+k] F[k]."""
+    return np.array([x[2 * i : 2 * i + 3] @ FILTER for i in range((len(x) - 3) // 2 + 1)])
+
+
+def correlate_vjp(gy, x):
+    """Rule for x (N,)."""
+    gx = np.zeros_like(x)
+    for i in range(len(gy)):
+        gx[2 * i : 2 * i + 3] += gy[i] * FILTER[::-1]
+    return gx
+
+
+def logsumexp(x):
+    """Safe logarithm of a sum: y = ln sum_i e^(x_i)."""
+    return x.max() + np.log(np.exp(x - x.max()).sum())
+
+
+def logsumexp_vjp(gy, x):
+    """Rule for x (N,)."""
+    return gy * np.exp(x - logsumexp(x))
+
+
+def direction(x):
+    """Unit vector: y = x / |x|."""
+    return x / np.sqrt(x @ x)
+
+
+def direction_vjp(gy, x):
+    """Rule for x (N,)."""
+    length = np.sqrt(x @ x)
+    return gy / length - x * (x @ gy) / length**3
+
+
+FILTER = np.array([1.0, -2.0, 0.5])
+RULES = {  # name: (forward, rule, shape of x)
+    "softplus": (softplus, softplus_vjp, (2, 3)),
+    "row_means": (row_means, row_means_vjp, (3, 3)),  # the shape is a suggestion
+    "standardise": (standardise, standardise_vjp, (4, 2)),
+    "correlate": (correlate, correlate_vjp, (7,)),
+    "logsumexp": (logsumexp, logsumexp_vjp, (5,)),
+    "direction": (direction, direction_vjp, (4,)),
+}
+
+
+# %%
+def verdict(names):
+    """exact, or wrong: without telling which."""
+    return "exact" if hashlib.sha256(" ".join(sorted(names)).encode()).hexdigest()[:16] == DIGEST else "wrong"
+
+
+# %%
+def suspects():
+    """The set of names whose rule is wrong, found by gradient checks."""
+    ### BEGIN SOLUTION
+    rng = np.random.default_rng(0)
+    found = set()
+    for name, (forward, rule, shape) in RULES.items():
+        x = rng.normal(size=(3, 5) if name == "row_means" else shape)  # a square hides which size was divided by
+        gy = rng.normal(size=np.shape(forward(x)))  # random: ones would hide what standardise lacks
+        numeric = np.zeros_like(x)
+        for i in np.ndindex(x.shape):
+            step = np.zeros_like(x)
+            step[i] = 1e-5
+            numeric[i] = np.sum(gy * (forward(x + step) - forward(x - step))) / 2e-5
+        if not np.abs(rule(gy, x) - numeric).max() <= 1e-6 * np.abs(numeric).max():
+            found.add(name)
+    return found
+    ### END SOLUTION
+
+
+# %%
+if "ipykernel" in sys.modules:  # nbgrader counts cells that fail
+    assert verdict(suspects()) == "exact", "not these: look for inputs that a wrong rule cannot pass by luck"
+
+# %%
+if __name__ == "__main__" and "ipykernel" not in sys.modules:
+    try:
+        found = suspects()
+    except NotImplementedError:
+        print("bug hunt: not done")
+        sys.exit(1)
+    print(f"bug hunt: {verdict(found)}: {', '.join(sorted(found)) or 'nobody'}")
+    sys.exit(verdict(found) != "exact")

@@ -1,0 +1,93 @@
+"""What does each part of CycleGAN contribute? One thing changed at a time, on digits, on one page.
+
+    python examples/ablation.py                              eleven studies: a quarter of an hour on two CPU cores
+    python examples/ablation.py --studies lambda_cycle_0,no_pool     some of them, beside the algorithm as published
+    python examples/ablation.py --steps 3000 --width 32 --blocks 3 --device cuda     on a GPU
+
+The weight of the cycle losses (0, 10, 30), the learning rate (0.0002, 0.001, 0.01), instance or batch norm, with or
+without the pool and least squares, and when the learning rate falls. All studies start from the same weights for a seed
+and see the same batches. Leaves runs/ablation/: ablation.png, table.md, scores.json.
+"""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+import minigan as mg
+from minigan import data, models, report, run, trainers
+from minigan.checkpoint import write_atomically
+from minigan.errors import NonFiniteError, OptionError
+from minigan.metrics.classifier import Settings
+from minigan.metrics.translation import QUICK, DigitTranslation
+
+STEPS = 400
+STUDIES = {  # name: (title, what is changed)
+    "published": ("as published", {}),
+    "lambda_cycle_0": ("lambda_cycle 0", {"lambda_cycle": 0.0}),
+    "lambda_cycle_30": ("lambda_cycle 30", {"lambda_cycle": 30.0}),
+    "lr_0.001": ("learning rate 0.001", {"lr": 1e-3}),
+    "lr_0.01": ("learning rate 0.01", {"lr": 1e-2}),
+    "batch_norm": ("batch norm", {"norm": "batch"}),
+    "no_pool": ("no image pool", {"pool": 0}),
+    "log_loss": ("log loss", {"loss": "non_saturating"}),
+    "log_loss_no_pool": ("log loss, no pool", {"loss": "non_saturating", "pool": 0}),
+    "no_decay": ("no decay", {"schedule": "constant"}),
+    "decay_from_start": ("decay from the start", {"schedule": "linear"}),
+}
+ROWS = ("MNIST (a)", "as USPS (b)", "USPS", "as MNIST")
+
+
+def train(name, domains, shown, judge, options) -> report.Study:
+    """One study."""
+    title, changed = STUDIES[name]
+    settings = {"norm": "instance", "schedule": "half_linear", **changed}
+    norm, schedule = settings.pop("norm"), settings.pop("schedule")
+    mg.seed(options.seed)  # every study starts from the same weights
+    networks = [models.ResnetGenerator(1, 1, options.width, options.blocks, norm) for _ in "ab"]
+    networks += [models.PatchDiscriminator(1, options.width, models.layers_for(32), norm) for _ in "ab"]
+    trainer, rows, diverged = trainers.CycleGAN(*networks, seed=options.seed, **settings), [], ""
+    steps = run.SMOKE_STEPS if options.smoke else options.steps or STEPS
+    trainer.set_schedule(schedule, steps)
+    batches = data.Unpaired(*domains, batch_size=options.batch_size, seed=options.seed).to(options.device)
+
+    def on_step(progress):
+        rows.append(progress.metrics)
+        run.check_finite(progress, False)
+
+    start = time.perf_counter()
+    try:
+        trainer.fit(batches, steps, on_step, graph=options.graph)
+    except NonFiniteError:
+        diverged = f"step {len(rows)}"
+    seconds, (a, b) = time.perf_counter() - start, shown
+    made = [a, trainer.translate(a), b, trainer.translate(b, "ba")]
+    picture = report.rows(*(np.nan_to_num(images) for images in made))
+    scores = {} if diverged else judge.quick(trainer.translate, lambda x: trainer.translate(x, "ba"))
+    return report.Study(title, rows, picture, scores, seconds, diverged)
+
+
+def main() -> None:
+    """Options, digits, studies, table, page."""
+    options = run.options(__doc__, name="ablation", resumable=False, batch_size=16, studies="all", width=16, blocks=2)
+    names = list(STUDIES) if options.studies == "all" else ["published", *options.studies.split(",")]
+    if unknown := [name for name in names if name not in STUDIES]:
+        raise OptionError(f"--studies: {', '.join(unknown)} unknown; there are {', '.join(STUDIES)}")
+    domains, test = ((data.mnist(32, split, options.data, holdout=True), data.usps(32, split, options.data))
+                     for split in ("train", "test"))
+    print(mg.device_info(), *(domain.source for domain in domains), "two classifiers are trained first", sep="\n")
+    judge = DigitTranslation(*domains, *test, settings=Settings(images_seen=400 if options.smoke else 30_000))
+    folder, studies = run.new_folder(Path(options.out)), []
+    shown = [run.scaled(t.images[[np.flatnonzero(t.labels == digit)[0] for digit in range(10)]]) for t in test]
+    for name in dict.fromkeys(names):
+        studies.append(train(name, domains, shown, judge, options))
+        print(f"{studies[-1].name}: {studies[-1].diverged or dict(studies[-1].scores)}", flush=True)
+        report.ablation_figure(studies, folder / "ablation.png", ROWS)
+        write_atomically(folder / "table.md", (report.ablation_table(studies, QUICK) + "\n").encode())
+        rows = [{"name": s.name, "scores": s.scores, "seconds": s.seconds, "diverged": s.diverged} for s in studies]
+        write_atomically(folder / "scores.json", (json.dumps(rows, indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    run.main(main)

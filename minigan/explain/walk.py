@@ -1,0 +1,264 @@
+"""From a graph to its derivation: every step forward with its numbers, every step backward with its cotangents.
+
+A graph keeps of large arrays only what backward rules read, so numbers that are gone are computed again from what is
+there, in order of creation; where a constant is gone too, they stay unknown (None) and only the shape is told.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from minigan import anomaly, autodiff, device
+from minigan.errors import GraphError
+from minigan.explain.remarks import overall, remarks
+from minigan.nn import Module
+from minigan.nn.module import Parameter
+from minigan.node import Node, Origin
+from minigan.primitive import Primitive, state
+from minigan.tensor import Operand, Tensor
+
+Place = Tensor | Node
+
+
+@dataclass
+class Value:
+    """A tensor of the graph. `array` is None where its numbers are gone, `gradient` where none is wanted or arrives."""
+
+    name: str
+    kind: str  # "leaf", "constant" or "computed"
+    shape: tuple[int, ...]
+    array: np.ndarray | None = None
+    gradient: np.ndarray | None = None
+    parameter: bool = False  # of a layer
+    shares: int = 0  # how many cotangents `gradient` is the sum of
+
+
+@dataclass
+class Step:
+    """One operation: result = primitive(arguments), and what its rules make of the result's cotangent."""
+
+    number: int
+    primitive: Primitive
+    arguments: dict[str, Value]  # by the names the docstring uses
+    params: dict[str, Any]
+    result: Value
+    origin: Origin | None
+    differentiates: int | None = None  # number of the step whose rule this one carries out
+    terms: dict[str, np.ndarray] = field(default_factory=dict)  # cotangents it sends on, by the argument's name
+    remarks: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Derivation:
+    """A whole graph: its steps in order of creation, the leaves and the outputs."""
+
+    steps: list[Step]
+    leaves: list[Value]
+    outputs: list[Value]
+    kinds: Mapping[str, str]  # the class of each layer, by its path
+    remarks: list[str]  # about the whole of it
+
+
+def names_around(frame: FrameType | None, function: Any = None) -> dict[str, Any]:
+    """Tensors and modules that the caller, or the function, has variables for: a derivation reads better with them."""
+    found: dict[str, Any] = {}
+    if function is not None and hasattr(function, "__code__"):
+        found.update(inspect.getclosurevars(function).nonlocals)
+    if frame is not None:
+        found.update({**frame.f_globals, **frame.f_locals})
+    return {name: value for name, value in found.items()
+            if isinstance(value, Tensor | Module) and not name.startswith("_")}
+
+
+class Recorder:
+    """While a function runs: every node remembers its layer and line, and every parameter the layer that used it."""
+
+    def __init__(self, around: Mapping[str, Any]) -> None:
+        self.modules = {id(module): name for name, module in around.items() if isinstance(module, Module)}
+        self.parameters: dict[Tensor, str] = {}
+        self.kinds: dict[str, str] = {}
+
+    def __enter__(self) -> Recorder:
+        self.before, state.watch = state.watch, self.watch
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        state.watch = self.before
+
+    def watch(self, primitive: Primitive, y: Tensor, arguments: Any) -> None:
+        """Told of every result by the primitive that made it."""
+        if self.before is not None:  # detect_anomaly goes on
+            self.before(primitive, y, arguments)
+        if y.node is None:
+            return
+        origin = anomaly.origin()
+        if state.modules and origin.layer is not None:
+            root = state.modules[0]
+            name = self.modules.get(id(root), type(root).__name__)
+            origin = origin._replace(layer=name + origin.layer.removeprefix(type(root).__name__))
+            self.kinds[str(origin.layer)] = type(state.modules[-1]).__name__
+            for a in arguments:
+                if isinstance(a, Parameter) and a not in self.parameters:
+                    own = next((n for n, p in state.modules[-1].named_parameters() if p is a), "parameter")
+                    self.parameters[a] = f"{origin.layer}.{own}"
+        y.node.origin = origin
+
+
+def derive(outputs: Mapping[str, Tensor], cotangents: Mapping[str, Operand], around: Mapping[str, Any],
+           recorder: Recorder) -> Derivation:
+    """Walk the graph behind the outputs forward, then backward. The graph is left as it was.
+
+    Raises:
+        GraphError: there is no graph, it was freed, or a leaf was changed in place since.
+    """
+    nodes = _nodes(outputs)
+    names = _names(outputs, around, recorder.parameters)
+    values: dict[Any, Value] = {}
+    kept, shapes = _kept(outputs, nodes), _shapes(outputs, nodes)
+    steps: dict[Node, Step] = {}
+    for node in nodes:
+        steps[node] = _forward(node, len(steps) + 1, values, kept, names)
+        steps[node].result.shape = shapes[node]
+    by_order = {node.order: step.number for node, step in steps.items()}
+    for step in steps.values():
+        if step.origin is not None and step.origin.differentiates is not None:
+            step.differentiates = by_order.get(step.origin.differentiates)
+    _backward(outputs, cotangents, steps, values)
+    for step in steps.values():
+        step.remarks = remarks(step)
+    leaves = [v for v in values.values() if v.kind == "leaf"]
+    return Derivation(list(steps.values()), leaves, [values[t.node] for t in outputs.values()], recorder.kinds,
+                      overall(list(steps.values()), leaves))
+
+
+def _nodes(outputs: Mapping[str, Tensor]) -> list[Node]:
+    """Every node behind the outputs, oldest first; or what to do if there is none."""
+    found: set[Node] = set()
+    for name, y in outputs.items():
+        if y.node is None and y.requires_grad:
+            raise GraphError(f"explain: {name} is a leaf: no operation made it, so there is nothing to derive; pass "
+                             "something computed from it, such as a loss")
+        if y.node is None:
+            raise GraphError(f"explain: there is no graph behind {name}: nothing it was computed from requires a "
+                             "gradient, or it was computed under no_grad(); make an input with requires_grad=True "
+                             "and compute it again")
+        todo: list[Node] = [y.node]
+        while todo:
+            node = todo.pop()
+            if node in found:
+                continue
+            if node.args is None:
+                raise GraphError(f"explain: the graph behind {name} was freed by an earlier backward pass; explain it "
+                                 "before backward(), pass retain_graph=True there, or give explain a function that "
+                                 "computes it")
+            if node.version != node.version_now():
+                raise GraphError(f"explain: an argument of {node.primitive.name} was changed in place after it was "
+                                 f"used{' at ' + str(node.origin) if node.origin else ''}; explain it before the "
+                                 "optimiser's step, or compute it again")
+            found.add(node)
+            todo += [a.node for a in node.args if a is not None and a.node is not None and a.requires_grad]
+    return sorted(found, key=lambda node: node.order)
+
+
+def _place(t: Tensor) -> Place:
+    return t if t.node is None else t.node
+
+
+def _names(outputs: Mapping[str, Tensor], around: Mapping[str, Any],
+           parameters: Mapping[Tensor, str]) -> dict[Any, str]:
+    """Names of places: an output's own, the caller's variable, a parameter's path below a variable or in its layer."""
+    names: dict[Any, str] = {}
+    for name, thing in around.items():
+        if isinstance(thing, Tensor):
+            names.setdefault(_place(thing), name)
+            names.setdefault(id(thing._version), f"{name}.detach()" if thing.node is not None else name)
+    for name, thing in around.items():
+        if isinstance(thing, Module):
+            for path, own in thing.named_parameters():
+                names.setdefault(own, f"{name}.{path}")
+    for parameter, path in parameters.items():
+        names.setdefault(parameter, path)
+    for name, y in outputs.items():
+        names.setdefault(_place(y), name)
+    return names
+
+
+def _here(t: Tensor) -> np.ndarray | None:
+    """A tensor's numbers on the host; None for a shell, which has none (see Tensor.shell)."""
+    array = t.data
+    if array.ndim and array.size and not any(array.strides) and np.isnan(array[(0,) * array.ndim]):
+        return None
+    return np.asarray(device.asnumpy(array))
+
+
+def _kept(outputs: Mapping[str, Tensor], nodes: list[Node]) -> dict[Node, np.ndarray]:
+    """Results whose numbers somebody still holds: the node, the caller, or a step that reads them."""
+    held = {node: np.asarray(device.asnumpy(node.y)) for node in nodes if node.y is not None}
+    for t in (*outputs.values(), *(a for node in nodes for a in node.args or () if a is not None)):
+        if t.node is not None and t.node not in held and (array := _here(t)) is not None:
+            held[t.node] = array
+    return held
+
+
+def _shapes(outputs: Mapping[str, Tensor], nodes: list[Node]) -> dict[Any, tuple[int, ...]]:
+    """Shapes of all results; even a shell has one."""
+    return {_place(t): t.shape for t in (*outputs.values(), *(a for n in nodes for a in n.args or () if a is not None))}
+
+
+def _forward(node: Node, number: int, values: dict[Any, Value], kept: dict[Node, np.ndarray],
+             names: Mapping[Any, str]) -> Step:
+    """The step of a node: names for its arguments and result, and their numbers as far as they can be had."""
+    primitive = node.primitive
+    arguments: dict[str, Value] = {}
+    for i, a in enumerate(node.args or ()):
+        if a is None:
+            continue
+        place = _place(a)
+        if place not in values:
+            kind = "leaf" if a.is_leaf() else "constant"
+            named = names.get(place) or (names.get(id(a._version)) if kind == "constant" else None)
+            values[place] = Value(named or _new_name(kind, a, values), kind, a.shape, _here(a),
+                                  parameter=isinstance(a, Parameter))
+        arguments[f"{primitive.argnames[0]}_{i}" if primitive.variadic else primitive.argnames[i]] = values[place]
+    array = kept.get(node)
+    if array is None and all(v.array is not None for v in arguments.values()):
+        given = [None if a is None else device.put(values[_place(a)].array, a.device) for a in node.args or ()]
+        array = np.asarray(device.asnumpy(primitive.function(*given, **node.params)))
+    values[node] = Value(names.get(node, f"v{number}"), "computed", (), array)
+    return Step(number, primitive, arguments, dict(node.params), values[node], node.origin)
+
+
+def _new_name(kind: str, a: Tensor, values: Mapping[Any, Value]) -> str:
+    """A name for what has none: a constant number is called by its value."""
+    if kind == "constant" and a.size == 1 and (array := _here(a)) is not None:
+        return f"{array.item():.4g}"
+    return f"{'x' if kind == 'leaf' else 'c'}{sum(v.kind == kind for v in values.values()) + 1}"
+
+
+def _backward(outputs: Mapping[str, Tensor], cotangents: Mapping[str, Operand], steps: dict[Node, Step],
+              values: dict[Any, Value]) -> None:
+    """The backward pass of the engine, step by step, looking at every cotangent on its way."""
+    gradients: dict[Any, Tensor] = {}
+    for name, y in outputs.items():
+        seed = autodiff._seed(y, cotangents.get(name))
+        gradients[y.node] = gradients[y.node] + seed if y.node in gradients else seed
+    with autodiff.recording(False), autodiff._differentiating():
+        for node, step in sorted(steps.items(), key=lambda item: -item[0].order):
+            g = gradients.pop(node, None)
+            if g is None:
+                continue
+            step.result.gradient = device.asnumpy(g.data)
+            for place, gx in autodiff._step(node, g, None):  # in the order of the arguments
+                name = next(n for n, v in step.arguments.items() if v is values[place] and n not in step.terms)
+                step.terms[name] = device.asnumpy(gx.data)
+                values[place].shares += 1
+                gradients[place] = gx if place not in gradients else gradients[place] + gx
+            node.leave(retain=True)
+    for place, g in gradients.items():
+        values[place].gradient = device.asnumpy(g.data)

@@ -1,0 +1,21 @@
+"""Looking into a trained generator and its discriminator: `python -m minigan latent RUN interpolate` and others.
+
+    paths.py     points between points: along the line, along the sphere; a walk along one coordinate
+    maps.py      noise vectors as a map whose neighbours look alike (t-SNE)
+    classes.py   arithmetic on the mean noise vectors of classes
+    units.py     units of the generator that a probe ties to a class, switched off
+    guided.py    what a discriminator's features look for in real images (guided backpropagation)
+    command.py   the command line, and the pictures in RUN/latent/
+
+A generator is any function from noise (N, latent) to images (N, C, H, W) in [-1, 1], on NumPy arrays: what
+`mg.load_generator(run)` returns, or `trainer.sample`.
+"""
+
+from minigan.latent.classes import Term, arithmetic, most_typical, parse_terms
+from minigan.latent.guided import guided_gradients, strongest
+from minigan.latent.maps import layout, scatter
+from minigan.latent.paths import between, coordinate_effects, linear, spherical, walk
+from minigan.latent.units import Probe, probe_units, switched_off
+
+__all__ = ["Probe", "Term", "arithmetic", "between", "coordinate_effects", "guided_gradients", "layout", "linear",
+           "most_typical", "parse_terms", "probe_units", "scatter", "spherical", "strongest", "switched_off", "walk"]

@@ -1,0 +1,88 @@
+"""Which units of a generator draw a class? A linear probe finds them; then they are switched off, to see it forget.
+
+A unit is a channel of the feature maps after a rectifier. A logistic regression on their means over each image is
+taught whether a classifier reads the class in it; the units with the largest weights are set to zero.
+Source   Radford, Metz & Chintala, 2016, section 6.3.1: there the concept was windows, marked by hand.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigan import device
+from minigan.autodiff import no_grad
+from minigan.errors import DataError, OptionError
+from minigan.nn import Module, ReLU
+from minigan.tensor import tensor
+
+BATCH = 250
+
+
+class Probe(NamedTuple):
+    """Units (channels) by falling weight, their weights, and the share of images that the probe reads rightly."""
+
+    units: np.ndarray
+    weights: np.ndarray
+    accuracy: float
+
+
+def switched_off(generator: Module, z: np.ndarray, layer: int, units: Any = ()) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, C, H, W) for noise z (N, latent) with some units set to 0, and what the units were: (N, channels).
+
+    Args:
+        generator: a model of minigan.models.dcgan.
+        layer: which rectifier, from 0, the nearest to the noise.
+        units: channels behind it.
+
+    Raises:
+        OptionError: there is no such rectifier or unit.
+    """
+    layers = list(generator.layers)  # type: ignore[attr-defined]
+    rectifiers = [i for i, module in enumerate(layers) if isinstance(module, ReLU)]
+    if not 0 <= layer < len(rectifiers):
+        raise OptionError(f"unit: layer {layer} is not one of 0 to {len(rectifiers) - 1}, the generator's rectifiers")
+    images, means = [], []
+    with no_grad():
+        for i in range(0, len(z), BATCH):
+            x: Any = tensor(z[i : i + BATCH], device=generator.parameters()[0].device)
+            x = x.reshape(*x.shape, 1, 1)  # (N, latent, 1, 1)
+            for place, module in enumerate(layers):
+                x = module(x)
+                if place == rectifiers[layer]:
+                    means.append(device.asnumpy(x.data).mean((2, 3)))
+                    x = x * _mask(x.shape[1], units, x)
+            images.append(device.asnumpy(x.data))
+    return np.concatenate(images), np.concatenate(means)
+
+
+def _mask(channels: int, units: Any, like: Any) -> Any:
+    """1 for the units that stay, 0 for the others, (1, channels, 1, 1)."""
+    off = np.asarray(units, np.int64)
+    if off.size and (off.min() < 0 or off.max() >= channels):
+        raise OptionError(f"unit: units {off.tolist()} are not all among 0 to {channels - 1}")
+    mask = np.ones((1, channels, 1, 1), np.float32)
+    mask[:, off] = 0
+    return tensor(mask, device=like.device)
+
+
+def probe_units(features: np.ndarray, is_class: np.ndarray) -> Probe:
+    """A logistic regression from features (N, channels), each scaled to unit deviation, to a class or not (N,).
+
+    Raises:
+        DataError: all images are of the class, or none. ModuleNotFoundError: without scikit-learn.
+    """
+    if is_class.all() or not is_class.any():
+        raise DataError(f"unit: {int(is_class.sum())} of {len(is_class)} images are of the class: there is nothing to "
+                        "tell apart; draw more, or take another class")
+    try:
+        linear: Any = importlib.import_module("sklearn.linear_model")
+    except ImportError:
+        raise ModuleNotFoundError('the probe needs scikit-learn: run `pip install "minigan[examples]"`.') from None
+    deviation = features.std(0)
+    scaled = (features - features.mean(0)) / np.where(deviation > 0, deviation, 1)
+    model = linear.LogisticRegression(C=0.1, class_weight="balanced", max_iter=1000).fit(scaled, is_class)
+    order = np.argsort(-model.coef_[0], kind="stable")
+    return Probe(order, model.coef_[0][order], float(model.score(scaled, is_class)))

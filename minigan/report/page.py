@@ -1,0 +1,206 @@
+"""report.html: all there is to see of a run in one file that opens anywhere, from a mail as well as from a folder.
+
+No network, no server, nothing to install: pictures are inside as data, curves are drawn by a few lines of script from
+numbers that are inside, too. Long runs are thinned out so that the page stays below MOST_BYTES.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigan.checkpoint import write_atomically
+from minigan.errors import DataError
+from minigan.report.curves import _series, read_rows, sliding_mean
+from minigan.report.diagnosis import diagnose
+from minigan.report.page_template import PAGE
+from minigan.report.runs import NAMES, metrics_of
+
+MOST_BYTES = 15_000_000  # of the page
+_SHEET_BYTES, _FIGURE_BYTES = 8_000_000, 3_000_000  # of PNG and GIF files in it; base64 makes 4 of 3
+POINTS = 800  # of a curve
+_GROUPS = (  # metrics that share a panel, because they are measured on one scale
+    ("Losses", ("d_loss", "g_loss")),
+    ("Discriminator's output", ("d_real", "d_fake")),
+    ("Wasserstein distance, estimated", ("wasserstein",)),
+)
+_PREFIXES = {"d": "Discriminators' losses", "g": "Generators' losses", "cycle": "Cycle consistency",
+             "identity": "Identity"}  # of metrics such as d_a, d_b
+_FIGURES = {  # files of latent/, in this order: title, what is to be seen
+    "interpolate": ("Interpolation", "From one noise vector to another: above along the line, below along the sphere."),
+    "walk": ("A walk along one coordinate", "A row is one noise vector; one of its numbers goes from -3 to 3."),
+    "map": ("Map of the latent space", "Noise vectors, placed by t-SNE so that similar images are neighbours."),
+    "arithmetic": ("Arithmetic", "Mean noise vectors of classes, added and subtracted."),
+    "unit": ("Units switched off", "The same noise with and without the units a probe ties to a concept."),
+    "guided": ("What the discriminator looks for", "Guided backpropagation of its features on real images."),
+}
+
+
+def report_page(folder: str | os.PathLike[str]) -> Path:
+    """Write report.html into a run's folder, whole or not at all; returns its path.
+
+    Made of what is there: config.json, metrics.jsonl, scores.jsonl, samples/, reals.png, latent/. Raises DataError when
+    config.json is missing or one of the files is damaged, OSError when the page cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        options, planned = dict(config["options"]), config.get("steps")
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise DataError(f"{folder / 'config.json'}: cannot be read ({type(error).__name__}: {error})") from None
+    rows, scores = (read_rows(folder / name) if (folder / name).exists() else []
+                    for name in ("metrics.jsonl", "scores.jsonl"))
+    events = read_rows(folder / "events.jsonl") if (folder / "events.jsonl").exists() else []
+    sheets = _sheets(folder, rows)
+    data = {"sheets": sheets, "panels": [*_panels(rows), *_score_panels(scores)]}
+    done = int(rows[-1].get("step", len(rows))) if rows else 0
+    parts = {
+        "name": html.escape(folder.resolve().name),
+        "state": _state(done, planned),
+        "facts": _facts(config, options),
+        "diagnosis": "".join(f"<li>{html.escape(line)}</li>" for line in [*diagnose(rows), *_said(events)]),
+        "last": sheets[-1]["src"] if sheets else "",
+        "reals": _reals(folder),
+        "figures": _figures(folder),
+        "scores": _table(scores),
+        "options": _rows(options),
+        "about": _rows({**config.get("versions", {}), "device": config.get("device"),
+                        **{f"data, {part.get('name')}": part.get("source") for part in config.get("data", [])}}),
+        "data": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
+    }
+    page = re.sub(r"\{\{(\w+)\}\}", lambda match: str(parts[match[1]]), PAGE)
+    write_atomically(folder / "report.html", page.encode())
+    return folder / "report.html"
+
+
+def _state(done: int, planned: Any) -> str:
+    """How far the run is, in words."""
+    if not isinstance(planned, int):
+        return f"{done:,} steps"
+    return f"all {done:,} steps done" if done >= planned else f"{done:,} of {planned:,} steps done"
+
+
+def _facts(config: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    """What identifies a run, at a glance."""
+    data = " and ".join(str(part.get("name")) for part in config.get("data", []))
+    shown = {"data": data, **{key: options.get(key) for key in ("loss", "lipschitz", "size", "batch_size", "seed")}}
+    return "".join(f"<span><b>{html.escape(key.replace('_', ' '))}</b> {html.escape(str(value))}</span>"
+                   for key, value in shown.items() if value not in (None, ""))
+
+
+def _said(events: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Roll-backs and resumptions, in words."""
+    return [f"step {event.get('step')}: {event.get('event')}" + (f" ({event['reason']})" if "reason" in event else "")
+            for event in events]
+
+
+def _sheets(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Sample grids by step, the first and the last among them, as many as fit."""
+    ends: dict[int, int] = {}  # the step with which an epoch ended
+    for row in rows:
+        ends.setdefault(int(row.get("epoch", 0)), int(row.get("step", 0)))
+    found = {}
+    for path in sorted((folder / "samples").glob("*.png")):
+        if match := re.fullmatch(r"(epoch|step)_(\d+)", path.stem):
+            number = int(match[2])
+            step = ends.get(number) if match[1] == "epoch" else number
+            if step is not None:
+                found[step] = path
+    steps, total = sorted(found), sum(path.stat().st_size for path in found.values())
+    most = max(2, int(len(steps) * min(1.0, _SHEET_BYTES / max(1, total))))
+    if not steps:
+        return []
+    chosen = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), most)).round().astype(int))
+    return [{"step": steps[i], "src": _inline(found[steps[i]])} for i in chosen]
+
+
+def _inline(path: Path) -> str:
+    kind = "gif" if path.suffix == ".gif" else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _reals(folder: Path) -> str:
+    path = folder / "reals.png"
+    return (f'<figure><img class="pixels" src="{_inline(path)}" alt="real images"><figcaption>Real images'
+            "</figcaption></figure>") if path.exists() and path.stat().st_size < _FIGURE_BYTES else ""
+
+
+def _figures(folder: Path) -> str:
+    """What the latent tools have left, as far as it fits."""
+    parts, room = [], _FIGURE_BYTES
+    for stem, (title, text) in _FIGURES.items():
+        for path in sorted((folder / "latent").glob(f"{stem}*")):
+            if path.suffix not in (".png", ".gif") or path.stat().st_size > room:
+                continue
+            room -= path.stat().st_size
+            parts.append(f'<section class="card"><h2>{title}</h2><p>{text}</p><img class="wide" src="{_inline(path)}" '
+                         f'alt="{html.escape(path.stem)}"></section>')
+    return "".join(parts)
+
+
+def _rows(values: Mapping[str, Any]) -> str:
+    return "".join(f"<tr><th>{html.escape(str(key).replace('_', ' '))}</th><td>{html.escape(_shown(value))}</td></tr>"
+                   for key, value in values.items() if value is not None)
+
+
+def _shown(value: Any) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def _panels(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Every metric, in groups that share a scale."""
+    keys = metrics_of(rows[:1])
+    groups = [(title, [key for key in group if key in keys]) for title, group in _GROUPS]
+    grouped = {key for _, group in groups for key in group}
+    for key in keys:
+        if key not in grouped:
+            alike = [key] if key in NAMES else [other for other in keys if other not in NAMES and
+                                                other.partition("_")[0] == key.partition("_")[0]]
+            grouped |= {*alike}
+            groups.append((NAMES.get(key, _PREFIXES.get(key.partition("_")[0], key)), alike))
+    return [{"title": title[:1].upper() + title[1:], "series": [_curve(rows, key) for key in group]}
+            for title, group in groups if group]
+
+
+def _curve(rows: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
+    """A metric's values, for long runs the smallest and largest of each stretch; and their sliding mean."""
+    steps, values = _series(list(rows), (key,))
+    mean = sliding_mean(values, len(values) // 40 | 1) if len(values) else values
+    stretch = -(-2 * len(values) // POINTS) if len(values) > POINTS else 1
+    raw = [(steps[i], v) for i in range(0, len(values), stretch) for v in
+           ([values[i]] if stretch == 1 else [values[i : i + stretch].min(), values[i : i + stretch].max()])]
+    thin = np.unique(np.linspace(0, len(values) - 1, min(len(values), POINTS // 2)).astype(int))
+    return {"name": NAMES.get(key, key), "raw": _numbers(raw), "mean": _numbers([(steps[i], mean[i]) for i in thin])}
+
+
+def _numbers(points: Sequence[tuple[float, float]]) -> list[list[float]]:
+    """Points as [steps, values], to five digits."""
+    return [[int(x) for x, _ in points], [float(f"{y:.5g}") for _, y in points]]
+
+
+def _score_panels(scores: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    if len(scores) < 2:
+        return []
+    points = _numbers([(row["step"], row["frechet"]) for row in scores if np.isfinite(row.get("frechet", np.nan))])
+    return [{"title": "Frechet distance of samples, 0 is best",
+             "series": [{"name": "Frechet distance", "raw": [[], []], "mean": points}]}]
+
+
+def _table(scores: Sequence[Mapping[str, Any]]) -> str:
+    """The last score and the best."""
+    if not scores:
+        return ""
+    best = min(scores, key=lambda row: row.get("frechet", np.inf))
+    last, keys = scores[-1], [key for key in scores[-1] if key != "step"]
+    head = f"<tr><th></th><th>best, step {best['step']:,}</th><th>last, step {last['step']:,}</th></tr>"
+    body = "".join(f"<tr><th>{html.escape(key.replace('_', ' '))}</th><td>{best.get(key, np.nan):.4g}</td>"
+                   f"<td>{last[key]:.4g}</td></tr>" for key in keys)
+    return f'<section class="card"><h2>Scores</h2><div class="scroll"><table>{head}{body}</table></div></section>'

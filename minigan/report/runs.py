@@ -1,0 +1,86 @@
+"""The curves of several runs in one picture: a panel a metric, a colour a run. Drawn as in minigan.report.curves."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigan.checkpoint import write_atomically
+from minigan.errors import DataError, OptionError
+from minigan.report.curves import _STYLE, Row, _limits, _series, sliding_mean
+
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # Okabe & Ito's palette, one a run
+NAMES = {"d_loss": "discriminator's loss", "g_loss": "generator's loss", "d_real": "D(x), real",
+         "d_fake": "D(G(z)), generated", "wasserstein": "Wasserstein estimate", "penalty": "gradient penalty",
+         "clipped": "share of clipped weights", "g_slope": "gradient at G's output"}
+
+
+def run_curves(runs: Mapping[str, Sequence[Row]], out_path: str | os.PathLike[str]) -> None:
+    """Draw every metric of several runs, by name, into a PNG file: values faint, sliding means strong.
+
+    Raises OptionError for a name that does not end in .png, DataError when no run has a metric, ImportError with the
+    remedy when matplotlib is missing, OSError when the file cannot be written.
+    """
+    if Path(out_path).suffix != ".png":
+        raise OptionError(f"run_curves: the picture is a PNG, so name it *.png, not {Path(out_path).name!r}.")
+    keys = metrics_of(row for rows in runs.values() for row in rows[:1])
+    if not keys:
+        raise DataError(f"none of the runs has a metric yet: {', '.join(runs)}")
+    write_atomically(out_path, _render(runs, keys))
+
+
+def metrics_of(rows: Any) -> list[str]:
+    """The names of the metrics in rows, in the order in which they first come."""
+    return list(dict.fromkeys(key for row in rows for key, value in row.items() if isinstance(value, float)))
+
+
+def _render(runs: Mapping[str, Sequence[Row]], keys: Sequence[str]) -> bytes:
+    try:
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError('curves need matplotlib: run `pip install "minigan[examples]"`.') from None
+    buffer, columns = io.BytesIO(), min(2, len(keys))
+    high = math.ceil(len(keys) / columns)
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        figure = Figure(figsize=(4.8 * columns, 2.2 * high + 0.4 + 0.2 * len(runs)), dpi=130, layout="constrained")
+        panels = np.ravel(figure.subplots(high, columns, sharex=True, squeeze=False))
+        for panel, key in zip(panels, keys, strict=False):
+            panel.set_title(NAMES.get(key, key))
+            _lines(panel, runs, key)
+        for panel in panels[len(keys) :]:
+            panel.set_visible(False)
+        for panel in panels[max(0, len(keys) - columns) : len(keys)]:
+            panel.set_xlabel("step")
+            panel.tick_params(labelbottom=True)
+        handles = {line.get_label(): line for panel in panels for line in panel.lines
+                   if not line.get_label().startswith("_")}
+        figure.legend(handles.values(), handles.keys(), loc="outside upper left", frameon=False, ncols=1)
+        FigureCanvasAgg(figure)  # makes itself the figure's canvas
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _lines(panel: Any, runs: Mapping[str, Sequence[Row]], key: str) -> None:
+    """One metric of all runs that have it."""
+    shown = []
+    for (name, rows), colour in zip(runs.items(), _COLOURS, strict=False):
+        steps, values = _series(list(rows), (key,))
+        if not len(values):
+            continue
+        shown.append(values)
+        window = len(values) // 40 | 1  # odd, so that the mean has a centre
+        if window > 1:
+            panel.plot(steps, values, color=colour, alpha=0.2, linewidth=0.5)
+        panel.plot(steps, sliding_mean(values, window), color=colour, linewidth=1.4, label=name)
+    panel.margins(x=0.01)
+    panel.set_ylim(*_limits(shown))

@@ -1,0 +1,42 @@
+"""TensorBoard event files of a run, by tensorboardX: for those who have a TensorBoard open anyway."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigan.trainers import Progress
+
+
+def tensorboardx() -> Any:
+    """The package. Raises ModuleNotFoundError with the remedy when it is missing."""
+    try:
+        return importlib.import_module("tensorboardX")
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("--tensorboard needs tensorboardX: run `pip install tensorboardX`") from None
+
+
+class Board:
+    """Writes metrics and pictures into folder/tensorboard; a resumed run supersedes what came after `step`.
+
+    Raises as `tensorboardx`.
+    """
+
+    def __init__(self, folder: Path, step: int = 0) -> None:
+        self.writer = tensorboardx().SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def __call__(self, progress: Progress) -> None:
+        """The metrics of a step."""
+        for name, value in progress.metrics.items():
+            self.writer.add_scalar(name, value, progress.step)
+
+    def picture(self, pixels: np.ndarray, step: int) -> None:
+        """A sample grid, uint8 (H, W) or (H, W, 3)."""
+        self.writer.add_image("samples", pixels, step, dataformats="HWC" if pixels.ndim == 3 else "HW")
+
+    def close(self) -> None:
+        """Write what is still to be written."""
+        self.writer.close()

@@ -1,0 +1,137 @@
+"""report.html: what is in it, that it opens anywhere, and, in a real browser, that its slider and curves work."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from minigan import report
+from minigan.errors import DataError
+from minigan.report import page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A run's folder as fit leaves it: 3 epochs of 400 steps, then 50 more."""
+    run = tmp_path / "a <b> & c"
+    (run / "samples").mkdir(parents=True)
+    config = {"options": {"seed": 0, "loss": "<script>alert(1)</script>", "out": None, "graph": True}, "steps": 1250,
+              "data": [{"name": "mnist", "source": "MNIST, 5 digits"}], "device": "cpu", "versions": {"minigan": "0"}}
+    (run / "config.json").write_text(json.dumps(config))
+    rows = [{"step": step, "epoch": step // 400, "d_loss": 1 / step, "g_loss": 2.0 - 1 / step, "d_real": 0.7,
+             "d_fake": 0.2, "cycle_a": 1.0, "cycle_b": 2.0} for step in range(1, 1251)]
+    rows[700]["d_loss"] = 50.0
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (run / "scores.jsonl").write_text('{"step": 400, "frechet": 9.5}\n{"step": 800, "frechet": 7.25}\n')
+    for number, name in enumerate(("step_000000", "epoch_0001", "epoch_0002", "epoch_0003", "step_001250")):
+        report.save_png(np.full((8, 8), 10 * number, np.uint8), run / "samples" / f"{name}.png")
+    report.save_png(np.zeros((8, 8), np.uint8), run / "reals.png")
+    (run / "latent").mkdir()
+    report.save_png(np.zeros((8, 8), np.uint8), run / "latent" / "interpolate.png")
+    return run
+
+
+def inside(path):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', path.read_text())[1])
+
+
+def test_all_that_is_there_is_in_it(folder):
+    text = report.report_page(folder).read_text()
+    data = inside(folder / "report.html")
+    assert [sheet["step"] for sheet in data["sheets"]] == [0, 400, 800, 1200, 1250]
+    for sheet, name in zip(data["sheets"], ("step_000000", "epoch_0001"), strict=False):
+        raw = base64.b64decode(sheet["src"].partition(",")[2])
+        assert raw == (folder / "samples" / f"{name}.png").read_bytes()
+    assert [panel["title"] for panel in data["panels"]] == [
+        "Losses", "Discriminator's output", "Cycle consistency", "Frechet distance of samples, 0 is best"]
+    for words in ("all 1,250 steps done", "Interpolation", "D(x) 0.70", "best, step 800"):
+        assert words in text
+
+
+def test_it_opens_anywhere(folder):
+    """No address outside the file, no text of the run that could be taken for code."""
+    text = report.report_page(folder).read_text()
+    assert not re.findall(r"(?:https?:)?//(?!www\.w3\.org/2000/svg)[\w.]+\.\w+", re.sub(r"base64,[\w+/=]+", "", text))
+    assert not re.search(r"<(link|iframe|script[^>]* src|img[^>]* src=\"(?!data:))", text)
+    assert "<script>alert" not in text and "<b> &" not in text and "{{" not in text
+
+
+def test_curves_keep_what_stands_out_and_where_it_ends(folder):
+    losses = inside(report.report_page(folder))["panels"][0]["series"][0]
+    assert len(losses["raw"][0]) <= page.POINTS + 2 and len(losses["mean"][0]) <= page.POINTS
+    assert max(losses["raw"][1]) == 50  # thinned out, but a spike is still seen
+    assert losses["mean"][0][0] == 1 and losses["mean"][0][-1] == 1250
+
+
+def test_pages_are_the_same_bytes_and_never_half_written(folder, monkeypatch):
+    first = report.report_page(folder).read_bytes()
+    assert report.report_page(folder).read_bytes() == first
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError):
+        report.report_page(folder)
+    assert (folder / "report.html").read_bytes() == first and not list(folder.glob("*.tmp"))
+
+
+def test_a_long_run_stays_small(folder, monkeypatch):
+    monkeypatch.setattr(page, "_SHEET_BYTES", 40_000)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)  # about 4 kB, not to be compressed
+    for step in range(1, 100):
+        report.save_png(pixels, folder / "samples" / f"step_{step:06d}.png")
+    path = report.report_page(folder)
+    steps = [sheet["step"] for sheet in inside(path)["sheets"]]
+    assert steps[0] == 0 and steps[-1] == 1250 and 5 <= len(steps) <= 12
+    assert path.stat().st_size < 200_000
+
+
+def test_a_run_that_has_just_begun_and_one_that_diverged(tmp_path, folder):
+    (tmp_path / "new").mkdir()
+    with pytest.raises(DataError, match=r"config\.json: cannot be read"):
+        report.report_page(tmp_path / "new")
+    (tmp_path / "new" / "config.json").write_text('{"options": {}}')
+    assert "no steps were recorded" in report.report_page(tmp_path / "new").read_text()
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 1251, "d_loss": NaN}\n')
+    assert "diverged: d_loss not finite from step 1251 on" in report.report_page(folder).read_text()
+
+
+BROWSER = """
+<script>
+window.onerror = message => { document.title = "error: " + message; };
+const found = {paths: document.querySelectorAll("svg path").length, wide: document.documentElement.scrollWidth, at: []};
+for (const number of [0, 3, 1]) {
+  slider.value = number;
+  slider.dispatchEvent(new Event("input"));
+  found.at.push([sheet.src, document.getElementById("at").textContent]);
+}
+const svg = document.querySelector("svg"), box = svg.getBoundingClientRect();
+svg.dispatchEvent(new PointerEvent("pointermove", {clientX: box.left + 44, clientY: box.top + 20}));
+found.read = document.querySelector(".legend span").textContent;
+document.body.textContent = "FOUND" + JSON.stringify(found) + "END";
+</script>
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (apt-get install chromium): the page is not opened")
+@pytest.mark.parametrize("width", [1200, 500])
+def test_in_a_browser(folder, tmp_path, width):
+    """The slider shows each grid and says its step; curves are drawn and read off; nothing is wider than the window."""
+    text = report.report_page(folder).read_text()
+    copy = tmp_path / "page.html"
+    copy.write_text(text.replace("</body>", BROWSER + "</body>"))
+    done = subprocess.run(
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'browser'}",
+         f"--window-size={width},900", "--dump-dom", copy.as_uri()], capture_output=True, text=True, timeout=120)
+    assert "FOUND" in done.stdout, done.stdout[-2000:] + done.stderr
+    found = json.loads(re.search("FOUND(.*?)END", done.stdout)[1])
+    sheets = inside(folder / "report.html")["sheets"]
+    seen = ((0, "step 0"), (3, "step 1,200"), (1, "step 400"))
+    assert found["at"] == [[sheets[number]["src"], words] for number, words in seen]
+    assert found["paths"] == 2 * 7  # values and means of every curve
+    assert found["wide"] <= width
+    assert found["read"].startswith("discriminator's loss")

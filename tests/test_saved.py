@@ -1,0 +1,110 @@
+"""What is left of a run: a generator by one call, lists and curves of several runs."""
+
+import json
+
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan import data, models, report, run, trainers
+from minigan.__main__ import main
+from minigan.checkpoint import load_weights
+from minigan.errors import DataError, OptionError, ShapeError
+from minigan.run.saved import load_discriminator
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two short runs of a DCGAN and a WGAN, in folders of their names."""
+    folder = tmp_path_factory.mktemp("runs")
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 1, 28, 28), np.uint8)
+    images = data.ImageData(pixels, np.zeros(16, np.uint8), "noise", "16 images of noise")
+    common = {"size": 28, "upsample": "upconv", "latent": 5, "width": 4}
+    for name, extra in (("dcgan", {"loss": "non_saturating", "norm": "auto"}), ("wgan", {"lipschitz": "gp"})):
+        options = run.options("", ["--out", str(folder / name), "--batch-size", "4", "--steps", "6"], name="x",
+                              **common, **extra)
+        norm = "batch" if name == "dcgan" else "none"
+        pair = models.dcgan(1, 28, 5, 4, norm=norm)
+        trainer = trainers.GAN(*pair, ema=0.9) if name == "dcgan" else trainers.WGAN(*pair, n_critic=1)
+        run.train(trainer, images, options)
+    return folder
+
+
+def test_a_generator_by_one_call(runs):
+    generator = mg.load_generator(runs / "dcgan")
+    images = generator.draw(7, seed=3)
+    assert images.shape == (7, 1, 28, 28) and images.dtype == np.float32 and np.abs(images).max() <= 1
+    assert generator.weights == "averaged.safetensors"
+    np.testing.assert_allclose(generator(generator.noise(7, 3)[2:4]), images[2:4], atol=1e-6)  # no image needs others
+    mg.seed(5)
+    np.testing.assert_array_equal(mg.load_generator(runs / "dcgan").draw(7, seed=3), images)
+    assert not np.array_equal(generator.draw(7, seed=4), images)
+    with pytest.raises(ShapeError, match=r"noise is \(N, 5\) for this run, not \(2, 6\)"):
+        generator(np.zeros((2, 6)))
+    with pytest.raises(DataError, match="no such folder"):
+        mg.load_generator(runs / "none")
+
+
+@pytest.mark.parametrize("name", ["dcgan", "wgan"])
+def test_pytorch_draws_the_same_images_from_the_same_weights(runs, name):
+    """The twin is written here layer by layer from PyTorch's own; it reads our file with safetensors.torch."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: no twin to compare with")
+    from safetensors.torch import load_file
+
+    class UpConv2d(torch.nn.Conv2d):
+        def forward(self, x):
+            return super().forward(torch.nn.functional.interpolate(x, scale_factor=2, mode="nearest"))
+
+    layers = torch.nn.Sequential(
+        torch.nn.ConvTranspose2d(5, 8, 7, bias=False), torch.nn.BatchNorm2d(8), torch.nn.ReLU(),
+        UpConv2d(8, 4, 3, padding=1, bias=False), torch.nn.BatchNorm2d(4), torch.nn.ReLU(),
+        UpConv2d(4, 1, 3, padding=1), torch.nn.Tanh())
+    twin = torch.nn.ModuleDict({"layers": layers}).eval()
+    generator = mg.load_generator(runs / name)
+    missing, unknown = twin.load_state_dict(load_file(runs / name / generator.weights), strict=False)
+    assert not unknown and all(key.endswith("num_batches_tracked") for key in missing)
+    z = generator.noise(9, 1)
+    with torch.no_grad():
+        expected = twin["layers"](torch.from_numpy(z).reshape(9, 5, 1, 1)).numpy()
+    np.testing.assert_allclose(generator(z), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dcgan", "wgan"])
+def test_a_discriminator_of_a_run(runs, name):
+    discriminator = load_discriminator(runs / name, run.read_config(runs / name)["options"])
+    weights = load_weights(runs / name / "discriminator.safetensors")
+    assert all(np.array_equal(array, weights[key]) for key, array in discriminator.state_dict().items())
+
+
+def test_runs_are_listed(runs, capsys, tmp_path):
+    assert main(["runs", str(runs)]) == 0
+    header, dcgan, wgan = capsys.readouterr().out.splitlines()
+    assert dcgan.split()[:5] == ["dcgan", "6", "of", "6", "6"] and wgan.startswith("wgan")
+    assert "d_loss" in dcgan and "wasserstein" in wgan
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "config.json").write_text("{")
+    main(["runs", str(tmp_path)])
+    assert "damaged" in capsys.readouterr().out
+    with pytest.raises(DataError, match="there are no runs in it"):
+        main(["runs", str(tmp_path / "none")])
+
+
+def test_runs_are_compared(runs, capsys, tmp_path):
+    picture = tmp_path / "compared.png"
+    both = [str(runs / "dcgan"), str(runs / "wgan")]
+    main(["compare", *both, "--out", str(picture)])
+    first, said = picture.read_bytes(), capsys.readouterr().out
+    assert "--lipschitz" in said and '"gp"' in said and "--batch-size" not in said
+    main(["compare", *both, "--out", str(picture)])
+    assert picture.read_bytes() == first
+    with pytest.raises(OptionError, match="needs two to six runs"):
+        main(["compare", both[0], "--out", str(picture)])
+    with pytest.raises(DataError, match="none of the runs has a metric"):
+        report.run_curves({"a": [], "b": []}, picture)
+
+
+def test_config_says_what_the_run_is(runs):
+    config = json.loads((runs / "dcgan" / "config.json").read_text())
+    assert {"options", "steps", "data", "device", "versions"} == set(config)
+    assert config["data"][0]["images"] == 16 and config["data"][0]["crc32"] > 0
+    assert config["versions"]["minigan"] == mg.__version__

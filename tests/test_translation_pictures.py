@@ -1,0 +1,156 @@
+"""What a translation leaves to look at: rows, curves, one page of studies; and pictures of one's own, translated."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minigan as mg
+from minigan import models, report, run
+from minigan.checkpoint import save_weights
+from minigan.data.pictures import read_picture
+from minigan.errors import OptionError
+from minigan.report import curves
+
+Image = pytest.importorskip("PIL.Image", reason="pictures need Pillow")
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+class Doubling:
+    """Translates by adding 0.5 or taking it off."""
+
+    def translate(self, images, way):
+        return images + (0.5 if way == "ab" else -0.5)
+
+
+def test_there_and_back_has_six_rows():
+    a, b = np.full((3, 1, 4, 4), -0.5, np.float32), np.full((3, 1, 4, 4), 0.0, np.float32)
+    picture = report.there_and_back(Doubling(), a, b)()
+    assert picture.shape == (6 * 6 + 2, 3 * 6 + 2)
+    middles = [picture[2 + 6 * row + 2, 4] for row in range(6)]
+    assert middles == [64, 128, 64, 128, 64, 128]  # -0.5, 0, -0.5; 0, -0.5, 0 as pixels
+
+
+def rows_of(steps=60, **more):
+    return [{"step": i + 1, "d_a": 0.2, "d_b": 0.25, "g_a": 0.4, "g_b": 0.5, "cycle_a": 0.1, "cycle_b": 0.1, **more}
+            for i in range(steps)]
+
+
+def test_curves_of_a_translation_have_all_its_losses(tmp_path):
+    keys = {key for _, _, series in curves._panels({"d_a", "cycle_a"}) for (key,), _, _ in series}
+    assert keys == {f"{side}_{domain}" for side in ("d", "g", "cycle", "idt") for domain in "ab"}
+    assert curves._panels({"d_loss", "l1"})[1][2][0][0] == ("l1",)
+    pages = []
+    for change in ({}, {"cycle_b": 0.9}):
+        report.loss_curves([{**row, **change} for row in rows_of()], tmp_path / "curves.png")
+        pages.append((tmp_path / "curves.png").read_bytes())
+    assert pages[0] != pages[1]
+
+
+def test_trouble_between_domains_is_said():
+    assert report.diagnose(rows_of(200)) == [
+        "last 200 steps: D_a 0.20, D_b 0.25, G_a 0.40, G_b 0.50, cycle_a 0.10, cycle_b 0.10",
+        "no sign of trouble in them"]
+    assert "does not lead home" in report.diagnose([{**row, "cycle_b": 0.5} for row in rows_of(200)])[1]
+    assert "tells all fakes" in report.diagnose([{**row, "d_a": 0.001} for row in rows_of(200)])[1]
+
+
+def test_a_page_of_studies(tmp_path):
+    picture = np.zeros((20, 40), np.uint8)
+    studies = [report.Study("as published", rows_of(), picture, {"kept_ab": 0.9}, 12.0),
+               report.Study("learning rate 9", rows_of(5, g_a=np.nan), picture, {}, 3.0, "step 5")]
+    pages = []
+    for name in ("one.png", "two.png"):
+        report.ablation_figure(studies, tmp_path / name, ["MNIST", "as USPS"])
+        pages.append((tmp_path / name).read_bytes())
+    assert pages[0] == pages[1]
+    table = report.ablation_table(studies, {"kept_ab": "share"})
+    assert "| learning rate 9 (diverged: step 5) | - | 3 |" in table
+    with pytest.raises(OptionError, match="at least one study"):
+        report.ablation_figure([], tmp_path / "none.png")
+
+
+# ---- examples/translate.py ----
+@pytest.fixture
+def translate(monkeypatch, capsys):
+    """The example, called with arguments; its exit status, what it prints and what it warns of."""
+    spec = importlib.util.spec_from_file_location("example_translate", EXAMPLES / "translate.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["translate.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            run.main(example.main)
+        return end.value.code, *capsys.readouterr()
+
+    return call
+
+
+def pictures(folder):
+    """One file of every kind of a person's images, 12 x 16 pixels."""
+    rng = np.random.default_rng(0)
+    rgb = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8))
+    alpha = Image.fromarray(rng.integers(0, 256, (12, 16, 4), np.uint8))
+    kinds = {"grey": rgb.convert("L"), "rgb": rgb, "rgba": alpha, "palette": rgb.quantize(16)}
+    for name, image in kinds.items():
+        image.save(folder / f"{name}.png")
+    return [folder / f"{name}.png" for name in kinds]
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(1, 3), (3, 1)])
+def test_every_kind_of_picture_is_translated(translate, tmp_path, inputs, outputs):
+    mg.seed(1)
+    generator = models.ResnetGenerator(inputs, outputs, 2, 1)
+    save_weights(tmp_path / "g_ab.safetensors", generator.state_dict())
+    files = pictures(tmp_path)
+    status, out, _ = translate(tmp_path, *files)
+    assert (status, out.split()) == (0, [str(tmp_path / f"{file.stem}_ab.png") for file in files])
+    for file in files:
+        x = read_picture(file, inputs).transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1  # (1, C, H, W)
+        expected = np.rint((generator(mg.tensor(x)).data + 1) * 127.5)[0].transpose(1, 2, 0)
+        np.testing.assert_array_equal(read_picture(tmp_path / f"{file.stem}_ab.png"), expected)
+
+
+def test_averaged_weights_come_first_and_odd_sizes_are_told(translate, tmp_path):
+    names = ("g_ab", "averaged_ab")
+    for seed, name in enumerate(names):
+        mg.seed(seed)
+        save_weights(tmp_path / f"{name}.safetensors", models.ResnetGenerator(1, 1, 2, 1).state_dict())
+    Image.fromarray(np.zeros((9, 11), np.uint8)).save(tmp_path / "odd.png")
+    with pytest.warns(UserWarning, match="images of 9x11 are mirrored at their borders to 12x12"):
+        status, _, _ = translate(tmp_path, tmp_path / "odd.png", "--out", tmp_path / "out")
+    assert status == 0
+    x = mg.tensor(np.full((1, 1, 9, 11), -1.0, np.float32))
+    with pytest.warns(UserWarning, match="mirrored"):
+        expected = models.generator_of(mg.checkpoint.load_weights(tmp_path / "averaged_ab.safetensors"))(x).data[0, 0]
+    written = read_picture(tmp_path / "out" / "odd_ab.png")[:, :, 0]
+    np.testing.assert_array_equal(written, np.rint((expected + 1) * 127.5))
+
+
+def test_what_cannot_be_translated_is_named_and_skipped(translate, tmp_path):
+    save_weights(tmp_path / "g_ab.safetensors", models.ResnetGenerator(1, 1, 2, 1).state_dict())
+    good, _, _, _ = pictures(tmp_path)
+    (tmp_path / "notes.png").write_text("no picture")
+    Image.fromarray(np.zeros((2, 3), np.uint8)).save(tmp_path / "tiny.png")
+    files = [tmp_path / "notes.png", tmp_path / "tiny.png", tmp_path / "none.png", good]
+    status, out, err = translate(tmp_path, *files)
+    assert status == 1 and out.split() == [str(tmp_path / "grey_ab.png")]
+    assert [line.split(": ")[1] for line in err.splitlines()] == [str(file) for file in files[:3]]
+    assert "smaller than the network's reach" in err and "no such file" in err
+    status, out, err = translate(tmp_path, *files, "--strict", "--out", tmp_path / "strict")
+    assert status == 2 and not out and "notes.png: not an image" in err and not list((tmp_path / "strict").iterdir())
+
+
+def test_runs_without_a_generator_this_way_are_named(translate, tmp_path):
+    (good, *_) = pictures(tmp_path)
+    assert "no such run folder" in translate(tmp_path / "none", good)[2]
+    assert "holds no generator for --way ba" in translate(tmp_path, good, "--way", "ba")[2]
+    for kind, network in (("encoder", models.ResnetEncoder(1, 2, 1)), ("decoder", models.ResnetDecoder(1, 2, 0))):
+        for i in range(2):
+            save_weights(tmp_path / f"{kind}{i}.safetensors", network.state_dict())
+    assert "a ComboGAN of 2 domains; give two of their numbers, such as 0-1" in translate(tmp_path, good)[2]
+    assert translate(tmp_path, good, "--way", "1-0")[0] == 0
+    assert (tmp_path / "grey_1-0.png").exists()
