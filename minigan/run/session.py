@@ -14,8 +14,8 @@ import numpy as np
 
 from minigan import device, report
 from minigan.anomaly import detect_anomaly
-from minigan.checkpoint import save_weights
-from minigan.errors import DataError, NonFiniteError
+from minigan.checkpoint import remove_leftovers, save_weights
+from minigan.errors import DataError, NonFiniteError, OptionError
 from minigan.run import signals
 from minigan.run.board import Board
 from minigan.run.durable import Cadence, Keeper, check_weights
@@ -47,7 +47,12 @@ class Session:
     def resume(self, changed: dict[str, Any]) -> None:
         """Continue from the newest checkpoint that is whole."""
         try:
+            for written in (self.folder, self.folder / "samples"):
+                remove_leftovers(written)
             step, problems = self.keeper.restore()
+            if step > self.steps:
+                raise OptionError(f"--resume {self.folder}: {step:,} steps are done already, so --steps cannot be "
+                                  f"{self.steps:,}")
         except BaseException:
             self.log.close()
             raise
