@@ -90,7 +90,8 @@ class Session:
         if self.trainer.steps:
             report.loss_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
             self.page(at_last=True)
-        print(f"{self.folder}: {self.log.summary()}")
+        if self.log.done:
+            print(f"{self.folder}: {self.log.summary()}")
         print("weights: " + ", ".join(f"{name} {_sha256(self.folder / f'{name}.safetensors')}"
                                       for name in self.trainer.networks))
         print("\n".join(report.diagnose(report.read_rows(self.folder / "metrics.jsonl"))))
