@@ -74,7 +74,8 @@ def main() -> None:
         options.steps = STEPS
     domains, test = digits("train", options), digits("test", options)
     channels = domains[0].images.shape[1]
-    blocks = options.blocks or (3 if options.size == 32 else models.blocks_for(options.size))
+    suited = 3 if options.size == 32 else models.blocks_for(options.size)
+    blocks = suited if options.blocks is None else options.blocks
     generators = [models.ResnetGenerator(channels, channels, options.width, blocks, options.norm, options.upsample)
                   for _ in "ab"]
     judges = [models.PatchDiscriminator(channels, options.width, models.layers_for(options.size), options.norm)

@@ -1,14 +1,15 @@
-"""Turn circles into squares and squares into circles without ever seeing which belong together, and score it.
+"""Turn circles into squares and squares into circles without ever seeing which belong together (CycleGAN).
 
-    python examples/cyclegan_shapes.py                        two minutes on two CPU cores
-    python examples/cyclegan_shapes.py --lambda-cycle 0       nothing holds the shape in its place: see the score fall
-    python examples/cyclegan_shapes.py --count 50             few shapes to learn from
+    python examples/cyclegan_shapes.py                        1,000 steps: two minutes on two CPU cores
+    python examples/cyclegan_shapes.py --lambda-cycle 0       nothing ties a shape to the one it came from
+    python examples/cyclegan_shapes.py --lambda-identity 0    nothing keeps all of them from moving aside together
+    python examples/cyclegan_shapes.py --count 20             few shapes to learn from
     python examples/cyclegan_shapes.py --device cuda          on a GPU
 
 A circle belongs to the square around it. The score is the overlap (intersection over union) of what is drawn for a
 shape that was never trained on with the partner it should have; drawing the shape as it was given scores 0.78.
-Leaves runs/cyclegan_shapes/: pictures of held-out shapes (given, translated, and back; circles above, squares below),
-scores.json, curves, metrics, weights, the options.
+Leaves runs/cyclegan_shapes/: samples of six rows (held-out circles, as squares, and back; squares, as circles, and
+back), scores.json, curves, metrics, weights, the options.
 """
 
 import json
@@ -17,44 +18,49 @@ import numpy as np
 
 from minigan import data, models, report, run, trainers
 from minigan.checkpoint import write_atomically
-from minigan.metrics import iou
 
-SHOWN = 12
+STEPS = 1000
+SHOWN, TESTED = 12, 200
+
+
+def score(trainer, held_out, folder):
+    """Print, and keep, how much drawn shapes share with those that should be drawn."""
+    from minigan.metrics import iou
+
+    scores = {}
+    for way, shapes in zip(("ab", "ba"), held_out, strict=True):
+        partner = shapes.partner()
+        drawn = np.clip(trainer.translate(run.scaled(shapes.images), way), -1, 1)
+        scores[way] = {"iou": iou(drawn, partner.images), "untranslated": iou(shapes.images, partner.images)}
+        print(f"{TESTED} held-out {shapes.kind}, as {partner.kind}: IoU {scores[way]['iou']:.3f} "
+              f"({scores[way]['untranslated']:.3f} as they were given)")
+    write_atomically(folder / "scores.json", (json.dumps(scores, indent=1) + "\n").encode())
 
 
 def main() -> None:
-    """Options, shapes, networks, trainer, go; then the score on held-out shapes."""
+    """Options, shapes, networks, trainer, go, score."""
     options = run.options(
-        __doc__, name="cyclegan_shapes", epochs=4, batch_size=4, schedule="half_linear", count=1000, size=32, width=16,
-        blocks=3, lr=4e-4, lambda_cycle=10.0, lambda_identity=0.0, pool=50, ema=0.99,
+        __doc__, name="cyclegan_shapes", batch_size=4, schedule="half_linear", count=1000, size=32,
+        loss=("least_squares", "non_saturating", "hinge"), norm=("instance", "batch"), upsample=("upconv", "deconv"),
+        width=16, blocks=3, lr=4e-4, lambda_cycle=10.0, lambda_identity=float, pool=50, ema=0.99,
     )
-    circles, squares = (data.shapes(kind, options.count, options.size) for kind in ("circles", "squares"))
-    held_out = {"ab": data.shapes("circles", 200, options.size, "test"),
-                "ba": data.shapes("squares", 200, options.size, "test")}
-    generators = [models.ResnetGenerator(1, 1, options.width, options.blocks) for _ in range(2)]
-    judges = [models.PatchDiscriminator(1, options.width, models.layers_for(options.size)) for _ in range(2)]
+    if not (options.steps or options.epochs or options.budget):
+        options.steps = STEPS
+    kinds = ("circles", "squares")
+    domains = [data.shapes(kind, options.count, options.size, seed=options.seed) for kind in kinds]
+    held_out = [data.shapes(kind, TESTED, options.size, "test", options.seed) for kind in kinds]
+    generators = [models.ResnetGenerator(1, 1, options.width, options.blocks, options.norm, options.upsample)
+                  for _ in kinds]
+    judges = [models.PatchDiscriminator(1, options.width, models.layers_for(options.size), options.norm)
+              for _ in kinds]
     trainer = trainers.CycleGAN(
-        *generators, *judges, lr=options.lr, lambda_cycle=options.lambda_cycle,
+        *generators, *judges, options.loss, options.lr, lambda_cycle=options.lambda_cycle,
         lambda_identity=options.lambda_identity, pool=options.pool, ema=options.ema, seed=options.seed)
-    batches = data.Unpaired(circles, squares, batch_size=options.batch_size, seed=options.seed).to(options.device)
-
-    def sheet():
-        rows = []
-        for way, shapes in held_out.items():
-            given = run.scaled(shapes.images[:SHOWN])
-            there = trainer.translate(given, way)
-            rows += [given, there, trainer.translate(there, way[::-1])]
-        return lambda: report.rows(*rows)
-
-    reals = report.rows(*(run.scaled(shapes.images[:SHOWN]) for shapes in (circles, squares)))
-    folder = run.fit(trainer, batches, options, circles, squares, reals=reals, sheet=sheet)
-    scores = {}
-    for way, shapes in held_out.items():
-        partner, drawn = shapes.partner(), np.clip(trainer.translate(run.scaled(shapes.images), way), -1, 1)
-        scores[f"{shapes.kind} to {partner.kind}"] = iou(drawn, partner.images)
-        print(f"{shapes.kind} to {partner.kind}, held out: IoU {iou(drawn, partner.images):.3f} "
-              f"({iou(shapes.images, partner.images):.3f} as they were given)")
-    write_atomically(folder / "scores.json", (json.dumps(scores, indent=2) + "\n").encode())
+    batches = data.Unpaired(*domains, batch_size=options.batch_size, seed=options.seed).to(options.device)
+    shown = [run.scaled(shapes.images[:SHOWN]) for shapes in held_out]
+    folder = run.fit(trainer, batches, options, *domains, reals=report.rows(*shown),
+                     sheet=lambda: report.there_and_back(trainer, *shown))
+    score(trainer, held_out, folder)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Paint photographs from their edges: pairs, a U-Net and a discriminator of patches (pix2pix).
 
     python examples/pix2pix_edges.py                              600 steps: some minutes on two CPU cores
-    python examples/pix2pix_edges.py --data FOLDER                edges and photographs of your own folder of images
+    python examples/pix2pix_edges.py --data FOLDER                edges and photographs of your own folder of images;
+                                                                  or your own pairs, from trainA/, trainB/, testA/, ...
     python examples/pix2pix_edges.py --scales 2 --lambda-features 10    as in pix2pixHD
     python examples/pix2pix_edges.py --device cuda --size 256 --steps 20000    on a GPU
 
@@ -11,6 +12,8 @@ weights, scores.json. `python examples/translate.py runs/pix2pix_edges FILE...` 
 
 import json
 
+import numpy as np
+
 from minigan import data, models, report, run, trainers
 from minigan.checkpoint import write_atomically
 
@@ -18,22 +21,30 @@ STEPS = 600
 SHOWN, TESTED = 8, 100
 
 
+def pairs(split, count, options):
+    """Sources and targets, row for row."""
+    if options.data is not None and (options.data / "trainA").is_dir():
+        return data.domain_folders(options.data, split, options.size, paired=True)
+    return data.edges(count, options.size, split, options.data)
+
+
 def main() -> None:
     """Options, pairs, networks, trainer, go, score."""
     options = run.options(
         __doc__, name="pix2pix_edges", batch_size=8, schedule="half_linear", size=64, images=1000,
-        loss=("non_saturating", "least_squares", "hinge"), norm=("instance", "batch"), upsample=("upconv", "deconv"),
+        loss=("non_saturating", "least_squares", "hinge"), norm=("batch", "instance"), upsample=("upconv", "deconv"),
         width=32, depth=int, dropout=0.0, lr=2e-4, lambda_l1=100.0, scales=1, lambda_features=0.0,
     )
     if not (options.steps or options.epochs or options.budget):
         options.steps = STEPS
-    edges, photographs = data.edges(options.images, options.size, directory=options.data)
-    test = data.edges(TESTED, options.size, "test", options.data)
-    generator = models.UnetGenerator(1, 3, options.width, options.depth or models.depth_for(options.size), options.norm,
+    edges, photographs = pairs("train", options.images, options)
+    test = pairs("test", TESTED, options)
+    a, b = edges.images.shape[1], photographs.images.shape[1]
+    generator = models.UnetGenerator(a, b, options.width, options.depth or models.depth_for(options.size), options.norm,
                                      options.upsample, options.dropout)
     layers = models.layers_for(options.size)
-    judge = (models.PatchDiscriminator(4, options.width, layers, options.norm) if options.scales == 1 else
-             models.MultiScaleDiscriminator(4, options.width, layers, options.scales, options.norm))
+    judge = (models.PatchDiscriminator(a + b, options.width, layers, options.norm) if options.scales == 1 else
+             models.MultiScaleDiscriminator(a + b, options.width, layers, options.scales, options.norm))
     trainer = trainers.Pix2Pix(generator, judge, options.loss, options.lr, lambda_l1=options.lambda_l1,
                                lambda_features=options.lambda_features)
     batches = data.paired(edges, photographs, options.batch_size, options.seed)
@@ -46,10 +57,12 @@ def main() -> None:
     folder = run.fit(trainer, batches, options, edges, photographs, reals=report.rows(lines, real), sheet=sheet)
     from minigan import metrics
 
-    painted = trainer.translate(run.scaled(test[0].images))
+    painted, mean = trainer.translate(run.scaled(test[0].images)), photographs.images.mean((0, 2, 3), keepdims=True)
+    plain = np.broadcast_to(run.scaled(mean), test[1].images.shape)
     scores = {"l1": metrics.l1(painted, test[1].images), "psnr": metrics.psnr(painted, test[1].images),
               "ssim": metrics.ssim(painted, test[1].images)}
-    print(f"{TESTED} test images: " + ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
+    scores["psnr_of_mean_colour"] = metrics.psnr(plain, test[1].images)
+    print(f"{len(test[0])} test images: " + ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
     write_atomically(folder / "scores.json", (json.dumps(scores, indent=1) + "\n").encode())
 
 

@@ -174,6 +174,9 @@ def test_names_are_the_callers_variables_and_layers_those_of_the_function():
     explained = mg.explain(lambda: critic(points).mean(), fold=True)
     assert {v.name for v in explained.derivation.leaves} == {f"critic.{p}" for p, _ in critic.named_parameters()}
     assert "points (4, 2) (constant)" in str(explained)
+    x = mg.tensor(np.array([[1.0, -1.0]]), requires_grad=True)
+    slope, = mg.grad(ops.square(ops.relu(x * 2.0)).sum(), [x], create_graph=True)
+    assert re.search(r"= gate\(v\d, v1\.detach\(\), slope=0\.0\)", str(mg.explain((slope * x).sum())))
     titles = [group.title for group in groups(explained.derivation, True)]
     assert titles[:3] == ["critic.0 Linear", "critic.1 Tanh", "critic.2 Linear"]
     assert explained.derivation.steps[0].origin.place.split(":")[0] == __file__

@@ -1,6 +1,5 @@
 """The problem set: hand formulas, engine, imaginary steps and SymPy agree; subgradients keep their promise."""
 
-import re
 import runpy
 import sys
 from pathlib import Path
@@ -116,10 +115,3 @@ def test_the_examples_check_can_fail(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["problem_set.py"])
     with pytest.raises(SystemExit, match=r"differ by .*, more than 1e-10"):
         runpy.run_path(str(ROOT / "examples/problem_set.py"), run_name="__main__")
-
-
-def test_the_lessons_code_runs():
-    text = (ROOT / "docs/lessons/problem_set.md").read_text()
-    names = {}
-    for block in re.findall(r"^```python\n(.*?)^```", text, re.M | re.S):
-        exec(block, names)

@@ -54,6 +54,13 @@ def test_an_operation_without_a_part_stops_the_build():
         derivations.entry(Bare, "")
 
 
+def test_lessons_are_named_that_exist(entries):
+    folder = Path(derivations.__file__).parent.parent / "lessons"
+    assert all((folder / f"{lesson}.md").exists() for lesson in derivations.LESSONS)
+    assert {name for names in derivations.LESSONS.values() for name in names} <= set(OPERATIONS)
+    assert ":doc:`/lessons/03_convolution_matrix`" in entries["conv2d"]
+
+
 def test_prose_means_itself_and_code_stays_code():
     text = docstrings.restructured(
         "See `x_1` and |x| * y_ here.\n\n    a  b\n\nRaises:\n    ShapeError: when *x*\n        is empty.\n")

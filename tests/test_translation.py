@@ -86,7 +86,7 @@ def large(networks, seed=0):
 
 
 @pytest.mark.parametrize(("loss", "norm", "channels"), [
-    ("least_squares", "instance", (1, 1)), ("non_saturating", "batch", (1, 1)), ("least_squares", "instance", (2, 1))])
+    ("least_squares", "instance", (2, 1)), ("non_saturating", "batch", (1, 1))])
 def test_finite_differences_through_all_of_a_cyclegan(loss, norm, channels):
     """All four networks; the discriminators' losses through full pools, whose coins are tossed anew each time."""
     networks = large(cyclegan_networks(norm, channels=channels, width=2))

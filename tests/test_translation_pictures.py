@@ -76,14 +76,12 @@ def test_a_page_of_studies(tmp_path):
 @pytest.fixture
 def translate(monkeypatch, capsys):
     """The example, called with arguments; its exit status, what it prints and what it warns of."""
-    spec = importlib.util.spec_from_file_location("example_translate", EXAMPLES / "translate.py")
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
+    program = example("translate")
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["translate.py", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
-            run.main(example.main)
+            run.main(program.main)
         return end.value.code, *capsys.readouterr()
 
     return call
@@ -154,3 +152,33 @@ def test_runs_without_a_generator_this_way_are_named(translate, tmp_path):
     assert "a ComboGAN of 2 domains; give two of their numbers, such as 0-1" in translate(tmp_path, good)[2]
     assert translate(tmp_path, good, "--way", "1-0")[0] == 0
     assert (tmp_path / "grey_1-0.png").exists()
+
+
+# ---- examples/cyclegan_folders.py ----
+def example(name):
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_folders_of_grey_and_colour_images_are_translated(translate, tmp_path, monkeypatch, capsys):
+    """A whole run on two folders, then its generator on a picture: 1 channel here, 3 there, one file damaged."""
+    rng = np.random.default_rng(0)
+    for name, shape in (("trainA", (16, 20)), ("trainB", (20, 16, 3))):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(tmp_path / name / f"{i}.png")
+    (tmp_path / "trainA" / "x.png").write_text("no picture")
+    arguments = ["--data", tmp_path, "--out", tmp_path / "run", "--smoke", "--size", "16", "--width", "1", "--blocks",
+                 "0", "--no-blas-tuning", "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", ["cyclegan_folders.py", *map(str, arguments)])
+    with pytest.warns(UserWarning, match="the domains have 1 and 3 channels"):
+        run.main(example("cyclegan_folders").main)
+    assert "x.png" in capsys.readouterr().out
+    assert read_picture(tmp_path / "run" / "reals.png").shape[2] == 3
+    status, out, _ = translate(tmp_path / "run", "--way", "ba", tmp_path / "trainB" / "0.png")
+    assert status == 0 and read_picture(Path(out.strip())).shape == (20, 16, 1)
+    monkeypatch.setattr(sys, "argv", sys.argv[:1] + ["--strict", *map(str, arguments)])
+    with pytest.raises(SystemExit, match="2"):
+        run.main(example("cyclegan_folders").main)

@@ -16,6 +16,17 @@ from minigan import ops
 from minigan.primitive import OPERATIONS, PRIMITIVES, Operation
 
 PAGE = "reference/derivations"
+LESSONS = {  # where an operation is derived at length
+    "01_chain_rule": ("mul", "matmul", "tanh"),
+    "02_broadcasting": ("broadcast_to", "sum_to", "sum", "mean"),
+    "03_convolution_matrix": ("conv2d", "conv2d_weight_grad"),
+    "04_transposed_convolution": ("conv_transpose2d",),
+    "05_upconvolution": ("blur_filters", "unblur_filters", "upconv2d", "upsample_nearest"),
+    "06_normalisation": ("normalize", "batch_norm", "instance_norm", "layer_norm"),
+    "07_stable_losses": ("softplus", "sigmoid", "log_sigmoid", "softmax", "log_softmax", "logsumexp"),
+    "10_gradient_penalty": ("gate", "norm"),
+    "12_cycle_subgradients": ("abs", "relu", "leaky_relu", "maximum"),
+}
 
 
 def page():
@@ -52,12 +63,13 @@ def entry(op, code):
     if op.linear_in:
         facts.append(f"linear in {' and '.join(op.linear_in)}: checked to 1e-12, and as an adjoint")
     facts.append("a primitive, with its own rule" if op.name in PRIMITIVES else "made of primitives")
+    lessons = [f"derived in :doc:`/lessons/{lesson}`" for lesson, names in LESSONS.items() if op.name in names]
     public = getattr(ops, op.name, op)
     return "\n\n".join([
         titled(op.name, "-"),
         python(call(op.name, public.function if isinstance(public, Operation) else public)),
         restructured(op.__doc__),
-        f"*{escaped('; '.join(facts))}.*",
+        "; ".join([*lessons, escaped("; ".join(facts))]).capitalize() + ".",
         ".. raw:: html\n\n    <details><summary>Code</summary>",
         python(code),
         ".. raw:: html\n\n    </details>",

@@ -1,6 +1,6 @@
-"""The formulas of docstrings, from plain text to LaTeX and MathML. There is one copy of each formula: the docstring's.
+r"""The formulas of docstrings, from plain text to LaTeX and MathML. There is one copy of each formula: the docstring's.
 
-    y = gamma xhat + beta,   xhat = (x - mean) rstd      ->      y = \\gamma\\,\\hat{x} + \\beta
+    y = gamma xhat + beta,   xhat = (x - mean) rstd      ->      y = \gamma\,\hat{x} + \beta
 
 A formula is read as a row of symbols, each with an index below (`x_i`, `sum_{k,l}`) and an exponent (`e^-x`), so words
 between the symbols stay words, and nothing is dropped or moved. Cotangents `gx` become g with the index x.
@@ -19,7 +19,7 @@ FIELDS = ("Forward", "VJP", "Why", "Source")
 _TOKEN = re.compile(r"\s+|\d+(?:\.\d+)?|[a-z]{2,}-[a-z]{2,}|[A-Za-z][^\W_]*(?:_[^\W_]+)*|'s\b|\.\.\.|//|\+=|<=|>=|.")
 _GREEK = {"alpha": "α", "beta": "β", "gamma": "γ", "eps": "ε", "lambda": "λ"}
 _LATEX_GREEK = {"eps": "varepsilon"}
-_BIG = {"sum": ("∑", r"\sum")}
+_BIG = {"sum": ("∑", r"\sum")}  # with an index; without one, a word
 _SIGNS = {"-": ("−", "-"), "*": ("·", r"\cdot "),
           "<=": ("≤", r"\leq "), ">=": ("≥", r"\geq "), "...": ("…", r"\ldots "),
           "{": ("{", r"\{"), "}": ("}", r"\}"), "<": ("<", "<"), ">": (">", ">")}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import json
 import os
+import re
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -199,12 +200,17 @@ def _step(step: Step) -> str:
     else:
         rows = [(f"g[{step.result.name}]", step.result.shape, numbers(step.result.gradient))]
         rows += [(f"→ g[{step.arguments[letter].name}]", gx.shape, numbers(gx)) for letter, gx in step.terms.items()]
-        back = [_formulas(rule["VJP"]), f"<p class=why>{_safe(' '.join(rule['Why'].split()))}</p>", _rows(rows)]
+        back = [_formulas(rule["VJP"]), f"<p class=why>{_prose(rule['Why'])}</p>", _rows(rows)]
         back += [f"<p class=letters>{_safe(step.result.name)}{_safe(together(step.result)).rstrip(',')}</p>"
                  ] if step.result.shares > 1 else []
     back += [f"<div class=remark>{_safe(remark)}</div>" for remark in step.remarks]
     return (f'<div class="half ahead"><h3>Forward</h3>{"".join(ahead)}</div>'
             f'<div class="half back"><h3>Backward</h3>{"".join(back)}</div>')
+
+
+def _prose(text: str) -> str:
+    """A field in words, on one line, names between backticks as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", _safe(" ".join(text.split())))
 
 
 def _formulas(field: str) -> str:

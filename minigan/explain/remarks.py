@@ -29,15 +29,14 @@ def remarks(step: Step) -> list[str]:
     for what, array in (("result", step.result.array), ("cotangent", step.result.gradient)):
         if array is not None and not np.isfinite(array).all():
             found.append(f"not finite: {np.count_nonzero(~np.isfinite(array))} of {array.size} elements of its {what}")
-    x, y = (v.array if v is not None else None for v in (next(iter(step.arguments.values()), None), step.result))
     look = _LOOKS.get(step.primitive.name)
-    if look is not None and y is not None:
-        found += [text for text in (look(step, x, y),) if text]
+    if look is not None and step.result.array is not None:
+        found += [text for text in (look(step, step.result.array),) if text]
     return found + _gain(step)
 
 
 def _saturated(slope: Callable[[np.ndarray], np.ndarray], formula: str) -> Callable[..., str]:
-    def look(step: Step, x: np.ndarray | None, y: np.ndarray) -> str:
+    def look(step: Step, y: np.ndarray) -> str:
         flat = int(np.count_nonzero(slope(y) < FLAT))
         if not flat:
             return ""
@@ -47,7 +46,7 @@ def _saturated(slope: Callable[[np.ndarray], np.ndarray], formula: str) -> Calla
     return look
 
 
-def _dead(step: Step, x: np.ndarray | None, y: np.ndarray) -> str:
+def _dead(step: Step, y: np.ndarray) -> str:
     """Units (channels, axis 1) of a rectifier that are off for every sample: they pass no gradient to any weight."""
     if y.ndim < 2 or len(y) < 2:
         off = int(np.count_nonzero(y <= 0))
@@ -58,11 +57,11 @@ def _dead(step: Step, x: np.ndarray | None, y: np.ndarray) -> str:
             f"their weights ({share})" if units.any() else "")
 
 
-def _normalized(step: Step, x: np.ndarray | None, y: np.ndarray) -> str:
-    return _dead(step, x, y) if step.params.get("slope") == 0 else ""
+def _normalized(step: Step, y: np.ndarray) -> str:
+    return _dead(step, y) if step.params.get("slope") == 0 else ""
 
 
-def _clipped(step: Step, x: np.ndarray | None, y: np.ndarray) -> str:
+def _clipped(step: Step, y: np.ndarray) -> str:
     low, high = step.params.get("low"), step.params.get("high")
     off = int(np.count_nonzero((y == low) | (y == high)))
     return f"clipped: {off} of {y.size} elements lie on a bound, where no gradient passes" if off else ""

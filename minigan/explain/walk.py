@@ -73,7 +73,7 @@ def names_around(frame: FrameType | None, function: Any = None) -> dict[str, Any
     if frame is not None:
         found.update({**frame.f_globals, **frame.f_locals})
     return {name: value for name, value in found.items()
-            if isinstance(value, Tensor | Module) and not name.startswith("_")}
+            if isinstance(value, Tensor | Module) and name.isidentifier() and not name.startswith("_")}
 
 
 class Recorder:
@@ -177,7 +177,7 @@ def _names(outputs: Mapping[str, Tensor], around: Mapping[str, Any],
     for name, thing in around.items():
         if isinstance(thing, Tensor):
             names.setdefault(_place(thing), name)
-            names.setdefault(id(thing._version), f"{name}.detach()" if thing.node is not None else name)
+            names.setdefault(id(thing._version), f"{name}.detach()" if thing.requires_grad else name)
     for name, thing in around.items():
         if isinstance(thing, Module):
             for path, own in thing.named_parameters():
@@ -212,7 +212,7 @@ def _shapes(outputs: Mapping[str, Tensor], nodes: list[Node]) -> dict[Any, tuple
 
 
 def _forward(node: Node, number: int, values: dict[Any, Value], kept: dict[Node, np.ndarray],
-             names: Mapping[Any, str]) -> Step:
+             names: dict[Any, str]) -> Step:
     """The step of a node: names for its arguments and result, and their numbers as far as they can be had."""
     primitive = node.primitive
     arguments: dict[str, Value] = {}
@@ -225,6 +225,8 @@ def _forward(node: Node, number: int, values: dict[Any, Value], kept: dict[Node,
             named = names.get(place) or (names.get(id(a._version)) if kind == "constant" else None)
             values[place] = Value(named or _new_name(kind, a, values), kind, a.shape, _here(a),
                                   parameter=isinstance(a, Parameter))
+        if a.requires_grad:  # a constant that sees the same memory is this one, detached
+            names.setdefault(id(a._version), f"{values[place].name}.detach()")
         arguments[f"{primitive.argnames[0]}_{i}" if primitive.variadic else primitive.argnames[i]] = values[place]
     array = kept.get(node)
     if array is None and all(v.array is not None for v in arguments.values()):

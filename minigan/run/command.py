@@ -49,6 +49,9 @@ HELP = {  # what the options of the example scripts mean, once for all of them
     "images": "at most so many images of each domain",
     "no_score": "leave out the scores at the end, which take some minutes",
     "pool": "generated images that each discriminator is shown again; 0 for none",
+    "generator": "with skips (U-Net) or without (ResNet)",
+    "judge": "a discriminator of patches, or one at two scales",
+    "strict": "end at the first file that cannot be read",
     "ema": "decay of the averaged generator that draws the samples; 0 for none",
 }
 

@@ -22,7 +22,7 @@ from minigan.models import EncoderDecoder, ResnetDecoder, ResnetEncoder
 from minigan.nn import Module
 from minigan.optim import Adam, Optimizer
 from minigan.random import Generator
-from minigan.tensor import Array, Tensor
+from minigan.tensor import Array, Tensor, tensor
 from minigan.trainers.pool import ImagePool
 from minigan.trainers.translation import (
     Pair,
@@ -110,9 +110,8 @@ class ComboGAN(Translation):
         i, j = self.draw()
         a, b = (self.images(batches[k], self.encoders[k].in_channels, f"domain {k}") for k in (i, j))
         metrics, fake_a, fake_b = self.generators_step(i, j, a, b)
-        names = np.asarray([i, j], np.float32)
-        return {**self.discriminators_step(i, j, (a, b), (fake_a, fake_b)), **metrics,
-                "from": Tensor(names[0]), "to": Tensor(names[1])}
+        drawn = {name: tensor(k, dtype=self.dtype, device=self.device) for name, k in (("from", i), ("to", j))}
+        return {**self.discriminators_step(i, j, (a, b), (fake_a, fake_b)), **metrics, **drawn}
 
     def generators_step(self, i: int, j: int, a: Tensor, b: Tensor) -> tuple[dict[str, Tensor], Array, Array]:
         """One step of the encoders and decoders of domains i and j; their losses and the fakes of both."""

@@ -41,3 +41,30 @@ def test_captured_steps_are_plain_steps(on, kept):
     told2, state2 = train(True, kept)
     assert told == told2
     assert [key for key in state if state[key].tobytes() != state2[key].tobytes()] == []
+
+
+def test_captured_pix2pix_steps_are_plain_steps(on):
+    states = []
+    for graph in (False, True):
+        mg.seed(0)
+        trainer = trainers.Pix2Pix(models.UnetGenerator(1, 1, 1, 2), models.PatchDiscriminator(2, 1, 1))
+        pairs = np.random.default_rng(0).integers(0, 256, (2, 8, 1, 8, 8), np.uint8)
+        trainer.fit(data.paired(*pairs, batch_size=2), 4, graph=graph)
+        states.append(dict(flat(trainer.state_dict())))
+    assert [key for key in states[0] if states[0][key].tobytes() != states[1][key].tobytes()] == []
+
+
+def test_a_combogan_trains_on_a_device(on):
+    """Which networks a step trains is drawn on the host, so its steps are plain ones; the losses are the CPU's."""
+    told = []
+    for where in (mg.device.default(), "cpu"):
+        mg.set_device(where)
+        mg.seed(0)
+        parts = [[make() for _ in range(3)] for make in (
+            lambda: models.ResnetEncoder(1, 1, 0), lambda: models.ResnetDecoder(1, 1, 0),
+            lambda: models.PatchDiscriminator(1, 1, 1))]
+        trainer, losses = trainers.ComboGAN(*parts, pool=1), []
+        images = np.random.default_rng(0).integers(0, 256, (3, 4, 1, 8, 8), np.uint8)
+        trainer.fit(data.Unpaired(*images, batch_size=2), 2, lambda p, losses=losses: losses.append(p.metrics))
+        told.append([value for metrics in losses for value in metrics.values()])
+    np.testing.assert_allclose(told[0], told[1], rtol=1e-3)

@@ -1,0 +1,77 @@
+"""Colour grey photographs, and grey coloured ones, from patches without a single pair (CycleGAN), and score it.
+
+    python examples/cyclegan_colour.py                          1,500 steps: some minutes on two CPU cores
+    python examples/cyclegan_colour.py --data FOLDER            patches of your own folder of photographs
+    python examples/cyclegan_colour.py --lambda-identity 0      nothing says which end of grey is white
+    python examples/cyclegan_colour.py --device cuda --size 64 --width 32 --steps 20000    on a GPU
+
+Both domains have three channels, equal ones in grey patches, so that the identity loss applies: what is grey already
+stays as it is. Scores on patches of unseen places: PSNR of colourings, beside that of grey in one mean colour and of
+grey as it is; the distance of greyings from luma, the weighted mean of red, green and blue.
+Leaves runs/cyclegan_colour/: samples of six rows (unseen grey patches, coloured, and back; colour patches, greyed, and
+back), scores.json, curves, metrics, weights, the options.
+"""
+
+import json
+
+import numpy as np
+
+from minigan import data, models, report, run, trainers
+from minigan.checkpoint import write_atomically
+
+STEPS = 1500
+SHOWN, TESTED = 12, 128
+
+
+def score(trainer, colours, test, folder):
+    """Print, and keep, how near colourings and greyings come to the truth, which test patches have."""
+    from minigan import metrics
+
+    grey, truth = test[0].images, test[1].images
+    coloured = trainer.translate(run.scaled(grey.repeat(3, 1)), "ab")
+    greyed = trainer.translate(run.scaled(truth), "ba")
+    scores = {
+        "psnr": metrics.psnr(coloured, truth),
+        "psnr_mean_colour": metrics.psnr(metrics.mean_coloured(grey, colours.images), truth),
+        "psnr_grey": metrics.psnr(grey.repeat(3, 1), truth),
+        "colourfulness": metrics.colourfulness(coloured),
+        "colourfulness_truth": metrics.colourfulness(truth),
+        "luma_error": metrics.luma_error(truth, greyed.mean(1, keepdims=True)),
+        "luma_weights": metrics.luma_weights(truth, greyed.mean(1, keepdims=True)).round(3).tolist(),
+        "channels_apart": float(np.ptp(greyed, axis=1).mean() / 2),  # of greyings, as a share of the range
+    }
+    print("\n".join(f"{name:<20} {value if isinstance(value, list) else round(value, 4)}"
+                    for name, value in scores.items()))
+    write_atomically(folder / "scores.json", (json.dumps(scores, indent=1) + "\n").encode())
+
+
+def main() -> None:
+    """Options, patches, networks, trainer, go, score."""
+    options = run.options(
+        __doc__, name="cyclegan_colour", batch_size=4, schedule="half_linear", size=32, images=500,
+        loss=("least_squares", "non_saturating", "hinge"), norm=("batch", "instance", "none"),
+        upsample=("upconv", "deconv"), width=16, blocks=3, lr=4e-4, lambda_cycle=10.0, lambda_identity=float, pool=50,
+        ema=0.99,
+    )
+    if not (options.steps or options.epochs or options.budget):
+        options.steps = STEPS
+    kinds = ("grey", "colour")
+    domains = [data.patches(kind, options.images, options.size, directory=options.data) for kind in kinds]
+    test = [data.patches(kind, TESTED, options.size, "test", options.data) for kind in kinds]
+    generators = [models.ResnetGenerator(3, 3, options.width, options.blocks, options.norm, options.upsample)
+                  for _ in kinds]
+    judges = [models.PatchDiscriminator(3, options.width, models.layers_for(options.size), options.norm)
+              for _ in kinds]
+    trainer = trainers.CycleGAN(
+        *generators, *judges, options.loss, options.lr, lambda_cycle=options.lambda_cycle,
+        lambda_identity=options.lambda_identity, pool=options.pool, ema=options.ema, seed=options.seed)
+    pixels = [domain.images.repeat(3 // domain.images.shape[1], 1) for domain in domains]
+    batches = data.Unpaired(*pixels, batch_size=options.batch_size, seed=options.seed).to(options.device)
+    shown = [run.scaled(part.images[:SHOWN].repeat(3 // part.images.shape[1], 1)) for part in test]
+    folder = run.fit(trainer, batches, options, *domains, reals=report.rows(*shown),
+                     sheet=lambda: report.there_and_back(trainer, *shown))
+    score(trainer, domains[1], test, folder)
+
+
+if __name__ == "__main__":
+    run.main(main)

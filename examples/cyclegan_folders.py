@@ -1,0 +1,65 @@
+"""CycleGAN between two folders of images of your own, laid out as CycleGAN's users have them.
+
+    python examples/cyclegan_folders.py --data horse2zebra            with trainA/, trainB/ (testA/, testB/) in it
+    python examples/cyclegan_folders.py --data maps --generator unet  a U-Net with skips in place of the ResNet
+    python examples/cyclegan_folders.py --data maps --judge multiscale       a discriminator at two scales
+    python examples/cyclegan_folders.py --data horse2zebra --size 256 --width 64 --epochs 200 --device cuda
+
+Images are scaled to --size on their shorter side, and the middle square is kept. Grey and colour domains may be mixed.
+A file that cannot be read is named and left out; with --strict it ends the program. Leaves runs/cyclegan_folders/:
+samples of six rows (A, as B, and back; B, as A, and back), curves, metrics, weights for examples/translate.py.
+"""
+
+from minigan import data, models, report, run, trainers
+from minigan.errors import OptionError
+
+SHOWN = 8
+
+
+def shown_from(options, domains):
+    """Some images of each domain, in [-1, 1]: of the test folders if there are any."""
+    sizes = tuple(domain.images.shape[1] for domain in domains)
+    if (options.data / "testA").is_dir() and (options.data / "testB").is_dir():
+        domains = data.domain_folders(options.data, "test", options.size, sizes, strict=options.strict)
+    count = min(SHOWN, *map(len, domains))
+    return [run.scaled(domain.images[:count]) for domain in domains]
+
+
+def main() -> None:
+    """Options, folders, networks, trainer, go."""
+    options = run.options(
+        __doc__, name="cyclegan_folders", batch_size=1, schedule="half_linear", size=128,
+        generator=("resnet", "unet"), judge=("patch", "multiscale"), loss=("least_squares", "non_saturating", "hinge"),
+        norm=("instance", "batch"), upsample=("upconv", "deconv"), width=32, blocks=int, depth=int, lr=2e-4,
+        lambda_cycle=10.0, lambda_identity=float, pool=50, ema=0.0, strict=False,
+    )
+    if options.data is None:
+        raise OptionError("--data: name the folder that holds trainA and trainB")
+    domains = data.domain_folders(options.data, "train", options.size, strict=options.strict)
+    a, b = (domain.images.shape[1] for domain in domains)
+
+    def generator(inputs, outputs):
+        if options.generator == "unet":
+            depth = options.depth or models.depth_for(options.size)
+            return models.UnetGenerator(inputs, outputs, options.width, depth, options.norm, options.upsample)
+        blocks = models.blocks_for(options.size) if options.blocks is None else options.blocks
+        return models.ResnetGenerator(inputs, outputs, options.width, blocks, options.norm, options.upsample)
+
+    def judge(channels):
+        layers = models.layers_for(options.size)
+        if options.judge == "multiscale":
+            return models.MultiScaleDiscriminator(channels, options.width, layers, 2, options.norm)
+        return models.PatchDiscriminator(channels, options.width, layers, options.norm)
+
+    trainer = trainers.CycleGAN(
+        generator(a, b), generator(b, a), judge(a), judge(b), options.loss, options.lr,
+        lambda_cycle=options.lambda_cycle, lambda_identity=options.lambda_identity, pool=options.pool, ema=options.ema,
+        seed=options.seed)
+    batches = data.Unpaired(*domains, batch_size=options.batch_size, seed=options.seed).to(options.device)
+    shown = shown_from(options, domains)
+    run.fit(trainer, batches, options, *domains, reals=report.rows(*shown),
+            sheet=lambda: report.there_and_back(trainer, *shown))
+
+
+if __name__ == "__main__":
+    run.main(main)
