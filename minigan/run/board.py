@@ -16,7 +16,7 @@ def tensorboardx() -> Any:
     try:
         return importlib.import_module("tensorboardX")
     except ModuleNotFoundError:
-        raise ModuleNotFoundError("--tensorboard needs tensorboardX: run `pip install "minigan[tensorboard]"`") from None
+        raise ModuleNotFoundError('--tensorboard needs tensorboardX: run `pip install "minigan[tensorboard]"`') from None
 
 
 class Board:
