@@ -16,7 +16,8 @@ def tensorboardx() -> Any:
     try:
         return importlib.import_module("tensorboardX")
     except ModuleNotFoundError:
-        raise ModuleNotFoundError('--tensorboard needs tensorboardX: run `pip install "minigan[tensorboard]"`') from None
+        remedy = 'run `pip install "minigan[tensorboard]"`'
+        raise ModuleNotFoundError(f"--tensorboard needs tensorboardX: {remedy}") from None
 
 
 class Board:
