@@ -164,12 +164,13 @@ class Session:
             raise error
         self.sheets.clear()
         self.log.sync()
-        step, _ = self.keeper.restore()
+        step, problems = self.keeper.restore()
         self.keeper.rollbacks = done
         self.keeper.set_factor(0.5**done)
         self.log.rewind(step)
         self.save()
-        note(self.folder, step=step, event="rolled back", reason=str(error), learning_rate=f"x {0.5**done:g}")
+        note(self.folder, step=step, event="rolled back", reason=str(error), learning_rate=f"x {0.5**done:g}",
+             damaged=problems)
         self.log.say(f"{error}; back to step {step:,}, learning rate x {0.5**done:g} (roll-back {done} of "
                      f"{MOST_ROLLBACKS})")
 
@@ -177,6 +178,9 @@ class Session:
         """A run that ends early keeps its weights and curves; from a GPU that is lost, the last epoch's weights."""
         with contextlib.suppress(Exception):
             self.log.sync()
+            if self.board is not None:
+                self.board.close()
+                self.board = None
         if not isinstance(error, NonFiniteError):  # weights of a diverged run are NaN, the last epoch's were not
             with contextlib.suppress(Exception):
                 self.save_sheets()
