@@ -23,7 +23,9 @@ from minigan.random import seed
 __version__ = "0.1.0"
 
 
-if not TYPE_CHECKING:  # to a type checker, a module with __getattr__ has every name
+if TYPE_CHECKING:
+    from minigan.run.saved import load_generator as load_generator
+else:  # to a type checker, a module with __getattr__ has every name
 
     def __getattr__(name: str) -> Any:
         """Rooms that few programs need, imported when first asked for."""

@@ -191,6 +191,10 @@ def test_other_options_other_data_another_model(images, stopped):
         trained(other, stopped, "--resume")
     with pytest.raises(CheckpointError, match=r"step_00000003.*a state with the parts|discriminator: .*another model"):
         trained(images, stopped, "--resume", "--steps", "4", loss="wasserstein_gp")
+    config = (stopped / "config.json").read_bytes()
+    with pytest.raises(OptionError, match="3 steps are done already, so --steps cannot be 2"):
+        trained(images, stopped, "--resume", "--steps", "2")
+    assert (stopped / "config.json").read_bytes() == config
     (stopped / "metrics.jsonl").write_text("")
     with pytest.raises(DataError, match=r"metrics.jsonl: has 0 bytes, but had"):
         trained(images, stopped, "--resume", "--steps", "4")

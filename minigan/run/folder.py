@@ -121,10 +121,10 @@ def check_continues(folder: Path, saved: Mapping[str, Any], now: Mapping[str, An
     changed = {key: (before.get(key), after.get(key)) for key in sorted({*before, *after})
                if before.get(key) != after.get(key)}
     free = (*MAY_CHANGE, *LONGER) if after.get("schedule", "constant") == "constant" else MAY_CHANGE
-    if wrong := [f"--{key.replace('_', '-')} was {old}, now {new}" for key, (old, new) in changed.items()
-                 if key not in free]:
+    if wrong := [f"{_option(key)} was {'not given' if old is None else old}, now {'not given' if new is None else new}"
+                 for key, (old, new) in changed.items() if key not in free]:
         why = "; the schedule of the learning rate depends on the length" if {*LONGER} & {*changed} - {*free} else ""
-        names = ", ".join(f"--{key.replace('_', '-')}" for key in free if key not in ABOUT_NOW)
+        names = ", ".join(_option(key) for key in free if key not in ABOUT_NOW)
         raise OptionError(f"--resume {folder}: {'; '.join(wrong)}: another run{why}. Only these may change: {names}")
     for old, new in zip(saved.get("data", []), now["data"], strict=False):
         if (old.get("images"), old.get("crc32")) != (new["images"], new["crc32"]):
@@ -135,6 +135,11 @@ def check_continues(folder: Path, saved: Mapping[str, Any], now: Mapping[str, An
     if said:
         print(f"the last digits may differ from an uninterrupted run's: {'; '.join(said)}")
     return changed
+
+
+def _option(name: str) -> str:
+    """An option as it is written on the command line."""
+    return ("--no-" if name in ("graph", "blas_tuning") else "--") + name.replace("_", "-")
 
 
 def _crc32(images: Any) -> int | None:

@@ -14,8 +14,8 @@ import numpy as np
 
 from minigan import device, report
 from minigan.anomaly import detect_anomaly
-from minigan.checkpoint import save_weights
-from minigan.errors import DataError, NonFiniteError
+from minigan.checkpoint import remove_leftovers, save_weights
+from minigan.errors import DataError, NonFiniteError, OptionError
 from minigan.run import signals
 from minigan.run.board import Board
 from minigan.run.durable import Cadence, Keeper, check_weights
@@ -47,7 +47,12 @@ class Session:
     def resume(self, changed: dict[str, Any]) -> None:
         """Continue from the newest checkpoint that is whole."""
         try:
+            for written in (self.folder, self.folder / "samples"):
+                remove_leftovers(written)
             step, problems = self.keeper.restore()
+            if step > self.steps:
+                raise OptionError(f"--resume {self.folder}: {step:,} steps are done already, so --steps cannot be "
+                                  f"{self.steps:,}")
         except BaseException:
             self.log.close()
             raise
@@ -85,7 +90,8 @@ class Session:
         if self.trainer.steps:
             report.loss_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
             self.page(at_last=True)
-        print(f"{self.folder}: {self.log.summary()}")
+        if self.log.done:
+            print(f"{self.folder}: {self.log.summary()}")
         print("weights: " + ", ".join(f"{name} {_sha256(self.folder / f'{name}.safetensors')}"
                                       for name in self.trainer.networks))
         print("\n".join(report.diagnose(report.read_rows(self.folder / "metrics.jsonl"))))
@@ -158,12 +164,13 @@ class Session:
             raise error
         self.sheets.clear()
         self.log.sync()
-        step, _ = self.keeper.restore()
+        step, problems = self.keeper.restore()
         self.keeper.rollbacks = done
         self.keeper.set_factor(0.5**done)
         self.log.rewind(step)
         self.save()
-        note(self.folder, step=step, event="rolled back", reason=str(error), learning_rate=f"x {0.5**done:g}")
+        note(self.folder, step=step, event="rolled back", reason=str(error), learning_rate=f"x {0.5**done:g}",
+             damaged=problems)
         self.log.say(f"{error}; back to step {step:,}, learning rate x {0.5**done:g} (roll-back {done} of "
                      f"{MOST_ROLLBACKS})")
 
@@ -171,6 +178,9 @@ class Session:
         """A run that ends early keeps its weights and curves; from a GPU that is lost, the last epoch's weights."""
         with contextlib.suppress(Exception):
             self.log.sync()
+            if self.board is not None:
+                self.board.close()
+                self.board = None
         if not isinstance(error, NonFiniteError):  # weights of a diverged run are NaN, the last epoch's were not
             with contextlib.suppress(Exception):
                 self.save_sheets()
