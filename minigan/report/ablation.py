@@ -5,7 +5,6 @@ Drawn as in minigan.report.curves: no pyplot, no settings of the user's, so equa
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,8 @@ import numpy as np
 
 from minigan.checkpoint import write_atomically
 from minigan.errors import OptionError
-from minigan.report.curves import _BLUE, _ORANGE, _STYLE, sliding_mean
+from minigan.report.canvas import drawing
+from minigan.report.curves import _BLUE, _ORANGE, sliding_mean
 
 ROW = 1.45  # inches
 
@@ -74,17 +74,8 @@ def ablation_figure(studies: Sequence[Study], out_path: str | os.PathLike[str], 
 
 
 def _render(studies: Sequence[Study], rows: Sequence[str]) -> bytes:
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError('pictures need matplotlib: run `pip install "minigan[examples]"`.') from None
-    buffer = io.BytesIO()
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update({**_STYLE, "legend.frameon": False, "font.size": 8.0})
-        figure = Figure(figsize=(10.4, 0.5 + ROW * len(studies)), dpi=130, layout="constrained")
+    with drawing(10.4, 0.5 + ROW * len(studies), legend_frameon=False, font_size=8.0) as sheet:
+        figure = sheet.figure
         panels = figure.subplots(len(studies), 3, squeeze=False, width_ratios=[1.6, 4.0, 3.6])
         for study, (label, picture, curves) in zip(studies, panels, strict=True):
             _label(label, study)
@@ -94,9 +85,7 @@ def _render(studies: Sequence[Study], rows: Sequence[str]) -> bytes:
         panels[0][1].set_title("rows: " + ", ".join(rows) if rows else "", fontsize=8.0, fontweight="normal")
         panels[0][2].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2, ncols=2)
         panels[-1][2].set_xlabel("step (sliding mean)")
-        FigureCanvasAgg(figure)  # makes itself the figure's canvas
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return sheet.png
 
 
 def _label(panel: Any, study: Study) -> None:

@@ -5,7 +5,6 @@ Drawn as in minigan.report.curves: no pyplot, no settings of the user's, so equa
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 
 from minigan.checkpoint import write_atomically
 from minigan.errors import OptionError
-from minigan.report.curves import _STYLE
+from minigan.report.canvas import drawing
 from minigan.report.grids import grid
 
 # Okabe & Ito's palette without yellow, then greys: one colour a game
@@ -90,28 +89,17 @@ def comparison_figure(games: Sequence[Game], out_path: str | os.PathLike[str]) -
 
 
 def _render(groups: dict[str, list[Game]]) -> bytes:
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError('pictures need matplotlib: run `pip install "minigan[examples]"`.') from None
     colours = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(groups)}
     best_first = sorted(groups, key=lambda name: np.mean([game.scores["frechet"] for game in groups[name]]))
     strip = 0.66  # inches
-    buffer = io.BytesIO()
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update({**_STYLE, "legend.frameon": False})
-        figure = Figure(figsize=(10.4, 3.6 + strip * len(groups)), dpi=130, layout="constrained")
+    with drawing(10.4, 3.6 + strip * len(groups), legend_frameon=False) as sheet:
+        figure = sheet.figure
         parts: Any = figure.subfigures(2, 1, height_ratios=[3.6, strip * len(groups)])
         _distances(parts[0].subplots(), groups, best_first, colours)
         panels = parts[1].subplots(len(groups), 2, squeeze=False, width_ratios=[1.5, 8.9])
         for (label, panel), name in zip(panels, best_first, strict=True):
             _strip(label, panel, name, groups[name], colours[name])
-        FigureCanvasAgg(figure)  # makes itself the figure's canvas
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return sheet.png
 
 
 def _distances(panel: Any, groups: dict[str, list[Game]], order: Sequence[str], colours: Mapping[str, str]) -> None:

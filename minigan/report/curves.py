@@ -7,7 +7,6 @@ window, no settings of the user's, no time stamp, so equal rows give equal bytes
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -18,6 +17,7 @@ import numpy as np
 
 from minigan.checkpoint import write_atomically
 from minigan.errors import DataError, OptionError
+from minigan.report.canvas import drawing
 
 Row = Mapping[str, Any]
 
@@ -65,23 +65,6 @@ _TARGET = (  # in place of the second panel, for pairs
         (("features",), "of the discriminator's features", _ORANGE),
     ),
 )
-_STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so the picture is the same everywhere
-    "font.size": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10.0,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "axes.edgecolor": "#555555",
-    "xtick.color": "#333333",
-    "ytick.color": "#333333",
-}
 
 
 def read_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -142,17 +125,9 @@ def loss_curves(rows: Iterable[Row] | str | os.PathLike[str], out_path: str | os
 
 def _render(rows: list[Row]) -> bytes:
     """The bytes of the PNG."""
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError('curves need matplotlib: run `pip install "minigan[examples]"`.') from None
-    buffer, window = io.BytesIO(), 0
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
-        figure = Figure(figsize=(6.4, 4.8), dpi=150, layout="constrained")
+    window = 0
+    with drawing(6.4, 4.8, dpi=150) as sheet:
+        figure = sheet.figure
         losses, opinions = figure.subplots(2, 1, sharex=True)
         panels = _panels({key for row in rows for key in row})
         for panel, (title, label, series) in zip((losses, opinions), panels, strict=True):
@@ -163,9 +138,7 @@ def _render(rows: list[Row]) -> bytes:
             opinions.axhline(0.5, color="#999999", linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)  # it cannot tell
         opinions.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         opinions.set_xlabel(f"step   (strong lines: mean of {window} values)" if window else "step")
-        FigureCanvasAgg(figure)  # makes itself the figure's canvas
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return sheet.png
 
 
 def _panels(keys: set[str]) -> Any:

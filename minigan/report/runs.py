@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,8 @@ import numpy as np
 
 from minigan.checkpoint import write_atomically
 from minigan.errors import DataError, OptionError
-from minigan.report.curves import _STYLE, Row, _limits, _series, sliding_mean
+from minigan.report.canvas import drawing
+from minigan.report.curves import Row, _limits, _series, sliding_mean
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # Okabe & Ito's palette, one a run
 NAMES = {"d_loss": "discriminator's loss", "g_loss": "generator's loss", "d_real": "D(x), real",
@@ -41,18 +41,10 @@ def metrics_of(rows: Any) -> list[str]:
 
 
 def _render(runs: Mapping[str, Sequence[Row]], keys: Sequence[str]) -> bytes:
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError('curves need matplotlib: run `pip install "minigan[examples]"`.') from None
-    buffer, columns = io.BytesIO(), min(2, len(keys))
+    columns = min(2, len(keys))
     high = math.ceil(len(keys) / columns)
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
-        figure = Figure(figsize=(4.8 * columns, 2.2 * high + 0.4 + 0.2 * len(runs)), dpi=130, layout="constrained")
+    with drawing(4.8 * columns, 2.2 * high + 0.4 + 0.2 * len(runs)) as sheet:
+        figure = sheet.figure
         panels = np.ravel(figure.subplots(high, columns, sharex=True, squeeze=False))
         for panel, key in zip(panels, keys, strict=False):
             panel.set_title(NAMES.get(key, key))
@@ -65,9 +57,7 @@ def _render(runs: Mapping[str, Sequence[Row]], keys: Sequence[str]) -> bytes:
         handles = {line.get_label(): line for panel in panels for line in panel.lines
                    if not line.get_label().startswith("_")}
         figure.legend(handles.values(), handles.keys(), loc="outside upper left", frameon=False, ncols=1)
-        FigureCanvasAgg(figure)  # makes itself the figure's canvas
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return sheet.png
 
 
 def _lines(panel: Any, runs: Mapping[str, Sequence[Row]], key: str) -> None:

@@ -6,7 +6,6 @@ window, no settings of the user's, no time stamp, so equal numbers give equal by
 
 from __future__ import annotations
 
-import io
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ import numpy as np
 
 from minigan.checkpoint import write_atomically
 from minigan.errors import OptionError
-from minigan.report.curves import _STYLE
+from minigan.report.canvas import drawing
 
 _BLACK, _BLUE, _ORANGE, _GREEN, _SKY = "#000000", "#0072b2", "#d55e00", "#009e73", "#56b4e9"  # Okabe & Ito's palette
 Found = Mapping[str, Any]
@@ -40,26 +39,15 @@ def theory_page(apart: Found, equal: Found, lines: Sequence[Found], out_path: st
 
 def _render(apart: Found, equal: Found, lines: Sequence[Found]) -> bytes:
     """The bytes of the PNG."""
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError('pictures need matplotlib: run `pip install "minigan[examples]"`.') from None
-    buffer = io.BytesIO()
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update({**_STYLE, "legend.frameon": False, "legend.fontsize": 8.0})
-        figure = Figure(figsize=(10.4, 7.4), dpi=150, layout="constrained")
+    with drawing(10.4, 7.4, dpi=150, legend_frameon=False, legend_fontsize=8.0) as sheet:
+        figure = sheet.figure
         (a, b), (c, d) = figure.subplots(2, 2)
-        figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr, call-arg]
+        figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
         _discriminators(a, apart, equal)
         _values(b, apart, equal)
         _distances(c, lines)
         _slopes(d, lines[-1])
-        FigureCanvasAgg(figure)  # makes itself the figure's canvas
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return sheet.png
 
 
 def _discriminators(panel: Any, apart: Found, equal: Found) -> None:
