@@ -42,3 +42,4 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
 pygments_style = "default"
+highlight_language = "none"  # of blocks that name none: trees of files, formulas

@@ -2,12 +2,13 @@
 
     python examples/cyclegan_colour.py                          1,500 steps: some minutes on two CPU cores
     python examples/cyclegan_colour.py --data FOLDER            patches of your own folder of photographs
-    python examples/cyclegan_colour.py --lambda-identity 0      nothing says which end of grey is white
+    python examples/cyclegan_colour.py --lambda-cycle 0         nothing ties a colouring to what it was
     python examples/cyclegan_colour.py --device cuda --size 64 --width 32 --steps 20000    on a GPU
 
-Both domains have three channels, equal ones in grey patches, so that the identity loss applies: what is grey already
-stays as it is. Scores on patches of unseen places: PSNR of colourings, beside that of grey in one mean colour and of
-grey as it is; the distance of greyings from luma, the weighted mean of red, green and blue.
+Both domains have three channels, equal ones in grey patches, so that a generator can say what to change: light and
+detail are there from the start. The discriminators have no norm, which would hide how bright a patch is.
+Scores on patches of unseen places: PSNR of colourings, beside that of grey in one mean colour and of grey as it is; the
+distance of greyings from luma, the weighted mean of red, green and blue, beside that of colours as they are.
 Leaves runs/cyclegan_colour/: samples of six rows (unseen grey patches, coloured, and back; colour patches, greyed, and
 back), scores.json, curves, metrics, weights, the options.
 """
@@ -23,6 +24,11 @@ STEPS = 1500
 SHOWN, TESTED = 12, 128
 
 
+def by_channel(measure, colours, greyed):
+    """A measure of grey, the mean over three channels, which should be equal."""
+    return float(np.mean([measure(colours, greyed[:, c : c + 1]) for c in range(3)]))
+
+
 def score(trainer, colours, test, folder):
     """Print, and keep, how near colourings and greyings come to the truth, which test patches have."""
     from minigan import metrics
@@ -36,9 +42,9 @@ def score(trainer, colours, test, folder):
         "psnr_grey": metrics.psnr(grey.repeat(3, 1), truth),
         "colourfulness": metrics.colourfulness(coloured),
         "colourfulness_truth": metrics.colourfulness(truth),
-        "luma_error": metrics.luma_error(truth, greyed.mean(1, keepdims=True)),
+        "luma_error": by_channel(metrics.luma_error, truth, greyed),
+        "luma_error_colour": by_channel(metrics.luma_error, truth, run.scaled(truth)),
         "luma_weights": metrics.luma_weights(truth, greyed.mean(1, keepdims=True)).round(3).tolist(),
-        "channels_apart": float(np.ptp(greyed, axis=1).mean() / 2),  # of greyings, as a share of the range
     }
     print("\n".join(f"{name:<20} {value if isinstance(value, list) else round(value, 4)}"
                     for name, value in scores.items()))
@@ -49,8 +55,8 @@ def main() -> None:
     """Options, patches, networks, trainer, go, score."""
     options = run.options(
         __doc__, name="cyclegan_colour", batch_size=4, schedule="half_linear", size=32, images=500,
-        loss=("least_squares", "non_saturating", "hinge"), norm=("batch", "instance", "none"),
-        upsample=("upconv", "deconv"), width=16, blocks=3, lr=4e-4, lambda_cycle=10.0, lambda_identity=float, pool=50,
+        loss=("least_squares", "non_saturating", "hinge"), norm=("instance", "batch", "none"),
+        upsample=("upconv", "deconv"), width=16, depth=3, lr=5e-4, lambda_cycle=5.0, lambda_identity=2.0, pool=50,
         ema=0.99,
     )
     if not (options.steps or options.epochs or options.budget):
@@ -58,10 +64,9 @@ def main() -> None:
     kinds = ("grey", "colour")
     domains = [data.patches(kind, options.images, options.size, directory=options.data) for kind in kinds]
     test = [data.patches(kind, TESTED, options.size, "test", options.data) for kind in kinds]
-    generators = [models.ResnetGenerator(3, 3, options.width, options.blocks, options.norm, options.upsample)
-                  for _ in kinds]
-    judges = [models.PatchDiscriminator(3, options.width, models.layers_for(options.size), options.norm)
-              for _ in kinds]
+    generators = [models.Residual(models.UnetGenerator(3, 3, options.width, options.depth, options.norm,
+                                                       options.upsample)) for _ in kinds]
+    judges = [models.PatchDiscriminator(3, options.width, models.layers_for(options.size), "none") for _ in kinds]
     trainer = trainers.CycleGAN(
         *generators, *judges, options.loss, options.lr, lambda_cycle=options.lambda_cycle,
         lambda_identity=options.lambda_identity, pool=options.pool, ema=options.ema, seed=options.seed)

@@ -1,8 +1,7 @@
 """Turn circles into squares and squares into circles without ever seeing which belong together (CycleGAN).
 
-    python examples/cyclegan_shapes.py                        1,000 steps: two minutes on two CPU cores
+    python examples/cyclegan_shapes.py                        1,000 steps: a minute on two CPU cores
     python examples/cyclegan_shapes.py --lambda-cycle 0       nothing ties a shape to the one it came from
-    python examples/cyclegan_shapes.py --lambda-identity 0    nothing keeps all of them from moving aside together
     python examples/cyclegan_shapes.py --count 20             few shapes to learn from
     python examples/cyclegan_shapes.py --device cuda          on a GPU
 
@@ -42,14 +41,14 @@ def main() -> None:
     options = run.options(
         __doc__, name="cyclegan_shapes", batch_size=4, schedule="half_linear", count=1000, size=32,
         loss=("least_squares", "non_saturating", "hinge"), norm=("instance", "batch"), upsample=("upconv", "deconv"),
-        width=16, blocks=3, lr=4e-4, lambda_cycle=10.0, lambda_identity=float, pool=50, ema=0.99,
+        width=16, depth=3, lr=4e-4, lambda_cycle=10.0, lambda_identity=0.0, pool=50, ema=0.99,
     )
     if not (options.steps or options.epochs or options.budget):
         options.steps = STEPS
     kinds = ("circles", "squares")
     domains = [data.shapes(kind, options.count, options.size, seed=options.seed) for kind in kinds]
     held_out = [data.shapes(kind, TESTED, options.size, "test", options.seed) for kind in kinds]
-    generators = [models.ResnetGenerator(1, 1, options.width, options.blocks, options.norm, options.upsample)
+    generators = [models.UnetGenerator(1, 1, options.width, options.depth, options.norm, options.upsample)
                   for _ in kinds]
     judges = [models.PatchDiscriminator(1, options.width, models.layers_for(options.size), options.norm)
               for _ in kinds]

@@ -16,8 +16,8 @@ def tensorboardx() -> Any:
     try:
         return importlib.import_module("tensorboardX")
     except ModuleNotFoundError:
-        remedy = 'run `pip install "minigan[tensorboard]"`'
-        raise ModuleNotFoundError(f"--tensorboard needs tensorboardX: {remedy}") from None
+        hint = '--tensorboard needs tensorboardX: run `pip install "minigan[tensorboard]"`'
+        raise ModuleNotFoundError(hint) from None
 
 
 class Board:

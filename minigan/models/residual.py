@@ -1,0 +1,37 @@
+"""A generator that says what to change: y = clip(x + change(x), -1, 1).
+
+Where a translation leaves most of a picture as it is, as colouring leaves its light and its detail, learning to copy is
+most of the work of a generator that draws y from nothing. This one begins close to a copy: the change of a network with
+DCGAN's initial weights is small.
+Source   He, Zhang, Ren & Sun, Deep residual learning for image recognition, 2016, section 3.1, for a whole network.
+"""
+
+from __future__ import annotations
+
+from minigan import nn, ops
+from minigan.errors import OptionError
+from minigan.models.anysize import AnySize
+from minigan.tensor import Tensor
+
+
+class Residual(nn.Module):
+    """Images (N, C, H, W) in [-1, 1] to images of the same shape and range, which differ by what `change` gives.
+
+    Args:
+        change: a generator, such as UnetGenerator, from C channels to C.
+
+    Raises:
+        OptionError: its channels differ.
+    """
+
+    def __init__(self, change: AnySize) -> None:
+        super().__init__()
+        if change.in_channels != change.out_channels:
+            raise OptionError(f"Residual: the network takes {change.in_channels} channels to {change.out_channels}, "
+                              "but a change can only be added to as many; use 3 channels for grey images, too")
+        self.change = change
+        self.in_channels, self.out_channels = change.in_channels, change.out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The changed images."""
+        return ops.clip(x + self.change(x), -1, 1)
