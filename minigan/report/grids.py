@@ -83,5 +83,5 @@ def save_png(array: np.ndarray, path: str | os.PathLike[str], scale: int = 1) ->
     if scale < 1:
         raise OptionError(f"save_png: scale={scale} must be at least 1.")
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(array.repeat(scale, 0).repeat(scale, 1))).save(buffer, "PNG", optimize=True)
+    Image.fromarray(np.ascontiguousarray(array.repeat(scale, 0).repeat(scale, 1))).save(buffer, "PNG")
     write_atomically(Path(path), buffer.getvalue())
