@@ -192,6 +192,7 @@ def test_scenes_have_exact_masks():
     mask = masks.images[:, 0]
     on, off = ((mask == value)[:, :, 1:] & (mask == value)[:, :, :-1] for value in (255, 0))
     assert rough[on].mean() > 4 * rough[off].mean()
+    assert rough[off].max() < 120  # no stripe is left out of a mask, not even where two things overlap
     assert 0.05 < mask.mean() / 255 < 0.4 and all(picture.any() and not picture.all() for picture in mask == 255)
 
 
@@ -231,6 +232,8 @@ def test_edges_of_a_disc_are_its_rim():
     assert np.abs(radius - 20).max() < 1.3 and 90 < len(radius) < 190  # thin: 2 pi 20 = 126 pixels
     angle = np.arctan2(y, x)[found == 255]
     assert np.diff(np.sort(angle)).max() < 0.12  # and without a gap
+    step = edge_map(np.where(np.arange(40) < 20, 30, 200) * np.ones((30, 1)))
+    assert (step.sum(1) == 255).all() and (step[:, 19] | step[:, 20]).all()  # two slopes are equal, one is taken
     assert not edge_map(np.full((9, 9), 77)).any()
     assert not edge_map(np.tile(np.arange(64), (64, 1))).any()  # a slope below the threshold
 
