@@ -1,6 +1,6 @@
 """Cut things out of scenes with five labelled images, a thousand without labels, a thousand masks of other scenes.
 
-    python examples/segmentation_few_labels.py                   600 steps: two minutes on two CPU cores
+    python examples/segmentation_few_labels.py                   600 steps: a minute or two on two CPU cores
     python examples/segmentation_few_labels.py --labels 20       more labels: the others are needed less
     python examples/segmentation_few_labels.py --lambda-cycle 10 a mask that hides the whole scene is no good mask
     python examples/segmentation_few_labels.py --device cuda     on a GPU
