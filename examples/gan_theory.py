@@ -34,7 +34,7 @@ def main() -> None:
     apart["best"], equal["best"] = (theory.value(DATA, model) for model in (MODEL, DATA))
     lines = [theory.parallel_lines(theta, lambda_gp=LAMBDA, **fixed) for theta in THETAS]
     claims = goodfellow(apart, equal) + [claim for line in lines for claim in arjovsky(line)] + vanishing(lines[-1])
-    print("claim".ljust(66) + "exact".rjust(11) + "measured".rjust(11) + "off by".rjust(9), *claims, sep="\n")
+    print("claim".ljust(70) + "exact".rjust(13) + "measured".rjust(13) + "off by".rjust(9), *claims, sep="\n")
     theory.save_numbers(folder / "numbers.json", claims, {**fixed, "lambda_gp": LAMBDA}, apart, equal, lines)
     report.theory_page(apart, equal, lines, folder / "gan_theory.png")
     print(folder / "gan_theory.png")

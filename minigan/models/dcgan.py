@@ -95,7 +95,7 @@ def dcgan(channels: int = 1, size: int = 32, latent: int = 100, width: int = 64,
         norm: of the discriminator, "batch", "none" or "spectral".
 
     >>> generator, discriminator = dcgan(size=28, width=8)
-    >>> discriminator(generator(tensor([[0.5] * 100]))).shape  # doctest: +SKIP
+    >>> discriminator(generator(tensor([[0.5] * 100]))).shape
     (1, 1, 1, 1)
     """
     return Generator(channels, size, latent, width, upsample), Discriminator(channels, size, width, norm)

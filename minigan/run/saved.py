@@ -35,9 +35,7 @@ class SavedGenerator:
     network  the module, in evaluation mode    latent   length of its noise vector
     options  of its run                        weights  name of the file they are from
 
-    >>> generator = load_generator("runs/dcgan_mnist")  # doctest: +SKIP
-    >>> generator.draw(64, seed=3).shape  # doctest: +SKIP
-    (64, 1, 32, 32)
+        load_generator("runs/dcgan_mnist").draw(64, seed=3)      an array (64, 1, 32, 32)
     """
 
     def __init__(self, network: Module, options: dict[str, Any], weights: str) -> None:

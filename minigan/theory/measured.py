@@ -58,7 +58,7 @@ class Claim:
         off = {"relative": f"{self.off:.2%}", "absolute": f"{self.off:.1e}",
                "bound": "holds" if self.off == 0 else f"{self.off:.1e} above"}[self.kind]
         limit = "<= " if self.kind == "bound" else ""
-        return f"{self.text:<66}{limit + format(self.exact, '.5g'):>11}{self.measured:>11.5g}{off:>9}"
+        return f"{self.text:<70}{limit + format(self.exact, '.5g'):>13}{self.measured:>13.5g}{off:>9}"
 
 
 def save_numbers(path: Path, claims: Sequence[Claim], settings: Row, *found: Any) -> None:
