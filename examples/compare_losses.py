@@ -1,7 +1,7 @@
 """Play every game of the GAN family on MNIST with one budget, and see which draws digits best.
 
     python examples/compare_losses.py                         about ten minutes on two CPU cores
-    python examples/compare_losses.py --images 240000 --seeds 3   the table of docs/measures.md
+    python examples/compare_losses.py --images 120000 --seeds 3   mean and spread; an hour and a half
     python examples/compare_losses.py --losses minimax,hinge  some of them
     python examples/compare_losses.py --device cuda           on a GPU
 
