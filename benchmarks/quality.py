@@ -12,6 +12,8 @@ batches a step, so its generator takes a fifth of the steps. PyTorch's twins are
 
 import argparse
 import copy
+import functools
+import json
 import sys
 import time
 from pathlib import Path
@@ -141,23 +143,33 @@ def train(options):
             print(f"{name}, seed {seed}: {options.images:,} images in {seconds:.0f} s", flush=True)
 
 
+def scores_of(path, scorer):
+    """The scores of a file of samples: measured now, or read from beside it."""
+    kept = path.with_suffix(".json")
+    if not kept.exists():
+        with np.load(path) as run:
+            scores = scorer()(run["images"][:, None])
+        kept.write_text(json.dumps(scores))
+        print(f"{path.name}: Frechet distance {scores['frechet']:.3g}", flush=True)
+    return json.loads(kept.read_text())
+
+
 def score(options):
     """Measure every file of samples; a table of means and standard deviations over seeds, and DIR/quality.md."""
-    scorer, games = Scorer(), []
-    real = scorer(data.mnist(split="train").images[:DRAWN])
+    scorer, games = functools.cache(Scorer), []
     for name in SYSTEMS:
         for path in sorted(options.out.glob(f"{name}-[0-9]*.npz")):
+            scores = scores_of(path, scorer)
             with np.load(path) as run:
-                images, seconds, seen, digits = run["images"][:, None], float(run["seconds"]), run["seen"], run["data"]
-            scores = scorer(images)
-            games.append(Game(name, [int(seen)], [scores["frechet"]], scores, images, seconds))
-            print(f"{path.name}: Frechet distance {scores['frechet']:.3g}", flush=True)
+                seconds, seen, digits = float(run["seconds"]), int(run["seen"]), str(run["data"])
+            games.append(Game(name, [seen], [scores["frechet"]], scores, np.zeros((1, 1, 28, 28)), seconds))
     if not games:
         sys.exit(f"{options.out} holds no samples; run `train` first")
-    games.append(Game("real training digits", [0], [real["frechet"]], real, images, 0.0))
+    real = scorer()(data.mnist(split="train").images[:DRAWN])
+    games.append(Game("real training digits", [0], [real["frechet"]], real, games[0].samples, 0.0))
     table = comparison_table(games, {name: MEANINGS[name] for name in SHOWN})
-    head = (f"DCGAN of width {WIDTH} on {digits}, {int(seen):,} real images seen, {DRAWN:,} images scored against "
-            f"{len(scorer.reals):,} test digits.\n\n")
+    head = (f"DCGAN of width {WIDTH} on {digits}, {seen:,} real images seen, {DRAWN:,} images scored against MNIST's "
+            "test digits.\n\n")
     (options.out / "quality.md").write_text(head + table + "\n")
     print(head + table)
 
