@@ -82,7 +82,7 @@ def train(options):
 def translated_by(generator, pixels):
     """uint8 images, translated, as uint8."""
     with mg.no_grad():
-        made = [generator(mg.tensor(scaled(pixels[i : i + 64]))).numpy() for i in range(0, len(pixels), 64)]
+        made = [generator(mg.tensor(run.scaled(pixels[i : i + 64]))).numpy() for i in range(0, len(pixels), 64)]
     return np.clip(np.rint((np.concatenate(made) + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
@@ -119,11 +119,6 @@ def score(options):
                       f"kept {accuracy(own[1 - i], translated, test[i].labels):.1f}, "
                       f"there+back {accuracy(own[i], back, test[i].labels):.1f}, "
                       f"adapted {accuracy(learnt, there.images, there.labels):.1f}", flush=True)
-
-
-def scaled(pixels):
-    """uint8 pixels as float32 in [-1, 1]."""
-    return pixels.astype(np.float32) / 127.5 - 1
 
 
 def main():

@@ -19,7 +19,7 @@ def main() -> None:
         n_critic=5, n_start=int, latent=100, width=32, ema=0.99, score_every=int,
     )
     digits = data.mnist(size=options.size, directory=options.data)
-    norm = {"gp": "none", "clip": "batch", "spectral": "spectral"}[options.lipschitz]
+    norm = trainers.recipe(f"wasserstein_{options.lipschitz}").norm
     networks = models.dcgan(1, options.size, options.latent, options.width, options.upsample, norm)
     trainer = trainers.WGAN(
         *networks, options.lipschitz, n_critic=options.n_critic, n_start=options.n_start, ema=options.ema,

@@ -15,6 +15,7 @@ from minigan import random as randoms
 from minigan.errors import OptionError
 from minigan.latent import classes, guided, maps, paths, units
 from minigan.report import film, grid, report_page, save_png, stacked
+from minigan.run.loop import scaled
 from minigan.run.saved import WEIGHTS, SavedGenerator, load_discriminator, load_generator
 
 FRAMES = 24  # of a film, from one point to the next
@@ -109,7 +110,7 @@ def guided_(generator: SavedGenerator, chosen: argparse.Namespace) -> Pictures:
     """The discriminator's strongest features on real images, beside those of one that has learnt nothing."""
     options = generator.options
     images = data.mnist(size=options["size"], split="test", directory=chosen.data or options.get("data")).images
-    some = images[np.linspace(0, len(images) - 1, min(600, len(images))).astype(int)].astype(np.float32) / 127.5 - 1
+    some = scaled(images[np.linspace(0, len(images) - 1, min(600, len(images))).astype(int)])
     trained = load_discriminator(Path(chosen.run), options).eval()
     _, untrained = models.dcgan(1, options["size"], options["latent"], options["width"])
     parts = []

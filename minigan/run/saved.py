@@ -24,7 +24,6 @@ WEIGHTS = {  # which file is read, the first that is there: a run with --ema sam
     "last": ("averaged.safetensors", "generator.safetensors"),
     "best": ("best.safetensors",),
 }
-NORMS = {"gp": "none", "clip": "batch", "spectral": "spectral"}  # of wgan_mnist.py's critics
 NEEDED = ("size", "latent", "width", "upsample")  # options that say what the generator is
 BATCH = 250
 
@@ -101,8 +100,8 @@ def load_discriminator(folder: Path, options: dict[str, Any]) -> Module:
     Raises:
         CheckpointError: its weights are missing, damaged, or belong to another network.
     """
-    loss = options.get("loss")
-    norm = NORMS[options["lipschitz"]] if "lipschitz" in options else options.get("norm", "auto")
+    loss = f"wasserstein_{options['lipschitz']}" if "lipschitz" in options else options.get("loss")
+    norm = options.get("norm", "auto")
     norm = trainers.recipe(loss).norm if loss and norm == "auto" else norm
     _, discriminator = models.dcgan(1, options["size"], options["latent"], options["width"], norm=norm)
     discriminator.load_state_dict(load_weights(folder / "discriminator.safetensors"))

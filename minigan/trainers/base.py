@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigan import device, optim
-from minigan.capture import Capture
+from minigan.capture import Capture, scalar
 from minigan.errors import CheckpointError
 from minigan.nn import Module
 from minigan.optim import Optimizer
@@ -189,6 +189,11 @@ class _Loop:
     def _fetch(self, steps: list[_Unread]) -> Callable[[], np.ndarray]:
         rows = np.stack([values for _, values, _, _ in steps])  # (steps, metrics)
         return device.fetch(rows)
+
+
+def averaging_decay(ema: float, optimizer: Optimizer) -> float:
+    """How much an average of weights keeps at this step: little at first, so that initial weights are soon forgotten."""
+    return scalar(lambda steps: min(ema, (1 + steps) / (10 + steps)), optimizer, "steps")
 
 
 def as_batch(real: Array, dtype: Any, where: str) -> Tensor:

@@ -16,13 +16,13 @@ import warnings
 
 import numpy as np
 
-from minigan.capture import scalar
 from minigan.errors import DataError, OptionError
 from minigan.losses import GANLoss, gan_loss, l1
 from minigan.nn import Module
 from minigan.optim import Adam, Optimizer
 from minigan.random import Generator
 from minigan.tensor import Array, Tensor, tensor
+from minigan.trainers.base import averaging_decay
 from minigan.trainers.pool import ImagePool
 from minigan.trainers.translation import (
     Pair,
@@ -121,8 +121,8 @@ class CycleGAN(Translation):
         """
         losses, fake_a, fake_b = self.generator_losses(a, b)
         self.g_optimizer.minimize(total(losses))
-        if self.ema:  # a short memory at first, so that the initial weights are soon forgotten
-            decay = scalar(lambda steps: min(self.ema, (1 + steps) / (10 + steps)), self.g_optimizer, "steps")
+        if self.ema:
+            decay = averaging_decay(self.ema, self.g_optimizer)
             self.networks["averaged_ab"].average_in(self.g_ab, decay)
             self.networks["averaged_ba"].average_in(self.g_ba, decay)
         return values(losses), fake_a.data, fake_b.data

@@ -10,14 +10,13 @@ import numpy as np
 
 from minigan import device, ops, optim
 from minigan.autodiff import no_grad
-from minigan.capture import scalar
 from minigan.errors import OptionError
 from minigan.losses import GANLoss, gan_loss
 from minigan.nn import Module
 from minigan.optim import Adam, Optimizer
 from minigan.random import Generator
 from minigan.tensor import Array, Tensor, tensor
-from minigan.trainers.base import Trainer, as_batch
+from minigan.trainers.base import Trainer, as_batch, averaging_decay
 
 
 class GAN(Trainer):
@@ -85,9 +84,8 @@ class GAN(Trainer):
         # asks for gradients on the generator's side only: D's weights get none computed
         told, = self.g_optimizer.minimize(g_loss, also=[fake])
         slope = ops.mean(ops.norm(told, axis=tuple(range(1, told.ndim)))) * len(told)  # the loss is a mean over N
-        if self.ema:  # a short memory at first, so that the initial weights are soon forgotten
-            decay = scalar(lambda steps: min(self.ema, (1 + steps) / (10 + steps)), self.g_optimizer, "steps")
-            self.networks["averaged"].average_in(self.generator, decay)
+        if self.ema:
+            self.networks["averaged"].average_in(self.generator, averaging_decay(self.ema, self.g_optimizer))
         return {"d_loss": metrics.pop("d_loss"), "g_loss": g_loss.detach(), **metrics, "g_slope": slope}
 
     def set_schedule(self, name: str, steps: int) -> None:
