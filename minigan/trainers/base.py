@@ -192,7 +192,7 @@ class _Loop:
 
 
 def averaging_decay(ema: float, optimizer: Optimizer) -> float:
-    """How much an average of weights keeps at this step: little at first, so that initial weights are soon forgotten."""
+    """How much an average of weights keeps at this step: little at first, so the initial weights are forgotten."""
     return scalar(lambda steps: min(ema, (1 + steps) / (10 + steps)), optimizer, "steps")
 
 
