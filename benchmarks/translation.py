@@ -1,14 +1,18 @@
 """How well digits are translated: CycleGAN between MNIST and USPS at 32x32, and what classifiers make of the results.
 
-    python benchmarks/translation.py train --out results/ --seeds 0,1,2 --steps 6379
-    python benchmarks/translation.py score --out results/
+    python benchmarks/translation.py train --out results/plain --seeds 0,1,2
+    python benchmarks/translation.py train --out results/mnist --labels mnist
+    python benchmarks/translation.py score --out results/mnist
 
 `train` leaves weights and metrics a seed, whole or not at all, also every 1,000 steps on the way; a seed that is there
-already is kept. `score` prints, a seed and a way,
+already is kept. With --labels the labels of that domain, never the other's, teach a classifier and the generator from
+it (trainers.TaskCycleGAN). --box is the side of USPS's digits: 20 pixels, as MNIST's, or 28, all but a frame.
+`score` prints, a seed and a way (with labels: the way from those),
 
     kept        share of the source's test digits whose translation a classifier of the target reads as their label
     there+back  the same of digits translated there and back, read by a classifier of the source
     adapted     accuracy on the target's test digits of a classifier trained on translated source digits alone
+    along       the same of the classifier that learned along, from originals and translations
 
 and, for comparison, classifiers trained on the source as it is (82.2 / 69.6 is published for them) and on the target
 itself. Published for `adapted`, MNIST->USPS / USPS->MNIST: CyCADA 95.6 / 96.5, SBADA-GAN 97.6 / 95.0.
@@ -26,24 +30,37 @@ import minigan as mg
 from minigan import data, models, run, trainers
 from minigan.checkpoint import load_weights, save_weights, write_atomically
 from minigan.data import ImageData
+from minigan.metrics.classifier import DigitCNN, readers, train_classifier
 
 EMA = 0.999
 SNAPSHOT = 1000  # steps
 TRANSLATED = 20_000  # digits a classifier is trained on, at most
 WAYS = {"ab": "MNIST->USPS", "ba": "USPS->MNIST"}
-
-
-def trainer_of(seed, options):
-    """A CycleGAN with the weights that a seed gives."""
-    mg.seed(seed)
-    generators = [models.ResnetGenerator(1, 1, options.width, options.blocks) for _ in WAYS]
-    judges = [models.PatchDiscriminator(1, options.width, models.layers_for(32)) for _ in WAYS]
-    return trainers.CycleGAN(*generators, *judges, lambda_identity=options.lambda_identity, ema=EMA, seed=seed)
+TOLD = {"none": "ab ba", "mnist": "ab", "usps": "ba"}  # labels that are known, and the ways that lead from there
+NETWORKS = ("g_ab", "g_ba", "averaged_ab", "averaged_ba")
 
 
 def digits(split, options):
-    """MNIST and USPS, framed alike."""
-    return data.mnist(size=32, split=split, directory=options.data), data.usps(32, split, options.data)
+    """MNIST and USPS."""
+    return data.mnist(32, split, options.data), data.usps(32, split, options.data, box=options.box)
+
+
+def trainer_of(seed, options, domains):
+    """A CycleGAN with the weights that a seed gives, its batches, and what its networks are called, a being MNIST."""
+    classifier = train_classifier(domains[options.labels == "usps"]).train() if options.labels != "none" else None
+    mg.seed(seed)
+    generators = [models.ResnetGenerator(1, 1, options.width, options.blocks) for _ in WAYS]
+    judges = [models.PatchDiscriminator(1, options.width, models.layers_for(32)) for _ in WAYS]
+    settings = {"lambda_identity": options.lambda_identity, "ema": EMA, "seed": seed}
+    if classifier is None:
+        trainer, sets = trainers.CycleGAN(*generators, *judges, **settings), domains
+    else:
+        trainer = trainers.TaskCycleGAN(*generators, *judges, classifier, options.lambda_task, **settings)
+        source, target = domains if options.labels == "mnist" else domains[::-1]
+        sets = (source.images, source.labels), target
+    names = {name: name[:-2] + name[-2:][::-1] if options.labels == "usps" else name for name in NETWORKS}
+    names |= {} if classifier is None else {"classifier": "classifier"}
+    return trainer, data.Unpaired(*sets, batch_size=options.batch_size, seed=seed), names
 
 
 def train(options):
@@ -52,16 +69,19 @@ def train(options):
         run.tune_blas()
     options.out.mkdir(parents=True, exist_ok=True)
     domains = digits("train", options)
-    print(mg.device_info(), *(d.source for d in domains), sep="\n", flush=True)
+    told = {name: getattr(options, name) for name in ("labels", "box", "steps", "width", "blocks", "batch_size",
+                                                      "lambda_task", "lambda_identity")}
+    write_atomically(options.out / "settings.json", json.dumps(told).encode())
+    print(mg.device_info(), *(d.source for d in domains), told, sep="\n", flush=True)
     for seed in options.seeds:
         if (options.out / f"metrics-{seed}.json").exists():
             continue
-        trainer, rows, start = trainer_of(seed, options), [], time.perf_counter()
+        (trainer, batches, names), rows = trainer_of(seed, options, domains), []
         trainer.set_schedule("half_linear", options.steps)
 
-        def keep(name, trainer=trainer, seed=seed):
-            for part in ("g_ab", "g_ba", "averaged_ab", "averaged_ba"):
-                save_weights(options.out / f"{name}{part}-{seed}.safetensors", trainer.networks[part].state_dict())
+        def keep(prefix, trainer=trainer, seed=seed, names=names):
+            for part, name in names.items():
+                save_weights(options.out / f"{prefix}{name}-{seed}.safetensors", trainer.networks[part].state_dict())
 
         def on_step(progress, rows=rows, keep=keep, seed=seed):
             rows.append({"step": progress.step, **progress.metrics})
@@ -71,10 +91,10 @@ def train(options):
                 shown = " ".join(f"{name} {value:.3f}" for name, value in progress.metrics.items())
                 print(f"seed {seed}, step {progress.step}, {progress.seconds:.0f} s: {shown}", flush=True)
 
-        trainer.fit(data.Unpaired(*domains, batch_size=options.batch_size, seed=seed), options.steps, on_step,
-                    promptly=lambda step: step % SNAPSHOT == 0)
+        start = time.perf_counter()
+        trainer.fit(batches, options.steps, on_step, promptly=lambda step: step % SNAPSHOT == 0)
         keep("")
-        report = {"seconds": time.perf_counter() - start, "steps": options.steps, "device": mg.device_info(),
+        report = {"seconds": time.perf_counter() - start, **told, "device": mg.device_info(),
                   "data": [d.source for d in domains], "rows": rows}
         write_atomically(options.out / f"metrics-{seed}.json", json.dumps(report).encode())
 
@@ -93,48 +113,58 @@ def accuracy(classifier, images, labels):
 
 def score(options):
     """Every seed found in the folder."""
-    from minigan.metrics.classifier import readers, train_classifier
+    told = json.loads((options.out / "settings.json").read_bytes())
+    options.box = told["box"]
+    training, test = digits("train", options), digits("test", options)
 
     def reader(images, labels):
         return readers(train_classifier(ImageData(images, labels, "", "")))[1]
 
-    training, test = digits("train", options), digits("test", options)
-    own = [reader(d.images, d.labels) for d in training]
-    for i, way in enumerate(WAYS.values()):
+    def load(name, seed):
+        return load_weights(options.out / f"{options.prefix}{name}-{seed}.safetensors")
+
+    print(f"labels {told['labels']}, USPS in a box of {told['box']}, {told['steps']} steps, width {told['width']}")
+    own, rows = [reader(d.images, d.labels) for d in training], {}
+    for way in TOLD[told["labels"]].split():
+        i = "ab".index(way[0])
         there = test[1 - i]
-        print(f"{way}: source only {accuracy(own[i], there.images, there.labels):.1f}, trained on the target itself "
-              f"{accuracy(own[1 - i], there.images, there.labels):.1f}", flush=True)
-    found = options.out.glob(f"{options.prefix}g_ab-*.safetensors")
-    for seed in sorted(int(path.stem.split("-")[1]) for path in found):
-        for kind in ("g", "averaged"):
-            generators = {way: models.generator_of(load_weights(
-                options.out / f"{options.prefix}{kind}_{way}-{seed}.safetensors")) for way in WAYS}
-            for i, (way, title) in enumerate(WAYS.items()):
-                translated = translated_by(generators[way], test[i].images)
-                back = translated_by(generators[way[::-1]], translated)
-                source, there = training[i], test[1 - i]
-                chosen = np.arange(len(source.labels))[: options.translated]
-                learnt = reader(translated_by(generators[way], source.images[chosen]), source.labels[chosen])
-                print(f"seed {seed}, {kind if kind == 'averaged' else 'last'}, {title}: "
-                      f"kept {accuracy(own[1 - i], translated, test[i].labels):.1f}, "
-                      f"there+back {accuracy(own[i], back, test[i].labels):.1f}, "
-                      f"adapted {accuracy(learnt, there.images, there.labels):.1f}", flush=True)
+        rows[way] = []
+        source_only, target_only = (accuracy(read, there.images, there.labels) for read in (own[i], own[1 - i]))
+        print(f"{WAYS[way]}: source only {source_only:.1f}, trained on the target itself {target_only:.1f}", flush=True)
+        for seed in sorted(int(path.stem.split("-")[1]) for path in options.out.glob(f"{options.prefix}g_ab-*")):
+            forth, home = (models.generator_of(load(f"{options.kind}_{name}", seed)) for name in (way, way[::-1]))
+            translated, source = translated_by(forth, test[i].images), training[i].take(options.translated)
+            row = {"kept": accuracy(own[1 - i], translated, test[i].labels),
+                   "there+back": accuracy(own[i], translated_by(home, translated), test[i].labels)}
+            learnt = reader(translated_by(forth, source.images), source.labels)
+            row["adapted"] = accuracy(learnt, there.images, there.labels)
+            if told["labels"] != "none":
+                along = DigitCNN()
+                along.load_state_dict(load("classifier", seed))
+                row["along"] = accuracy(readers(along.eval())[1], there.images, there.labels)
+            rows[way].append(row)
+            print(f"seed {seed}, {WAYS[way]}: " + ", ".join(f"{k} {v:.1f}" for k, v in row.items()), flush=True)
+    write_atomically(options.out / f"{options.prefix}scores.json", json.dumps(rows).encode())
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     training = commands.add_parser("train", help="train and keep the generators")
+    training.add_argument("--labels", choices=list(TOLD), default="none", help="whose labels are known")
+    training.add_argument("--box", type=int, default=20, help="side of USPS's digits in 32 pixels")
     training.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1, 2])
     training.add_argument("--steps", type=int, default=6379)
     training.add_argument("--width", type=int, default=32)
     training.add_argument("--blocks", type=int, default=3)
     training.add_argument("--batch-size", type=int, default=16)
-    training.add_argument("--lambda-identity", type=float, help="default: half of lambda_cycle")
+    training.add_argument("--lambda-task", type=float, default=1.0)
+    training.add_argument("--lambda-identity", type=float, default=0.0)
     training.add_argument("--device", default="auto")
     training.set_defaults(go=train)
     scoring = commands.add_parser("score", help="read the translations")
     scoring.add_argument("--prefix", default="", help="part_ for the latest weights of seeds that are not done yet")
+    scoring.add_argument("--kind", choices=("averaged", "g"), default="averaged", help="the weights: averaged, or last")
     scoring.add_argument("--translated", type=int, default=TRANSLATED, help="source digits translated to train on")
     scoring.set_defaults(go=score)
     for command in (training, scoring):

@@ -1,12 +1,12 @@
 """What does each part of CycleGAN contribute? One thing changed at a time, on digits, on one page.
 
-    python examples/ablation.py                              eleven studies: a quarter of an hour on two CPU cores
+    python examples/ablation.py                              twelve studies: a quarter of an hour on two CPU cores
     python examples/ablation.py --studies lambda_cycle_0,no_pool     some of them, beside the algorithm as published
     python examples/ablation.py --steps 3000 --width 32 --blocks 3 --device cuda     on a GPU
 
 The weight of the cycle losses (0, 10, 30), the learning rate (0.0002, 0.001, 0.01), instance or batch norm, with or
-without the pool and least squares, and when the learning rate falls. All studies start from the same weights for a seed
-and see the same batches. Leaves runs/ablation/: ablation.png, table.md, scores.json.
+without the pool and least squares, when the learning rate falls, and the identity loss. All studies start from the same
+weights for a seed and see the same batches. Leaves runs/ablation/: ablation.png, table.md, scores.json.
 """
 
 import json
@@ -35,6 +35,7 @@ STUDIES = {  # name: (title, what is changed)
     "log_loss_no_pool": ("log loss, no pool", {"loss": "non_saturating", "pool": 0}),
     "no_decay": ("no decay", {"schedule": "constant"}),
     "decay_from_start": ("decay from the start", {"schedule": "linear"}),
+    "no_identity": ("no identity loss", {"lambda_identity": 0.0}),
 }
 ROWS = ("MNIST (a)", "as USPS (b)", "USPS", "as MNIST")
 

@@ -52,8 +52,11 @@ def test_usps_in_a_folder(tmp_path, zipped, below):
     assert (found.name, found.source) == ("usps", f"USPS, 7 digits from {tmp_path / below}")
     framed = data.usps(32, "test", tmp_path, channels=3).images
     assert framed.shape == (7, 3, 32, 32) and framed.transpose(0, 2, 3, 1).flags.c_contiguous
-    assert np.array_equal(framed[:, 1, 2:30, 2:30], data.usps(28, "test", tmp_path).images[:, 0])
-    assert framed.sum(dtype=int) == 3 * framed[:, 2, 2:30, 2:30].sum(dtype=int)  # a black frame, equal channels
+    assert np.array_equal(framed[:, 1, 6:26, 6:26], data.usps(20, "test", tmp_path).images[:, 0])
+    assert framed.sum(dtype=int) == 3 * framed[:, 2, 6:26, 6:26].sum(dtype=int)  # a black frame, equal channels
+    odd = data.usps(32, "test", tmp_path, box=27).images
+    assert np.array_equal(odd[:, :, 2:29, 2:29], data.usps(27, "test", tmp_path).images)
+    assert odd.sum(dtype=int) == odd[:, :, 2:29, 2:29].sum(dtype=int)
     with pytest.raises(DataError, match=r"no USPS here: looked for usps\[\.bz2\]"):
         data.usps(directory=tmp_path)
 
@@ -114,7 +117,9 @@ def test_the_stand_in_for_usps():
 
 @pytest.mark.parametrize("call, words", [
     (lambda: data.usps(15), "size is 16 or more.*not 15"), (lambda: data.usps(split="all"), "'all'"),
-    (lambda: data.usps(channels=2), "and 2"), (lambda: data.digits(7), "size is 8 or more.*not 7"),
+    (lambda: data.usps(channels=2), "and 2"),
+    (lambda: data.digits(32, box=33), "box=33.*8 pixels and size=32"),
+    (lambda: data.digits(7), "size is 8 or more.*not 7"),
     (lambda: data.shapes("stars"), "'circles' or 'squares'.*not 'stars'"), (lambda: data.shapes(size=4), "size=4"),
     (lambda: data.shapes(count=0), "count=0"), (lambda: data.patches("red"), "not 'red'"),
     (lambda: data.patches(size=0), "and 0"), (lambda: data.scenes(split="x"), "not 'x'"),

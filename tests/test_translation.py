@@ -11,7 +11,7 @@ import translation_cases as cases
 from translation_cases import batches, cyclegan_networks, pix2pix_networks
 
 import minigan as mg
-from minigan import data, models, trainers
+from minigan import data, models, nn, trainers
 from minigan.errors import CheckpointError, DataError, OptionError, ShapeError
 from minigan.random import Generator
 from minigan.trainers.pool import ImagePool
@@ -290,12 +290,30 @@ def semi():
     return trainers.SemiSupervised(*cyclegan_networks(width=2), pairs=(a[:3], b[:3]), labelled=2, pool=3)
 
 
-@pytest.mark.parametrize(("make", "domains"), [(cyclegan, 2), (pix2pix, 0), (combogan, 3), (semi, 2)])
+class Reader(nn.Module):
+    """16x16 images to two logits, through a batch norm."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.last = nn.BatchNorm2d(1), nn.Linear(256, 2)
+
+    def forward(self, x):
+        return self.last(self.norm(x).reshape(len(x), -1))  # (N, 256)
+
+
+def task(**options):
+    networks = cyclegan_networks(width=2)
+    mg.seed(6)
+    return trainers.TaskCycleGAN(*networks, Reader(), pool=3, **options)
+
+
+@pytest.mark.parametrize(("make", "domains"), [(cyclegan, 2), (pix2pix, 0), (combogan, 3), (semi, 2), (task, 2)])
 def test_a_resumed_run_is_the_run(make, domains):
     """Six steps, or three, then state and data's place loaded into newly made ones, and three more: the same bytes."""
     def start():
         a, b, c = unlabelled()
-        loader = (data.Unpaired(*(a, b, c)[:domains], batch_size=2, seed=4) if domains
+        sets = ((a, np.arange(len(a)) % 2) if make is task else a, b, c)[:domains]
+        loader = (data.Unpaired(*sets, batch_size=2, seed=4) if domains
                   else data.paired(*(np.kron(x[:5], np.ones((4, 4), np.uint8)) for x in (a, b)), 2, seed=4))
         trainer = make()
         trainer.set_schedule("half_linear", 6)
@@ -383,7 +401,55 @@ def test_labelled_pairs_teach_the_generator():
         trainers.SemiSupervised(*cyclegan_networks(), pairs=(a[:3], a[:2]))
 
 
+# ---- with the labels of one domain ----
+def test_the_task_loss_is_the_mean_surprise_of_originals_and_translations():
+    """By hand, with NumPy's exponentials; and without weight the other losses are CycleGAN's own."""
+    trainer, plain = task(lambda_task=0.0), trainers.CycleGAN(*cyclegan_networks(width=2), pool=3)
+    a, b = batches(0)
+    labels = np.array([1, 0])
+    both = np.concatenate([a, trainer.g_ab(mg.tensor(a)).numpy()]).astype(np.float64)
+    normed = (both - both.mean()) / np.sqrt(both.var() + 1e-5)  # the batch norm, as it begins
+    last = trainer.classifier.last
+    logits = normed.reshape(4, -1) @ last.weight.numpy().T + last.bias.numpy()  # (2N, 2)
+    wanted = np.mean(np.log(np.exp(logits).sum(1)) - logits[range(4), [1, 0, 1, 0]])
+    metrics, others = trainer.step(a, labels, b), plain.step(a, b)
+    assert metrics.pop("task") == pytest.approx(wanted, rel=1e-5)
+    assert metrics == others
+
+
+def test_the_task_loss_teaches_generator_and_classifier_but_not_the_way_back():
+    """Its slopes: by finite differences, and exactly none of G_ba."""
+    trainer = task(loss="least_squares")
+    networks = large([trainer.g_ab, trainer.classifier])
+    large([trainer.g_ba, trainer.d_a, trainer.d_b])
+    trainer.dtype, trainer.labels = np.dtype(np.float64), np.array([0, 1])
+    a, b = (mg.tensor(x) for x in batches(0, "float64"))
+    slopes_agree(networks, lambda: trainer.generator_losses(a, b)[0]["task"][1])
+    loss = trainer.generator_losses(a, b)[0]["task"][1]
+    loss.backward()
+    assert all(p.grad is None or not p.grad.numpy().any() for p in trainer.g_ba.parameters())
+
+
+def test_bad_labels_are_named():
+    a, b = batches(0)
+    with pytest.raises(OptionError, match=r"got 2 batches; it takes images a, their labels and images b"):
+        task().step(a, b)
+    with pytest.raises(ShapeError, match="2 images of domain a and labels"):
+        task().step(a, np.zeros(3, int), b)
+    with pytest.raises(ShapeError, match="labels run from 0 to 2, but there are K=2"):
+        task().step(a, np.array([0, 2]), b)
+    with pytest.raises(OptionError, match="1 and 3 channels cannot be read by one classifier"):
+        trainers.TaskCycleGAN(*cyclegan_networks(channels=(1, 3)), Reader(), lambda_identity=0.0)
+
+
 # ---- data ----
+def test_unpaired_domains_may_bring_labels():
+    images, labels = np.arange(10), np.arange(10) * 10
+    one, theirs, other = next(data.Unpaired((images, labels), np.arange(5), batch_size=4, seed=1))
+    np.testing.assert_array_equal(theirs, 10 * one)
+    assert len(other) == 4
+
+
 def test_unpaired_domains_have_orders_and_epochs_of_their_own():
     a, b = np.arange(10), np.arange(100, 104)
     loader = data.Unpaired(a, b, batch_size=2, seed=1)

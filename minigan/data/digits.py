@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigan.data.images import ImageData, channels_last, repeated, resized
+from minigan.data.images import ImageData, boxed, channels_last, repeated
 from minigan.data.store import INSTALL
 from minigan.errors import DataError, OptionError
 
 
-def digits(size: int = 8, split: str = "train", channels: int = 1) -> ImageData:
+def digits(size: int = 8, split: str = "train", channels: int = 1, box: int | None = None) -> ImageData:
     """Handwritten digits: 1,437 to train on or 360 to test on, enlarged bilinearly to `size`.
 
+    box: the side of the digits in the image, as in `usps`.
+
     Raises:
-        OptionError: size below 8, another split, channels other than 1 and 3.
+        OptionError: size below 8, another split, channels other than 1 and 3; a box that does not fit.
         DataError: scikit-learn is not installed.
     """
     if size < 8 or split not in ("train", "test") or channels not in (1, 3):
@@ -31,6 +33,6 @@ def digits(size: int = 8, split: str = "train", channels: int = 1) -> ImageData:
     table = load_digits()
     pixels = np.rint(table.images * (255 / 16)).astype(np.uint8)  # (1797, 8, 8), from 0 .. 16
     part = slice(0, 1437) if split == "train" else slice(1437, None)
-    images = repeated(resized(channels_last(pixels[part]), size), channels)
+    images = repeated(boxed(channels_last(pixels[part]), size, box), channels)
     labels = table.target[part].astype(np.uint8)
     return ImageData(images, labels, "digits", f"scikit-learn's digits of 8 x 8 pixels, {len(labels):,} to {split} on")

@@ -14,6 +14,7 @@ from minigan.tensor import Tensor
 
 MAX_BYTES = 2 << 30  # the largest set of images that is made; 60,000 digits of 128 x 128 x 3 would be 3 GB
 _BATCH = 500  # images enlarged at a time
+MNIST_BOX, MNIST_SIZES = 20, (28, 32)  # pixels that digits were fitted into, of so many
 NO_LABELS = np.zeros(0, np.uint8)
 
 
@@ -93,6 +94,23 @@ def enlarged(data: ImageData, size: int, channels: int | None = None) -> ImageDa
                           "1 can become 3, no other")
     _check_bytes(len(data), channels, size)
     return replace(data, images=repeated(resized(data.images, size), channels))
+
+
+def boxed(images: np.ndarray, size: int, box: int | None) -> np.ndarray:
+    """Digits (N, C, h, w) that fill their image, enlarged to box x box in the middle of size x size black pixels.
+
+    box None: 20 if size is 28 or 32, as MNIST's digits lie there; otherwise all of it.
+
+    Raises:
+        OptionError: a box smaller than the digits are, or larger than `size`.
+    """
+    box = (MNIST_BOX if size in MNIST_SIZES else size) if box is None else box
+    if not images.shape[2] <= box <= size:
+        raise OptionError(f"box={box} must lie between the digits' own {images.shape[2]} pixels and size={size}")
+    before = (size - box) // 2
+    around = (before, size - box - before)
+    pixels = resized(images, box).transpose(0, 2, 3, 1)  # (N, box, box, C)
+    return np.pad(pixels, ((0, 0), around, around, (0, 0))).transpose(0, 3, 1, 2)  # (N, C, size, size), channels-last
 
 
 def repeated(images: np.ndarray, channels: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from minigan.errors import CheckpointError, DataError, OptionError
 from minigan.tensor import Array
 
 Images = ImageData | np.ndarray
+Labelled = tuple[np.ndarray, ...]  # images, their labels
 
 
 class Unpaired(Iterator[tuple[Array, ...]]):
@@ -22,7 +23,8 @@ class Unpaired(Iterator[tuple[Array, ...]]):
     with the most samples: an epoch shows all of them once, and those of the others as often as there is time.
 
     Args:
-        domains: two or more data sets, ImageData or arrays whose first axis counts samples.
+        domains: two or more data sets, ImageData or arrays whose first axis counts samples. A tuple of arrays, images
+            and their labels, gives a batch of each of them, side by side.
         batch_size: samples a domain and batch.
         seed: of the orders.
         options: further ones of Loader.
@@ -36,19 +38,21 @@ class Unpaired(Iterator[tuple[Array, ...]]):
     ([(2,), (2,)], 2)
     """
 
-    def __init__(self, *domains: Images, batch_size: int, seed: int = 0, **options: Any) -> None:
+    def __init__(self, *domains: Images | Labelled, batch_size: int, seed: int = 0, **options: Any) -> None:
         if len(domains) < 2:
             raise OptionError(f"Unpaired: {len(domains)} domain given, but a translation needs two or more")
         self.loaders = []
         for number, domain in enumerate(domains):
-            images = domain.images if isinstance(domain, ImageData) else np.asarray(domain)
+            kept = domain.images if isinstance(domain, ImageData) else domain
+            images = np.asarray(kept[0] if isinstance(kept, tuple) else kept)
             if not images.ndim or not len(images):
                 raise DataError(f"Unpaired: domain {number} has no samples")
             if batch_size > len(images):
                 raise OptionError(f"Unpaired: batch_size={batch_size}, but domain {number} has only {len(images)} "
                                   "samples; use a smaller batch")
             # not the same order for two domains of one length: their pairs would meet again each epoch
-            self.loaders.append(Loader(images, batch_size, seed=seed + (number << 32), **options))
+            self.loaders.append(Loader(kept if isinstance(kept, tuple) else images, batch_size,
+                                       seed=seed + (number << 32), **options))
         self.longest = max(self.loaders, key=lambda loader: loader.samples)
         self.batch_size, self.samples = batch_size, self.longest.samples
 
@@ -83,7 +87,8 @@ class Unpaired(Iterator[tuple[Array, ...]]):
         return any(loader.ends_within(batches) for loader in self.loaders)
 
     def __next__(self) -> tuple[Array, ...]:
-        return tuple(next(loader) for loader in self.loaders)
+        drawn = (next(loader) for loader in self.loaders)
+        return tuple(part for batch in drawn for part in (batch if isinstance(batch, tuple) else (batch,)))
 
     def state_dict(self) -> dict[str, Any]:
         """What decides the batches to come, a domain at a time."""

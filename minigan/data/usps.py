@@ -18,7 +18,7 @@ import numpy as np
 
 from minigan.data import store
 from minigan.data.digits import digits
-from minigan.data.images import ImageData, channels_last, repeated, resized
+from minigan.data.images import ImageData, boxed, channels_last, repeated
 from minigan.errors import DataError, OptionError
 
 MAX_BYTES = 64 << 20  # of text; USPS's training file has 14 MB
@@ -37,18 +37,21 @@ def usps(
     directory: str | os.PathLike[str] | None = None,
     download: bool = True,
     channels: int = 1,
+    box: int | None = None,
 ) -> ImageData:
     """Digits from envelopes: 7,291 to train on or 2,007 to test on, or, for want of those, scikit-learn's.
 
-    size       16; 32, where they are enlarged bilinearly to 28 and framed by two black pixels, as MNIST's are; or any
-               other from 16 on, by enlarging alone
+    size       16 or more; enlarged bilinearly
     directory  a folder that must hold the files (or whose folder `usps` does), usps[.bz2] or usps.t[.bz2]
     download   whether the network may be asked; when there is none, that is found out in a few seconds
     channels   1, or 3 equal ones
+    box        the side of the digits in the image, the rest is black; by default 20 if size is 28 or 32, else size.
+               MNIST's digits were fitted into 20 pixels of 28: a classifier of those reads 97 % of USPS in such a box,
+               and 85 % of USPS that fills 28, near the 82 % from which studies of adaptation start
 
     Raises:
         DataError: a folder that was named does not hold USPS, a file is damaged, there is nothing at all to load.
-        OptionError: another size, split or number of channels.
+        OptionError: another size, split or number of channels; a box that does not fit.
     """
     if size < SIDE or split not in _FILES or channels not in (1, 3):
         raise OptionError(f"usps: size is {SIDE} or more, split 'train' or 'test' and channels 1 or 3, not {size!r}, "
@@ -63,15 +66,7 @@ def usps(
     else:
         pixels, labels = read_libsvm(path)
         found = ImageData(channels_last(pixels), labels, "usps", f"USPS, {len(labels):,} digits from {path.parent}")
-    return replace(found, images=repeated(_sized(found.images, size), channels))
-
-
-def _sized(images: np.ndarray, size: int) -> np.ndarray:
-    """Digits at a size; 32 is 28 and a frame, so that a stroke is about as wide as in MNIST."""
-    if size != 32:
-        return resized(images, size)
-    pixels = resized(images, 28).transpose(0, 2, 3, 1)  # (N, H, W, C)
-    return np.pad(pixels, ((0, 0), (2, 2), (2, 2), (0, 0))).transpose(0, 3, 1, 2)
+    return replace(found, images=repeated(boxed(found.images, size, box), channels))
 
 
 def _search(folder: Path, split: str) -> Path | None:

@@ -16,12 +16,12 @@ import warnings
 
 import numpy as np
 
-from minigan.errors import DataError, OptionError
-from minigan.losses import GANLoss, gan_loss, l1
+from minigan.errors import OptionError
+from minigan.losses import GANLoss, gan_loss
 from minigan.nn import Module
 from minigan.optim import Adam, Optimizer
 from minigan.random import Generator
-from minigan.tensor import Array, Tensor, tensor
+from minigan.tensor import Array, Tensor
 from minigan.trainers.base import averaging_decay
 from minigan.trainers.pool import ImagePool
 from minigan.trainers.translation import (
@@ -142,52 +142,6 @@ class CycleGAN(Translation):
         if way not in ("ab", "ba"):
             raise OptionError(f"{type(self).__name__}: way={way!r} is not 'ab' or 'ba'")
         return self.translate_with(self.networks.get(f"averaged_{way}", self.networks[f"g_{way}"]), images)
-
-
-class SemiSupervised(CycleGAN):
-    """CycleGAN with a few pairs: |G_ab(x) - y| on labelled pairs joins what the generators minimise.
-
-    For segmentation with very few labels, a are images and b masks: many images and many masks without a partner teach
-    what each looks like, and the labelled pairs which belong together.
-
-    Args:
-        pairs: labelled images (M, C, H, W) and masks (M, C', H, W), uint8 or floats in [-1, 1].
-        lambda_supervised: weight of that term.
-        labelled: pairs a step, drawn at random.
-        options: further ones of CycleGAN.
-
-    Raises:
-        DataError: the pairs are none, or not as many images as masks.
-        OptionError: as CycleGAN.
-    """
-
-    capturable = False  # which pairs a step sees is drawn on the host
-
-    def __init__(self, g_ab: Module, g_ba: Module, d_a: Module, d_b: Module, pairs: tuple[np.ndarray, np.ndarray],
-                 lambda_supervised: float = 10.0, labelled: int = 4, seed: int = 0, **options: object) -> None:
-        super().__init__(g_ab, g_ba, d_a, d_b, seed=seed, **options)  # type: ignore[arg-type]
-        if not len(pairs[0]) or len(pairs[0]) != len(pairs[1]):
-            raise DataError(f"SemiSupervised: {len(pairs[0])} labelled images and {len(pairs[1])} masks are no pairs")
-        check_weights("SemiSupervised", lambda_supervised=lambda_supervised)
-        if labelled < 1:
-            raise OptionError(f"SemiSupervised: labelled={labelled} must be at least 1")
-        self.pairs = [_scaled(images) for images in pairs]
-        self.lambda_supervised, self.labelled = lambda_supervised, labelled
-        self.choice = Generator(seed, "labelled pairs")
-        self.generators = {**self.generators, "choice": self.choice}
-
-    def generator_losses(self, a: Tensor, b: Tensor) -> tuple[Weighted, Tensor, Tensor]:
-        """CycleGAN's, and `supervised`."""
-        losses, fake_a, fake_b = super().generator_losses(a, b)
-        rows = self.choice.integers(0, len(self.pairs[0]), (self.labelled,))
-        x, y = (tensor(images[rows], dtype=self.dtype, device=self.device) for images in self.pairs)
-        losses["supervised"] = (self.lambda_supervised, l1(self.g_ab(x), y))
-        return losses, fake_a, fake_b
-
-
-def _scaled(images: np.ndarray) -> np.ndarray:
-    images = np.asarray(images)
-    return images.astype(np.float32) / 127.5 - 1 if images.dtype == np.uint8 else images
 
 
 def _domain_channels(owner: str, g_ab: Module, g_ba: Module, d_a: Module, d_b: Module) -> tuple[int, int]:

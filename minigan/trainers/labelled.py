@@ -1,0 +1,127 @@
+"""CycleGAN told a little more: some pairs that belong together, or the labels of one domain.
+
+    SemiSupervised   + lambda_supervised E |G_ab(x) - y|                      on a few pairs (x, y)
+    TaskCycleGAN     + lambda_task ( E -ln T(a)[y] + E -ln T(G_ab(a))[y] )    on images a with labels y
+
+Sources: Bousmalis et al., Unsupervised pixel-level domain adaptation with GANs, 2017, equation 3; with a fixed
+classifier, Hoffman et al., CyCADA, 2018, equation 4.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigan import ops
+from minigan.errors import DataError, OptionError, ShapeError
+from minigan.losses import cross_entropy, l1
+from minigan.nn import Module
+from minigan.optim import Adam
+from minigan.random import Generator
+from minigan.tensor import Array, Tensor, tensor
+from minigan.trainers.cyclegan import CycleGAN
+from minigan.trainers.translation import Weighted, check_weights
+
+
+class SemiSupervised(CycleGAN):
+    """CycleGAN with a few pairs: |G_ab(x) - y| on labelled pairs joins what the generators minimise.
+
+    For segmentation with very few labels, a are images and b masks: many images and many masks without a partner teach
+    what each looks like, and the labelled pairs which belong together.
+
+    Args:
+        pairs: labelled images (M, C, H, W) and masks (M, C', H, W), uint8 or floats in [-1, 1].
+        lambda_supervised: weight of that term.
+        labelled: pairs a step, drawn at random.
+        options: further ones of CycleGAN.
+
+    Raises:
+        DataError: the pairs are none, or not as many images as masks.
+        OptionError: as CycleGAN.
+    """
+
+    capturable = False  # which pairs a step sees is drawn on the host
+
+    def __init__(self, g_ab: Module, g_ba: Module, d_a: Module, d_b: Module, pairs: tuple[np.ndarray, np.ndarray],
+                 lambda_supervised: float = 10.0, labelled: int = 4, seed: int = 0, **options: object) -> None:
+        super().__init__(g_ab, g_ba, d_a, d_b, seed=seed, **options)  # type: ignore[arg-type]
+        if not len(pairs[0]) or len(pairs[0]) != len(pairs[1]):
+            raise DataError(f"SemiSupervised: {len(pairs[0])} labelled images and {len(pairs[1])} masks are no pairs")
+        check_weights("SemiSupervised", lambda_supervised=lambda_supervised)
+        if labelled < 1:
+            raise OptionError(f"SemiSupervised: labelled={labelled} must be at least 1")
+        self.pairs = [_scaled(images) for images in pairs]
+        self.lambda_supervised, self.labelled = lambda_supervised, labelled
+        self.choice = Generator(seed, "labelled pairs")
+        self.generators = {**self.generators, "choice": self.choice}
+
+    def generator_losses(self, a: Tensor, b: Tensor) -> tuple[Weighted, Tensor, Tensor]:
+        """CycleGAN's, and `supervised`."""
+        losses, fake_a, fake_b = super().generator_losses(a, b)
+        rows = self.choice.integers(0, len(self.pairs[0]), (self.labelled,))
+        x, y = (tensor(images[rows], dtype=self.dtype, device=self.device) for images in self.pairs)
+        losses["supervised"] = (self.lambda_supervised, l1(self.g_ab(x), y))
+        return losses, fake_a, fake_b
+
+
+class TaskCycleGAN(CycleGAN):
+    """CycleGAN that knows the labels of domain a: a classifier must read a translation as what its original is.
+
+    The cycle is content when every 4 becomes a 9 and every 9 a 4; the classifier is not. It learns along with the
+    generators, from originals and translations alike, so it knows the look of both domains before long. No label of
+    domain b is ever used: what a classifier learns from G_ab(a) can be tested on b.
+
+    Args:
+        classifier: images (N, C, H, W), of domain a or b, to logits (N, K); trained beforehand, or not.
+        lambda_task: weight of its losses.
+        options: further ones of CycleGAN.
+
+    Raises:
+        OptionError: as CycleGAN; lambda_task below 0, or domains that differ in channels, which no classifier reads.
+    """
+
+    capturable = False  # labels are looked up on the host
+
+    def __init__(self, g_ab: Module, g_ba: Module, d_a: Module, d_b: Module, classifier: Module,
+                 lambda_task: float = 1.0, **options: object) -> None:
+        super().__init__(g_ab, g_ba, d_a, d_b, **options)  # type: ignore[arg-type]
+        check_weights("TaskCycleGAN", lambda_task=lambda_task)
+        if self.channels[0] != self.channels[1]:
+            raise OptionError(f"TaskCycleGAN: domains of {self.channels[0]} and {self.channels[1]} channels cannot be "
+                              "read by one classifier; repeat the grey channel")
+        self.classifier, self.lambda_task = classifier, lambda_task
+        self.networks["classifier"] = classifier
+        adam = self.g_optimizer
+        self.g_optimizer = self.optimizers["g_optimizer"] = Adam(
+            [*adam.parameters, *classifier.parameters()], adam.lr, adam.betas)  # type: ignore[attr-defined]
+        self.labels: Array = np.zeros(0, np.int64)
+
+    def update(self, *batches: Array) -> dict[str, Tensor]:
+        """As CycleGAN's, on a batch a, its labels (N,) and a batch b, as data.Unpaired((images, labels), b) gives them.
+
+        Returns:
+            what CycleGAN's does, and `task`: the mean cross-entropy of originals and translations.
+
+        Raises:
+            OptionError: not these three.
+            ShapeError: the labels do not fit the images or the classifier. And as CycleGAN.
+        """
+        if len(batches) not in (3, 7):
+            raise OptionError(f"TaskCycleGAN: got {len(batches)} batches; it takes images a, their labels and images "
+                              "b, as data.Unpaired((images, labels), b) gives them")
+        a, self.labels, *rest = batches
+        if np.shape(self.labels) != (len(a),):
+            raise ShapeError(f"TaskCycleGAN: {len(a)} images of domain a and labels {np.shape(self.labels)}; "
+                             "there must be one label an image")
+        return super().update(a, *rest)
+
+    def generator_losses(self, a: Tensor, b: Tensor) -> tuple[Weighted, Tensor, Tensor]:
+        """CycleGAN's, and `task`."""
+        losses, fake_a, fake_b = super().generator_losses(a, b)
+        logits = self.classifier(ops.concat([a, fake_b], 0))  # (2N, K)
+        losses["task"] = (self.lambda_task, cross_entropy(logits, np.concatenate([self.labels, self.labels])))
+        return losses, fake_a, fake_b
+
+
+def _scaled(images: np.ndarray) -> np.ndarray:
+    images = np.asarray(images)
+    return images.astype(np.float32) / 127.5 - 1 if images.dtype == np.uint8 else images
