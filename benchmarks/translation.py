@@ -34,6 +34,7 @@ from minigan.metrics.classifier import DigitCNN, readers, train_classifier
 
 EMA = 0.999
 SNAPSHOT = 1000  # steps
+CROP = 4  # of 32 pixels: the classifier reads 28
 TRANSLATED = 20_000  # digits a classifier is trained on, at most
 WAYS = {"ab": "MNIST->USPS", "ba": "USPS->MNIST"}
 TOLD = {"none": "ab ba", "mnist": "ab", "usps": "ba"}  # labels that are known, and the ways that lead from there
@@ -51,11 +52,11 @@ def trainer_of(seed, options, domains):
     mg.seed(seed)
     generators = [models.ResnetGenerator(1, 1, options.width, options.blocks) for _ in WAYS]
     judges = [models.PatchDiscriminator(1, options.width, models.layers_for(32)) for _ in WAYS]
-    settings = {"lambda_identity": options.lambda_identity, "ema": EMA, "seed": seed}
+    settings = {"lr": options.lr, "lambda_identity": options.lambda_identity, "ema": EMA, "seed": seed}
     if classifier is None:
         trainer, sets = trainers.CycleGAN(*generators, *judges, **settings), domains
     else:
-        trainer = trainers.TaskCycleGAN(*generators, *judges, classifier, options.lambda_task, **settings)
+        trainer = trainers.TaskCycleGAN(*generators, *judges, classifier, options.lambda_task, CROP, **settings)
         source, target = domains if options.labels == "mnist" else domains[::-1]
         sets = (source.images, source.labels), target
     names = {name: name[:-2] + name[-2:][::-1] if options.labels == "usps" else name for name in NETWORKS}
@@ -69,7 +70,7 @@ def train(options):
         run.tune_blas()
     options.out.mkdir(parents=True, exist_ok=True)
     domains = digits("train", options)
-    told = {name: getattr(options, name) for name in ("labels", "box", "steps", "width", "blocks", "batch_size",
+    told = {name: getattr(options, name) for name in ("labels", "box", "steps", "width", "blocks", "batch_size", "lr",
                                                       "lambda_task", "lambda_identity")}
     write_atomically(options.out / "settings.json", json.dumps(told).encode())
     print(mg.device_info(), *(d.source for d in domains), told, sep="\n", flush=True)
@@ -158,6 +159,7 @@ def main():
     training.add_argument("--width", type=int, default=32)
     training.add_argument("--blocks", type=int, default=3)
     training.add_argument("--batch-size", type=int, default=16)
+    training.add_argument("--lr", type=float, default=2e-4)
     training.add_argument("--lambda-task", type=float, default=1.0)
     training.add_argument("--lambda-identity", type=float, default=0.0)
     training.add_argument("--device", default="auto")

@@ -101,7 +101,7 @@ def main() -> None:
         batches = data.Unpaired(*domains, batch_size=options.batch_size, seed=options.seed).to(options.device)
     else:
         trainer = trainers.TaskCycleGAN(*generators, *judges, reader_of(domains[0], options),
-                                        lambda_task=options.lambda_task, **settings)
+                                        lambda_task=options.lambda_task, crop=4, **settings)
         labelled = domains[0].images, domains[0].labels
         batches = data.Unpaired(labelled, domains[1], batch_size=options.batch_size, seed=options.seed)
     shown = [one_of_each(domain) for domain in test]

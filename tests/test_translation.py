@@ -291,20 +291,21 @@ def semi():
 
 
 class Reader(nn.Module):
-    """16x16 images to two logits, through a batch norm."""
+    """Square images to two logits, through a batch norm; the last images it saw."""
 
-    def __init__(self):
+    def __init__(self, side):
         super().__init__()
-        self.norm, self.last = nn.BatchNorm2d(1), nn.Linear(256, 2)
+        self.norm, self.last, self.seen = nn.BatchNorm2d(1), nn.Linear(side**2, 2), []
 
     def forward(self, x):
-        return self.last(self.norm(x).reshape(len(x), -1))  # (N, 256)
+        self.seen.append(x.numpy())
+        return self.last(self.norm(x).reshape(len(x), -1))  # (N, side**2)
 
 
-def task(**options):
+def task(crop=3, **options):
     networks = cyclegan_networks(width=2)
     mg.seed(6)
-    return trainers.TaskCycleGAN(*networks, Reader(), pool=3, **options)
+    return trainers.TaskCycleGAN(*networks, Reader(16 - crop), crop=crop, pool=3, **options)
 
 
 @pytest.mark.parametrize(("make", "domains"), [(cyclegan, 2), (pix2pix, 0), (combogan, 3), (semi, 2), (task, 2)])
@@ -404,7 +405,7 @@ def test_labelled_pairs_teach_the_generator():
 # ---- with the labels of one domain ----
 def test_the_task_loss_is_the_mean_surprise_of_originals_and_translations():
     """By hand, with NumPy's exponentials; and without weight the other losses are CycleGAN's own."""
-    trainer, plain = task(lambda_task=0.0), trainers.CycleGAN(*cyclegan_networks(width=2), pool=3)
+    trainer, plain = task(0, lambda_task=0.0), trainers.CycleGAN(*cyclegan_networks(width=2), pool=3)
     a, b = batches(0)
     labels = np.array([1, 0])
     both = np.concatenate([a, trainer.g_ab(mg.tensor(a)).numpy()]).astype(np.float64)
@@ -419,7 +420,7 @@ def test_the_task_loss_is_the_mean_surprise_of_originals_and_translations():
 
 def test_the_task_loss_teaches_generator_and_classifier_but_not_the_way_back():
     """Its slopes: by finite differences, and exactly none of G_ba."""
-    trainer = task(loss="least_squares")
+    trainer = task(0, loss="least_squares")
     networks = large([trainer.g_ab, trainer.classifier])
     large([trainer.g_ba, trainer.d_a, trainer.d_b])
     trainer.dtype, trainer.labels = np.dtype(np.float64), np.array([0, 1])
@@ -428,6 +429,18 @@ def test_the_task_loss_teaches_generator_and_classifier_but_not_the_way_back():
     loss = trainer.generator_losses(a, b)[0]["task"][1]
     loss.backward()
     assert all(p.grad is None or not p.grad.numpy().any() for p in trainer.g_ba.parameters())
+
+
+def test_the_classifier_sees_windows_from_all_over_the_image():
+    """Of a and of its translation the same window; 16 of them with crop=3."""
+    trainer, (a, b), places = task(), batches(0), set()
+    for _ in range(150):
+        trainer.update(a, np.array([0, 1]), b)
+        window, translated = np.split(trainer.classifier.seen[-1], 2)
+        assert translated.shape == window.shape == (2, 1, 13, 13)
+        places |= {(i, j) for i in range(4) for j in range(4)
+                   if np.array_equal(window, a[:, :, i : i + 13, j : j + 13])}
+    assert len(places) == 16
 
 
 def test_bad_labels_are_named():
@@ -439,7 +452,9 @@ def test_bad_labels_are_named():
     with pytest.raises(ShapeError, match="labels run from 0 to 2, but there are K=2"):
         task().step(a, np.array([0, 2]), b)
     with pytest.raises(OptionError, match="1 and 3 channels cannot be read by one classifier"):
-        trainers.TaskCycleGAN(*cyclegan_networks(channels=(1, 3)), Reader(), lambda_identity=0.0)
+        trainers.TaskCycleGAN(*cyclegan_networks(channels=(1, 3)), Reader(16), lambda_identity=0.0)
+    with pytest.raises(OptionError, match="crop=-1"):
+        task(-1)
 
 
 # ---- data ----

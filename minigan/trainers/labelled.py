@@ -71,29 +71,34 @@ class TaskCycleGAN(CycleGAN):
     domain b is ever used: what a classifier learns from G_ab(a) can be tested on b.
 
     Args:
-        classifier: images (N, C, H, W), of domain a or b, to logits (N, K); trained beforehand, or not.
+        classifier: images (N, C, H - crop, W - crop), of domain a or b, to logits (N, K); trained beforehand, or not.
         lambda_task: weight of its losses.
+        crop: the classifier sees a window, so many pixels smaller, that lies elsewhere at every step: it has more to
+            learn, and the generators longer from it.
         options: further ones of CycleGAN.
 
     Raises:
-        OptionError: as CycleGAN; lambda_task below 0, or domains that differ in channels, which no classifier reads.
+        OptionError: as CycleGAN; lambda_task or crop below 0, or domains that differ in channels, which no classifier
+            reads.
     """
 
     capturable = False  # labels are looked up on the host
 
     def __init__(self, g_ab: Module, g_ba: Module, d_a: Module, d_b: Module, classifier: Module,
-                 lambda_task: float = 1.0, **options: object) -> None:
-        super().__init__(g_ab, g_ba, d_a, d_b, **options)  # type: ignore[arg-type]
-        check_weights("TaskCycleGAN", lambda_task=lambda_task)
+                 lambda_task: float = 1.0, crop: int = 0, seed: int = 0, **options: object) -> None:
+        super().__init__(g_ab, g_ba, d_a, d_b, seed=seed, **options)  # type: ignore[arg-type]
+        check_weights("TaskCycleGAN", lambda_task=lambda_task, crop=crop)
         if self.channels[0] != self.channels[1]:
             raise OptionError(f"TaskCycleGAN: domains of {self.channels[0]} and {self.channels[1]} channels cannot be "
                               "read by one classifier; repeat the grey channel")
-        self.classifier, self.lambda_task = classifier, lambda_task
+        self.classifier, self.lambda_task, self.crop = classifier, lambda_task, crop
         self.networks["classifier"] = classifier
         adam = self.g_optimizer
         self.g_optimizer = self.optimizers["g_optimizer"] = Adam(
             [*adam.parameters, *classifier.parameters()], adam.lr, adam.betas)  # type: ignore[attr-defined]
         self.labels: Array = np.zeros(0, np.int64)
+        self.windows = Generator(seed, "windows")
+        self.generators = {**self.generators, "windows": self.windows}
 
     def update(self, *batches: Array) -> dict[str, Tensor]:
         """As CycleGAN's, on a batch a, its labels (N,) and a batch b, as data.Unpaired((images, labels), b) gives them.
@@ -117,7 +122,10 @@ class TaskCycleGAN(CycleGAN):
     def generator_losses(self, a: Tensor, b: Tensor) -> tuple[Weighted, Tensor, Tensor]:
         """CycleGAN's, and `task`."""
         losses, fake_a, fake_b = super().generator_losses(a, b)
-        logits = self.classifier(ops.concat([a, fake_b], 0))  # (2N, K)
+        top, left = (int(place) for place in self.windows.integers(0, self.crop + 1, (2,)))
+        height, width = (side - self.crop for side in a.shape[2:])
+        seen = ops.concat([a, fake_b], 0)[:, :, top : top + height, left : left + width]
+        logits = self.classifier(seen)  # (2N, K)
         losses["task"] = (self.lambda_task, cross_entropy(logits, np.concatenate([self.labels, self.labels])))
         return losses, fake_a, fake_b
 
