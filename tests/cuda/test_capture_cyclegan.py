@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import data, models, trainers
+from minigan import data, models, nn, trainers
 
 
 @pytest.fixture
@@ -67,4 +67,22 @@ def test_a_combogan_trains_on_a_device(on):
         images = np.random.default_rng(0).integers(0, 256, (3, 4, 1, 8, 8), np.uint8)
         trainer.fit(data.Unpaired(*images, batch_size=2), 2, lambda p, losses=losses: losses.append(p.metrics))
         told.append([value for metrics in losses for value in metrics.values()])
+    np.testing.assert_allclose(told[0], told[1], rtol=1e-3)
+
+
+def test_a_task_cyclegan_trains_on_a_device(on):
+    """Labels and windows are the host's, so its steps are plain ones; the losses are the CPU's."""
+    told, labels = [], np.arange(4) % 2
+    for where in (mg.device.default(), "cpu"):
+        mg.set_device(where)
+        mg.seed(0)
+        networks = [models.ResnetGenerator(1, 1, 1, 0) for _ in "ab"]
+        networks += [models.PatchDiscriminator(1, 1, 1) for _ in "ab"]
+        reader = nn.Sequential(nn.Conv2d(1, 2, 6), nn.Flatten())  # 6 x 6 windows to two logits
+        trainer, losses = trainers.TaskCycleGAN(*networks, reader, crop=2, pool=1, lambda_identity=0.0), []
+        a, b = np.random.default_rng(0).integers(0, 256, (2, 4, 1, 8, 8), np.uint8)
+        batches = data.Unpaired((a, labels), b, batch_size=2)
+        trainer.fit(batches, 2, lambda p, losses=losses: losses.append(p.metrics))
+        told.append([value for metrics in losses for value in metrics.values()])
+    assert len(told[0]) == 14
     np.testing.assert_allclose(told[0], told[1], rtol=1e-3)
