@@ -18,6 +18,7 @@ from minigan.metrics.distances import frechet, kid, sliced_wasserstein
 from minigan.metrics.images import checkerboard
 from minigan.metrics.pictures import (
     colourfulness,
+    edges_kept,
     iou,
     l1,
     luma_error,
@@ -32,7 +33,7 @@ from minigan.metrics.translation import DigitTranslation, adaptation_accuracy, l
 
 __all__ = ["MEANINGS", "DigitTranslation", "Scorer", "adaptation_accuracy", "checkerboard", "class_histogram",
            "classifier_score", "colourfulness", "density_coverage", "digit_classifier",
-           "discriminator_features", "frechet", "iou", "kid", "l1", "label_kept", "luma_error",
+           "discriminator_features", "edges_kept", "frechet", "iou", "kid", "l1", "label_kept", "luma_error",
            "luma_weights", "mean_coloured", "modes_covered", "nearest", "precision_recall", "psnr", "score",
            "sliced_wasserstein", "ssim", "stacked_modes", "svm_accuracy", "svm_evaluation",
            "train_classifier"]

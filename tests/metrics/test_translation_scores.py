@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minigan import data, metrics
+from minigan.data.canny import edge_map
 from minigan.data.mnist import ImageData
 from minigan.errors import DataError, OptionError, ShapeError
 from minigan.metrics.classifier import Settings
@@ -64,6 +65,23 @@ def test_iou():
     soft = np.where(masks, np.float32(0.2), np.float32(-0.9))
     assert metrics.iou(soft, truth) == metrics.iou(masks, truth)
     assert metrics.iou(soft, truth, 0.5) == pytest.approx(2 / 3)  # now the second is empty, too
+
+
+def test_edges_kept():
+    """A disc's own edges, and a pixel off, are kept; six pixels off they are met where the two circles cross only."""
+    y, x = np.indices((64, 64))
+    disc = np.where(np.hypot(x - 30, y - 30) < 15, 220, 30).astype(np.uint8)[None, None]
+    edges = edge_map(disc[0, 0])[None, None]
+    assert metrics.edges_kept(disc, edges) == metrics.edges_kept(disc.repeat(3, 1), edges) == 1
+    assert metrics.edges_kept(np.roll(disc, 1, 3), edges) == 1
+    assert metrics.edges_kept(np.roll(disc, 1, 3), edges, tolerance=0) < 0.7
+    assert 0.05 < metrics.edges_kept(np.roll(disc, 6, 3), edges) < 0.5
+    blank = np.full_like(disc, 77)
+    assert metrics.edges_kept(blank, edges) == 0 and metrics.edges_kept(blank, np.zeros_like(edges)) == 1
+    right = np.where(x < 30, edges, 0)  # half of the edges given: all of those found, half of the found ones right
+    assert metrics.edges_kept(disc, right) == pytest.approx(2 / 3, abs=0.03)
+    with pytest.raises(ShapeError, match="edges_kept"):
+        metrics.edges_kept(disc, edges[:, :, 1:])
 
 
 def test_shapes_and_their_partners():
