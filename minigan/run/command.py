@@ -40,6 +40,7 @@ HELP = {  # what the options of the example scripts mean, once for all of them
     "score_every": "steps between scores of the samples, into scores.jsonl; the weights that score best are kept",
     "lambda_cycle": "weight of the cycle losses: translated there and back, an image should be what it was",
     "lambda_identity": "weight of the identity losses: an image of the target domain should stay as it is",
+    "box": "side of USPS's digits in 32 pixels; by default 20, as MNIST's",
     "labels": "the data set whose labels teach a classifier, which in turn holds translations from there to them",
     "lambda_task": "weight of that classifier's losses",
     "lambda_l1": "weight of the mean absolute difference from the target",
