@@ -5,8 +5,8 @@
     python examples/cyclegan_colour.py --lambda-identity 0      vivid colours, and fewer of them right
     python examples/cyclegan_colour.py --device cuda --size 64 --width 32 --steps 20000    on a GPU
 
-Both domains have three channels, equal ones in grey patches, so that a generator can say what to change: light and
-detail are there from the start. The discriminators have no norm, which would hide how bright a patch is.
+Both domains have three channels, equal ones in grey patches and in greyings, so that a generator says what to change:
+light and detail are there from the start. The discriminators have no norm, which would hide how bright a patch is.
 Scores on patches of unseen places: PSNR of colourings, beside that of grey in one mean colour and of grey as it is; the
 distance of greyings from luma, the weighted mean of red, green and blue, beside that of colours as they are.
 Leaves runs/cyclegan_colour/: samples of six rows (unseen grey patches, coloured, and back; colour patches, greyed, and
@@ -64,11 +64,11 @@ def main() -> None:
     kinds = ("grey", "colour")
     domains = [data.patches(kind, options.images, options.size, directory=options.data) for kind in kinds]
     test = [data.patches(kind, TESTED, options.size, "test", options.data) for kind in kinds]
-    generators = [models.Residual(models.UnetGenerator(3, 3, options.width, options.depth, options.norm,
-                                                       options.upsample)) for _ in kinds]
+    colour, grey = (models.Residual(models.UnetGenerator(3, 3, options.width, options.depth, options.norm,
+                                                         options.upsample)) for _ in kinds)
     judges = [models.PatchDiscriminator(3, options.width, models.layers_for(options.size), "none") for _ in kinds]
     trainer = trainers.CycleGAN(
-        *generators, *judges, options.loss, options.lr, lambda_cycle=options.lambda_cycle,
+        colour, models.Grey(grey), *judges, options.loss, options.lr, lambda_cycle=options.lambda_cycle,
         lambda_identity=options.lambda_identity, pool=options.pool, ema=options.ema, seed=options.seed)
     pixels = [domain.images.repeat(3 // domain.images.shape[1], 1) for domain in domains]
     batches = data.Unpaired(*pixels, batch_size=options.batch_size, seed=options.seed).to(options.device)

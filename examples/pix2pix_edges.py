@@ -64,6 +64,7 @@ def main() -> None:
     if edges.name == "edges":  # not of pairs of one's own
         scores["edges_kept"] = metrics.edges_kept(painted, test[0].images)
         scores["edges_of_photograph"] = metrics.edges_kept(test[1].images, test[0].images)
+        scores["edges_of_another"] = metrics.edges_kept(np.roll(test[1].images, TESTED // 3, 0), test[0].images)
     scores["psnr_of_mean_colour"] = metrics.psnr(plain, test[1].images)
     print(f"{len(test[0])} test images: " + ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
     write_atomically(folder / "scores.json", (json.dumps(scores, indent=1) + "\n").encode())

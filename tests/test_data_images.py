@@ -204,8 +204,8 @@ def test_scenes_have_exact_masks():
 # ------------------------------------------------------------------------------------------------ photographs
 
 
-def test_patches_of_two_parts_share_no_pixel(tmp_path):
-    """In a photograph whose pixels say where they are, no place is seen in two parts."""
+def test_patches_to_train_and_to_test_on_share_no_pixel(tmp_path):
+    """In a photograph whose pixels say where they are, no place is seen in both."""
     from PIL import Image
 
     y, x = np.indices((96, 128))
@@ -217,6 +217,9 @@ def test_patches_of_two_parts_share_no_pixel(tmp_path):
     red, green, blue = test.images.astype(float).transpose(1, 0, 2, 3)
     assert np.abs(grey.images[:, 0] - (0.299 * red + 0.587 * green + 0.114 * blue)).max() <= 0.5
     assert "1 images from" in test.source and test.images.transpose(0, 2, 3, 1).flags.c_contiguous
+    coloured, grey = parts[0].images, data.patches("grey", 60, 8, directory=tmp_path).images[:, 0]
+    unpaired = data.luma(coloured.transpose(0, 2, 3, 1)), grey
+    assert len(np.unique(np.concatenate(unpaired).reshape(120, -1), axis=0)) > 110  # hardly ever the same place
     with pytest.raises(DataError, match="size=32 needs at least 5 cells of 64 x 64 pixels"):
         data.patches(size=32, directory=tmp_path)
 

@@ -40,6 +40,17 @@ def test_it_is_made_again_from_its_weights(upsample):
     np.testing.assert_array_equal(again(mg.tensor(images())).data, network(mg.tensor(images())).data)
 
 
+def test_grey_is_the_mean_of_the_channels_and_is_made_again_from_its_weights():
+    inner = models.Residual(models.UnetGenerator(3, 3, 4, 3, "none"))
+    network, x = models.Grey(inner).eval(), mg.tensor(images())
+    made = network(x).data
+    for channel in range(3):
+        np.testing.assert_allclose(made[:, channel], inner(x).data.mean(1), atol=1e-6)
+    again = models.generator_of(dict(sorted(network.state_dict().items())))
+    assert isinstance(again, models.Grey) and again.in_channels == again.out_channels == 3
+    np.testing.assert_array_equal(again(x).data, made)
+
+
 def test_channels_that_cannot_be_added():
     with pytest.raises(OptionError, match="takes 1 channels to 3"):
         models.Residual(models.UnetGenerator(1, 3, 4, 2))

@@ -1,8 +1,11 @@
 """Patches of photographs: colour and grey ones to translate between, and edges beside the photographs they come from.
 
-The photographs are cut into cells, each twice a patch wide; every cell belongs to one part only (colour, grey, test),
-and patches lie inside a cell. So no pixel is seen in two parts, and the parts look alike. A patch is the one with most
-contrast of three random ones: half of a photograph may be sky, from which there is little to learn.
+The photographs are cut into cells, each twice a patch wide; a cell is for training or for testing, and patches lie
+inside a cell. So no pixel is seen in both, and both look alike. Colour and grey patches to train on lie anywhere in the
+training cells, each kind at places of its own: no pairs, but one distribution, as in the authors' own unpaired studies
+of paired data; with cells of its own, each kind would be of other things, and the difference would be learnt, too.
+A patch is the one with most contrast of three random ones: half of a photograph may be sky, from which there is little
+to learn.
 """
 
 from __future__ import annotations
@@ -20,12 +23,12 @@ from minigan.random import Generator
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in grey: ITU-R Recommendation BT.601
 CANDIDATES = 3
-PARTS = ("colour", "grey", "colour", "grey", "test")  # dealt out to the cells in turn
+PARTS = ("train", "train", "train", "train", "test")  # dealt out to the cells in turn
 
 
 def patches(kind: str = "colour", count: int = 500, size: int = 32, split: str = "train",
             directory: str | os.PathLike[str] | None = None, seed: int = 0) -> ImageData:
-    """Patches to train on, colour (count, 3, size, size) or grey (count, 1, size, size), from different cells.
+    """Patches to train on, colour (count, 3, size, size) or grey (count, 1, size, size), not at the same places.
 
     With split="test" both kinds come from the same places, row for row: what the grey ones looked like is known.
 
@@ -38,9 +41,10 @@ def patches(kind: str = "colour", count: int = 500, size: int = 32, split: str =
     """
     if kind not in ("colour", "grey"):
         raise OptionError(f"patches: kind is 'colour' or 'grey', not {kind!r}")
-    part = "test" if _checked(split, count, size) else kind
+    _check(split, count, size)
     pictures, source = _photographs(directory)
-    pixels = _cut(pictures, _places(pictures, [part], count, size, seed), size)  # (count, size, size, 3)
+    which = kind if split == "train" else "both"
+    pixels = _cut(pictures, _places(pictures, split, which, count, size, seed), size)  # (count, size, size, 3)
     if kind == "grey":
         pixels = luma(pixels)
     return ImageData(channels_last(pixels), NO_LABELS, "patches",
@@ -57,9 +61,9 @@ def edges(count: int = 1000, size: int = 64, split: str = "train", directory: st
     Raises:
         ModuleNotFoundError: SciPy is not installed.
     """
-    parts = ["test"] if _checked(split, count, size) else ["colour", "grey"]
+    _check(split, count, size)
     pictures, source = _photographs(directory)
-    places = _places(pictures, parts, count, size, seed)
+    places = _places(pictures, split, "edges", count, size, seed)
     lines = [edge_map(luma(picture)) for picture in pictures]
     return tuple(  # type: ignore[return-value]  # two of them
         ImageData(channels_last(_cut(from_, places, size)), NO_LABELS, "edges",
@@ -73,12 +77,10 @@ def luma(pixels: np.ndarray) -> np.ndarray:
     return grey
 
 
-def _checked(split: str, count: int, size: int) -> bool:
-    """Whether it is the test split."""
+def _check(split: str, count: int, size: int) -> None:
     if split not in ("train", "test") or count < 1 or size < 1:
         raise OptionError(f"patches: split is 'train' or 'test', count and size at least 1, not {split!r}, {count!r} "
                           f"and {size!r}")
-    return split == "test"
 
 
 def _photographs(directory: str | os.PathLike[str] | None) -> tuple[list[np.ndarray], str]:
@@ -93,8 +95,8 @@ def _photographs(directory: str | os.PathLike[str] | None) -> tuple[list[np.ndar
     return list(load_sample_images().images), "scikit-learn's two sample photographs"
 
 
-def _places(pictures: list[np.ndarray], parts: list[str], count: int, size: int, seed: int) -> np.ndarray:
-    """Where patches of these parts lie: (count, 3), the picture, the row and the column of the first pixel."""
+def _places(pictures: list[np.ndarray], part: str, kind: str, count: int, size: int, seed: int) -> np.ndarray:
+    """Where patches of a kind lie: (count, 3), the picture, the row and the column of the first pixel."""
     side = 2 * size
     cells = [(number, row, column) for number, picture in enumerate(pictures)
              for row in range(0, picture.shape[0] - side + 1, side)
@@ -103,8 +105,8 @@ def _places(pictures: list[np.ndarray], parts: list[str], count: int, size: int,
         raise DataError(f"patches: size={size} needs at least {len(PARTS)} cells of {side} x {side} pixels, but the "
                         f"{len(pictures)} photographs have {len(cells)}: choose a smaller size or more photographs")
     order = Generator(seed, "cells").permutation(len(cells))
-    mine = np.array([cells[cell] for turn, cell in enumerate(order) if PARTS[turn % len(PARTS)] in parts])
-    where = Generator(seed, "patches/" + "/".join(parts)).integers(0, 1 << 62, (count * CANDIDATES, 3))
+    mine = np.array([cells[cell] for turn, cell in enumerate(order) if PARTS[turn % len(PARTS)] == part])
+    where = Generator(seed, f"patches/{part}/{kind}").integers(0, 1 << 62, (count * CANDIDATES, 3))
     places = mine[where[:, 0] % len(mine)]  # (count*CANDIDATES, 3)
     places[:, 1:] += where[:, 1:] % (size + 1)
     contrast = _cut([luma(picture) for picture in pictures], places, size).std((1, 2))

@@ -8,7 +8,7 @@ import numpy as np
 
 from minigan.errors import CheckpointError
 from minigan.models.anysize import AnySize
-from minigan.models.residual import Residual
+from minigan.models.residual import Grey, Residual
 from minigan.models.resnet import EncoderDecoder, ResnetDecoder, ResnetEncoder, ResnetGenerator
 from minigan.models.unet import UnetGenerator
 from minigan.nn import Module
@@ -16,19 +16,23 @@ from minigan.nn import Module
 Weights = Mapping[str, np.ndarray]
 NORMS = ("batch", "instance", "none")  # the first that fits
 UPSAMPLES = ("upconv", "deconv")
-CHANGE = "change."  # what a Residual's names begin with
+CHANGE, COLOURED = "change.", "coloured."  # what the names of a Residual, of a Grey one, begin with
 
 
-def generator_of(weights: Weights) -> AnySize | Residual:
-    """A ResnetGenerator or UnetGenerator with these weights, or a Residual of one, ready to translate.
+def generator_of(weights: Weights) -> AnySize | Residual | Grey:
+    """A ResnetGenerator or UnetGenerator with these weights, or a Residual or Grey of one, ready to translate.
 
     Raises:
         CheckpointError: they are of no such network.
     """
-    if weights and all(name.startswith(CHANGE) for name in weights):
-        change = generator_of({name.removeprefix(CHANGE): array for name, array in weights.items()})
-        assert isinstance(change, AnySize)
-        return Residual(change).eval()
+    for prefix in (CHANGE, COLOURED):
+        if weights and all(name.startswith(prefix) for name in weights):
+            inner = generator_of({name.removeprefix(prefix): array for name, array in weights.items()})
+            assert not isinstance(inner, Grey)
+            if prefix == COLOURED:
+                return Grey(inner).eval()
+            assert isinstance(inner, AnySize)
+            return Residual(inner).eval()
     network = _fitting(weights, lambda: _resnets(weights) if "model.1.weight" in weights else _unets(weights))
     assert isinstance(network, AnySize)
     return network
