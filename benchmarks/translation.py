@@ -33,6 +33,7 @@ from minigan import data, models, report, run, trainers
 from minigan.checkpoint import load_weights, save_weights, write_atomically
 from minigan.data import ImageData
 from minigan.metrics.classifier import DigitCNN, readers, train_classifier
+from minigan.metrics.translation import as_pixels, label_kept
 
 EMA = 0.999
 SNAPSHOT = 1000  # steps
@@ -106,12 +107,12 @@ def translated_by(generator, pixels):
     """uint8 images, translated, as uint8."""
     with mg.no_grad():
         made = [generator(mg.tensor(run.scaled(pixels[i : i + 64]))).numpy() for i in range(0, len(pixels), 64)]
-    return np.clip(np.rint((np.concatenate(made) + 1) * 127.5), 0, 255).astype(np.uint8)
+    return as_pixels(np.concatenate(made))
 
 
 def accuracy(classifier, images, labels):
-    """Share of images (N, 1, 32, 32) that a classifier's probabilities put at their label, in percent."""
-    return 100 * float(np.mean(classifier(images).argmax(1) == labels))
+    """`label_kept`, in percent."""
+    return 100 * label_kept(classifier, images, labels)
 
 
 def score(options):

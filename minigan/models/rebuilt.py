@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from minigan.nn import Module
 Weights = Mapping[str, np.ndarray]
 NORMS = ("batch", "instance", "none")  # the first that fits
 UPSAMPLES = ("upconv", "deconv")
-CHANGE, COLOURED = "change.", "coloured."  # what the names of a Residual, of a Grey one, begin with
+WRAPPERS: dict[str, Any] = {"change.": Residual, "coloured.": Grey}  # by what all names of their weights begin with
 
 
 def generator_of(weights: Weights) -> AnySize | Residual | Grey:
@@ -25,14 +26,11 @@ def generator_of(weights: Weights) -> AnySize | Residual | Grey:
     Raises:
         CheckpointError: they are of no such network.
     """
-    for prefix in (CHANGE, COLOURED):
+    for prefix, wrapper in WRAPPERS.items():
         if weights and all(name.startswith(prefix) for name in weights):
             inner = generator_of({name.removeprefix(prefix): array for name, array in weights.items()})
-            assert not isinstance(inner, Grey)
-            if prefix == COLOURED:
-                return Grey(inner).eval()
-            assert isinstance(inner, AnySize)
-            return Residual(inner).eval()
+            wrapped: Residual | Grey = wrapper(inner).eval()
+            return wrapped
     network = _fitting(weights, lambda: _resnets(weights) if "model.1.weight" in weights else _unets(weights))
     assert isinstance(network, AnySize)
     return network
