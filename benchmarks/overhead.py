@@ -20,7 +20,7 @@ import numpy as np
 
 import minigan as mg
 from minigan import kernels, ops
-from minigan.primitive import Primitive
+from minigan.engine.primitive import Primitive
 
 ONE, NONE = (1, 1), (0, 0)
 

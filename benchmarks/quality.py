@@ -21,10 +21,11 @@ from pathlib import Path
 import numpy as np
 
 import minigan as mg
-from minigan import data, device, models, trainers
+from minigan import data, models, trainers
 from minigan.data import Loader
+from minigan.engine import device
 from minigan.metrics import MEANINGS, Scorer
-from minigan.random import Generator
+from minigan.random import Stream
 from minigan.report import Game, comparison_table
 
 SYSTEMS = {  # name: recipe
@@ -135,7 +136,7 @@ def train(options):
                 continue
             sample, seconds = (theirs if name.startswith("torch_") else ours)(
                 trainers.recipe(SYSTEMS[name]), seed, digits, options.images)
-            z = Generator(seed, "quality").normal((DRAWN, 100))
+            z = Stream(seed, "quality").normal((DRAWN, 100))
             drawn = np.concatenate([sample(z[i : i + 500]) for i in range(0, DRAWN, 500)])[:, 0, 2:30, 2:30]
             pixels = np.clip(np.rint((drawn + 1) * 127.5), 0, 255).astype(np.uint8)  # (DRAWN, 28, 28)
             np.savez_compressed(path, images=pixels, seconds=seconds, seen=options.images,

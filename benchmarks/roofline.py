@@ -20,7 +20,7 @@ import numpy as np
 from minigan.kernels.cpu.blocks import for_each_block
 
 import minigan as mg
-from minigan.primitive import PRIMITIVES
+from minigan.engine.primitive import PRIMITIVES
 
 CONVOLUTIONS = ("conv2d", "conv_transpose2d", "conv2d_weight_grad")
 

@@ -56,7 +56,7 @@ def images(options, stream):
 
 def noise():
     """The same generator for every step, as trainers.GAN makes it."""
-    return mg.random.Generator(0, "noise")
+    return mg.random.Stream(0, "noise")
 
 
 START = noise().state_dict()

@@ -20,7 +20,7 @@ from minigan.checkpoint import write_atomically
 from minigan.errors import OptionError
 from minigan.metrics import MEANINGS, Scorer
 from minigan.metrics.watch import samples
-from minigan.random import Generator
+from minigan.random import Stream
 
 LOOKS = 6  # scores on the way
 SHOWN = ("frechet", "kid", "modes", "precision", "recall", "checkerboard")
@@ -37,7 +37,7 @@ def play(loss, seed, options, digits, scorer, folder) -> report.Game:
     per_step = options.batch_size * trainer.batches_per_step
     steps = run.SMOKE_STEPS if options.smoke else max(LOOKS, options.images // per_step)
     trainer.set_schedule(options.schedule, steps)
-    z = Generator(seed, "scores").normal((100 if options.smoke else DRAWN, options.latent))
+    z = Stream(seed, "scores").normal((100 if options.smoke else DRAWN, options.latent))
     few = z[: len(z) // 5]
     folder.mkdir()
     log, seen, frechet, seconds = run.Log(folder, steps, per_step), [], [], 0.0

@@ -15,8 +15,9 @@ common options --steps, --seed, --out, --device, --precision and --smoke have a 
 import math
 from typing import Any
 
-from minigan import report, run, theory
-from minigan.theory import Claim, Gaussians, Lines
+from minigan import report, run
+from minigan.teach import theory
+from minigan.teach.theory import Claim, Gaussians, Lines
 
 DATA = Gaussians(means=(-1.5, 1.0), stds=(0.5, 0.7), weights=(0.4, 0.6))
 MODEL = Gaussians(means=(0.5,), stds=(1.2,))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import minigan as mg
 from minigan import data, models, report, run, trainers
-from minigan.random import Generator
+from minigan.random import Stream
 
 TITLES = {"non_saturating": "GAN, non-saturating", "wasserstein_gp": "WGAN-GP"}
 LOSSES = [name for name in trainers.RECIPES if trainers.recipe(name).norm != "spectral"]  # the MLPs have no such norm
@@ -35,7 +35,7 @@ def train(loss, toy, options, steps, folder) -> list[report.Snapshot]:
         seed=options.seed, **settings)
     trainer.set_schedule(options.schedule, steps[-1])
     points = (batch / toy.scale for batch in toy.batches(options.batch_size, options.seed))
-    z = Generator(options.seed, "samples").normal((SAMPLES, options.latent))
+    z = Stream(options.seed, "samples").normal((SAMPLES, options.latent))
     folder.mkdir()
     log, film = run.Log(folder, steps[-1], options.batch_size * trainer.batches_per_step), []
     for step in steps:

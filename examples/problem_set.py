@@ -4,7 +4,7 @@
     python examples/problem_set.py --seed 1    other numbers, the same agreement
 
 The problems, their derivations and the answer to problem 3 are in docs/lessons/problem_set.md. What is derived by hand
-there stands in minigan/theory/by_hand.py as loops over indices.
+there stands in minigan/teach/theory/by_hand.py as loops over indices.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import numpy as np
 
 import minigan as mg
 from minigan import losses, ops, run
-from minigan.theory import by_hand
+from minigan.teach.theory import by_hand
 
 BOUND = 1e-10  # by which hand, engine and differences may differ
 Numbers = dict[str, np.ndarray]

@@ -9,16 +9,17 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from minigan.tensor import Tensor, tensor  # isort: skip  (first: it brings the operations, which operators need)
+from minigan.engine.tensor import Tensor, tensor  # isort: skip  (first: it brings the operations, which operators need)
 from minigan import data, errors, losses, models, nn, ops, optim, trainers
-from minigan.anomaly import detect_anomaly
-from minigan.autodiff import grad, no_grad
-from minigan.capture import capture
-from minigan.device import device_info, set_device
-from minigan.explain import explain
+from minigan.engine import device
+from minigan.engine.anomaly import detect_anomaly
+from minigan.engine.autodiff import grad, no_grad
+from minigan.engine.capture import capture
+from minigan.engine.device import device_info, set_device
+from minigan.engine.primitive import OPERATIONS, PRIMITIVES
 from minigan.kernels import get_threads, set_threads
-from minigan.primitive import OPERATIONS, PRIMITIVES
 from minigan.random import seed
+from minigan.teach.explain import explain
 
 __version__ = "0.1.0"
 
@@ -36,6 +37,6 @@ else:  # to a type checker, a module with __getattr__ has every name
         raise AttributeError(f"module 'minigan' has no attribute {name!r}")
 
 
-__all__ = ["OPERATIONS", "PRIMITIVES", "Tensor", "capture", "data", "detect_anomaly", "device_info", "errors",
+__all__ = ["OPERATIONS", "PRIMITIVES", "Tensor", "capture", "data", "detect_anomaly", "device", "device_info", "errors",
            "explain", "get_threads", "grad", "losses", "models", "nn", "no_grad", "ops", "optim", "seed", "set_device",
            "set_threads", "tensor", "trainers"]

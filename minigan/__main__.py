@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 COMMANDS = {  # name: (module:function, which takes a list of arguments; what it is for)
     "compare": ("minigan.run.listing:compare", "the curves of several runs in one picture"),
-    "explain": ("minigan.explain.command:main", "the derivation of a graph, as text, Markdown or a page"),
+    "explain": ("minigan.teach.explain.command:main", "the derivation of a graph, as text, Markdown or a page"),
     "gradcheck": ("minigan.gradcheck:main", "first and second derivatives against finite differences"),
-    "latent": ("minigan.latent.command:main", "interpolate, map, add and take apart what a run has learnt"),
+    "latent": ("minigan.run.latent.command:main", "interpolate, map, add and take apart what a run has learnt"),
     "metrics": ("minigan.metrics.__main__:main", "measure the images of a finished run"),
-    "report": ("minigan.latent.command:page", "make a run's report.html anew"),
+    "report": ("minigan.run.latent.command:page", "make a run's report.html anew"),
     "runs": ("minigan.run.listing:runs", "the runs there are: how far, which score"),
-    "sample": ("minigan.latent.command:sample", "draw images from a run's generator"),
+    "sample": ("minigan.run.latent.command:sample", "draw images from a run's generator"),
 }
 USAGE = "usage: python -m minigan COMMAND ...    (COMMAND --help tells its options)\n\n" + "\n".join(
     f"  {name:<10} {meaning}" for name, (_, meaning) in COMMANDS.items())

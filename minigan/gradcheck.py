@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from minigan import device as devices
-from minigan.autodiff import grad, no_grad
+from minigan.engine import device as devices
+from minigan.engine.autodiff import grad, no_grad
+from minigan.engine.primitive import OPERATIONS, PRIMITIVES, Operation, Primitive, Sample
+from minigan.engine.tensor import Tensor, tensor
 from minigan.errors import GradientError
-from minigan.primitive import OPERATIONS, PRIMITIVES, Operation, Primitive, Sample
-from minigan.tensor import Tensor, tensor
 
 STEP = 1e-5
 RTOL = 1e-6

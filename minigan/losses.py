@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from minigan import ops
-from minigan.autodiff import grad
+from minigan.engine.autodiff import grad
+from minigan.engine.tensor import Tensor, tensor
 from minigan.errors import OptionError, ShapeError
-from minigan.random import Generator
-from minigan.random import default as default_generator
-from minigan.tensor import Tensor, tensor
+from minigan.random import Stream
+from minigan.random import default as default_stream
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def cross_entropy(logits: Tensor, labels: Any) -> Tensor:
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Any, fake: Any,
-                     generator: Generator | None = None) -> Tensor:
+                     stream: Stream | None = None) -> Tensor:
     """E (|grad_u f(u)| - 1)^2 at u = e x + (1-e) G(z), one e per sample, uniform in [0, 1); multiply by lambda_gp = 10.
 
     The length is taken over all axes but the first; its derivative where the gradient is 0 is 0, not NaN. Neither real
@@ -142,7 +142,7 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Any, fake: Any,
     x, g = (t.detach() if isinstance(t, Tensor) else tensor(t) for t in (real, fake))
     if x.shape != g.shape:
         raise ShapeError(f"gradient_penalty: real {x.shape} and fake {g.shape} must have one shape")
-    e = (generator or default_generator).uniform((len(x), *(1,) * (x.ndim - 1)), x.dtype, x.device)
+    e = (stream or default_stream).uniform((len(x), *(1,) * (x.ndim - 1)), x.dtype, x.device)
     u = Tensor(x.data * e + g.data * (1 - e), requires_grad=True)
     slope, = grad(ops.sum(critic(u)), [u], create_graph=True)
     return ops.mean(ops.square(ops.norm(slope, axis=tuple(range(1, u.ndim))) - 1.0))

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from minigan import kernels
-from minigan.autodiff import grad
-from minigan.capture import counter, scalar
-from minigan.device import asnumpy, of, put
+from minigan.engine.autodiff import grad
+from minigan.engine.capture import counter, scalar
+from minigan.engine.device import asnumpy, of, put
+from minigan.engine.tensor import Array, Tensor
 from minigan.errors import CheckpointError, GraphError, OptionError
-from minigan.tensor import Array, Tensor
 
 Schedule = Callable[[int], float]
 

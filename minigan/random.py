@@ -212,21 +212,22 @@ def permutation(n: int, *, seed: int, stream: int | str = 0, step: int = 0) -> n
     return np.argsort(_words64(_natural(n, "n"), (seed, stream, step)), kind="stable").astype(np.int64, copy=False)
 
 
-class Generator:
+class Stream:
     """An address that moves on: each call uses the current step and then adds one to it.
 
-    seed is in [0, 2^64); stream is a name or an integer in [0, 2^32): two streams of one seed are independent.
+    seed is in [0, 2^64); name is a text or an integer in [0, 2^32), kept as the number `id`: two streams of one seed
+    with different names are independent.
 
-    >>> noise = Generator(seed=0, stream="noise")
+    >>> noise = Stream(seed=0, name="noise")
     >>> noise.normal((64, 100)).shape, noise.step
     ((64, 100), 1)
     """
 
-    def __init__(self, seed: int = 0, stream: int | str = 0, step: int = 0) -> None:
-        self.seed, self.stream, self.step = _natural(seed, "seed"), stream_id(stream), _natural(step, "step")
+    def __init__(self, seed: int = 0, name: int | str = 0, step: int = 0) -> None:
+        self.seed, self.id, self.step = _natural(seed, "seed"), stream_id(name), _natural(step, "step")
 
     def __repr__(self) -> str:
-        return f"Generator(seed={self.seed}, stream={self.stream}, step={self.step})"
+        return f"Stream(seed={self.seed}, name={self.id}, step={self.step})"
 
     def _draw(self, function: Callable[..., np.ndarray], *args: Any, **options: Any) -> np.ndarray:
         values = function(*args, **options, **self.state_dict())
@@ -236,13 +237,13 @@ class Generator:
     def _fill(self, name: str, shape: Shape, dtype: DTypeLike, device: str) -> Any:
         if device == "cpu":
             return self._draw({"normal": normal, "uniform": uniform}[name], shape, dtype=dtype)
-        from minigan import device as devices
-        from minigan.capture import counter
+        from minigan.engine import device as devices
+        from minigan.engine.capture import counter
         from minigan.kernels.cuda import random
 
         _is_float64(dtype)
         like = devices.constant(0.0, dtype, device)
-        values = getattr(random, name)(shape, np.dtype(dtype), self.seed, self.stream, counter(self, "step"), like)
+        values = getattr(random, name)(shape, np.dtype(dtype), self.seed, self.id, counter(self, "step"), like)
         self.step += 1
         return values
 
@@ -264,17 +265,18 @@ class Generator:
 
     def state_dict(self) -> dict[str, int]:
         """Everything there is to know: {"seed", "stream", "step"}, plain integers."""
-        return {"seed": self.seed, "stream": self.stream, "step": self.step}
+        return {"seed": self.seed, "stream": self.id, "step": self.step}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Continue exactly where `state_dict` was taken. Raises ValueError when a key is missing or out of range."""
         if set(state) != {"seed", "stream", "step"}:
-            raise ValueError(f"Generator.load_state_dict: needs seed, stream and step, but got {sorted(state)}.")
-        vars(self).update(vars(Generator(**state)))  # a new one first, because its constructor validates
+            raise ValueError(f"Stream.load_state_dict: needs seed, stream and step, but got {sorted(state)}.")
+        # a new stream first, because its constructor validates
+        vars(self).update(vars(Stream(state["seed"], state["stream"], state["step"])))
 
 
-default = Generator(seed=0, stream="default")
-"""What layers and dropout use when they are given no generator: an object to pass, save and re-seed, never NumPy's."""
+default = Stream(seed=0, name="default")
+"""What layers and dropout use when they are given no stream: an object to pass, save and re-seed, never NumPy's."""
 
 
 def seed(n: int) -> None:
@@ -283,4 +285,4 @@ def seed(n: int) -> None:
     >>> seed(1); first = default.normal(3); seed(1); bool((first == default.normal(3)).all())
     True
     """
-    default.load_state_dict({"seed": n, "stream": default.stream, "step": 0})
+    default.load_state_dict({"seed": n, "stream": default.id, "step": 0})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import device
+from minigan.engine import device
 
 collect_ignore_glob = ["goldens/*"]  # scripts run by hand to make goldens; they import PyTorch, which no test needs
 

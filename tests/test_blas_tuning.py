@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from minigan import device, run
+from minigan import run
+from minigan.engine import device
 from minigan.run import command
 
 AVX2 = "fpu sse sse2 avx fma avx2"

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import OPERATIONS, Tensor, device, gradcheck, ops
+from minigan import OPERATIONS, Tensor, gradcheck, ops
+from minigan.engine import device
+from minigan.engine.primitive import PRIMITIVES
 from minigan.errors import DeviceError
-from minigan.primitive import PRIMITIVES
 
 
 def cupy(get_device_count):

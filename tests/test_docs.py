@@ -8,10 +8,10 @@ import pytest
 
 import minigan as mg
 from minigan import ops
+from minigan.engine.primitive import OPERATIONS, PRIMITIVES, S, primitive
 from minigan.errors import GradientError
 from minigan.gradcheck import check_operation
 from minigan.ops._samples import normal
-from minigan.primitive import OPERATIONS, PRIMITIVES, S, primitive
 
 ROOT = Path(__file__).parent.parent
 

@@ -5,7 +5,7 @@ import pytest
 
 import minigan as mg
 from minigan import ops
-from minigan.primitive import PRIMITIVES
+from minigan.engine.primitive import PRIMITIVES, Primitive
 
 
 @pytest.fixture
@@ -17,13 +17,13 @@ def x():
 def calls(monkeypatch):
     """Names of the primitives whose rules were called, in order, with the positions asked for."""
     seen = []
-    right = mg.primitive.Primitive.vjps
+    right = Primitive.vjps
 
     def vjps(self, need, *args):
         seen.append((self.name, need))
         return right(self, need, *args)
 
-    monkeypatch.setattr(mg.primitive.Primitive, "vjps", vjps)
+    monkeypatch.setattr(Primitive, "vjps", vjps)
     return seen
 
 

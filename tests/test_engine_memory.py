@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import node, ops
+from minigan import ops
+from minigan.engine import node
+from minigan.engine.primitive import PRIMITIVES
+from minigan.engine.tensor import Node
 from minigan.errors import GraphError
-from minigan.primitive import PRIMITIVES
-from minigan.tensor import Node
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minigan.errors import OptionError
-from minigan.exercise import BLANK, compare, notebook, without_solutions
+from minigan.teach.exercise import BLANK, compare, notebook, without_solutions
 
 FOLDER = Path(__file__).parent.parent / "docs/exercises"
 NAMES = [path.name for path in sorted((FOLDER / "solutions").glob("*.py"))]

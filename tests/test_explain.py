@@ -12,12 +12,12 @@ import pytest
 
 import minigan as mg
 from minigan import nn, ops
+from minigan.engine.primitive import OPERATIONS, PRIMITIVES, state
 from minigan.errors import DTypeError, GraphError, OptionError
-from minigan.explain import subjects
-from minigan.explain.formula import clauses, fields, latex, mathml
-from minigan.explain.layout import ROW, layout
-from minigan.explain.text import groups
-from minigan.primitive import OPERATIONS, PRIMITIVES, state
+from minigan.teach.explain import subjects
+from minigan.teach.explain.formula import clauses, fields, latex, mathml
+from minigan.teach.explain.layout import ROW, layout
+from minigan.teach.explain.text import groups
 
 
 def big(rng, *shape):

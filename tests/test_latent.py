@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import data, latent, models, nn, report, run, trainers
+from minigan import data, models, nn, report, run, trainers
 from minigan.__main__ import main
-from minigan.autodiff import grad
+from minigan.engine.autodiff import grad
 from minigan.errors import DataError, OptionError, ShapeError
+from minigan.run import latent
 
 
 def test_paths(rng):
@@ -195,8 +196,8 @@ def test_sample_by_command(trained, tmp_path, capsys):
 
 
 def test_a_run_leaves_an_interpolation_and_a_map(trained, monkeypatch):
-    from minigan.latent import maps
-    from minigan.latent.command import leave
+    from minigan.run.latent import maps
+    from minigan.run.latent.command import leave
 
     monkeypatch.setattr(maps, "layout", lambda vectors, seed: np.linspace(0, 1, 2 * len(vectors)).reshape(-1, 2))
     for file in (trained / "latent").glob("*"):

@@ -8,7 +8,7 @@ import pytest
 import minigan as mg
 from minigan import ops
 from minigan.errors import ShapeError
-from minigan.random import Generator
+from minigan.random import Stream
 
 FLOAT_TYPES = [np.float32, np.float64]
 
@@ -197,7 +197,7 @@ def test_pixel_shuffle_literally():
 
 # ---- dropout ----
 def test_dropout_rate_and_scale():
-    y = ops.dropout(mg.tensor(np.ones((200, 500))), 0.3, generator=Generator(1)).data
+    y = ops.dropout(mg.tensor(np.ones((200, 500))), 0.3, stream=Stream(1)).data
     assert set(np.unique(y)) == {0.0, 1 / 0.7}
     assert abs((y == 0).mean() - 0.3) < 4 * math.sqrt(0.3 * 0.7 / y.size)
 

@@ -7,10 +7,10 @@ import pytest
 
 import minigan as mg
 from minigan import OPERATIONS, PRIMITIVES, Tensor, gradcheck, ops
+from minigan.engine.primitive import S, primitive
 from minigan.errors import GradientError, ShapeError
 from minigan.gradcheck import check_linear, check_operation, gradgradcheck
 from minigan.ops.norm import _axes, _channels, _xhat
-from minigan.primitive import S, primitive
 
 NORM = {"over": "batch", "eps": 1e-5}
 
@@ -195,8 +195,8 @@ def test_a_function_that_ignores_an_input_has_zero_derivative():
 @pytest.fixture
 def tables(monkeypatch):
     """Declarations in a test are taken back."""
-    monkeypatch.setattr("minigan.primitive.OPERATIONS", dict(OPERATIONS))
-    monkeypatch.setattr("minigan.primitive.PRIMITIVES", dict(PRIMITIVES))
+    monkeypatch.setattr("minigan.engine.primitive.OPERATIONS", dict(OPERATIONS))
+    monkeypatch.setattr("minigan.engine.primitive.PRIMITIVES", dict(PRIMITIVES))
 
 
 def test_a_forward_that_writes_on_its_input_raises(tables):

@@ -10,8 +10,8 @@ import pytest
 
 import minigan as mg
 from minigan import OPERATIONS, PRIMITIVES, Tensor, gradcheck, ops
+from minigan.engine.primitive import Operation, S, operation, primitive
 from minigan.errors import GradientError
-from minigan.primitive import Operation, S, operation, primitive
 
 NAMES = list(OPERATIONS)
 CASES = [pytest.param(op, sample, id=f"{name}-{i}")

@@ -9,7 +9,7 @@ import pytest
 
 import minigan as mg
 from minigan import losses, ops
-from minigan.theory import by_hand
+from minigan.teach.theory import by_hand
 
 ROOT = Path(__file__).parent.parent
 SHAPES = {"x": (3, 3), "z": (2, 2), "K_D": (5, 3, 3), "W_D": (5,), "b_D": (), "K_G": (3, 3), "K_F": (4, 4)}

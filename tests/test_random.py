@@ -175,34 +175,34 @@ def test_every_part_of_the_address_matters(draw):
 
 
 def test_generator_resumes():
-    def draw(generator):
+    def draw(stream):
         return [
-            generator.normal((3,)),
-            generator.uniform(2, np.float64),
-            generator.integers(0, 9, 4),
-            generator.permutation(5),
+            stream.normal((3,)),
+            stream.uniform(2, np.float64),
+            stream.integers(0, 9, 4),
+            stream.permutation(5),
         ]
 
-    first = random.Generator(11, "noise")
+    first = random.Stream(11, "noise")
     draw(first)
     state = first.state_dict()
     assert state == {"seed": 11, "stream": random.stream_id("noise"), "step": 4}
-    second = random.Generator()
+    second = random.Stream()
     second.load_state_dict(state)
     assert all(np.array_equal(a, b) for a, b in zip(draw(first), draw(second), strict=True))
-    assert repr(second) == f"Generator(seed=11, stream={state['stream']}, step=8)"
-    assert np.array_equal(random.Generator(11, "noise", 8).normal(2), random.normal(2, seed=11, stream="noise", step=8))
+    assert repr(second) == f"Stream(seed=11, name={state['stream']}, step=8)"
+    assert np.array_equal(random.Stream(11, "noise", 8).normal(2), random.normal(2, seed=11, stream="noise", step=8))
 
 
 def test_generator_stays_where_it_is_when_a_call_fails():
-    generator = random.Generator(1)
+    stream = random.Stream(1)
     with pytest.raises(ValueError, match="negative"):
-        generator.normal((2, -1))
+        stream.normal((2, -1))
     with pytest.raises(ValueError, match="step"):
-        generator.load_state_dict({"seed": 5, "stream": 5, "step": -1})
+        stream.load_state_dict({"seed": 5, "stream": 5, "step": -1})
     with pytest.raises(ValueError, match="needs seed, stream and step"):
-        generator.load_state_dict({"seed": 5})
-    assert generator.state_dict() == {"seed": 1, "stream": 0, "step": 0}
+        stream.load_state_dict({"seed": 5})
+    assert stream.state_dict() == {"seed": 1, "stream": 0, "step": 0}
 
 
 def test_module_seed_resets_default_in_place():
@@ -219,7 +219,7 @@ def test_module_seed_resets_default_in_place():
 
 @pytest.mark.parametrize("seed", [-1, 2**64, 2**70])
 def test_seed_out_of_range(seed):
-    for call in (random.Generator, random.seed, lambda s: random.normal(3, seed=s)):
+    for call in (random.Stream, random.seed, lambda s: random.normal(3, seed=s)):
         with pytest.raises(ValueError, match=rf"seed must lie in \[0, 2\^64\), but is {seed}"):
             call(seed)
 
@@ -229,7 +229,7 @@ def test_bad_arguments():
     with pytest.raises(TypeError, match="seed must be an integer"):
         random.normal(1, seed=1.5)
     with pytest.raises(ValueError, match="stream"):
-        random.Generator(0, 2**32)
+        random.Stream(0, 2**32)
     with pytest.raises(DTypeError, match="float16"):
         random.normal(1, seed=0, dtype=np.float16)
     with pytest.raises(DTypeError, match="int32"):
@@ -250,7 +250,7 @@ def test_another_process_draws_the_same():
 
 def test_numpy_global_state_is_untouched():
     before = np.random.get_state()[1].copy()  # noqa: NPY002  # the global state is what must not move
-    random.Generator(0).normal(10)
+    random.Stream(0).normal(10)
     assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minigan import report, theory
+from minigan import report
 from minigan.errors import OptionError
-from minigan.theory import Claim, Gaussians, Lines
+from minigan.teach import theory
+from minigan.teach.theory import Claim, Gaussians, Lines
 
 SCRIPT = Path(__file__).parent.parent / "examples" / "gan_theory.py"
 ONE, WIDE, SHIFTED = Gaussians((0.0,), (1.0,)), Gaussians((1.0,), (2.0,)), Gaussians((3.0,), (1.0,))

@@ -10,7 +10,7 @@ import pytest
 
 from minigan import data, report
 from minigan.errors import DataError, OptionError, ShapeError
-from minigan.random import Generator
+from minigan.random import Stream
 
 SCRIPT = Path(__file__).parent.parent / "examples" / "gan_toy2d.py"
 
@@ -20,7 +20,7 @@ NAMES = {"gaussians25": 25, "gaussians8": 8, "ring": 36}
 @pytest.mark.parametrize("name, modes", NAMES.items())
 def test_the_distribution_covers_itself(name, modes):
     toy = data.toy2d(name)
-    covered, there, good = toy.coverage(toy.sample(20_000, Generator(0, "test")))
+    covered, there, good = toy.coverage(toy.sample(20_000, Stream(0, "test")))
     assert (covered, there) == (modes, modes)
     # in the plane, P(|noise| <= 3 std) = 1 - exp(-9/2); across the ring only one direction counts: erf(3 / 2^0.5)
     assert good == pytest.approx(0.9973 if name == "ring" else 1 - np.exp(-4.5), abs=0.003)
@@ -32,7 +32,7 @@ def test_the_distribution_covers_itself(name, modes):
     ("ring", 4 + 2 * 0.05**2),
 ])
 def test_moments(name, second_moment):
-    points = data.toy2d(name).sample(200_000, Generator(1, "test")).astype(np.float64)
+    points = data.toy2d(name).sample(200_000, Stream(1, "test")).astype(np.float64)
     assert points.shape == (200_000, 2)
     np.testing.assert_allclose(points.mean(0), 0, atol=5 * second_moment**0.5 / 200_000**0.5)
     assert (points**2).sum(1).mean() == pytest.approx(second_moment, rel=0.01)
@@ -78,7 +78,7 @@ def test_wrong_arguments():
 @pytest.mark.parametrize("name", NAMES)
 def test_scaled_points_have_unit_variance(name):
     toy = data.toy2d(name)
-    points = toy.sample(100_000, Generator(2, "test")).astype(np.float64) / toy.scale
+    points = toy.sample(100_000, Stream(2, "test")).astype(np.float64) / toy.scale
     assert (points**2).mean() == pytest.approx(1, rel=0.01)
 
 
@@ -125,7 +125,7 @@ def test_points_are_drawn_where_they_are(tmp_path, picture):
 def test_a_film_shows_every_step_once_and_stays_small(tmp_path):
     toy = data.toy2d("gaussians25")
     steps = len(report.film_steps(5000))
-    games = {name: snapshots(*(10 * Generator(i, name).uniform((2500, 2)) - 5 for i in range(steps)))  # the worst case
+    games = {name: snapshots(*(10 * Stream(i, name).uniform((2500, 2)) - 5 for i in range(steps)))  # the worst case
              for name in ("GAN", "WGAN-GP")}
     (tmp_path / "frames").mkdir()
     for name in ("a.gif", "b.gif"):

@@ -85,8 +85,8 @@ def test_gradient_penalty_by_hand_on_a_two_layer_net():
     rng = np.random.default_rng(0)
     w, v, x, g = rng.normal(size=(4, 3)), rng.normal(size=(1, 4)), rng.normal(size=(5, 3)), rng.normal(size=(5, 3))
     net = lambda u: mg.ops.linear(mg.ops.softplus(mg.ops.linear(u, mg.tensor(w))), mg.tensor(v))
-    penalty = losses.gradient_penalty(net, mg.tensor(x), mg.tensor(g), mg.random.Generator(9)).item()
-    e = mg.random.Generator(9).uniform((5, 1), np.float64)
+    penalty = losses.gradient_penalty(net, mg.tensor(x), mg.tensor(g), mg.random.Stream(9)).item()
+    e = mg.random.Stream(9).uniform((5, 1), np.float64)
     u = e * x + (1 - e) * g
     slope = (v / (1 + np.exp(-u @ w.T))) @ w
     assert penalty == pytest.approx(np.mean((np.sqrt((slope**2).sum(1)) - 1) ** 2), rel=1e-12)
@@ -107,7 +107,7 @@ def test_finite_differences_through_the_penalty():
 
     def penalty(w, v):
         critic = lambda u: mg.ops.linear(mg.ops.tanh(mg.ops.linear(u, w)), v)
-        return losses.gradient_penalty(critic, x, g, mg.random.Generator(2))
+        return losses.gradient_penalty(critic, x, g, mg.random.Stream(2))
 
     assert gradcheck(penalty, [w, v]) < 1e-6
 

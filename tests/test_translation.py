@@ -13,7 +13,7 @@ from translation_cases import batches, cyclegan_networks, pix2pix_networks
 import minigan as mg
 from minigan import data, models, nn, trainers
 from minigan.errors import CheckpointError, DataError, OptionError, ShapeError
-from minigan.random import Generator
+from minigan.random import Stream
 from minigan.trainers.pool import ImagePool
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -207,7 +207,7 @@ def test_several_scales_play_as_one_discriminator():
 # ---- the pool ----
 def test_a_pool_loses_no_image_and_invents_none():
     """Every image is handed out once, or still there; the first, which filled the pool, are handed out and kept."""
-    pool, given, out = ImagePool(4, Generator(0)), [], []
+    pool, given, out = ImagePool(4, Stream(0)), [], []
     for i in range(60):
         images = np.arange(3 * i, 3 * i + 3, dtype=np.float32).reshape(3, 1, 1, 1)
         given += images.ravel().tolist()
@@ -218,7 +218,7 @@ def test_a_pool_loses_no_image_and_invents_none():
 
 
 def test_coins_are_fair_and_places_even():
-    pool = ImagePool(8, Generator(1))
+    pool = ImagePool(8, Stream(1))
     pool.plan(8)
     old, places = [], []
     for _ in range(8000):
@@ -231,11 +231,11 @@ def test_coins_are_fair_and_places_even():
 
 def test_a_pool_of_none_passes_through():
     images = np.ones((2, 1, 3, 3), np.float32)
-    assert ImagePool(0, Generator(0)).exchange(images) is images
+    assert ImagePool(0, Stream(0)).exchange(images) is images
     with pytest.raises(OptionError, match="capacity=-1"):
-        ImagePool(-1, Generator(0))
+        ImagePool(-1, Stream(0))
     with pytest.raises(CheckpointError, match="not of a pool of up to 2 images"):
-        ImagePool(2, Generator(0)).load_state_dict({"images": np.zeros((3, 1, 1, 1)), "generator": {}})
+        ImagePool(2, Stream(0)).load_state_dict({"images": np.zeros((3, 1, 1, 1)), "generator": {}})
 
 
 def test_pools_hold_arrays_and_memory_stays_flat():

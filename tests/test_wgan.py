@@ -7,7 +7,7 @@ import minigan as mg
 from minigan import losses, models, nn, trainers
 from minigan.errors import OptionError
 from minigan.gradcheck import gradcheck
-from minigan.random import Generator
+from minigan.random import Stream
 
 NORMS = {"gp": "none", "clip": "batch", "spectral": "spectral"}
 
@@ -142,7 +142,7 @@ def test_the_critic_finds_the_distance_of_two_points():
     """
     mg.seed(1)
     critic = models.mlp((1,), hidden=32)[1]
-    optimizer, e = mg.optim.Adam(critic.parameters(), 1e-3, (0.5, 0.9)), Generator(0, "e")
+    optimizer, e = mg.optim.Adam(critic.parameters(), 1e-3, (0.5, 0.9)), Stream(0, "e")
     x, g = mg.tensor(np.full((64, 1), 3.0, np.float32)), mg.tensor(np.zeros((64, 1), np.float32))
     for _ in range(300):
         distance = losses.wasserstein.discriminator_loss(critic(x), critic(g))

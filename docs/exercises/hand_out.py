@@ -8,7 +8,7 @@ import argparse
 import json
 from pathlib import Path
 
-from minigan.exercise import notebook, without_solutions
+from minigan.teach.exercise import notebook, without_solutions
 
 HERE = Path(__file__).parent
 

@@ -13,7 +13,7 @@ import numpy as np
 
 import minigan as mg
 from minigan import losses, nn, ops
-from minigan.exercise import compare
+from minigan.teach.exercise import compare
 
 rng = np.random.default_rng(2024)
 verdicts, RIGHT = {}, ("exact", "close")

@@ -13,7 +13,7 @@ import numpy as np
 from docstrings import PARTS, escaped, parts, restructured
 
 from minigan import ops
-from minigan.primitive import OPERATIONS, PRIMITIVES, Operation
+from minigan.engine.primitive import OPERATIONS, PRIMITIVES, Operation
 
 PAGE = "reference/derivations"
 LESSONS = {  # where an operation is derived at length

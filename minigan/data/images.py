@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 
 from minigan import ops
-from minigan.autodiff import no_grad
+from minigan.engine.autodiff import no_grad
+from minigan.engine.tensor import Tensor
 from minigan.errors import DataError, OptionError
-from minigan.tensor import Tensor
 
 MAX_BYTES = 2 << 30  # the largest set of images that is made; 60,000 digits of 128 x 128 x 3 would be 3 GB
 _BATCH = 500  # images enlarged at a time

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from minigan import device as devices
 from minigan import random
-from minigan.capture import capturing, counter
 from minigan.data.images import ImageData
+from minigan.engine import device as devices
+from minigan.engine.capture import capturing, counter
 from minigan.errors import CheckpointError, DataError, DeviceError, OptionError
 
 Batch = np.ndarray | tuple[np.ndarray, ...]
@@ -63,7 +63,7 @@ class Loader(Iterator[Batch]):
             )
         self.shuffle, self.drop_last = bool(shuffle), bool(drop_last)
         self._table = None if scale is None else _table(*scale)
-        self.seed, self.epoch, self.position, self.device = random.Generator(seed).seed, 0, 0, "cpu"
+        self.seed, self.epoch, self.position, self.device = random.Stream(seed).seed, 0, 0, "cpu"
         self._order = self._order_of_epoch()
 
     @property
@@ -154,7 +154,7 @@ class Loader(Iterator[Batch]):
             raise CheckpointError(
                 f"Loader: no batch starts at position {position} of epoch {epoch}, {self.samples} samples."
             )
-        self.seed, self.epoch, self.position = random.Generator(seed).seed, epoch, position
+        self.seed, self.epoch, self.position = random.Stream(seed).seed, epoch, position
         self._new_order()
 
 

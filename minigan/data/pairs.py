@@ -9,8 +9,8 @@ import numpy as np
 
 from minigan.data.images import ImageData
 from minigan.data.loader import Loader
+from minigan.engine.tensor import Array
 from minigan.errors import CheckpointError, DataError, OptionError
-from minigan.tensor import Array
 
 Images = ImageData | np.ndarray
 Labelled = tuple[np.ndarray, ...]  # images, their labels

@@ -19,7 +19,7 @@ from minigan.data.folder import photographs
 from minigan.data.images import NO_LABELS, ImageData, channels_last
 from minigan.data.store import INSTALL
 from minigan.errors import DataError, OptionError
-from minigan.random import Generator
+from minigan.random import Stream
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in grey: ITU-R Recommendation BT.601
 CANDIDATES = 3
@@ -104,9 +104,9 @@ def _places(pictures: list[np.ndarray], part: str, kind: str, count: int, size: 
     if len(cells) < len(PARTS):
         raise DataError(f"patches: size={size} needs at least {len(PARTS)} cells of {side} x {side} pixels, but the "
                         f"{len(pictures)} photographs have {len(cells)}: choose a smaller size or more photographs")
-    order = Generator(seed, "cells").permutation(len(cells))
+    order = Stream(seed, "cells").permutation(len(cells))
     mine = np.array([cells[cell] for turn, cell in enumerate(order) if PARTS[turn % len(PARTS)] == part])
-    where = Generator(seed, f"patches/{part}/{kind}").integers(0, 1 << 62, (count * CANDIDATES, 3))
+    where = Stream(seed, f"patches/{part}/{kind}").integers(0, 1 << 62, (count * CANDIDATES, 3))
     places = mine[where[:, 0] % len(mine)]  # (count*CANDIDATES, 3)
     places[:, 1:] += where[:, 1:] % (size + 1)
     contrast = _cut([luma(picture) for picture in pictures], places, size).std((1, 2))

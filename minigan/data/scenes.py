@@ -10,7 +10,7 @@ import numpy as np
 
 from minigan.data.images import NO_LABELS, ImageData, channels_last
 from minigan.errors import OptionError
-from minigan.random import Generator
+from minigan.random import Stream
 
 MOST = 3  # things in a scene
 _FINE = 4  # lines and columns a pixel is drawn with
@@ -28,7 +28,7 @@ def scenes(count: int = 500, size: int = 32, split: str = "train", seed: int = 0
     if split not in ("train", "test") or count < 1 or not 16 <= size <= 512:
         raise OptionError(f"scenes: split is 'train' or 'test', count at least 1 and size in 16 .. 512, not {split!r}, "
                           f"{count!r} and {size!r}")
-    numbers = Generator(seed, f"scenes/{split}")
+    numbers = Stream(seed, f"scenes/{split}")
     drawn = [_scene(numbers, size) for _ in range(count)]
     source = f"of {count:,} scenes of {size} x {size} pixels, drawn from seed {seed}, to {split} on"
     images, masks = (np.stack(part) for part in zip(*drawn, strict=True))
@@ -36,7 +36,7 @@ def scenes(count: int = 500, size: int = 32, split: str = "train", seed: int = 0
             ImageData(channels_last(masks), NO_LABELS, "masks", f"masks {source}"))
 
 
-def _scene(numbers: Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _scene(numbers: Stream, size: int) -> tuple[np.ndarray, np.ndarray]:
     """One image (size, size, 3) and its mask (size, size)."""
     fine = size * _FINE
     y, x = (np.indices((fine, fine)) + 0.5) / fine  # 0 .. 1
@@ -54,7 +54,7 @@ def _scene(numbers: Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
     return np.rint(255 * np.clip(pixels, 0, 1)).astype(np.uint8), np.rint(255 * cover).astype(np.uint8)
 
 
-def _clouds(numbers: Generator, fine: int) -> np.ndarray:
+def _clouds(numbers: Stream, fine: int) -> np.ndarray:
     """A ground (fine, fine, 3) between two colours, smoothly."""
     a, b = _colours(numbers)
     heights = numbers.uniform((_COARSE, _COARSE), np.float64)
@@ -67,7 +67,7 @@ def _clouds(numbers: Generator, fine: int) -> np.ndarray:
     return a + cloud[..., None] * (b - a)
 
 
-def _texture(numbers: Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _texture(numbers: Stream, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Stripes or spots of two colours, (fine, fine, 3)."""
     a, b = _colours(numbers)
     kind, turn, period = numbers.uniform(3, np.float64)
@@ -77,7 +77,7 @@ def _texture(numbers: Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where(pattern[..., None], a, b)
 
 
-def _outline(numbers: Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _outline(numbers: Stream, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Which points a disc or a turned rectangle covers, bool like x."""
     kind, cx, cy, radius, turn, aspect = numbers.uniform(6, np.float64)
     radius = 0.12 + 0.13 * radius
@@ -89,7 +89,7 @@ def _outline(numbers: Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return (np.abs(along) < radius) & (np.abs(across) < radius * (0.5 + 0.5 * aspect))
 
 
-def _colours(numbers: Generator) -> tuple[np.ndarray, np.ndarray]:
+def _colours(numbers: Stream) -> tuple[np.ndarray, np.ndarray]:
     """Two colours (3,) that differ clearly."""
     a = numbers.uniform(3, np.float64)
     b = np.where(a < 0.5, a + 0.35 + 0.15 * a, a - 0.35 - 0.15 * (1 - a))

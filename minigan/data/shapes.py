@@ -13,7 +13,7 @@ import numpy as np
 
 from minigan.data.images import NO_LABELS, ImageData
 from minigan.errors import OptionError
-from minigan.random import Generator
+from minigan.random import Stream
 
 KINDS = ("circles", "squares")
 _FINE = 16  # lines a row of pixels is drawn with
@@ -55,7 +55,7 @@ def shapes(kind: str = "circles", count: int = 1000, size: int = 32, split: str 
                           f"{split!r}")
     if count < 1 or not 8 <= size <= 1024:
         raise OptionError(f"shapes: count={count} must be at least 1 and size={size} lie in 8 .. 1024")
-    numbers = Generator(seed, f"shapes/{kind}/{split}").uniform((count, 3), np.float64)
+    numbers = Stream(seed, f"shapes/{kind}/{split}").uniform((count, 3), np.float64)
     radii = size / 8 * (1 + numbers[:, 2])
     free = size / 2 - 1 - radii  # how far the centre may be from the middle
     centres = size / 2 + (2 * numbers[:, :2] - 1) * free[:, None]

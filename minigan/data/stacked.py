@@ -6,7 +6,7 @@ import numpy as np
 
 from minigan.data.images import ImageData
 from minigan.errors import OptionError
-from minigan.random import Generator
+from minigan.random import Stream
 
 
 def stacked(digits: ImageData, count: int = 128_000, seed: int = 0) -> ImageData:
@@ -20,7 +20,7 @@ def stacked(digits: ImageData, count: int = 128_000, seed: int = 0) -> ImageData
     """
     if count < 1 or digits.images.shape[1] != 1:
         raise OptionError(f"stacked: count={count} must be at least 1, and images {digits.images.shape} (N, 1, H, W)")
-    chosen = Generator(seed, "stacked").integers(0, len(digits), (count, 3))
+    chosen = Stream(seed, "stacked").integers(0, len(digits), (count, 3))
     channels_last = digits.images[chosen, 0].transpose(0, 2, 3, 1)  # (count, H, W, 3)
     images = np.ascontiguousarray(channels_last).transpose(0, 3, 1, 2)  # (count, 3, H, W), stored channels-last
     labels = digits.labels[chosen].astype(np.uint16) @ np.array([100, 10, 1], np.uint16)  # (count,)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minigan.errors import DataError, OptionError, ShapeError
-from minigan.random import Generator
+from minigan.random import Stream
 
 WITHIN = 3.0  # standard deviations from a mode at which a sample still counts as good (VEEGAN, section 5.1)
 
@@ -48,10 +48,10 @@ class Toy2D:
         """Root mean square of a coordinate of the modes; divided by it, points suit a network's initial weights."""
         return float(np.sqrt(np.mean(self.modes**2)))
 
-    def sample(self, n: int, generator: Generator) -> np.ndarray:
+    def sample(self, n: int, stream: Stream) -> np.ndarray:
         """Draw n points, float32 (n, 2)."""
-        where = generator.uniform((n,), np.float64)
-        noise = self.std * generator.normal((n, 2), np.float64)
+        where = stream.uniform((n,), np.float64)
+        noise = self.std * stream.normal((n, 2), np.float64)
         if self.is_ring:
             radius, angle = np.hypot(*self.modes[0]), 2 * np.pi * where
             centres = radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)  # (n, 2)
@@ -62,9 +62,9 @@ class Toy2D:
 
     def batches(self, batch_size: int, seed: int = 0) -> Iterator[np.ndarray]:
         """Fresh points (batch_size, 2), without end."""
-        generator = Generator(seed, "toy2d")
+        stream = Stream(seed, "toy2d")
         while True:
-            yield self.sample(batch_size, generator)
+            yield self.sample(batch_size, stream)
 
     def coverage(self, points: np.ndarray) -> Coverage:
         """How many modes points (N, 2) cover, and what share of them is good.

@@ -7,8 +7,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from minigan import device, run
+from minigan import run
 from minigan.checkpoint import write_atomically
+from minigan.engine import device
 from minigan.metrics.scorer import FEWEST, MEANINGS, Scorer
 from minigan.metrics.svm import svm_evaluation
 from minigan.run.saved import WEIGHTS, draw, load_discriminator, load_run

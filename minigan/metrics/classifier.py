@@ -20,19 +20,20 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan import device, nn, ops, optim
+from minigan import nn, ops, optim
 from minigan import random as randoms
-from minigan.autodiff import no_grad
 from minigan.checkpoint import load_weights, save_weights
 from minigan.data.images import ImageData
 from minigan.data.loader import Loader
 from minigan.data.mnist import mnist
 from minigan.data.store import cache as cache_folder
+from minigan.engine import device
+from minigan.engine.autodiff import no_grad
+from minigan.engine.tensor import Tensor, tensor
 from minigan.errors import CheckpointError
 from minigan.losses import cross_entropy
 from minigan.metrics.images import digits28
-from minigan.random import Generator
-from minigan.tensor import Tensor, tensor
+from minigan.random import Stream
 
 FEATURES = 64
 SHIFT = 1  # pixels a training digit is moved by, at most, in each direction
@@ -84,7 +85,7 @@ def train_classifier(digits: ImageData, settings: Settings = Settings()) -> Digi
     loader = Loader((digits.images, digits.labels), settings.batch_size, settings.seed)
     steps = max(1, settings.images_seen // settings.batch_size)
     optimizer = optim.Adam(network.parameters(), settings.lr, schedule=optim.schedule("linear", steps))
-    shifts = Generator(settings.seed, "shifts")
+    shifts = Stream(settings.seed, "shifts")
     for _ in range(steps):
         batch, labels = next(loader)
         optimizer.minimize(cross_entropy(network(tensor(_shifted(digits28(batch), shifts), device="cpu")), labels))
@@ -104,7 +105,7 @@ def _apart(seed: int) -> Iterator[None]:
         device.set_device(where)
 
 
-def _shifted(images: np.ndarray, shifts: Generator) -> np.ndarray:
+def _shifted(images: np.ndarray, shifts: Stream) -> np.ndarray:
     """The batch moved by whole pixels, one shift for all of it: what leaves at one side is frame, as what comes in."""
     down, right = shifts.integers(-SHIFT, SHIFT + 1, (2,))
     return np.roll(images, (int(down), int(right)), (2, 3))

@@ -11,7 +11,7 @@ import numpy as np
 
 from minigan.errors import ShapeError
 from minigan.metrics.images import needed, prepared
-from minigan.random import Generator
+from minigan.random import Stream
 
 _ROWS = 1000  # of a kernel matrix at a time: 1,000 x 10,000 float64 are 80 MB
 PATCH, PATCHES, DIRECTIONS = 7, 16, 512  # side of a patch, how many an image, how many directions they are seen from
@@ -91,13 +91,13 @@ def sliced_wasserstein(a: np.ndarray, b: np.ndarray, seed: int = 0) -> dict[int,
     count = min(len(a), len(b))
     found = {}
     for level, (one, other) in enumerate(zip(pyramid(a[:count]), pyramid(b[:count]), strict=True)):
-        places = Generator(seed, "patches", level)
-        found[one.shape[3]] = 1e3 * sliced(_patches(one, places), _patches(other, Generator(seed, "patches", level)),
-                                           Generator(seed, "directions", level))
+        places = Stream(seed, "patches", level)
+        found[one.shape[3]] = 1e3 * sliced(_patches(one, places), _patches(other, Stream(seed, "patches", level)),
+                                           Stream(seed, "directions", level))
     return found
 
 
-def sliced(a: np.ndarray, b: np.ndarray, noise: Generator, directions: int = DIRECTIONS) -> float:
+def sliced(a: np.ndarray, b: np.ndarray, noise: Stream, directions: int = DIRECTIONS) -> float:
     """Mean Wasserstein-1 distance of a (N, D) and b (N, D) along random directions, of length 1, in D dimensions."""
     lines = noise.normal((a.shape[1], directions), np.float64)
     lines = (lines / np.linalg.norm(lines, axis=0)).astype(a.dtype)  # (D, directions)
@@ -133,7 +133,7 @@ def _blurred(images: np.ndarray, gain: float) -> np.ndarray:
     return images
 
 
-def _patches(images: np.ndarray, places: Generator) -> np.ndarray:
+def _patches(images: np.ndarray, places: Stream) -> np.ndarray:
     """PATCHES random patches of each image, (N * PATCHES, C * 7 * 7), each channel of mean 0 and variance 1."""
     N, _, H, W = images.shape
     corners = places.uniform((N, PATCHES, 2), np.float64) * (H - PATCH + 1, W - PATCH + 1)

@@ -14,15 +14,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from minigan import device, nn
-from minigan.autodiff import no_grad
+from minigan import nn
 from minigan.data.mnist import mnist
+from minigan.engine import device
+from minigan.engine.autodiff import no_grad
+from minigan.engine.tensor import tensor
 from minigan.errors import OptionError, ShapeError
 from minigan.metrics.images import needed, prepared
 from minigan.models.mlp import dcgan_weights
-from minigan.random import Generator, default
+from minigan.random import Stream, default
 from minigan.random import seed as seed_default
-from minigan.tensor import tensor
 
 GRID = 4
 STRENGTHS = (0.1, 1.0, 10.0)  # C of the SVM, chosen on a fifth of the labelled digits
@@ -121,8 +122,8 @@ def svm_evaluation(discriminator: nn.Module, size: int = 32, labels: int = 1000,
     held_out = mnist(size, "test", directory)
     if not 50 <= labels <= len(train):
         raise OptionError(f"svm_evaluation: labels={labels} must lie in 50 .. {len(train)}, the training digits")
-    chosen = Generator(seed, "labels").permutation(len(train))[:labels]
-    some = Generator(seed, "test").permutation(len(held_out))[:test]
+    chosen = Stream(seed, "labels").permutation(len(train))[:labels]
+    some = Stream(seed, "test").permutation(len(held_out))[:test]
     kinds: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "discriminator": lambda images: discriminator_features(discriminator, images),
         "random": lambda images: discriminator_features(fresh, images),

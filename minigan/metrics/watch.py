@@ -13,7 +13,7 @@ import numpy as np
 
 from minigan.checkpoint import save_weights
 from minigan.metrics.scorer import Scorer
-from minigan.random import Generator
+from minigan.random import Stream
 from minigan.trainers import GAN
 
 DRAWN = 2000  # images a score: a second of measuring; distances are larger than of 10,000, alike for every row
@@ -39,7 +39,7 @@ class Watch:
 
     def __init__(self, trainer: GAN, seed: int = 0, directory: str | os.PathLike[str] | None = None) -> None:
         self.trainer, self.scorer = trainer, Scorer(directory)
-        self.noise = Generator(seed, "scores").normal((DRAWN, trainer.latent))
+        self.noise = Stream(seed, "scores").normal((DRAWN, trainer.latent))
         self.best = float("inf")
 
     def __call__(self, folder: Path, step: int) -> dict[str, float]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import warnings
 
 from minigan import nn, ops
+from minigan.engine.tensor import Tensor
 from minigan.errors import OptionError, ShapeError
-from minigan.tensor import Tensor
 
 NORMS = ("instance", "batch", "none")
 

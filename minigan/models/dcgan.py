@@ -9,9 +9,9 @@ of D a convolution with an image-sized kernel. Up-convolution by default: it has
 from __future__ import annotations
 
 from minigan import nn
+from minigan.engine.tensor import Tensor, tensor
 from minigan.errors import OptionError, ShapeError
 from minigan.models.mlp import dcgan_weights
-from minigan.tensor import Tensor, tensor
 
 
 def _stages(size: int) -> tuple[int, int]:

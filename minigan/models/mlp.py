@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from minigan import device, nn
+from minigan import nn
+from minigan.engine import device
+from minigan.engine.tensor import Tensor, tensor
 from minigan.nn import init
-from minigan.tensor import Tensor, tensor
 
 
 def dcgan_weights(module: nn.Module) -> None:

@@ -9,10 +9,10 @@ takes images of any size, and leaves what spans more than a patch to other losse
 from __future__ import annotations
 
 from minigan import nn, ops
+from minigan.engine.tensor import Tensor
 from minigan.errors import OptionError, ShapeError
 from minigan.models.anysize import NORMS, check_choice, check_images, norm_layers
 from minigan.models.mlp import dcgan_weights
-from minigan.tensor import Tensor
 
 
 def layers_for(size: int) -> int:

@@ -9,9 +9,9 @@ Source   He, Zhang, Ren & Sun, Deep residual learning for image recognition, 201
 from __future__ import annotations
 
 from minigan import nn, ops
+from minigan.engine.tensor import Tensor
 from minigan.errors import OptionError
 from minigan.models.anysize import AnySize
-from minigan.tensor import Tensor
 
 
 class Residual(nn.Module):

@@ -9,10 +9,10 @@ passes through: most of an image is kept when it is translated. Modules are name
 from __future__ import annotations
 
 from minigan import nn
+from minigan.engine.tensor import Tensor
 from minigan.errors import OptionError
 from minigan.models.anysize import AnySize, check_choice, norm_layers
 from minigan.models.mlp import dcgan_weights
-from minigan.tensor import Tensor
 
 UPSAMPLES = ("upconv", "deconv")
 HALVINGS = 2

@@ -10,11 +10,11 @@ one module inside another, named as in the authors' PyTorch code. Source: Isola 
 from __future__ import annotations
 
 from minigan import nn, ops
+from minigan.engine.tensor import Tensor
 from minigan.errors import OptionError
 from minigan.models.anysize import NORMS, AnySize, check_choice, norm_layers
 from minigan.models.mlp import dcgan_weights
-from minigan.random import Generator
-from minigan.tensor import Tensor
+from minigan.random import Stream
 
 
 class UnetLevel(nn.Module):
@@ -71,7 +71,7 @@ class UnetGenerator(AnySize):
         norm: "batch" (the paper's), "instance" or "none".
         upsample: "upconv" (nearest x2, then 3x3 convolution) or "deconv" (4x4 transposed convolution, the paper's).
         dropout: probability, in the levels with the most channels; the paper's source of noise, 0.5 there. 0 for none.
-        generator: of dropout's random numbers.
+        stream: of dropout's random numbers.
 
     Raises:
         OptionError: an unknown norm or upsample, or a number below 1.
@@ -79,7 +79,7 @@ class UnetGenerator(AnySize):
 
     def __init__(self, in_channels: int = 3, out_channels: int = 3, width: int = 64, depth: int = 8,
                  norm: str = "batch", upsample: str = "upconv", dropout: float = 0.0,
-                 generator: Generator | None = None) -> None:
+                 stream: Stream | None = None) -> None:
         super().__init__(in_channels, out_channels, 2 ** max(depth, 0), 2 ** max(depth, 0))
         check_choice("UnetGenerator", "norm", norm, NORMS)
         check_choice("UnetGenerator", "upsample", upsample, ("upconv", "deconv"))
@@ -91,6 +91,6 @@ class UnetGenerator(AnySize):
         for i in range(depth - 1, 0, -1):
             drops = dropout > 0 and level is not None and sizes[i - 1] == sizes[i]
             level = UnetLevel(sizes[i - 1], sizes[i], level, norm, upsample,
-                              dropout=nn.Dropout(dropout, generator) if drops else None)
+                              dropout=nn.Dropout(dropout, stream) if drops else None)
         self.model = UnetLevel(out_channels, sizes[0], level, norm, upsample, source=in_channels)
         self.apply(dcgan_weights)

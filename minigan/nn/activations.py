@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from minigan import ops
+from minigan.engine.tensor import Tensor
 from minigan.nn.module import Module
-from minigan.tensor import Tensor
 
 
 class _Activation(Module):

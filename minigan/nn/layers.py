@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from minigan import kernels, ops
+from minigan.engine.tensor import Array, Tensor
 from minigan.errors import ShapeError
 from minigan.nn import init
 from minigan.nn.module import Module, Parameter
-from minigan.random import Generator
-from minigan.random import default as default_generator
-from minigan.tensor import Array, Tensor
+from minigan.random import Stream
+from minigan.random import default as default_stream
 
 Pair = int | tuple[int, int]
 
@@ -203,13 +203,13 @@ class ReflectionPad2d(Module):
 class Dropout(Module):
     """Drop elements with probability p in training. See ops.dropout."""
 
-    def __init__(self, p: float = 0.5, generator: Generator | None = None) -> None:
+    def __init__(self, p: float = 0.5, stream: Stream | None = None) -> None:
         super().__init__()
-        self.p, self.generator = p, generator
+        self.p, self.stream = p, stream
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape to the same."""
-        return ops.dropout(x, self.p, self.training, self.generator)
+        return ops.dropout(x, self.p, self.training, self.stream)
 
 
 class Flatten(Module):
@@ -235,10 +235,10 @@ class SpectralNorm(Module):
 
     u: Array
 
-    def __init__(self, layer: Linear | _Filtered, iterations: int = 1, generator: Generator | None = None) -> None:
+    def __init__(self, layer: Linear | _Filtered, iterations: int = 1, stream: Stream | None = None) -> None:
         super().__init__()
         self.layer, self.iterations = layer, iterations
-        u = (generator or default_generator).normal((self._matrix(layer.weight.data).shape[0],))
+        u = (stream or default_stream).normal((self._matrix(layer.weight.data).shape[0],))
         self.register_buffer("u", u / np.linalg.norm(u))
 
     def _matrix(self, weight: Any) -> Any:

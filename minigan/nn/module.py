@@ -11,10 +11,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from minigan import device, kernels
+from minigan import kernels
+from minigan.engine import device
+from minigan.engine.primitive import state
+from minigan.engine.tensor import Array, Tensor, tensor
 from minigan.errors import CheckpointError, MiniganError
-from minigan.primitive import state
-from minigan.tensor import Array, Tensor, tensor
 
 
 class Parameter(Tensor):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from minigan import kernels
+from minigan.engine.primitive import S, operation, primitive
+from minigan.engine.tensor import Tensor, asarray
 from minigan.errors import OptionError
 from minigan.ops._samples import normal, off_kinks
 from minigan.ops.elementwise import exp
 from minigan.ops.reduce import logsumexp, max
-from minigan.primitive import S, operation, primitive
-from minigan.random import Generator
-from minigan.random import default as default_generator
-from minigan.tensor import Tensor, asarray
+from minigan.random import Stream
+from minigan.random import default as default_stream
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 3, 4), off_kinks(rng, 3, 4), slope=slope) for slope in (0.0, 0.2)],
@@ -163,17 +163,17 @@ def softmax(x, axis=-1):
     return exp(log_softmax(x, axis))
 
 
-def dropout(x: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None) -> Tensor:
+def dropout(x: Tensor, p: float = 0.5, training: bool = True, stream: Stream | None = None) -> Tensor:
     """Set each element to 0 with probability p and scale the others by 1/(1-p); the identity when not training.
 
-    The mask comes from `generator` (default: the one `mg.seed` seeds), so the same seed drops the same elements.
+    The mask comes from `stream` (default: the one `mg.seed` seeds), so the same seed drops the same elements.
     Source: Srivastava et al., Dropout, 2014.
     """
     if not 0 <= p < 1:
         raise OptionError(f"dropout: p={p} is not a probability below 1")
     if not training or p == 0:
         return x
-    keep = (generator or default_generator).uniform(x.shape, device=x.device) >= p
+    keep = (stream or default_stream).uniform(x.shape, device=x.device) >= p
     return x * (keep / (1 - p)).astype(x.dtype)
 
 

@@ -15,10 +15,10 @@ import operator
 import numpy as np
 
 from minigan import kernels
+from minigan.engine.primitive import S, operation, primitive
 from minigan.errors import ShapeError, shape
 from minigan.ops._samples import normal
 from minigan.ops.reduce import sum
-from minigan.primitive import S, operation, primitive
 
 
 def pair(value, name, least):

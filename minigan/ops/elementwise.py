@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from minigan import device as devices
+from minigan.engine import device as devices
+from minigan.engine.primitive import S, operation, primitive
+from minigan.engine.tensor import Tensor
 from minigan.errors import ShapeError
 from minigan.ops._samples import normal, off_kinks, positive
-from minigan.primitive import S, operation, primitive
-from minigan.tensor import Tensor
 
 
 def _pairs(rng: np.random.Generator) -> list:

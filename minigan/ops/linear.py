@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from minigan import kernels
+from minigan.engine.primitive import S, operation, primitive
+from minigan.engine.tensor import Tensor
 from minigan.errors import ShapeError
 from minigan.ops._samples import normal
 from minigan.ops.shape import reshape, transpose
-from minigan.primitive import S, operation, primitive
-from minigan.tensor import Tensor
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3), normal(rng, 3, 4)), S(normal(rng, 4, 2, 3), normal(rng, 1, 3, 2)),

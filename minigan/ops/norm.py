@@ -14,14 +14,14 @@ import math
 import numpy as np
 
 from minigan import kernels
+from minigan.engine.primitive import S, operation, primitive
+from minigan.engine.tensor import Tensor
 from minigan.errors import DTypeError, OptionError, ShapeError
 from minigan.ops._samples import normal
 from minigan.ops.activation import gate, leaky_relu
 from minigan.ops.elementwise import power
 from minigan.ops.reduce import mean, sum
 from minigan.ops.shape import reshape
-from minigan.primitive import S, operation, primitive
-from minigan.tensor import Tensor
 
 
 def _axes(over, ndim):

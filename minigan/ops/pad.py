@@ -5,9 +5,9 @@ from __future__ import annotations
 import operator
 
 from minigan import kernels
+from minigan.engine.primitive import S, primitive
 from minigan.errors import OptionError, ShapeError
 from minigan.ops._samples import normal
-from minigan.primitive import S, primitive
 
 MODES = ("constant", "reflect", "edge")
 

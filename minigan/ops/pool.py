@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from minigan import device as devices
 from minigan import kernels
+from minigan.engine import device as devices
+from minigan.engine.primitive import S, primitive
 from minigan.errors import ShapeError
 from minigan.ops._samples import normal, spread
 from minigan.ops.conv import out_size
 from minigan.ops.resample import window
-from minigan.primitive import S, primitive
 
 _GEO = {"kernel": (3, 2), "stride": (2, 1), "padding": (1, 0)}  # windows that overlap
 

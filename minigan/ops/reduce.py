@@ -10,11 +10,11 @@ import math
 import numpy as np
 
 from minigan import kernels
+from minigan.engine.primitive import S, operation, primitive
 from minigan.errors import ShapeError
 from minigan.ops._samples import normal, spread
 from minigan.ops.elementwise import exp, sqrt, where
 from minigan.ops.shape import broadcast_to, reshape
-from minigan.primitive import S, operation, primitive
 
 
 def _axes(axis, ndim):

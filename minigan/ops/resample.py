@@ -12,12 +12,12 @@ from functools import lru_cache
 import numpy as np
 
 from minigan import kernels
+from minigan.engine.primitive import S, operation, primitive
 from minigan.errors import OptionError, ShapeError
 from minigan.ops._samples import normal
 from minigan.ops.conv import out_size, pair
 from minigan.ops.reduce import mean
 from minigan.ops.shape import reshape, transpose
-from minigan.primitive import S, operation, primitive
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3, 4, 2), rows=normal(rng, 5, 4), columns=normal(rng, 3, 2)),

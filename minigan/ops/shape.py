@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from minigan import device as devices
 from minigan import kernels
+from minigan.engine import device as devices
+from minigan.engine.primitive import S, primitive
+from minigan.engine.tensor import Tensor
 from minigan.errors import ShapeError
 from minigan.ops._samples import normal
-from minigan.primitive import S, primitive
-from minigan.tensor import Tensor
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 6), shape=(3, 4)), S(normal(rng, 2, 3, 2), shape=(-1, 4)),

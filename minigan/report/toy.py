@@ -19,7 +19,7 @@ import numpy as np
 from minigan.checkpoint import write_atomically
 from minigan.data.toy2d import Coverage, Toy2D
 from minigan.errors import OptionError
-from minigan.random import Generator
+from minigan.random import Stream
 
 REALS = 2000  # points of the distribution itself, drawn faintly below the generated ones
 COLUMNS = 5
@@ -160,7 +160,7 @@ def _draw(toy: Toy2D, rows: list[tuple[str, list[Snapshot]]], side: float, dpi: 
 
 def _panel(panel: Any, toy: Toy2D, snapshot: Snapshot, colour: str, most: int | None) -> None:
     """One square: real points faint, over them the generated ones, at most `most`; what they all cover below."""
-    reals = toy.sample(REALS, Generator(0, "picture"))  # the same in every panel
+    reals = toy.sample(REALS, Stream(0, "picture"))  # the same in every panel
     panel.scatter(*reals.T, s=1.5, color=_REAL, linewidths=0)
     panel.scatter(*snapshot.points[:most].T, s=2.0, color=colour, linewidths=0)
     side = 1.3 * float(np.abs(toy.modes).max())  # points farther out are not seen

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from minigan import device
+from minigan.engine import device
 from minigan.errors import MiniganError, OptionError
 from minigan.optim import SCHEDULES
 from minigan.random import seed

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 import minigan
-from minigan import device
 from minigan.checkpoint import write_atomically
+from minigan.engine import device
 from minigan.errors import DataError, OptionError
 from minigan.run.log import lock
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from minigan import device, report
+from minigan import report
 from minigan.data import ImageData, Loader
+from minigan.engine import device
 from minigan.errors import OptionError
-from minigan.random import Generator
+from minigan.random import Stream
 from minigan.run import folder as folders
 from minigan.run.board import tensorboardx
 from minigan.run.plan import check_length, planned_steps
@@ -35,7 +36,7 @@ def train(trainer: GAN, images: ImageData, chosen: argparse.Namespace) -> Path:
     """
     pixels = images.images[: 4 * chosen.batch_size] if chosen.smoke else images.images
     loader = Loader(pixels, chosen.batch_size, seed=chosen.seed).to(chosen.device)
-    z = Generator(chosen.seed, "samples").normal((SAMPLES, chosen.latent))
+    z = Stream(chosen.seed, "samples").normal((SAMPLES, chosen.latent))
 
     def sheet() -> Callable[[], np.ndarray]:
         drawn = trainer.sample_later(z)
@@ -53,7 +54,7 @@ def train(trainer: GAN, images: ImageData, chosen: argparse.Namespace) -> Path:
     reals = report.grid(scaled(pixels[some]), 8)
     folder = fit(trainer, loader, chosen, images, reals=reals, sheet=sheet, score=score)
     if trainer.steps >= LOOKED_INTO and all(hasattr(chosen, name) for name in NEEDED):
-        from minigan.latent.command import leave  # which looks into runs, so imports this package
+        from minigan.run.latent.command import leave  # which looks into runs, so imports this package
 
         leave(folder, chosen.seed)
     return folder

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from minigan import device, models, trainers
-from minigan.autodiff import no_grad
+from minigan import models, trainers
 from minigan.checkpoint import load_weights
+from minigan.engine import device
+from minigan.engine.autodiff import no_grad
+from minigan.engine.tensor import tensor
 from minigan.errors import CheckpointError, DataError, ShapeError
 from minigan.nn import Module
-from minigan.random import Generator
+from minigan.random import Stream
 from minigan.run.folder import read_config
-from minigan.tensor import tensor
 
 WEIGHTS = {  # which file is read, the first that is there: a run with --ema samples from averaged weights
     "last": ("averaged.safetensors", "generator.safetensors"),
@@ -49,7 +50,7 @@ class SavedGenerator:
 
     def noise(self, count: int, seed: int = 0) -> np.ndarray:
         """Standard normal noise (count, latent); the first rows are the same for any count."""
-        return Generator(seed, "scores").normal((count, self.latent))
+        return Stream(seed, "scores").normal((count, self.latent))
 
     def draw(self, count: int, seed: int = 0) -> np.ndarray:
         """Images of `noise(count, seed)`."""
@@ -118,4 +119,4 @@ def images(network: Module, z: np.ndarray) -> np.ndarray:
 
 def draw(generator: Module, count: int, seed: int, latent: int) -> np.ndarray:
     """`count` images (count, C, H, W) in [-1, 1] on the host; the same for the same seed, whatever the batch."""
-    return images(generator, Generator(seed, "scores").normal((count, latent)))
+    return images(generator, Stream(seed, "scores").normal((count, latent)))

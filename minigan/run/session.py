@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from minigan import device, report
-from minigan.anomaly import detect_anomaly
+from minigan import report
 from minigan.checkpoint import remove_leftovers, save_weights
+from minigan.engine import device
+from minigan.engine.anomaly import detect_anomaly
 from minigan.errors import DataError, NonFiniteError, OptionError
 from minigan.run import signals
 from minigan.run.board import Board

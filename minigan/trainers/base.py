@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan import device, optim
-from minigan.capture import Capture, scalar
+from minigan import optim
+from minigan.engine import device
+from minigan.engine.capture import Capture, scalar
+from minigan.engine.tensor import Array, Tensor, tensor
 from minigan.errors import CheckpointError
 from minigan.nn import Module
 from minigan.optim import Optimizer
-from minigan.random import Generator
-from minigan.tensor import Array, Tensor, tensor
+from minigan.random import Stream
 
 Metrics = dict[str, float]
 READ_EVERY = 50  # steps whose losses a GPU keeps before they are read
@@ -44,7 +45,7 @@ class Trainer:
         self.steps = 0
         self.networks: dict[str, Module] = {}
         self.optimizers: dict[str, Optimizer] = {}
-        self.generators: dict[str, Generator] = {}  # random numbers
+        self.streams: dict[str, Stream] = {}  # random numbers
 
     def batches_now(self) -> int:
         """How many batches the next step takes; a step that takes another number than most is not captured."""
@@ -108,7 +109,7 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, but for the data: weights, optimisers, random numbers, the step count."""
-        parts: dict[str, Any] = {**self.networks, **self.optimizers, **self.generators}
+        parts: dict[str, Any] = {**self.networks, **self.optimizers, **self.streams}
         return {"steps": self.steps, **{name: part.state_dict() for name, part in parts.items()}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -117,7 +118,7 @@ class Trainer:
         Raises:
             CheckpointError: a part is missing, unknown, or belongs to another model.
         """
-        parts: dict[str, Any] = {**self.networks, **self.optimizers, **self.generators}
+        parts: dict[str, Any] = {**self.networks, **self.optimizers, **self.streams}
         if set(state) != {"steps", *parts}:
             raise CheckpointError(f"{type(self).__name__}: a state with the parts {sorted(state)}; "
                                   f"this trainer has {sorted(['steps', *parts])}")

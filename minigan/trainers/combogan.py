@@ -15,14 +15,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from minigan import optim
-from minigan.autodiff import grad
+from minigan.engine.autodiff import grad
+from minigan.engine.tensor import Array, Tensor, tensor
 from minigan.errors import OptionError
 from minigan.losses import GANLoss, gan_loss, l1
 from minigan.models import EncoderDecoder, ResnetDecoder, ResnetEncoder
 from minigan.nn import Module
 from minigan.optim import Adam, Optimizer
-from minigan.random import Generator
-from minigan.tensor import Array, Tensor, tensor
+from minigan.random import Stream
 from minigan.trainers.pool import ImagePool
 from minigan.trainers.translation import (
     Pair,
@@ -78,9 +78,9 @@ class ComboGAN(Translation):
         self.optimizers = {f"{kind}_optimizer{i}": optimizer for kind, row in (("g", self.g_optimizers),
                            ("d", self.d_optimizers)) for i, optimizer in enumerate(row)}
         self._generators: dict[tuple[int, int], EncoderDecoder] = {}
-        self.choice = Generator(seed, "domains")
-        self.generators = {**self.generators, "choice": self.choice}
-        self.pools = {f"pool{i}": ImagePool(pool, Generator(seed, f"pool {i}")) for i in range(self.domains)}
+        self.choice = Stream(seed, "domains")
+        self.streams = {**self.streams, "choice": self.choice}
+        self.pools = {f"pool{i}": ImagePool(pool, Stream(seed, f"pool {i}")) for i in range(self.domains)}
 
     def set_schedule(self, name: str, steps: int) -> None:
         """As Trainer's; it follows the steps of the trainer, of which an optimiser takes its share."""

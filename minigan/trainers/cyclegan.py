@@ -16,12 +16,12 @@ import warnings
 
 import numpy as np
 
+from minigan.engine.tensor import Array, Tensor
 from minigan.errors import OptionError
 from minigan.losses import GANLoss, gan_loss
 from minigan.nn import Module
 from minigan.optim import Adam, Optimizer
-from minigan.random import Generator
-from minigan.tensor import Array, Tensor
+from minigan.random import Stream
 from minigan.trainers.base import averaging_decay
 from minigan.trainers.pool import ImagePool
 from minigan.trainers.translation import (
@@ -79,7 +79,7 @@ class CycleGAN(Translation):
         self.g_optimizer: Optimizer = Adam([*g_ab.parameters(), *g_ba.parameters()], lr, betas)
         self.d_optimizer: Optimizer = Adam([*d_a.parameters(), *d_b.parameters()], lr, betas)
         self.optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
-        self.pool_a, self.pool_b = (ImagePool(pool, Generator(seed, f"pool {domain}")) for domain in "ab")
+        self.pool_a, self.pool_b = (ImagePool(pool, Stream(seed, f"pool {domain}")) for domain in "ab")
         self.pools = {"pool_a": self.pool_a, "pool_b": self.pool_b}
 
     def decide(self, samples: int) -> list[np.ndarray]:

@@ -8,14 +8,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from minigan import device, ops, optim
-from minigan.autodiff import no_grad
+from minigan import ops, optim
+from minigan.engine import device
+from minigan.engine.autodiff import no_grad
+from minigan.engine.tensor import Array, Tensor, tensor
 from minigan.errors import OptionError
 from minigan.losses import GANLoss, gan_loss
 from minigan.nn import Module
 from minigan.optim import Adam, Optimizer
-from minigan.random import Generator
-from minigan.tensor import Array, Tensor, tensor
+from minigan.random import Stream
 from minigan.trainers.base import Trainer, as_batch, averaging_decay
 
 
@@ -55,8 +56,8 @@ class GAN(Trainer):
             raise OptionError("GAN: the generator needs an attribute `latent`, the length of its noise vector")
         first = generator.parameters()[0]
         self.dtype, self.device, self.latent = first.dtype, first.device, int(generator.latent)
-        self.noise = Generator(seed, "noise")
-        self.generators = {"noise": self.noise}
+        self.noise = Stream(seed, "noise")
+        self.streams = {"noise": self.noise}
 
     def update(self, *reals: Array) -> dict[str, Tensor]:
         """One iteration: for each batch of real data a discriminator step, then one generator step.

@@ -12,12 +12,12 @@ from __future__ import annotations
 import numpy as np
 
 from minigan import ops
+from minigan.engine.tensor import Array, Tensor, tensor
 from minigan.errors import DataError, OptionError, ShapeError
 from minigan.losses import cross_entropy, l1
 from minigan.nn import Module
 from minigan.optim import Adam
-from minigan.random import Generator
-from minigan.tensor import Array, Tensor, tensor
+from minigan.random import Stream
 from minigan.trainers.cyclegan import CycleGAN
 from minigan.trainers.translation import Weighted, check_weights
 
@@ -51,8 +51,8 @@ class SemiSupervised(CycleGAN):
             raise OptionError(f"SemiSupervised: labelled={labelled} must be at least 1")
         self.pairs = [_scaled(images) for images in pairs]
         self.lambda_supervised, self.labelled = lambda_supervised, labelled
-        self.choice = Generator(seed, "labelled pairs")
-        self.generators = {**self.generators, "choice": self.choice}
+        self.choice = Stream(seed, "labelled pairs")
+        self.streams = {**self.streams, "choice": self.choice}
 
     def generator_losses(self, a: Tensor, b: Tensor) -> tuple[Weighted, Tensor, Tensor]:
         """CycleGAN's, and `supervised`."""
@@ -97,8 +97,8 @@ class TaskCycleGAN(CycleGAN):
         self.g_optimizer = self.optimizers["g_optimizer"] = Adam(
             [*adam.parameters, *classifier.parameters()], adam.lr, adam.betas)  # type: ignore[attr-defined]
         self.labels: Array = np.zeros(0, np.int64)
-        self.windows = Generator(seed, "windows")
-        self.generators = {**self.generators, "windows": self.windows}
+        self.windows = Stream(seed, "windows")
+        self.streams = {**self.streams, "windows": self.windows}
 
     def update(self, *batches: Array) -> dict[str, Tensor]:
         """As CycleGAN's, on a batch a, its labels (N,) and a batch b, as data.Unpaired((images, labels), b) gives them.

@@ -15,12 +15,12 @@ from typing import cast
 import numpy as np
 
 from minigan import ops
-from minigan.autodiff import no_grad
+from minigan.engine.autodiff import no_grad
+from minigan.engine.tensor import Array, Tensor
 from minigan.errors import OptionError, ShapeError
 from minigan.losses import GANLoss, gan_loss, l1
 from minigan.nn import Module
 from minigan.optim import Adam, Optimizer
-from minigan.tensor import Array, Tensor
 from minigan.trainers.translation import (
     Logits,
     Translation,

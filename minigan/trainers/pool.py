@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from minigan import device
+from minigan.engine import device
+from minigan.engine.tensor import Array
 from minigan.errors import CheckpointError, OptionError
-from minigan.random import Generator
-from minigan.tensor import Array
+from minigan.random import Stream
 
 
 class ImagePool:
@@ -18,7 +18,7 @@ class ImagePool:
 
     Args:
         capacity: images kept, 50 in the paper; 0 for none: fakes go through as they are.
-        generator: of the coins and the places.
+        stream: of the coins and the places.
 
     It holds arrays, never tensors: no graph outlives its step. The first `capacity` images fill it and are returned.
     Source: Shrivastava et al., Learning from simulated and unsupervised images, 2017, section 2.3.
@@ -27,10 +27,10 @@ class ImagePool:
         OptionError: a negative capacity.
     """
 
-    def __init__(self, capacity: int, generator: Generator) -> None:
+    def __init__(self, capacity: int, stream: Stream) -> None:
         if capacity < 0:
             raise OptionError(f"ImagePool: capacity={capacity} must be at least 0")
-        self.capacity, self.generator, self.count = capacity, generator, 0
+        self.capacity, self.stream, self.count = capacity, stream, 0
         self._store: Array | None = None  # (capacity, H, W, C), the first `count` in use
 
     @property
@@ -43,12 +43,12 @@ class ImagePool:
         """What happens to the next n images: which ones are given out (n,), and which ones are kept (capacity,).
 
         Numbers below the capacity mean images that are kept now, those above the new ones, in order. The plan follows
-        from the generator and the count alone, so on a GPU it is an input of a captured step.
+        from the stream and the count alone, so on a GPU it is an input of a captured step.
         """
         given, kept = self.capacity + np.arange(n), np.arange(self.capacity)
         if not self.capacity:
             return given, kept
-        coins, places = self.generator.uniform((2, n), np.float64)
+        coins, places = self.stream.uniform((2, n), np.float64)
         for i, place in enumerate((places * self.capacity).astype(np.int64).tolist()):
             if self.count < self.capacity:
                 kept[self.count] = given[i]
@@ -75,7 +75,7 @@ class ImagePool:
 
     def state_dict(self) -> dict[str, Any]:
         """Copies of the images in use, on the host, and the address of the next coin."""
-        return {"images": np.array(device.asnumpy(self.images), order="C"), "generator": self.generator.state_dict()}
+        return {"images": np.array(device.asnumpy(self.images), order="C"), "generator": self.stream.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken.
@@ -86,7 +86,7 @@ class ImagePool:
         images = np.asarray(state.get("images"))
         if set(state) != {"images", "generator"} or images.ndim != 4 or len(images) > self.capacity:
             raise CheckpointError(f"ImagePool: this state is not of a pool of up to {self.capacity} images")
-        self.generator.load_state_dict(state["generator"])
+        self.stream.load_state_dict(state["generator"])
         self.count = len(images)
         if not self.count:
             return

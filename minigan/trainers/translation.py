@@ -7,14 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan import device, nn
+from minigan import nn
 from minigan import random as random_numbers
-from minigan.autodiff import no_grad
+from minigan.engine import device
+from minigan.engine.autodiff import no_grad
+from minigan.engine.tensor import Array, Tensor, tensor
 from minigan.errors import CheckpointError, OptionError, ShapeError
 from minigan.losses import GANLoss, cycle_consistency, l1
 from minigan.nn import Module
-from minigan.random import Generator
-from minigan.tensor import Array, Tensor, tensor
+from minigan.random import Stream
 from minigan.trainers.base import Trainer, as_batch
 from minigan.trainers.pool import ImagePool
 
@@ -99,8 +100,8 @@ class Translation(Trainer):
         self.networks = networks
         first = next(iter(networks.values())).parameters()[0]
         self.dtype, self.device = first.dtype, first.device
-        for name, generator in _dropouts(networks.values()):
-            self.generators.setdefault(name, generator)
+        for name, stream in _dropouts(networks.values()):
+            self.streams.setdefault(name, stream)
 
     def images(self, batch: Array, channels: int, what: str) -> Tensor:
         """A batch of a domain as a tensor.
@@ -145,11 +146,11 @@ class Translation(Trainer):
             pool.load_state_dict(state[name])
 
 
-def _dropouts(networks: Any) -> Iterator[tuple[str, Generator]]:
+def _dropouts(networks: Any) -> Iterator[tuple[str, Stream]]:
     for network in networks:
         for module in network.modules():
             if isinstance(module, nn.Dropout):
-                yield "dropout", module.generator or random_numbers.default
+                yield "dropout", module.stream or random_numbers.default
 
 
 def channels(network: Module, name: str, owner: str) -> tuple[int, int]:

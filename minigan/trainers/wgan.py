@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from minigan import nn
+from minigan.engine.tensor import Tensor
 from minigan.errors import OptionError
 from minigan.losses import gradient_penalty
 from minigan.nn import Module
 from minigan.optim import Adam, Optimizer, RMSProp
-from minigan.random import Generator
-from minigan.tensor import Tensor
+from minigan.random import Stream
 from minigan.trainers.gan import GAN
 
 LIPSCHITZ = ("gp", "clip", "spectral")
@@ -66,8 +66,8 @@ class WGAN(GAN):
         self.g_optimizer, self.d_optimizer = (
             _optimizer(network, lipschitz, rate, betas) for network in (generator, critic))
         self.optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
-        self.coefficients = Generator(seed, "penalty")  # e of u = e x + (1 - e) G(z), one per sample
-        self.generators = {**self.generators, "coefficients": self.coefficients}
+        self.coefficients = Stream(seed, "penalty")  # e of u = e x + (1 - e) G(z), one per sample
+        self.streams = {**self.streams, "coefficients": self.coefficients}
 
     def batches_now(self) -> int:
         """n_start at the generator steps 0 to 24, 500, 1000, ..., else n_critic."""

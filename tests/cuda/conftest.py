@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from minigan.kernels.cuda import emulated, gpu
 
-from minigan.device import why_no_cuda
+from minigan.engine.device import why_no_cuda
 
 COMPILER = emulated.compiler()
 

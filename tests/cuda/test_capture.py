@@ -7,12 +7,12 @@ import pytest
 
 import minigan as mg
 from minigan import nn
-from minigan.capture import WARM_UP
 from minigan.data import Loader
+from minigan.engine.capture import WARM_UP
 from minigan.errors import DeviceError
 from minigan.models.mlp import dcgan_weights
 from minigan.optim import SGD, Adam, RMSProp, linear_decay
-from minigan.random import Generator
+from minigan.random import Stream
 from minigan.trainers import GAN
 
 
@@ -143,7 +143,7 @@ def test_inputs_are_read_anew_and_other_shapes_take_the_plain_way(on):
 
 
 def test_a_step_that_needs_its_numbers_on_the_host_falls_back_with_one_warning(on):
-    generator, x = Generator(1, "noise"), mg.tensor([1.0, 2.0])
+    generator, x = Stream(1, "noise"), mg.tensor([1.0, 2.0])
 
     def step():
         noise = mg.Tensor(generator.uniform((2,), np.float32, x.device))
@@ -156,7 +156,7 @@ def test_a_step_that_needs_its_numbers_on_the_host_falls_back_with_one_warning(o
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         values.append(captured())
-    twin = Generator(1, "noise")
+    twin = Stream(1, "noise")
     expected = [float(np.float32(np.sum(np.array([1, 2], np.float32) * twin.uniform((2,))))) for _ in values]
     assert values == pytest.approx(expected, rel=1e-6)  # the failed capture has not drawn noise
     assert generator.step == len(values)

@@ -5,9 +5,9 @@ import pytest
 
 import minigan as mg
 from minigan import gradcheck
+from minigan.engine.primitive import OPERATIONS
+from minigan.engine.tensor import Tensor, tensor
 from minigan.errors import DeviceError
-from minigan.primitive import OPERATIONS
-from minigan.tensor import Tensor, tensor
 
 NAMES = sorted(OPERATIONS)
 

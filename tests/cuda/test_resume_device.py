@@ -5,10 +5,10 @@ import argparse
 import numpy as np
 from test_capture import digits, flat, on, tiny_gan  # noqa: F401  # a fixture
 
-from minigan import device as devices
 from minigan import report, run
 from minigan.checkpoint import Series
 from minigan.data import Loader
+from minigan.engine import device as devices
 
 
 def train(out, steps, **options):

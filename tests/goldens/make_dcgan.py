@@ -38,7 +38,7 @@ def losses(size, upsample, dtype):
     twins = [twin.to(dtype) for twin in torch_twin.dcgan(size, upsample, width=8)]
     for twin, net in zip(twins, ours, strict=True):
         torch_twin.load(twin, net.state_dict())
-    trainer, noise = torch_twin.GAN(*twins), mg.random.Generator(0, "noise")
+    trainer, noise = torch_twin.GAN(*twins), mg.random.Stream(0, "noise")
     numpy_dtype = np.float64 if dtype is torch.float64 else np.float32
     return np.array([trainer.step(torch.from_numpy(np.array(batch(size, step, numpy_dtype), order="C")),
                                   torch.from_numpy(noise.normal((BATCH, 100), numpy_dtype))) for step in range(STEPS)])

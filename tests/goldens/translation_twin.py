@@ -150,7 +150,7 @@ class CycleGAN:
         self.judges = nn.ModuleList([d_a, d_b])
         self.g_optimizer = torch.optim.Adam([*g_ab.parameters(), *g_ba.parameters()], 2e-4, (0.5, 0.999))
         self.d_optimizer = torch.optim.Adam(self.judges.parameters(), 2e-4, (0.5, 0.999))
-        self.pools = [Pool(pool, mg.random.Generator(seed, f"pool {domain}")) for domain in "ab"]
+        self.pools = [Pool(pool, mg.random.Stream(seed, f"pool {domain}")) for domain in "ab"]
 
     def step(self, a, b):
         g_ab, g_ba, d_a, d_b = self.nets

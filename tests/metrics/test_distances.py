@@ -8,7 +8,7 @@ import pytest
 from minigan.errors import DataError, ShapeError
 from minigan.metrics import checkerboard, frechet, kid, sliced_wasserstein
 from minigan.metrics.distances import enlarged, pyramid, sliced
-from minigan.random import Generator
+from minigan.random import Stream
 
 scipy_linalg = pytest.importorskip("scipy.linalg", reason="SciPy comes with scikit-learn")
 
@@ -66,7 +66,7 @@ def test_sliced_distance_of_a_shifted_cloud(rng):
     a = rng.normal(size=(100, D))
     length = np.linalg.norm(shift)
     expected = length * math.gamma(D / 2) / (math.sqrt(math.pi) * math.gamma((D + 1) / 2))
-    assert sliced(a, a[::-1] + shift, Generator(0, "t"), 4000) == pytest.approx(expected, rel=0.03)
+    assert sliced(a, a[::-1] + shift, Stream(0, "t"), 4000) == pytest.approx(expected, rel=0.03)
 
 
 def test_a_pyramid_adds_up_to_the_image(rng):

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minigan.engine.tensor import Tensor, tensor
 from minigan.errors import OptionError
-from minigan.random import Generator
-from minigan.tensor import Tensor, tensor
+from minigan.random import Stream
 
 LOG2, LOG4 = math.log(2), math.log(4)
 TAIL = 12.0  # standard deviations, beyond which there is 1e-32 of a Gaussian
@@ -64,7 +64,7 @@ class Gaussians:
                  for m, s, w in zip(self.means, self.stds, self.weights, strict=True)]
         return np.asarray(np.sum(terms, axis=0))
 
-    def batches(self, n: int, noise: Generator) -> Draw:
+    def batches(self, n: int, noise: Stream) -> Draw:
         """Fresh samples (n, 1), float32, on the current device, each time the function returned is called.
 
         Every component gives its own share of each batch, rounded to whole samples, so that the noise of which one a
@@ -83,7 +83,7 @@ class Lines:
 
     theta: float = 0.0
 
-    def batches(self, n: int, noise: Generator) -> Draw:
+    def batches(self, n: int, noise: Stream) -> Draw:
         """Fresh samples (n, 2), float32, on the current device, each time the function returned is called."""
         corner, along = tensor([[self.theta, 0.0]], dtype=np.float32), tensor([[0.0, 1.0]], dtype=np.float32)
         return lambda: corner + Tensor(noise.uniform((n, 1), np.float32, corner.device)) * along

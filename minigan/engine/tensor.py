@@ -13,9 +13,9 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
-from minigan import device as devices
+from minigan.engine import device as devices
+from minigan.engine.node import Node, creation
 from minigan.errors import DTypeError, GraphError, ShapeError
-from minigan.node import Node, creation
 
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray
 Operand: TypeAlias = Any  # a Tensor, an array or a number
@@ -136,7 +136,7 @@ class Tensor:
         >>> x.grad
         Tensor([2., 4.], dtype=float32)
         """
-        from minigan import autodiff
+        from minigan.engine import autodiff
 
         autodiff.backward(self, cotangent, create_graph, retain_graph)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from minigan.engine.node import Node, Origin
+from minigan.engine.primitive import Primitive, state
+from minigan.engine.tensor import Tensor
 from minigan.errors import NonFiniteError
-from minigan.node import Node, Origin
-from minigan.primitive import Primitive, state
-from minigan.tensor import Tensor
 
 
 @contextlib.contextmanager
@@ -55,7 +55,7 @@ def census(t: Tensor) -> str:
 
 def origin() -> Origin:
     """The innermost caller outside this package, the layer it was called for, and the node it differentiates."""
-    here = Path(__file__).parent
+    here = Path(__file__).parent.parent  # minigan
     frames = [f for f in traceback.extract_stack() if here not in Path(f.filename).parents]
     place = f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else "unknown"
     if state.node is not None and not state.modules:  # a backward pass: it is at work for the layer of that node

@@ -190,7 +190,8 @@ def fetch(array: Any) -> Callable[[], np.ndarray]:
     """Start copying an array to the host; a function that waits until it is there and returns it."""
     if isinstance(array, np.ndarray):
         return lambda: array
-    return backend(of(array)).fetch(array)
+    wait: Callable[[], np.ndarray] = backend(of(array)).fetch(array)
+    return wait
 
 
 def set_precision(name: str) -> str:

@@ -19,16 +19,16 @@ from typing import Any
 import numpy as np
 
 from minigan import nn, ops
-from minigan.autodiff import grad, no_grad
-from minigan.capture import capture
 from minigan.checkpoint import write_atomically
+from minigan.engine.autodiff import grad, no_grad
+from minigan.engine.capture import capture
+from minigan.engine.tensor import Tensor, tensor
 from minigan.losses import gradient_penalty, minimax, non_saturating, wasserstein
 from minigan.models.mlp import MLPDiscriminator
 from minigan.optim import Adam, linear_decay
-from minigan.random import Generator
-from minigan.tensor import Tensor, tensor
-from minigan.theory import exact
-from minigan.theory.exact import LOG4, Gaussians, Lines
+from minigan.random import Stream
+from minigan.teach.theory import exact
+from minigan.teach.theory.exact import LOG4, Gaussians, Lines
 
 TOLD = 65_536  # samples on which a trained network is asked
 Row = dict[str, Any]
@@ -130,7 +130,7 @@ def optimum(p: Gaussians, q: Gaussians, steps: int, samples: int = 1024, hidden:
         m = (p + q) / 2, and worst, its largest where m is above a hundredth of its peak; x, p, q, d, d_star: curves.
     """
     network, x = MLPDiscriminator((1,), hidden), exact.grid(p, q)
-    real, fake = (d.batches(samples, Generator(seed, f"theory {name}")) for d, name in ((p, "p"), (q, "q")))
+    real, fake = (d.batches(samples, Stream(seed, f"theory {name}")) for d, name in ((p, "p"), (q, "q")))
 
     def told(logits: np.ndarray) -> float:
         return value_of(logits, logits, lambda which, values: exact.expectation((p, q)[which], values, x))
@@ -158,7 +158,7 @@ def parallel_lines(theta: float, steps: int, samples: int = 512, hidden: int = 6
         slope, the largest |grad f| in the rectangle between the lines, and wasserstein = gap / slope.
     """
     network, critic = MLPDiscriminator((2,), hidden), MLPDiscriminator((2,), hidden)
-    noise, coefficients = Generator(seed, "theory lines"), Generator(seed, "theory penalty")
+    noise, coefficients = Stream(seed, "theory lines"), Stream(seed, "theory penalty")
     real, fake = (Lines(t).batches(samples, noise) for t in (0.0, theta))
 
     def critic_loss() -> Tensor:
@@ -172,7 +172,7 @@ def parallel_lines(theta: float, steps: int, samples: int = 512, hidden: int = 6
     critic_trace = approach(critic, critic_loss, steps, lr, lambda: slopes(critic, theta, seed), at, betas=(0.5, 0.9))
     for row, of_critic in zip(trace, critic_trace, strict=True):
         row["critic"] = of_critic["critic"]
-    x, g = (Lines(t).batches(TOLD, Generator(seed, f"theory told {name}"))()  # two streams: fresh, and independent
+    x, g = (Lines(t).batches(TOLD, Stream(seed, f"theory told {name}"))()  # two streams: fresh, and independent
             for t, name in ((0.0, "x"), (theta, "g")))
     value = value_of(ask(network, x), ask(network, g), lambda _, values: float(values.mean()))
     gap, slope = float(ask(critic, x).mean() - ask(critic, g).mean()), steepest(critic, theta)
@@ -187,7 +187,7 @@ def slopes(network: nn.Module, theta: float, seed: int = 0, samples: int = 1024)
         minimax, non_saturating, critic: |d loss / d theta|, the last for the loss -E f(G(z)); d: mean D(G(z));
         bound: the largest |minimax| may be by theorem 2.4 of Arjovsky & Bottou, 2017.
     """
-    y = Generator(seed, "theory slopes").uniform((samples, 1))
+    y = Stream(seed, "theory slopes").uniform((samples, 1))
     place = tensor([[theta]], dtype=np.float32, requires_grad=True)
     points = place * tensor([[1.0, 0.0]]) + tensor(y) * tensor([[0.0, 1.0]])  # (samples, 2)
     logits = network(points)

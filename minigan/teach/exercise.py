@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from minigan.engine.tensor import Tensor
 from minigan.errors import OptionError
-from minigan.tensor import Tensor
 
 BLANK = 'raise NotImplementedError("your turn")'
 _SOLUTION = re.compile(r"^([ ]*)### BEGIN SOLUTION\n.*?^[ ]*### END SOLUTION\n", re.M | re.S)

@@ -11,11 +11,11 @@ A generator is any function from noise (N, latent) to images (N, C, H, W) in [-1
 `mg.load_generator(run)` returns, or `trainer.sample`.
 """
 
-from minigan.latent.classes import Term, arithmetic, most_typical, parse_terms
-from minigan.latent.guided import guided_gradients, strongest
-from minigan.latent.maps import layout, scatter
-from minigan.latent.paths import between, coordinate_effects, linear, spherical, walk
-from minigan.latent.units import Probe, probe_units, switched_off
+from minigan.run.latent.classes import Term, arithmetic, most_typical, parse_terms
+from minigan.run.latent.guided import guided_gradients, strongest
+from minigan.run.latent.maps import layout, scatter
+from minigan.run.latent.paths import between, coordinate_effects, linear, spherical, walk
+from minigan.run.latent.units import Probe, probe_units, switched_off
 
 __all__ = ["Probe", "Term", "arithmetic", "between", "coordinate_effects", "guided_gradients", "layout", "linear",
            "most_typical", "parse_terms", "probe_units", "scatter", "spherical", "strongest", "switched_off", "walk"]

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from minigan import anomaly, autodiff, device
+from minigan.engine import anomaly, autodiff, device
+from minigan.engine.node import Node, Origin
+from minigan.engine.primitive import Primitive, state
+from minigan.engine.tensor import Operand, Tensor
 from minigan.errors import GraphError
-from minigan.explain.remarks import overall, remarks
 from minigan.nn import Module
 from minigan.nn.module import Parameter
-from minigan.node import Node, Origin
-from minigan.primitive import Primitive, state
-from minigan.tensor import Operand, Tensor
+from minigan.teach.explain.remarks import overall, remarks
 
 Place = Tensor | Node
 

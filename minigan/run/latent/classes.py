@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minigan.errors import DataError, OptionError
-from minigan.latent.paths import Draw
+from minigan.run.latent.paths import Draw
 
 Probabilities = Callable[[np.ndarray], np.ndarray]  # images (N, C, H, W) to (N, classes)
 

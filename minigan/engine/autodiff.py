@@ -12,11 +12,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigan import anomaly
+from minigan.engine import anomaly
+from minigan.engine.node import Node
+from minigan.engine.primitive import state
+from minigan.engine.tensor import Operand, Tensor, tensor
 from minigan.errors import DTypeError, GraphError, NonFiniteError, ShapeError
-from minigan.node import Node
-from minigan.primitive import state
-from minigan.tensor import Operand, Tensor, tensor
 
 Place: TypeAlias = Tensor | Node  # in a graph: a leaf, or how a computed tensor was made
 

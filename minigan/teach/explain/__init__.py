@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minigan.engine.tensor import Operand, Tensor
 from minigan.errors import DTypeError, GraphError
-from minigan.tensor import Operand, Tensor
 
 if TYPE_CHECKING:
-    from minigan.explain.walk import Derivation
+    from minigan.teach.explain.walk import Derivation
 
 Subject = Tensor | Mapping[str, Tensor] | Callable[[], Any]
 
@@ -40,19 +40,19 @@ class Explanation:
 
     def text(self, path: str | os.PathLike[str] | None = None) -> str:
         """Plain text, what `str()` gives; also written to `path` if one is given."""
-        from minigan.explain import text
+        from minigan.teach.explain import text
 
         return _written(text.plain(self.derivation, self.fold), path)
 
     def markdown(self, path: str | os.PathLike[str] | None = None) -> str:
         """Markdown with LaTeX formulas; also written to `path` if one is given."""
-        from minigan.explain import text
+        from minigan.teach.explain import text
 
         return _written(text.markdown(self.derivation, self.fold), path)
 
     def html(self, path: str | os.PathLike[str] | None = None) -> str:
         """One page that needs no network and no server; also written to `path` if one is given."""
-        from minigan.explain import page
+        from minigan.teach.explain import page
 
         return _written(page.render(self.derivation, self.fold), path)
 
@@ -91,8 +91,8 @@ def explain(subject: Subject, *, cotangent: Operand = None, names: Mapping[str, 
     >>> [step.primitive.name for step in explain(loss).derivation.steps]
     ['mul', 'sum']
     """
-    from minigan.explain import walk
     from minigan.nn import Module
+    from minigan.teach.explain import walk
 
     if isinstance(subject, Module):
         raise DTypeError(f"explain: {type(subject).__name__} is a network, and derivatives are of what one computes; "

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan import data, device, models
+from minigan import data, models
 from minigan import random as randoms
+from minigan.engine import device
 from minigan.errors import OptionError
-from minigan.latent import classes, guided, maps, paths, units
 from minigan.report import film, grid, report_page, save_png, stacked
+from minigan.run.latent import classes, guided, maps, paths, units
 from minigan.run.loop import scaled
 from minigan.run.saved import WEIGHTS, SavedGenerator, load_discriminator, load_generator
 
@@ -75,7 +76,7 @@ def arithmetic(generator: SavedGenerator, chosen: argparse.Namespace) -> Picture
         both = np.concatenate([points.mean(0, keepdims=True), points])
         parts.append((f"{sign_said}class {label}: of the mean noise, and of the {len(points)} it is the mean of",
                       grid(generator(both), len(both))))
-    near = result + randoms.Generator(chosen.seed, "near").uniform((8, generator.latent)) * 0.5 - 0.25
+    near = result + randoms.Stream(chosen.seed, "near").uniform((8, generator.latent)) * 0.5 - 0.25
     around = np.concatenate([result[None], near]).astype(np.float32)
     parts.append(("= : of the sum, and of sums changed by up to 0.25", grid(generator(around), len(around))))
     read = _classifier(generator, chosen)(generator(around))
@@ -89,7 +90,7 @@ def unit(generator: SavedGenerator, chosen: argparse.Namespace) -> Pictures:
     images, features = units.switched_off(generator.network, z, chosen.layer)
     is_class = classifier(images).argmax(1) == chosen.label
     probe = units.probe_units(features, is_class)
-    off, others = probe.units[: chosen.units], randoms.Generator(chosen.seed, "units").permutation(len(probe.units))
+    off, others = probe.units[: chosen.units], randoms.Stream(chosen.seed, "units").permutation(len(probe.units))
     rows = [("as it is", images)]
     for name, which in ((f"without the {len(off)} units of the probe", off),
                         (f"without {len(off)} random units", others[: len(off)])):

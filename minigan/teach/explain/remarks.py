@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minigan import device
+from minigan.engine import device
 
 if TYPE_CHECKING:
-    from minigan.explain.walk import Step, Value
+    from minigan.teach.explain.walk import Step, Value
 
 FLAT = 0.01  # a slope below which a squashing function counts as saturated
 FAR = 1e4  # how many times one leaf's gradient is another's, to be worth a word

@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from minigan import device as devices
+from minigan.engine import device as devices
+from minigan.engine.tensor import Array, Tensor
 from minigan.errors import DeviceError
-from minigan.tensor import Array, Tensor
 
 WARM_UP = 2  # plain steps before the capture: the first compiles and allocates, the second shows that nothing is left
 SLOTS = 64  # counters and scalars a step may have

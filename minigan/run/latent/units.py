@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan import device
-from minigan.autodiff import no_grad
+from minigan.engine import device
+from minigan.engine.autodiff import no_grad
+from minigan.engine.tensor import tensor
 from minigan.errors import DataError, OptionError
 from minigan.nn import Module, ReLU
-from minigan.tensor import tensor
 
 BATCH = 250
 

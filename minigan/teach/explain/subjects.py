@@ -9,11 +9,11 @@ import numpy as np
 
 from minigan import losses, models, nn, ops
 from minigan import random as randomness
-from minigan.autodiff import grad
+from minigan.engine.autodiff import grad
+from minigan.engine.primitive import PRIMITIVES, Primitive
+from minigan.engine.tensor import Tensor, tensor
 from minigan.errors import OptionError
-from minigan.explain import Explanation, explain
-from minigan.primitive import PRIMITIVES, Primitive
-from minigan.tensor import Tensor, tensor
+from minigan.teach.explain import Explanation, explain
 
 
 def neuron() -> Explanation:

@@ -23,10 +23,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan import device as devices
+from minigan.engine import device as devices
+from minigan.engine.node import Node
+from minigan.engine.tensor import Array, Operand, Tensor, tensor
 from minigan.errors import DeviceError, DTypeError, GraphError, MiniganError, ShapeError
-from minigan.node import Node
-from minigan.tensor import Array, Operand, Tensor, tensor
 
 Keeps = Sequence[str] | Callable[..., Sequence[str]] | None
 ALL = range(-1, sys.maxsize)  # every position

@@ -10,8 +10,8 @@ import numpy as np
 from minigan.errors import GraphError
 
 if TYPE_CHECKING:
-    from minigan.primitive import Primitive
-    from minigan.tensor import Array, Tensor
+    from minigan.engine.primitive import Primitive
+    from minigan.engine.tensor import Array, Tensor
 
 WORTH = 1 << 12  # bytes from which on an array that nobody reads is not kept
 creation = itertools.count()  # creation order is a topological order; next() on it is atomic

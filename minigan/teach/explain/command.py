@@ -11,8 +11,8 @@ FORMATS = {".txt": "text", ".md": "markdown", ".html": "html"}
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    from minigan.explain import subjects
-    from minigan.primitive import PRIMITIVES
+    from minigan.engine.primitive import PRIMITIVES
+    from minigan.teach.explain import subjects
 
     told = {name: (make.__doc__ or "").splitlines()[0] for name, make in subjects.SUBJECTS.items()}
     graphs = "\n".join(f"  {name:<11} {what}" for name, what in told.items())

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from minigan.primitive import OPERATIONS, Operation
+from minigan.engine.primitive import OPERATIONS, Operation
 
 FIELDS = ("Forward", "VJP", "Why", "Source")
 _TOKEN = re.compile(r"\s+|\d+(?:\.\d+)?|[a-z]{2,}-[a-z]{2,}|[A-Za-z][^\W_]*(?:_[^\W_]+)*|'s\b|\.\.\.|//|\+=|<=|>=|.")

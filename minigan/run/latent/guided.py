@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from minigan import device
-from minigan.autodiff import grad, no_grad
+from minigan.engine import device
+from minigan.engine.autodiff import grad, no_grad
+from minigan.engine.tensor import tensor
 from minigan.errors import OptionError
 from minigan.nn import LeakyReLU, Module, ReLU
-from minigan.tensor import tensor
 
 
 def _layers(discriminator: Module) -> list[Module]:
