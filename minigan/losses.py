@@ -22,13 +22,22 @@ from minigan.random import default as default_stream
 
 @dataclass(frozen=True)
 class GANLoss:
-    """A pair of losses. `label_smoothing` a makes the real target 1 - a (one-sided; Salimans et al., 2016)."""
+    """A pair of losses: of the discriminator, in two terms, and of the generator; each the mean over a batch of logits.
+
+    name             in GAN_LOSSES
+    real             (logits of real images, label_smoothing) to the first term
+    fake             logits of generated images to the second term
+    generator        logits of generated images to the generator's loss
+    label_smoothing  a: the real target is 1 - a (one-sided; Salimans et al., 2016)
+    labels           whether there are targets that can be smoothed
+    """
 
     name: str
-    real: Callable[[Tensor, float], Tensor]  # (logits of real images, label_smoothing) -> mean loss
+    real: Callable[[Tensor, float], Tensor]
     fake: Callable[[Tensor], Tensor]
     generator: Callable[[Tensor], Tensor]
     label_smoothing: float = 0.0
+    labels: bool = True
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """What the discriminator (or critic) minimises."""
@@ -46,7 +55,7 @@ class GANLoss:
         """
         if not 0 <= label_smoothing < 0.5:
             raise OptionError(f"{self.name}: label_smoothing={label_smoothing} must be at least 0 and below 0.5")
-        if label_smoothing and self.name in ("wasserstein", "hinge"):
+        if label_smoothing and not self.labels:
             raise OptionError(f"{self.name}: has no labels to smooth; use label_smoothing=0")
         return replace(self, label_smoothing=label_smoothing)
 
@@ -70,10 +79,11 @@ non_saturating = GANLoss("non_saturating", _real_cross_entropy, _fake_cross_entr
 least_squares = GANLoss("least_squares", lambda real, a: mse(real, 1.0 - a), lambda fake: mse(fake, 0.0),
                         lambda fake: mse(fake, 1.0))
 # Arjovsky, Chintala & Bottou, 2017: the critic's loss is minus the Wasserstein estimate E f(x) - E f(G(z)).
-wasserstein = GANLoss("wasserstein", lambda real, _: -ops.mean(real), ops.mean, lambda fake: -ops.mean(fake))
+wasserstein = GANLoss("wasserstein", lambda real, _: -ops.mean(real), ops.mean, lambda fake: -ops.mean(fake),
+                      labels=False)
 # Lim & Ye, 2017; Miyato et al., 2018, equations 16 and 17.
 hinge = GANLoss("hinge", lambda real, _: ops.mean(ops.relu(1.0 - real)), lambda fake: ops.mean(ops.relu(1.0 + fake)),
-                lambda fake: -ops.mean(fake))
+                lambda fake: -ops.mean(fake), labels=False)
 
 GAN_LOSSES = {loss.name: loss for loss in (minimax, non_saturating, least_squares, wasserstein, hinge)}
 

@@ -154,6 +154,9 @@ class Optimizer:
             array[...] = put(np.asarray(state[name], array.dtype), of(array))
 
 
+OptimizerFactory = Callable[[Sequence[Tensor]], Optimizer]  # parameters to an optimiser; a class is one, a partial too
+
+
 class SGD(Optimizer):
     """b <- momentum b + g;  p <- p - lr b, or with Nesterov p - lr (g + momentum b). As torch.optim.SGD."""
 

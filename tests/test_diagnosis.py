@@ -115,7 +115,7 @@ def test_every_recipe_trains(name):
     trainer = recipe.trainer(*models.dcgan(1, 28, 4, 4, norm=recipe.norm), lr=None, n_discriminator=2, seed=1)
     before = [np.array(p.data) for p in trainer.generator.parameters()]
     batches = [np.random.default_rng(i).normal(size=(4, 1, 28, 28)).astype(np.float32) for i in range(2)]
-    assert all(np.isfinite(value) for value in trainer.step(*batches).values())
+    assert all(np.isfinite(value) for value in trainer.step(batches).values())
     assert all((a != p.data).any() for a, p in zip(before, trainer.generator.parameters(), strict=True))
 
 

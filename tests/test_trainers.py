@@ -149,7 +149,7 @@ def test_a_resumed_run_is_the_run():
 
 def test_every_discriminator_step_takes_its_own_batch():
     trainer = trainers.GAN(*networks(28, "upconv"), n_discriminator=2)
-    trainer.step(batch(28, 0), batch(28, 1))
+    trainer.step([batch(28, 0), batch(28, 1)])
     assert (trainer.d_optimizer.steps, trainer.g_optimizer.steps) == (2, 1)
     with pytest.raises(ValueError, match=r"got 1 batches .* for 2 discriminator steps"):
         trainer.step(batch(28, 0))

@@ -32,7 +32,7 @@ def test_ten_cyclegan_steps_have_pytorchs_eight_losses(case, dtype, code, rtol):
     networks = [net.astype(dtype) for net in cyclegan_networks(norm, upsample)]
     trainer = trainers.CycleGAN(*networks, loss=loss, pool=cases.POOL)
     for step in range(cases.STEPS):
-        metrics = trainer.step(*batches(step, dtype))
+        metrics = trainer.step(batches(step, dtype))
         assert list(metrics) == EIGHT
         np.testing.assert_allclose(list(metrics.values()), theirs[step], rtol=rtol, err_msg=str(step))
 
@@ -43,7 +43,7 @@ def test_ten_pix2pix_steps_have_pytorchs_losses(case, dtype, code, rtol):
     theirs = np.load(GOLDENS / "translation.npz")["_".join(("pix2pix", *case, code))]
     trainer = trainers.Pix2Pix(*(net.astype(dtype) for net in pix2pix_networks(*case)))
     for step in range(cases.STEPS):
-        metrics = trainer.step(*batches(step, dtype))
+        metrics = trainer.step(batches(step, dtype))
         np.testing.assert_allclose([metrics[name] for name in ("d_loss", "g_loss", "l1")], theirs[step], rtol=rtol)
 
 
@@ -164,16 +164,16 @@ def test_a_translation_is_made_once_a_step(monkeypatch):
     for network in networks:
         forward = network.forward
         network.forward = lambda x, f=forward, n=network: calls.append(type(n).__name__) or f(x)
-    trainers.CycleGAN(*networks).step(*batches(0))
+    trainers.CycleGAN(*networks).step(batches(0))
     assert (calls.count("ResnetGenerator"), calls.count("PatchDiscriminator")) == (6, 6)
     calls.clear()
-    trainers.CycleGAN(*networks, lambda_identity=0).step(*batches(0))
+    trainers.CycleGAN(*networks, lambda_identity=0).step(batches(0))
     assert calls.count("ResnetGenerator") == 4
 
 
 def test_without_weight_the_cycle_is_measured_and_teaches_nothing():
     one, other = (trainers.CycleGAN(*cyclegan_networks(), lambda_cycle=0) for _ in range(2))
-    metrics = one.step(*batches(0))
+    metrics = one.step(batches(0))
     assert list(metrics) == EIGHT[:6] and metrics["cycle_a"] > 0
     a, b = (mg.tensor(x) for x in batches(0))
     game = sum(d_loss for d_loss in (
@@ -185,7 +185,7 @@ def test_without_weight_the_cycle_is_measured_and_teaches_nothing():
 def test_domains_of_other_channels_have_no_identity_loss_and_it_says_so():
     with pytest.warns(UserWarning, match="the domains have 1 and 3 channels.* there is no identity loss"):
         trainer = trainers.CycleGAN(*cyclegan_networks(channels=(1, 3)))
-    assert list(trainer.step(*batches(0, channels=(1, 3)))) == EIGHT[:6]
+    assert list(trainer.step(batches(0, channels=(1, 3)))) == EIGHT[:6]
     assert trainer.translate(batches(0)[0]).shape == (2, 3, 16, 16)
     assert trainer.translate(batches(0, channels=(3,))[0], "ba").shape == (2, 1, 16, 16)
     assert trainers.CycleGAN(*cyclegan_networks(), lambda_cycle=8).lambda_identity == 4
@@ -201,7 +201,7 @@ def test_several_scales_play_as_one_discriminator():
     networks = cyclegan_networks()
     for i in (2, 3):
         networks[i] = models.MultiScaleDiscriminator(1, 2, 1, 2)
-    assert all(np.isfinite(v) for v in trainers.CycleGAN(*networks).step(*batches(0)).values())
+    assert all(np.isfinite(v) for v in trainers.CycleGAN(*networks).step(batches(0)).values())
 
 
 # ---- the pool ----
@@ -241,13 +241,13 @@ def test_a_pool_of_none_passes_through():
 def test_pools_hold_arrays_and_memory_stays_flat():
     trainer = trainers.CycleGAN(*cyclegan_networks(), pool=3)
     for step in range(4):
-        trainer.step(*batches(step))
+        trainer.step(batches(step))
     arrays = tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)
     tracemalloc.start()
     try:
         held = []
         for step in range(4, 10):
-            trainer.step(*batches(step))
+            trainer.step(batches(step))
             traces = tracemalloc.take_snapshot().filter_traces([arrays]).traces
             held.append(sum(trace.size for trace in traces))
     finally:
@@ -355,7 +355,7 @@ def test_only_the_two_domains_drawn_learn():
     trainer, rounds = combogan(), []
     for step in range(12):
         before = {name: net.state_dict() for name, net in trainer.networks.items()}
-        metrics = trainer.step(*batches(step, channels=(1, 1, 1)))
+        metrics = trainer.step(batches(step, channels=(1, 1, 1)))
         now = {name: net.state_dict() for name, net in trainer.networks.items()}
         moved = {name for name in now if not equal({name: before[name]}, {name: now[name]})}
         pair = int(metrics["from"]), int(metrics["to"])
@@ -383,7 +383,7 @@ def test_two_domains_of_a_combogan_are_a_cyclegan():
     images = batches(0)
     expected = {name: value.item() for name, value in cycle.generator_losses(*map(mg.tensor, images))[0].items()
                 for value in [value[1]]}
-    got = combo.step(*images)
+    got = combo.step(images)
     swapped = got["from"] == 1
     names = {"a": "b", "b": "a"} if swapped else {"a": "a", "b": "b"}
     for name, value in expected.items():
@@ -396,7 +396,7 @@ def test_labelled_pairs_teach_the_generator():
     a, _, _ = unlabelled(9)
     trainer = trainers.SemiSupervised(*cyclegan_networks(width=4), pairs=(a[:3], a[:3]), lr=5e-3, lambda_cycle=0.0,
                                       lambda_supervised=100.0)
-    seen = [trainer.step(*batches(step))["supervised"] for step in range(25)]
+    seen = [trainer.step(batches(step))["supervised"] for step in range(25)]
     assert np.mean(seen[-5:]) < 0.8 * np.mean(seen[:5])
     with pytest.raises(DataError, match="3 labelled images and 2 masks are no pairs"):
         trainers.SemiSupervised(*cyclegan_networks(), pairs=(a[:3], a[:2]))
@@ -413,7 +413,7 @@ def test_the_task_loss_is_the_mean_surprise_of_originals_and_translations():
     last = trainer.classifier.last
     logits = normed.reshape(4, -1) @ last.weight.numpy().T + last.bias.numpy()  # (2N, 2)
     wanted = np.mean(np.log(np.exp(logits).sum(1)) - logits[range(4), [1, 0, 1, 0]])
-    metrics, others = trainer.step(a, labels, b), plain.step(a, b)
+    metrics, others = trainer.step((data.Labelled(a, labels), b)), plain.step((a, b))
     assert metrics.pop("task") == pytest.approx(wanted, rel=1e-5)
     assert metrics == others
 
@@ -423,10 +423,10 @@ def test_the_task_loss_teaches_generator_and_classifier_but_not_the_way_back():
     trainer = task(0, loss="least_squares")
     networks = large([trainer.g_ab, trainer.classifier])
     large([trainer.g_ba, trainer.d_a, trainer.d_b])
-    trainer.dtype, trainer.labels = np.dtype(np.float64), np.array([0, 1])
+    trainer.dtype, labels = np.dtype(np.float64), np.array([0, 1])
     a, b = (mg.tensor(x) for x in batches(0, "float64"))
-    slopes_agree(networks, lambda: trainer.generator_losses(a, b)[0]["task"][1])
-    loss = trainer.generator_losses(a, b)[0]["task"][1]
+    slopes_agree(networks, lambda: trainer.generator_losses(a, b, labels)[0]["task"][1])
+    loss = trainer.generator_losses(a, b, labels)[0]["task"][1]
     loss.backward()
     assert all(p.grad is None or not p.grad.numpy().any() for p in trainer.g_ba.parameters())
 
@@ -435,7 +435,7 @@ def test_the_classifier_sees_windows_from_all_over_the_image():
     """Of a and of its translation the same window; 16 of them with crop=3."""
     trainer, (a, b), places = task(), batches(0), set()
     for _ in range(150):
-        trainer.update(a, np.array([0, 1]), b)
+        trainer.update((data.Labelled(a, np.array([0, 1])), b))
         window, translated = np.split(trainer.classifier.seen[-1], 2)
         assert translated.shape == window.shape == (2, 1, 13, 13)
         places |= {(i, j) for i in range(4) for j in range(4)
@@ -445,12 +445,14 @@ def test_the_classifier_sees_windows_from_all_over_the_image():
 
 def test_bad_labels_are_named():
     a, b = batches(0)
-    with pytest.raises(OptionError, match=r"got 2 batches; it takes images a, their labels and images b"):
-        task().step(a, b)
+    with pytest.raises(OptionError, match="the images of domain a have no labels; it takes images a with their labels"):
+        task().step((a, b))
+    with pytest.raises(OptionError, match=r"got 3 batches; it takes images a with their labels and images b"):
+        task().step((a, np.array([0, 1]), b))
     with pytest.raises(ShapeError, match="2 images of domain a and labels"):
-        task().step(a, np.zeros(3, int), b)
+        task().step((data.Labelled(a, np.zeros(3, int)), b))
     with pytest.raises(ShapeError, match="labels run from 0 to 2, but there are K=2"):
-        task().step(a, np.array([0, 2]), b)
+        task().step((data.Labelled(a, np.array([0, 2])), b))
     with pytest.raises(OptionError, match="1 and 3 channels cannot be read by one classifier"):
         trainers.TaskCycleGAN(*cyclegan_networks(channels=(1, 3)), Reader(16), lambda_identity=0.0)
     with pytest.raises(OptionError, match="crop=-1"):
@@ -509,7 +511,7 @@ def one_channel(**changes):
     (lambda: trainers.Pix2Pix(*pix2pix_networks()).step(batches(0)[0]), "got 1 batches"),
     (lambda: trainers.Pix2Pix(pix2pix_networks()[0], mg.nn.Sequential(mg.nn.Conv2d(2, 1, 4)), lambda_features=10.0),
      "needs a discriminator with `features`"),
-    (lambda: combogan().step(*batches(0)), "got 2 batches for 3 domains"),
+    (lambda: combogan().step(batches(0)), "got 2 batches for 3 domains"),
     (lambda: combogan().translate(batches(0)[0], 0, 3), "from domain 0 to 3, but they run from 0 to 2"),
     (lambda: trainers.ComboGAN([], [], []), "two domains or more"),
 ])
@@ -520,9 +522,9 @@ def test_what_cannot_be_is_named(make, message):
 
 def test_images_of_other_channels_or_sizes_are_named():
     with pytest.raises(ShapeError, match=r"a batch of domain b has shape \(2, 3, 16, 16\).* take \(N, 1, H, W\)"):
-        one_channel().step(*batches(0, channels=(1, 3)))
+        one_channel().step(batches(0, channels=(1, 3)))
     with pytest.raises(ShapeError, match=r"sources \(2, 1, 16, 16\) and targets \(2, 1, 12, 12\) are no pairs"):
-        trainers.Pix2Pix(*pix2pix_networks()).step(batches(0)[0], batches(0, size=12)[0])
+        trainers.Pix2Pix(*pix2pix_networks()).step((batches(0)[0], batches(0, size=12)[0]))
 
 
 def test_translating_in_chunks_is_translating_at_once(monkeypatch):

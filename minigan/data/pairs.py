@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from minigan.data.batches import Labelled
 from minigan.data.images import ImageData
 from minigan.data.loader import Loader
 from minigan.engine.tensor import Array
 from minigan.errors import CheckpointError, DataError, OptionError
 
 Images = ImageData | np.ndarray
-Labelled = tuple[np.ndarray, ...]  # images, their labels
+Pair = tuple[np.ndarray, np.ndarray]  # images and their labels
 
 
 class Unpaired(Iterator[tuple[Array, ...]]):
@@ -24,7 +25,7 @@ class Unpaired(Iterator[tuple[Array, ...]]):
 
     Args:
         domains: two or more data sets, ImageData or arrays whose first axis counts samples. A tuple of arrays, images
-            and their labels, gives a batch of each of them, side by side.
+            and their labels, gives batches that are `Labelled`.
         batch_size: samples a domain and batch.
         seed: of the orders.
         options: further ones of Loader.
@@ -38,7 +39,7 @@ class Unpaired(Iterator[tuple[Array, ...]]):
     ([(2,), (2,)], 2)
     """
 
-    def __init__(self, *domains: Images | Labelled, batch_size: int, seed: int = 0, **options: Any) -> None:
+    def __init__(self, *domains: Images | Pair, batch_size: int, seed: int = 0, **options: Any) -> None:
         if len(domains) < 2:
             raise OptionError(f"Unpaired: {len(domains)} domain given, but a translation needs two or more")
         self.loaders = []
@@ -87,8 +88,8 @@ class Unpaired(Iterator[tuple[Array, ...]]):
         return any(loader.ends_within(batches) for loader in self.loaders)
 
     def __next__(self) -> tuple[Array, ...]:
-        drawn = (next(loader) for loader in self.loaders)
-        return tuple(part for batch in drawn for part in (batch if isinstance(batch, tuple) else (batch,)))
+        drawn = [next(loader) for loader in self.loaders]
+        return tuple(Labelled(*batch) if isinstance(batch, tuple) else batch for batch in drawn)
 
     def state_dict(self) -> dict[str, Any]:
         """What decides the batches to come, a domain at a time."""

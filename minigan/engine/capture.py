@@ -111,11 +111,11 @@ def _check_room(slot: int) -> None:
 class Capture:
     """A step that becomes a graph. Call it like the step itself; on a CPU it is the step itself.
 
-    The step takes arrays, tensors or nothing, and returns a Tensor or a dict, list or tuple of them. What a launch
-    returns lies in the graph's own memory: it is overwritten by the next. Inputs are copied to where the graph reads
-    them; those of another shape, such as a last, smaller batch, take the plain way. Weights are read where they lay at
-    the capture: `load_state_dict` and optimisers write there; `t.data = array` gives a tensor other memory, and needs
-    a new Capture.
+    The step takes arrays, tensors, tuples of them (named ones, too) or nothing, and returns a Tensor or a dict, list or
+    tuple of them. What a launch returns lies in the graph's own memory: it is overwritten by the next. Inputs are
+    copied to where the graph reads them; those of another shape, such as a last, smaller batch, take the plain way.
+    Weights are read where they lay at the capture: `load_state_dict` and optimisers write there; `t.data = array`
+    gives a tensor other memory, and needs a new Capture.
     """
 
     def __init__(self, step: Callable[..., Any]) -> None:
@@ -188,11 +188,16 @@ def capturing() -> bool:
 
 
 def _kind(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, tuple):
+        return tuple(map(_kind, value))
     return (type(value) is Tensor, tuple(np.shape(value)), str(getattr(value, "dtype", None)))
 
 
 def _place(where: str, value: Any) -> Any:
     """Memory for an input, with the value in it."""
+    if isinstance(value, tuple):
+        parts = [_place(where, part) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     array = value.data if isinstance(value, Tensor) else value
     if not hasattr(array, "dtype"):
         return value
@@ -201,6 +206,10 @@ def _place(where: str, value: Any) -> Any:
 
 
 def _fill(backend: Any, place: Any, value: Any) -> None:
+    if isinstance(value, tuple):
+        for part, given in zip(place, value, strict=True):
+            _fill(backend, part, given)
+        return
     array, given = (v.data if isinstance(v, Tensor) else v for v in (place, value))
     if isinstance(given, np.ndarray):
         backend.upload(array, given)

@@ -11,17 +11,20 @@ Source: Anoosheh, Agustsson, Timofte & Van Gool, ComboGAN: unrestrained scalabil
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from minigan import optim
+from minigan.data.batches import Batch
 from minigan.engine.autodiff import grad
 from minigan.engine.tensor import Array, Tensor, tensor
 from minigan.errors import OptionError
 from minigan.losses import GANLoss, gan_loss, l1
 from minigan.models import EncoderDecoder, ResnetDecoder, ResnetEncoder
 from minigan.nn import Module
-from minigan.optim import Adam, Optimizer
+from minigan.optim import Adam, Optimizer, OptimizerFactory
 from minigan.random import Stream
 from minigan.trainers.pool import ImagePool
 from minigan.trainers.translation import (
@@ -41,7 +44,8 @@ class ComboGAN(Translation):
 
     Args:
         encoders, decoders, discriminators: one of each per domain.
-        loss, lr, betas, lambda_cycle, pool: as in CycleGAN. Each domain has its own optimisers, which rest with it.
+        loss, lr, betas, lambda_cycle, pool, optimizer: as in CycleGAN. Each domain has its own
+            optimisers, which rest with it.
         lambda_identity: weight of E |decoder_i(encoder_i(x)) - x|, an autoencoder's loss, so domains may differ in
             channels; 0 in the paper.
         seed: of the domains drawn and of the pools.
@@ -56,7 +60,7 @@ class ComboGAN(Translation):
     def __init__(self, encoders: Sequence[ResnetEncoder], decoders: Sequence[ResnetDecoder],
                  discriminators: Sequence[Module], loss: str | GANLoss = "least_squares", lr: float = 2e-4,
                  betas: tuple[float, float] = (0.5, 0.999), lambda_cycle: float = 10.0, lambda_identity: float = 0.0,
-                 pool: int = 50, seed: int = 0) -> None:
+                 pool: int = 50, seed: int = 0, optimizer: OptimizerFactory | None = None) -> None:
         super().__init__()
         self.domains = len(encoders)
         if self.domains < 2 or not len(encoders) == len(decoders) == len(discriminators):
@@ -72,9 +76,10 @@ class ComboGAN(Translation):
         self.loss, self.lambda_cycle, self.lambda_identity = gan_loss(loss), lambda_cycle, lambda_identity
         kinds = {"encoder": encoders, "decoder": decoders, "discriminator": discriminators}
         self.prepare({f"{kind}{i}": network for kind, networks in kinds.items() for i, network in enumerate(networks)})
-        self.g_optimizers: list[Optimizer] = [Adam([*encoder.parameters(), *decoder.parameters()], lr, betas)
-                                              for encoder, decoder in zip(encoders, decoders, strict=True)]
-        self.d_optimizers: list[Optimizer] = [Adam(network.parameters(), lr, betas) for network in discriminators]
+        optimizer = optimizer or partial(Adam, lr=lr, betas=betas)
+        self.g_optimizers = [optimizer([*encoder.parameters(), *decoder.parameters()])
+                             for encoder, decoder in zip(encoders, decoders, strict=True)]
+        self.d_optimizers = [optimizer(network.parameters()) for network in discriminators]
         self.optimizers = {f"{kind}_optimizer{i}": optimizer for kind, row in (("g", self.g_optimizers),
                            ("d", self.d_optimizers)) for i, optimizer in enumerate(row)}
         self._generators: dict[tuple[int, int], EncoderDecoder] = {}
@@ -88,14 +93,18 @@ class ComboGAN(Translation):
         for optimizer in self.optimizers.values():
             optimizer.schedule = lambda _: schedule(self.steps)
 
-    def draw(self) -> tuple[int, int]:
+    def two_domains(self) -> tuple[int, int]:
         """Two different domains, every pair equally likely."""
         number, others = int(self.choice.integers(0, self.domains * (self.domains - 1), (1,))[0]), self.domains - 1
         i = number // others
         return i, (i + 1 + number % others) % self.domains
 
-    def update(self, *batches: Array) -> dict[str, Tensor]:
-        """One iteration; takes a batch of every domain, and uses those of the two it draws, a and b.
+    def update(self, batch: Batch, plan: Any = None) -> dict[str, Tensor]:
+        """One iteration; takes images of every domain, and uses those of the two it draws, a and b.
+
+        Args:
+            batch: images (N, C, H, W) in [-1, 1] of each domain, as data.Unpaired gives them.
+            plan: not used.
 
         Returns:
             as CycleGAN, of the two; with from and to, the numbers of a and b.
@@ -104,11 +113,11 @@ class ComboGAN(Translation):
             OptionError: not one batch per domain.
             ShapeError: a batch of other channels than its networks.
         """
-        if len(batches) != self.domains:
-            raise OptionError(f"ComboGAN: got {len(batches)} batches for {self.domains} domains; it takes one of each, "
+        if len(batch) != self.domains:
+            raise OptionError(f"ComboGAN: got {len(batch)} batches for {self.domains} domains; it takes one of each, "
                               "as data.Unpaired gives them")
-        i, j = self.draw()
-        a, b = (self.images(batches[k], self.encoders[k].in_channels, f"domain {k}") for k in (i, j))
+        i, j = self.two_domains()
+        a, b = (self.images(batch[k], self.encoders[k].in_channels, f"domain {k}") for k in (i, j))
         metrics, fake_a, fake_b = self.generators_step(i, j, a, b)
         drawn = {name: tensor(k, dtype=self.dtype, device=self.device) for name, k in (("from", i), ("to", j))}
         return {**self.discriminators_step(i, j, (a, b), (fake_a, fake_b)), **metrics, **drawn}

@@ -13,17 +13,20 @@ from __future__ import annotations
 
 import copy
 import warnings
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
+from minigan.data.batches import Batch
 from minigan.engine.tensor import Array, Tensor
 from minigan.errors import OptionError
 from minigan.losses import GANLoss, gan_loss
 from minigan.nn import Module
-from minigan.optim import Adam, Optimizer
+from minigan.optim import Adam, OptimizerFactory
 from minigan.random import Stream
 from minigan.trainers.base import averaging_decay
-from minigan.trainers.pool import ImagePool
+from minigan.trainers.pool import ImagePool, PoolPlan
 from minigan.trainers.translation import (
     Pair,
     Translation,
@@ -34,8 +37,24 @@ from minigan.trainers.translation import (
     discriminator_loss,
     generator_losses,
     total,
+    two_parts,
     values,
 )
+
+
+class Plan(NamedTuple):
+    """What the pools of both domains do in a step."""
+
+    a: PoolPlan
+    b: PoolPlan
+
+
+class Domains(NamedTuple):
+    """A batch of each domain (N, C, H, W); and the labels of a, (N,), if the trainer uses them."""
+
+    a: Tensor
+    b: Tensor
+    labels: Array | None = None
 
 
 class CycleGAN(Translation):
@@ -52,6 +71,7 @@ class CycleGAN(Translation):
         pool: images in each discriminator's pool of fakes, see ImagePool; 0 for none.
         ema: decay of an exponential moving average of the generators' weights, which then translate; 0 for none.
         seed: of the pools.
+        optimizer: makes an optimiser from parameters, in place of Adam.
 
     The authors' learning rate is constant for half of a run and then falls to 0: `set_schedule("half_linear", steps)`.
 
@@ -62,7 +82,8 @@ class CycleGAN(Translation):
 
     def __init__(self, g_ab: Module, g_ba: Module, d_a: Module, d_b: Module, loss: str | GANLoss = "least_squares",
                  lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999), lambda_cycle: float = 10.0,
-                 lambda_identity: float | None = None, pool: int = 50, ema: float = 0.0, seed: int = 0) -> None:
+                 lambda_identity: float | None = None, pool: int = 50, ema: float = 0.0, seed: int = 0,
+                 optimizer: OptimizerFactory | None = None) -> None:
         super().__init__()
         name = type(self).__name__
         self.channels = _domain_channels(name, g_ab, g_ba, d_a, d_b)
@@ -76,18 +97,27 @@ class CycleGAN(Translation):
         if ema:
             networks |= {"averaged_ab": copy.deepcopy(g_ab).eval(), "averaged_ba": copy.deepcopy(g_ba).eval()}
         self.prepare(networks)
-        self.g_optimizer: Optimizer = Adam([*g_ab.parameters(), *g_ba.parameters()], lr, betas)
-        self.d_optimizer: Optimizer = Adam([*d_a.parameters(), *d_b.parameters()], lr, betas)
+        optimizer = optimizer or partial(Adam, lr=lr, betas=betas)
+        self.g_optimizer = optimizer([p for network in self.generating() for p in network.parameters()])
+        self.d_optimizer = optimizer([*d_a.parameters(), *d_b.parameters()])
         self.optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
         self.pool_a, self.pool_b = (ImagePool(pool, Stream(seed, f"pool {domain}")) for domain in "ab")
         self.pools = {"pool_a": self.pool_a, "pool_b": self.pool_b}
 
-    def decide(self, samples: int) -> list[np.ndarray]:
-        """What both pools do in the next step: two arrays each, see ImagePool.plan."""
-        return [array for pool in (self.pool_a, self.pool_b) for array in pool.plan(samples)]
+    def generating(self) -> list[Module]:
+        """The networks whose parameters the generators' optimiser updates."""
+        return [self.g_ab, self.g_ba]
 
-    def update(self, *batches: Array) -> dict[str, Tensor]:
-        """One iteration on a batch a of one domain and b of the other, which have nothing to do with each other.
+    def plan(self, samples: int) -> Plan:
+        """What both pools do in the next step."""
+        return Plan(self.pool_a.plan(samples), self.pool_b.plan(samples))
+
+    def update(self, batch: Batch, plan: Plan | None = None) -> dict[str, Tensor]:
+        """One iteration on images a of one domain and b of the other, which have nothing to do with each other.
+
+        Args:
+            batch: (a, b), images (N, C, H, W) in [-1, 1], as data.Unpaired gives them.
+            plan: what the pools do; made by `plan` if it is None.
 
         Returns:
             d_a, d_b: half the discriminators' losses, before their update; g_a, g_b: the game's loss of the generator
@@ -98,28 +128,20 @@ class CycleGAN(Translation):
             OptionError: not one batch of each domain.
             ShapeError: a batch of other channels than the networks.
         """
-        batches, plans = batches[:2], batches[2:]
-        if len(batches) != 2 or len(plans) not in (0, 4):
-            raise OptionError(f"{type(self).__name__}: got {len(batches)} batches; it takes one of domain a and one of "
-                              "domain b, as data.Unpaired gives them")
-        a, b = (self.images(batch, c, f"domain {name}")
-                for batch, c, name in zip(batches, self.channels, "ab", strict=True))
-        metrics, fake_a, fake_b = self.generators_step(a, b)
-        plans = plans or tuple(self.decide(len(a)))
-        shown_a, shown_b = self.pool_a.exchange(fake_a, plans[:2]), self.pool_b.exchange(fake_b, plans[2:])
+        a, b, labels = self.domains(batch)
+        metrics, fake_a, fake_b = self.generators_step(a, b, labels)
+        plan = plan or self.plan(len(a))
+        shown_a = self.pool_a.exchange(fake_a, plan.a)  # fakes of this step or of earlier ones
+        shown_b = self.pool_b.exchange(fake_b, plan.b)
         return {**self.discriminators_step(a, b, shown_a, shown_b), **metrics}
 
-    def generator_losses(self, a: Tensor, b: Tensor) -> tuple[Weighted, Tensor, Tensor]:
-        """What the generators minimise, term by term, and the fakes of a and of b. A subclass may add terms."""
-        pair = Pair(self.g_ab, self.g_ba, self.d_a, self.d_b)
-        return generator_losses(pair, a, b, self.loss, self.lambda_cycle, self.lambda_identity)
-
-    def generators_step(self, a: Tensor, b: Tensor) -> tuple[dict[str, Tensor], Array, Array]:
+    def generators_step(self, a: Tensor, b: Tensor, labels: Array | None = None
+                        ) -> tuple[dict[str, Tensor], Array, Array]:
         """One step of both generators; their losses, and the fakes of a and of b as arrays.
 
-        It asks for gradients of the generators' weights only: the discriminators' get none computed.
+        No gradients of the discriminators' weights are computed.
         """
-        losses, fake_a, fake_b = self.generator_losses(a, b)
+        losses, fake_a, fake_b = self.generator_losses(a, b, labels)
         self.g_optimizer.minimize(total(losses))
         if self.ema:
             decay = averaging_decay(self.ema, self.g_optimizer)
@@ -127,12 +149,25 @@ class CycleGAN(Translation):
             self.networks["averaged_ba"].average_in(self.g_ba, decay)
         return values(losses), fake_a.data, fake_b.data
 
+    def generator_losses(self, a: Tensor, b: Tensor, labels: Array | None = None) -> tuple[Weighted, Tensor, Tensor]:
+        """What the generators minimise, term by term, and the fakes of a and of b. A subclass may add terms.
+
+        labels are those of a, (N,), if a trainer uses them.
+        """
+        pair = Pair(self.g_ab, self.g_ba, self.d_a, self.d_b)
+        return generator_losses(pair, a, b, self.loss, self.lambda_cycle, self.lambda_identity)
+
     def discriminators_step(self, a: Tensor, b: Tensor, fake_a: Array, fake_b: Array) -> dict[str, Tensor]:
-        """One step of both discriminators on real images and on fakes of now or from the pools; their losses."""
+        """One step of both discriminators on real images and on fakes; their losses."""
         d_a = discriminator_loss(self.d_a, a, Tensor(fake_a), self.loss)
         d_b = discriminator_loss(self.d_b, b, Tensor(fake_b), self.loss)
         self.d_optimizer.minimize(d_a + d_b)
         return {"d_a": d_a.detach(), "d_b": d_b.detach()}
+
+    def domains(self, batch: Batch) -> Domains:
+        """The images of both domains as tensors; raises as `update`."""
+        a, b = two_parts(batch, type(self).__name__, "one of domain a and one of domain b, as data.Unpaired gives them")
+        return Domains(self.images(a, self.channels[0], "domain a"), self.images(b, self.channels[1], "domain b"))
 
     def translate(self, images: Array, way: str = "ab") -> np.ndarray:
         """Images (N, C, H, W) in [-1, 1] of a translated to b, or with way="ba" of b to a, on the host.

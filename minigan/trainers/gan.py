@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from minigan import ops, optim
+from minigan.data.batches import Batch, Batches
 from minigan.engine import device
 from minigan.engine.autodiff import no_grad
 from minigan.engine.tensor import Array, Tensor, tensor
 from minigan.errors import OptionError
 from minigan.losses import GANLoss, gan_loss
 from minigan.nn import Module
-from minigan.optim import Adam, Optimizer
+from minigan.optim import Adam, OptimizerFactory
 from minigan.random import Stream
-from minigan.trainers.base import Trainer, as_batch, averaging_decay
+from minigan.trainers.base import Trainer, as_tensor, averaging_decay
 
 
 class GAN(Trainer):
@@ -33,37 +35,50 @@ class GAN(Trainer):
         ema: decay of an exponential moving average of the generator's weights, from which samples are drawn (Yazici et
             al., 2019: it averages out the game's oscillation); 0 for none.
         seed: of the noise.
+        optimizer: makes the optimiser of a network from its parameters, in place of Adam.
+
+    Raises:
+        OptionError: n_discriminator, label_smoothing or ema out of range, or a generator without `latent`.
     """
 
     def __init__(self, generator: Module, discriminator: Module, loss: str | GANLoss = "non_saturating",
                  lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999), n_discriminator: int = 1,
-                 label_smoothing: float = 0.0, ema: float = 0.0, seed: int = 0) -> None:
+                 label_smoothing: float = 0.0, ema: float = 0.0, seed: int = 0,
+                 optimizer: OptimizerFactory | None = None) -> None:
         super().__init__()
         if n_discriminator < 1:
             raise OptionError(f"GAN: n_discriminator={n_discriminator} must be at least 1")
         self.loss = gan_loss(loss).smoothed(label_smoothing)
         if not 0 <= ema < 1:
             raise OptionError(f"GAN: ema={ema} must be at least 0 and below 1")
+        if not hasattr(generator, "latent"):
+            raise OptionError("GAN: the generator needs an attribute `latent`, the length of its noise vector")
         self.batches_per_step, self.ema = n_discriminator, ema
         self.generator, self.discriminator = generator, discriminator
         self.networks = {"generator": generator, "discriminator": discriminator}
         if ema:
             self.networks["averaged"] = copy.deepcopy(generator).eval()
-        self.g_optimizer: Optimizer = Adam(generator.parameters(), lr, betas)
-        self.d_optimizer: Optimizer = Adam(discriminator.parameters(), lr, betas)
+        optimizer = optimizer or partial(Adam, lr=lr, betas=betas)
+        self.g_optimizer, self.d_optimizer = optimizer(generator.parameters()), optimizer(discriminator.parameters())
         self.optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
-        if not hasattr(generator, "latent"):
-            raise OptionError("GAN: the generator needs an attribute `latent`, the length of its noise vector")
         first = generator.parameters()[0]
         self.dtype, self.device, self.latent = first.dtype, first.device, int(generator.latent)
         self.noise = Stream(seed, "noise")
         self.streams = {"noise": self.noise}
 
-    def update(self, *reals: Array) -> dict[str, Tensor]:
-        """One iteration: for each batch of real data a discriminator step, then one generator step.
+    def draw(self, batches: Batches) -> list[Batch]:
+        """One batch of real data per discriminator step."""
+        return [next(batches) for _ in range(self.batches_now())]
 
-        The generator learns from the fakes the last discriminator step saw: it has not changed since it drew them, so
-        they are as good as fresh ones, and cost no second forward pass.
+    def update(self, batch: Batch, plan: Any = None) -> dict[str, Tensor]:
+        """One iteration: k discriminator steps, each on real data and noise of its own, then one generator step.
+
+        The generator learns from the samples of the last discriminator step: it has not changed since it drew them, so
+        they are as good as new ones, and cost no second forward pass.
+
+        Args:
+            batch: real data (N, ...), one array per discriminator step; for a single step also the array itself.
+            plan: not used.
 
         Returns:
             d_loss and g_loss; d_real = mean D(x) and d_fake = mean D(G(z)), as probabilities, before D's update;
@@ -73,26 +88,16 @@ class GAN(Trainer):
         Raises:
             OptionError: not one batch per discriminator step.
         """
-        if len(reals) != self.batches_now():
-            raise OptionError(f"GAN: got {len(reals)} batches of real data for {self.batches_now()} discriminator "
-                             "steps; each needs its own")
-        for number, real in enumerate(reals, 1):
-            with contextlib.nullcontext() if number == len(reals) else no_grad():  # only the last fakes teach G
-                fake = self.generator(Tensor(self.noise.normal((len(real), self.latent), self.dtype, self.device)))
-            metrics = self.discriminator_step(as_batch(real, self.dtype, self.device), fake.detach())
+        *earlier, last = self.reals(batch)
+        for real in earlier:
+            with no_grad():
+                fake = self.generator(self.latents(len(real)))
+            self.discriminator_step(real, fake)
 
-        g_loss = self.loss.generator_loss(self.discriminator(fake))
-        # asks for gradients on the generator's side only: D's weights get none computed
-        told, = self.g_optimizer.minimize(g_loss, also=[fake])
-        slope = ops.mean(ops.norm(told, axis=tuple(range(1, told.ndim)))) * len(told)  # the loss is a mean over N
-        if self.ema:
-            self.networks["averaged"].average_in(self.generator, averaging_decay(self.ema, self.g_optimizer))
-        return {"d_loss": metrics.pop("d_loss"), "g_loss": g_loss.detach(), **metrics, "g_slope": slope}
-
-    def set_schedule(self, name: str, steps: int) -> None:
-        """As Trainer's; the discriminator's optimiser counts its own steps, `n_discriminator` a step of the trainer."""
-        super().set_schedule(name, steps)
-        self.d_optimizer.schedule = optim.schedule(name, steps * self.batches_per_step)
+        fake = self.generator(self.latents(len(last)))  # both networks learn from these samples
+        metrics = self.discriminator_step(last, fake.detach())
+        g_loss, slope = self.generator_step(fake)
+        return {"d_loss": metrics.pop("d_loss"), "g_loss": g_loss, **metrics, "g_slope": slope}
 
     def discriminator_step(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """One discriminator step on real and generated samples (N, ...); its metrics, see `update`."""
@@ -100,6 +105,39 @@ class GAN(Trainer):
         d_loss = self.loss.discriminator_loss(real_logits, fake_logits)
         self.d_optimizer.minimize(d_loss)
         return {"d_loss": d_loss.detach(), "d_real": probability(real_logits), "d_fake": probability(fake_logits)}
+
+    def generator_step(self, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """One generator step through samples (N, ...) that it has drawn; g_loss and g_slope, see `update`.
+
+        Only the generator's gradients are computed, not those of the discriminator's weights.
+        """
+        g_loss = self.loss.generator_loss(self.discriminator(fake))
+        gradient, = self.g_optimizer.minimize(g_loss, also=[fake])
+        slope = ops.mean(ops.norm(gradient, axis=tuple(range(1, fake.ndim)))) * len(fake)  # the loss is a mean over N
+        if self.ema:
+            self.networks["averaged"].average_in(self.generator, averaging_decay(self.ema, self.g_optimizer))
+        return g_loss.detach(), slope
+
+    def latents(self, count: int) -> Tensor:
+        """Standard normal noise (count, latent) for the generator."""
+        return Tensor(self.noise.normal((count, self.latent), self.dtype, self.device))
+
+    def reals(self, batch: Batch) -> list[Tensor]:
+        """The real data of each discriminator step as tensors. Raises OptionError if there are too many or too few."""
+        arrays = list(batch) if isinstance(batch, list | tuple) else [batch]
+        if len(arrays) != self.batches_now():
+            raise OptionError(f"{type(self).__name__}: got {len(arrays)} batches of real data for {self.batches_now()} "
+                              "discriminator steps; each needs its own")
+        return [as_tensor(real, self.dtype, self.device) for real in arrays]
+
+    def set_schedule(self, name: str, steps: int) -> None:
+        """As Trainer's; the discriminator's optimiser counts its own steps, `n_discriminator` per step of the trainer.
+
+        Raises:
+            OptionError: no schedule has that name.
+        """
+        super().set_schedule(name, steps)
+        self.d_optimizer.schedule = optim.schedule(name, steps * self.batches_per_step)
 
     def sample(self, z: Array) -> np.ndarray:
         """Images for noise z (N, latent), from averaged weights if there are any, as (N, C, H, W) on the host.

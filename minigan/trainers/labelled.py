@@ -12,14 +12,14 @@ from __future__ import annotations
 import numpy as np
 
 from minigan import ops
+from minigan.data.batches import Batch, Labelled
 from minigan.engine.tensor import Array, Tensor, tensor
 from minigan.errors import DataError, OptionError, ShapeError
 from minigan.losses import cross_entropy, l1
 from minigan.nn import Module
-from minigan.optim import Adam
 from minigan.random import Stream
-from minigan.trainers.cyclegan import CycleGAN
-from minigan.trainers.translation import Weighted, check_weights
+from minigan.trainers.cyclegan import CycleGAN, Domains, Plan
+from minigan.trainers.translation import Weighted, check_weights, two_parts
 
 
 class SemiSupervised(CycleGAN):
@@ -54,7 +54,7 @@ class SemiSupervised(CycleGAN):
         self.choice = Stream(seed, "labelled pairs")
         self.streams = {**self.streams, "choice": self.choice}
 
-    def generator_losses(self, a: Tensor, b: Tensor) -> tuple[Weighted, Tensor, Tensor]:
+    def generator_losses(self, a: Tensor, b: Tensor, labels: Array | None = None) -> tuple[Weighted, Tensor, Tensor]:
         """CycleGAN's, and `supervised`."""
         losses, fake_a, fake_b = super().generator_losses(a, b)
         rows = self.choice.integers(0, len(self.pairs[0]), (self.labelled,))
@@ -86,47 +86,55 @@ class TaskCycleGAN(CycleGAN):
 
     def __init__(self, g_ab: Module, g_ba: Module, d_a: Module, d_b: Module, classifier: Module,
                  lambda_task: float = 1.0, crop: int = 0, seed: int = 0, **options: object) -> None:
+        self.classifier, self.lambda_task, self.crop = classifier, lambda_task, crop
         super().__init__(g_ab, g_ba, d_a, d_b, seed=seed, **options)  # type: ignore[arg-type]
         check_weights("TaskCycleGAN", lambda_task=lambda_task, crop=crop)
         if self.channels[0] != self.channels[1]:
             raise OptionError(f"TaskCycleGAN: domains of {self.channels[0]} and {self.channels[1]} channels cannot be "
                               "read by one classifier; repeat the grey channel")
-        self.classifier, self.lambda_task, self.crop = classifier, lambda_task, crop
         self.networks["classifier"] = classifier
-        adam = self.g_optimizer
-        self.g_optimizer = self.optimizers["g_optimizer"] = Adam(
-            [*adam.parameters, *classifier.parameters()], adam.lr, adam.betas)  # type: ignore[attr-defined]
-        self.labels: Array = np.zeros(0, np.int64)
         self.windows = Stream(seed, "windows")
         self.streams = {**self.streams, "windows": self.windows}
 
-    def update(self, *batches: Array) -> dict[str, Tensor]:
-        """As CycleGAN's, on a batch a, its labels (N,) and a batch b, as data.Unpaired((images, labels), b) gives them.
+    def update(self, batch: Batch, plan: Plan | None = None) -> dict[str, Tensor]:
+        """As CycleGAN's, on labelled images of a and images of b.
+
+        Args:
+            batch: (data.Labelled(images, labels), images), as data.Unpaired((images, labels), b) gives them.
+            plan: what the pools do; made by `plan` if it is None.
 
         Returns:
             what CycleGAN's does, and `task`: the mean cross-entropy of originals and translations.
 
         Raises:
-            OptionError: not these three.
+            OptionError: not these two parts, or no labels.
             ShapeError: the labels do not fit the images or the classifier. And as CycleGAN.
         """
-        if len(batches) not in (3, 7):
-            raise OptionError(f"TaskCycleGAN: got {len(batches)} batches; it takes images a, their labels and images "
-                              "b, as data.Unpaired((images, labels), b) gives them")
-        a, self.labels, *rest = batches
-        if np.shape(self.labels) != (len(a),):
-            raise ShapeError(f"TaskCycleGAN: {len(a)} images of domain a and labels {np.shape(self.labels)}; "
-                             "there must be one label an image")
-        return super().update(a, *rest)
+        return super().update(batch, plan)
 
-    def generator_losses(self, a: Tensor, b: Tensor) -> tuple[Weighted, Tensor, Tensor]:
+    def generating(self) -> list[Module]:
+        """Both generators and the classifier."""
+        return [*super().generating(), self.classifier]
+
+    def domains(self, batch: Batch) -> Domains:
+        """The images of both domains as tensors, and the labels of a; raises as `update`."""
+        takes = "images a with their labels and images b, as data.Unpaired((images, labels), b) gives them"
+        a, b = two_parts(batch, "TaskCycleGAN", takes)
+        if not isinstance(a, Labelled):
+            raise OptionError(f"TaskCycleGAN: the images of domain a have no labels; it takes {takes}")
+        if np.shape(a.labels) != (len(a.images),):
+            raise ShapeError(f"TaskCycleGAN: {len(a.images)} images of domain a and labels {np.shape(a.labels)}; "
+                             "there must be one label per image")
+        return super().domains((a.images, b))._replace(labels=a.labels)
+
+    def generator_losses(self, a: Tensor, b: Tensor, labels: Array | None = None) -> tuple[Weighted, Tensor, Tensor]:
         """CycleGAN's, and `task`."""
         losses, fake_a, fake_b = super().generator_losses(a, b)
         top, left = (int(place) for place in self.windows.integers(0, self.crop + 1, (2,)))
         height, width = (side - self.crop for side in a.shape[2:])
         seen = ops.concat([a, fake_b], 0)[:, :, top : top + height, left : left + width]
         logits = self.classifier(seen)  # (2N, K)
-        losses["task"] = (self.lambda_task, cross_entropy(logits, np.concatenate([self.labels, self.labels])))
+        losses["task"] = (self.lambda_task, cross_entropy(logits, np.concatenate([labels, labels])))
         return losses, fake_a, fake_b
 
 

@@ -10,17 +10,19 @@ Source: Isola, Zhu, Zhou & Efros, Image-to-image translation with conditional ad
 
 from __future__ import annotations
 
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
 import numpy as np
 
 from minigan import ops
+from minigan.data.batches import Batch
 from minigan.engine.autodiff import no_grad
 from minigan.engine.tensor import Array, Tensor
 from minigan.errors import OptionError, ShapeError
 from minigan.losses import GANLoss, gan_loss, l1
 from minigan.nn import Module
-from minigan.optim import Adam, Optimizer
+from minigan.optim import Adam, OptimizerFactory
 from minigan.trainers.translation import (
     Logits,
     Translation,
@@ -31,6 +33,7 @@ from minigan.trainers.translation import (
     mean_of,
     over_scales,
     total,
+    two_parts,
     values,
 )
 
@@ -49,6 +52,7 @@ class Pix2Pix(Translation):
         lambda_l1: weight of the mean absolute difference.
         lambda_features: weight of feature matching: the mean absolute difference of what each of D's layers makes of
             the fake and of the real pair, times 4; 10 in pix2pixHD, 0 for none. The discriminator needs `features`.
+        optimizer: makes the optimiser of a network from its parameters, in place of Adam.
 
     The paper's only noise is the dropout of its generator, see models.UnetGenerator.
 
@@ -61,7 +65,7 @@ class Pix2Pix(Translation):
 
     def __init__(self, generator: Module, discriminator: Module, loss: str | GANLoss = "non_saturating",
                  lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999), lambda_l1: float = 100.0,
-                 lambda_features: float = 0.0) -> None:
+                 lambda_features: float = 0.0, optimizer: OptimizerFactory | None = None) -> None:
         super().__init__()
         self.channels = channels(generator, "generator", "Pix2Pix")
         check_discriminator(discriminator, sum(self.channels), "discriminator", "Pix2Pix")
@@ -72,12 +76,16 @@ class Pix2Pix(Translation):
         self.loss, self.lambda_l1, self.lambda_features = gan_loss(loss), lambda_l1, lambda_features
         self.generator, self.discriminator = generator, discriminator
         self.prepare({"generator": generator, "discriminator": discriminator})
-        self.g_optimizer: Optimizer = Adam(generator.parameters(), lr, betas)
-        self.d_optimizer: Optimizer = Adam(discriminator.parameters(), lr, betas)
+        optimizer = optimizer or partial(Adam, lr=lr, betas=betas)
+        self.g_optimizer, self.d_optimizer = optimizer(generator.parameters()), optimizer(discriminator.parameters())
         self.optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
 
-    def update(self, *batches: Array) -> dict[str, Tensor]:
+    def update(self, batch: Batch, plan: Any = None) -> dict[str, Tensor]:
         """One iteration on a batch of pairs: images a and their partners b.
+
+        Args:
+            batch: (a, b), images (N, C, H, W) in [-1, 1], as data.paired gives them.
+            plan: not used.
 
         Returns:
             d_loss, half the discriminator's loss before its update; g_loss, the generator's loss of the game; l1, the
@@ -87,11 +95,9 @@ class Pix2Pix(Translation):
             OptionError: not two batches.
             ShapeError: batches of other channels than the networks, or of two sizes.
         """
-        if len(batches) != 2:
-            raise OptionError(f"Pix2Pix: got {len(batches)} batches; it takes images and their partners, as "
-                              "data.paired gives them")
-        a, b = (self.images(batch, c, what)
-                for batch, c, what in zip(batches, self.channels, ("sources", "targets"), strict=True))
+        parts = two_parts(batch, "Pix2Pix", "images and their partners, as data.paired gives them")
+        a, b = (self.images(part, c, name)
+                for part, c, name in zip(parts, self.channels, ("sources", "targets"), strict=True))
         if (len(a), *a.shape[2:]) != (len(b), *b.shape[2:]):
             raise ShapeError(f"Pix2Pix: sources {a.shape} and targets {b.shape} are no pairs: they must agree in N, H "
                              "and W")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,8 +12,18 @@ from minigan.errors import CheckpointError, OptionError
 from minigan.random import Stream
 
 
+class PoolPlan(NamedTuple):
+    """What a pool does with N new images: which images are given out (N,), which are kept (capacity,).
+
+    Numbers below the capacity are images in the pool, those from there on the new images, in order.
+    """
+
+    given: Array
+    kept: Array
+
+
 class ImagePool:
-    """The last so many generated images, of which each new one replaces a random one with probability 1/2.
+    """The last `capacity` generated images, of which each new one replaces a random one with probability 1/2.
 
     Args:
         capacity: images kept, 50 in the paper; 0 for none: fakes go through as they are.
@@ -39,15 +48,14 @@ class ImagePool:
         store = np.zeros((0, 0, 0, 0), np.float32) if self._store is None else self._store[: self.count]
         return store.transpose(0, 3, 1, 2)
 
-    def plan(self, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """What happens to the next n images: which ones are given out (n,), and which ones are kept (capacity,).
+    def plan(self, n: int) -> PoolPlan:
+        """What happens to the next n images.
 
-        Numbers below the capacity mean images that are kept now, those above the new ones, in order. The plan follows
-        from the stream and the count alone, so on a GPU it is an input of a captured step.
+        The plan follows from the stream and the count alone, so on a GPU it is an input of a captured step.
         """
         given, kept = self.capacity + np.arange(n), np.arange(self.capacity)
         if not self.capacity:
-            return given, kept
+            return PoolPlan(given, kept)
         coins, places = self.stream.uniform((2, n), np.float64)
         for i, place in enumerate((places * self.capacity).astype(np.int64).tolist()):
             if self.count < self.capacity:
@@ -55,9 +63,9 @@ class ImagePool:
                 self.count += 1
             elif coins[i] < 0.5:
                 kept[place], given[i] = given[i], kept[place]
-        return given, kept
+        return PoolPlan(given, kept)
 
-    def exchange(self, images: Array, plan: Sequence[Array] | None = None) -> Array:
+    def exchange(self, images: Array, plan: PoolPlan | None = None) -> Array:
         """Images (N, C, H, W) for the discriminator: each is new, or an older one that the new one replaces.
 
         Images of another size than those before start a new pool, but not with a plan that was made earlier.

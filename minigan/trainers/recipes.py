@@ -20,9 +20,10 @@ from minigan.trainers.wgan import WGAN
 class Recipe:
     """An algorithm as published.
 
-    make    (generator, discriminator, **options of GAN or WGAN) -> trainer
-    norm    of the discriminator it was published with: "batch", "none" or "spectral", as in models.dcgan
-    source  the paper
+    make      (generator, discriminator, **options of GAN or WGAN) -> trainer
+    norm      of the discriminator it was published with: "batch", "none" or "spectral", as in models.dcgan
+    source    the paper
+    settings  options that differ from the defaults of GAN or WGAN
     """
 
     make: Callable[..., GAN]
@@ -31,14 +32,17 @@ class Recipe:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def trainer(self, generator: Module, discriminator: Module, **options: Any) -> GAN:
-        """The trainer; options that are None stay as published, the others go to GAN or WGAN."""
-        chosen = {key: value for key, value in options.items() if value is not None}
-        if self.make is WGAN:
-            if chosen.pop("label_smoothing", 0):
-                raise OptionError("WGAN: a critic has no labels to smooth; use label_smoothing=0")
-            if "n_discriminator" in chosen:
-                chosen["n_critic"] = chosen.pop("n_discriminator")
-        return self.make(generator, discriminator, **{**self.settings, **chosen})
+        """The trainer; options that are None stay as published, the others go to `make`."""
+        given = {key: value for key, value in options.items() if value is not None}
+        return self.make(generator, discriminator, **{**self.settings, **given})
+
+
+def _wgan(generator: Module, critic: Module, *, n_discriminator: int = 5, label_smoothing: float = 0.0,
+          **options: Any) -> WGAN:
+    """WGAN under the names of GAN's options. Raises OptionError for label smoothing, which a critic cannot have."""
+    if label_smoothing:
+        raise OptionError("WGAN: a critic has no labels to smooth; use label_smoothing=0")
+    return WGAN(generator, critic, n_critic=n_discriminator, **options)
 
 
 _SPECTRAL = {"lr": 2e-4, "betas": (0.0, 0.9)}
@@ -48,9 +52,9 @@ RECIPES = {
     "least_squares": Recipe(partial(GAN, loss="least_squares"), "batch", "Mao et al., 2017"),
     "hinge": Recipe(partial(GAN, loss="hinge"), "batch", "Lim & Ye, 2017"),
     "hinge_spectral": Recipe(partial(GAN, loss="hinge"), "spectral", "Miyato et al., 2018", _SPECTRAL),
-    "wasserstein_clip": Recipe(WGAN, "batch", "Arjovsky et al., 2017", {"lipschitz": "clip"}),
-    "wasserstein_gp": Recipe(WGAN, "none", "Gulrajani et al., 2017", {"lipschitz": "gp"}),
-    "wasserstein_spectral": Recipe(WGAN, "spectral", "Miyato et al., 2018", {"lipschitz": "spectral"}),
+    "wasserstein_clip": Recipe(partial(_wgan, lipschitz="clip"), "batch", "Arjovsky et al., 2017"),
+    "wasserstein_gp": Recipe(partial(_wgan, lipschitz="gp"), "none", "Gulrajani et al., 2017"),
+    "wasserstein_spectral": Recipe(partial(_wgan, lipschitz="spectral"), "spectral", "Miyato et al., 2018"),
 }
 
 

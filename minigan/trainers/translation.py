@@ -9,6 +9,7 @@ import numpy as np
 
 from minigan import nn
 from minigan import random as random_numbers
+from minigan.data.batches import Batch
 from minigan.engine import device
 from minigan.engine.autodiff import no_grad
 from minigan.engine.tensor import Array, Tensor, tensor
@@ -16,7 +17,7 @@ from minigan.errors import CheckpointError, OptionError, ShapeError
 from minigan.losses import GANLoss, cycle_consistency, l1
 from minigan.nn import Module
 from minigan.random import Stream
-from minigan.trainers.base import Trainer, as_batch
+from minigan.trainers.base import Trainer, as_tensor
 from minigan.trainers.pool import ImagePool
 
 Logits = Tensor | list[Tensor]  # of a discriminator, or of one with several scales
@@ -112,7 +113,7 @@ class Translation(Trainer):
         if np.ndim(batch) != 4 or batch.shape[1] != channels:
             raise ShapeError(f"{type(self).__name__}: a batch of {what} has shape {tuple(np.shape(batch))}, but its "
                              f"networks take (N, {channels}, H, W); convert the images, or make the networks for them")
-        return as_batch(batch, self.dtype, self.device)
+        return as_tensor(batch, self.dtype, self.device)
 
     def translate_with(self, network: Module, images: Array) -> np.ndarray:
         """What a generator makes of images (N, C, H, W) in [-1, 1], on the host. Batch norm uses its
@@ -172,6 +173,14 @@ def check_discriminator(network: Module, wanted: int, name: str, owner: str) -> 
     if has != wanted:
         raise OptionError(f"{owner}: {name} is for {has} channels, but its images have {wanted}; make it with "
                           f"channels={wanted}")
+
+
+def two_parts(batch: Batch, owner: str, takes: str) -> tuple[Array, Array]:
+    """The two parts of a batch. Raises OptionError if it has another number of them."""
+    parts = tuple(batch) if isinstance(batch, list | tuple) else (batch,)
+    if len(parts) != 2:
+        raise OptionError(f"{owner}: got {len(parts)} batches; it takes {takes}")
+    return parts
 
 
 def check_weights(owner: str, **weights: float) -> None:

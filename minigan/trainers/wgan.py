@@ -11,6 +11,7 @@ The critic looks for the f, the generator moves q. What keeps f from growing wit
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from minigan.engine.tensor import Tensor
 from minigan.errors import OptionError
 from minigan.losses import gradient_penalty
 from minigan.nn import Module
-from minigan.optim import Adam, Optimizer, RMSProp
+from minigan.optim import Adam, OptimizerFactory, RMSProp
 from minigan.random import Stream
 from minigan.trainers.gan import GAN
 
@@ -30,7 +31,8 @@ LIPSCHITZ = ("gp", "clip", "spectral")
 class WGAN(GAN):
     """Algorithm 1 of Arjovsky, Chintala & Bottou, 2017, or of Gulrajani et al., 2017.
 
-    The last critic batch's samples also teach the generator, as in GAN.
+    `update` is GAN's: n_critic critic steps, each on real data and noise of its own (`discriminator_step` below:
+    gradient, then clipping), then one generator step. Its metrics are the critic's, g_loss and g_slope.
 
     Args:
         generator: noise (N, latent) to samples; has an attribute `latent`.
@@ -59,13 +61,10 @@ class WGAN(GAN):
         if n_start is not None and n_start < 1:
             raise OptionError(f"WGAN: n_start={n_start} must be at least 1")
         _check_critic(critic, lipschitz)
-        super().__init__(generator, critic, "wasserstein", n_discriminator=n_critic, ema=ema, seed=seed)
+        super().__init__(generator, critic, "wasserstein", n_discriminator=n_critic, ema=ema, seed=seed,
+                         optimizer=_optimizer(lipschitz, lr, betas))
         self.n_start = n_critic if n_start is None else n_start
         self.lipschitz, self.clip, self.lambda_gp = lipschitz, clip, lambda_gp
-        rate = lr if lr is not None else {"gp": 1e-4, "clip": 5e-5, "spectral": 2e-4}[lipschitz]
-        self.g_optimizer, self.d_optimizer = (
-            _optimizer(network, lipschitz, rate, betas) for network in (generator, critic))
-        self.optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
         self.coefficients = Stream(seed, "penalty")  # e of u = e x + (1 - e) G(z), one per sample
         self.streams = {**self.streams, "coefficients": self.coefficients}
 
@@ -75,12 +74,12 @@ class WGAN(GAN):
         return self.n_start if done < 25 or done % 500 == 0 else self.batches_per_step
 
     def discriminator_step(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """One critic step on real and generated samples (N, ...).
+        """One critic step on real and generated samples (N, ...): gradient, then clipping.
 
         Returns:
             d_loss, what the critic minimised; wasserstein = E f(x) - E f(G(z)) before the step, the estimate of the
-            distance (positive when the critic is any good); penalty (gp) or clipped, the share of weights at the
-            bound (clip).
+            distance (positive for a critic that tells real from generated); penalty (gp) or clipped, the share of
+            weights at the bound (clip).
         """
         distance = self.loss.discriminator_loss(self.discriminator(real), self.discriminator(fake))
         metrics = {"wasserstein": -distance.detach()}
@@ -91,11 +90,11 @@ class WGAN(GAN):
             metrics["penalty"] = penalty.detach()
         self.d_optimizer.minimize(loss)
         if self.lipschitz == "clip":
-            metrics["clipped"] = self._clip_weights()
+            metrics["clipped"] = self.clip_weights()
         return {"d_loss": loss.detach(), **metrics}
 
-    def _clip_weights(self) -> Tensor:
-        """Clip every weight of the critic in place; the share of weights that are at the bound then."""
+    def clip_weights(self) -> Tensor:
+        """Clip every weight of the critic in place; the share of weights that are then at the bound."""
         at_bound: Any = 0
         for p in self.discriminator.parameters():
             array = p.writable()
@@ -106,8 +105,10 @@ class WGAN(GAN):
         return Tensor((at_bound / size).astype(self.dtype))
 
 
-def _optimizer(network: Module, lipschitz: str, lr: float, betas: tuple[float, float]) -> Optimizer:
-    return RMSProp(network.parameters(), lr) if lipschitz == "clip" else Adam(network.parameters(), lr, betas)
+def _optimizer(lipschitz: str, lr: float | None, betas: tuple[float, float]) -> OptimizerFactory:
+    """RMSProp with clipping, else Adam, at the paper's learning rate unless another is given."""
+    rate = lr if lr is not None else {"gp": 1e-4, "clip": 5e-5, "spectral": 2e-4}[lipschitz]
+    return partial(RMSProp, lr=rate) if lipschitz == "clip" else partial(Adam, lr=rate, betas=betas)
 
 
 def _check_critic(critic: Module, lipschitz: str) -> None:

@@ -1,0 +1,103 @@
+"""A trainer's step as one CUDA graph, and metrics that are read many steps at a time: nothing waits for a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+from minigan.data.batches import Batch, Batches
+from minigan.engine import device
+from minigan.engine.capture import Capture
+from minigan.engine.tensor import Array, Tensor
+
+READ_EVERY = 50  # steps whose metrics a GPU keeps before they are read
+Mark = tuple[int, int, bool]  # a step's number, its epoch, whether the epoch ends with it
+Row = tuple[tuple[str, ...], Array]  # names of metrics, their values (metrics,)
+
+
+class Step(Protocol):
+    """What is captured of a trainer."""
+
+    batches_per_step: int
+
+    def batches_now(self) -> int: ...  # noqa: D102
+    def draw(self, batches: Batches) -> Batch: ...  # noqa: D102
+    def plan(self, samples: int) -> Any: ...  # noqa: D102
+    def update(self, batch: Batch, plan: Any = None) -> dict[str, Tensor]: ...  # noqa: D102
+
+
+class CapturedStep:
+    """Launches a graph that updates and, for batches assembled on the GPU, draws them.
+
+    A new epoch's order cannot begin inside a graph, so the step in which it does is a plain one.
+    """
+
+    def __init__(self, trainer: Step, batches: Batches) -> None:
+        self.trainer, self.batches = trainer, batches
+        self.draws = batches.device != "cpu"  # drawing a batch belongs to the graph
+        self.graph = Capture(self._draw_and_update if self.draws else self._update)
+        self.names: tuple[str, ...] = ()
+
+    def step(self) -> Row:
+        """One step; its metrics, in memory that the next step leaves alone."""
+        most = self.trainer.batches_per_step
+        if self.trainer.batches_now() != most or (self.draws and self.batches.ends_within(most)):
+            row = self._draw_and_update(None).data
+            return self.names, row
+        if self.draws:
+            row = self.graph(self.trainer.plan(self.batches.batch_size))
+        else:
+            batch = self.trainer.draw(self.batches)
+            row = self.graph(batch, self.trainer.plan(_samples(batch)))
+        return self.names, row.data.copy()  # the next launch overwrites the graph's own
+
+    def _update(self, batch: Batch, plan: Any) -> Tensor:
+        self.names, row = stacked(self.trainer.update(batch, plan))
+        return Tensor(row)
+
+    def _draw_and_update(self, plan: Any) -> Tensor:
+        return self._update(self.trainer.draw(self.batches), plan)
+
+
+class Readings:
+    """Metrics on their way to the host: fetched READ_EVERY steps at a time if `several`, else step by step."""
+
+    def __init__(self, several: bool) -> None:
+        self.several, self.every = several, READ_EVERY if several else 1
+        self.names: tuple[str, ...] = ()
+        self.unread: list[tuple[Mark, Array]] = []
+        self.under_way: list[tuple[list[Mark], Callable[[], np.ndarray]]] = []
+
+    def add(self, mark: Mark, row: Row) -> None:
+        """Note the metrics of a step."""
+        self.names, values = row
+        self.unread.append((mark, values))
+
+    def arrived(self, now: bool) -> Iterator[tuple[Mark, dict[str, float]]]:
+        """The steps whose metrics are on the host, with the metrics as numbers; with `now`, all steps.
+
+        What a GPU sends is handed out when the next rows are fetched: nobody waits for the copy.
+        """
+        if len(self.unread) < self.every and not now:
+            return
+        marks, rows = zip(*self.unread, strict=True)
+        fetched, self.unread = (list(marks), device.fetch(np.stack(rows))), []  # (steps, metrics)
+        ready = [*self.under_way, fetched] if now or not self.several else self.under_way
+        self.under_way = [] if now or not self.several else [fetched]
+        for steps, wait in ready:
+            for mark, values in zip(steps, wait().tolist(), strict=True):
+                yield mark, dict(zip(self.names, values, strict=True))
+
+
+def stacked(metrics: dict[str, Tensor]) -> Row:
+    """The names of metrics and their values as one array (metrics,), still on the device."""
+    return tuple(metrics), np.stack([value.data for value in metrics.values()])
+
+
+def _samples(batch: Batch) -> int:
+    """Samples in a batch, or in the first part of one that has several."""
+    while isinstance(batch, tuple | list):
+        batch = batch[0]
+    return len(batch)
