@@ -21,6 +21,7 @@ from minigan.checkpoint import write_atomically
 from minigan.errors import NonFiniteError, OptionError
 from minigan.metrics.classifier import Settings
 from minigan.metrics.translation import QUICK, DigitTranslation
+from minigan.run import option
 
 STEPS = 400
 STUDIES = {  # name: (title, what is changed)
@@ -71,7 +72,11 @@ def train(name, domains, shown, judge, options) -> report.Study:
 
 def main() -> None:
     """Options, digits, studies, table, page."""
-    options = run.options(__doc__, name="ablation", resumable=False, batch_size=16, studies="all", width=16, blocks=2)
+    options = run.options(
+        __doc__, name="ablation", resumable=False, batch_size=16,
+        studies=option("all", "names of studies, separated by commas, or all of them"),
+        width=option(16, "channels of the first layers"), blocks=option(2, "residual blocks of a generator"),
+    )
     names = list(STUDIES) if options.studies == "all" else ["published", *options.studies.split(",")]
     if unknown := [name for name in names if name not in STUDIES]:
         raise OptionError(f"--studies: {', '.join(unknown)} unknown; there are {', '.join(STUDIES)}")

@@ -16,6 +16,7 @@ import numpy as np
 
 from minigan import data, models, report, run, trainers
 from minigan.checkpoint import write_atomically
+from minigan.run import option
 
 STEPS = 1500
 NAMES = ("MNIST", "USPS", "tablet")
@@ -50,12 +51,17 @@ def score(trainer, domains, test, options, folder):
 def main() -> None:
     """Options, digits, networks, trainer, go, score."""
     options = run.options(
-        __doc__, name="combogan_digits", batch_size=16, schedule="half_linear",
-        loss=("least_squares", "non_saturating", "hinge"), norm=("instance", "batch"), upsample=("upconv", "deconv"),
-        width=32, blocks=2, lr=2e-4, lambda_cycle=10.0, lambda_identity=0.0, pool=50, no_score=False,
+        __doc__, name="combogan_digits", batch_size=16, schedule="half_linear", default_steps=STEPS,
+        loss=option(("least_squares", "non_saturating", "hinge"), "game between generators and discriminators"),
+        norm=option(("instance", "batch"), "normalisation in all networks"),
+        upsample=option(("upconv", "deconv"), "up-convolutions, or transposed convolutions"),
+        width=option(32, "channels of the first layers"), blocks=option(2, "residual blocks of a generator"),
+        lr=option(2e-4, "learning rate"),
+        lambda_cycle=option(10.0, "weight of the cycle losses: there and back, an image should be what it was"),
+        lambda_identity=option(0.0, "weight of the autoencoder losses: encoded and decoded, an image should stay"),
+        pool=option(50, "generated images that each discriminator is shown again; 0 for none"),
+        no_score=option(False, "leave out the scores at the end, which take some minutes"),
     )
-    if not (options.steps or options.epochs or options.budget):
-        options.steps = STEPS
     domains, test = digits("train", options), digits("test", options)
     half = options.blocks // 2
     encoders = [models.ResnetEncoder(1, options.width, half, options.norm) for _ in domains]

@@ -21,6 +21,7 @@ from minigan.errors import OptionError
 from minigan.metrics import MEANINGS, Scorer
 from minigan.metrics.watch import samples
 from minigan.random import Stream
+from minigan.run import option
 
 LOOKS = 6  # scores on the way
 SHOWN = ("frechet", "kid", "modes", "precision", "recall", "checkerboard")
@@ -56,8 +57,15 @@ def play(loss, seed, options, digits, scorer, folder) -> report.Game:
 
 def main() -> None:
     """Options, digits, games, table, picture."""
-    options = run.options(__doc__, name="compare_losses", resumable=False, losses="all", images=48_000, seeds=1,
-                          size=(32, 28), latent=100, width=32, ema=0.99)
+    options = run.options(
+        __doc__, name="compare_losses", resumable=False,
+        losses=option("all", "names of games, separated by commas, or all of them"),
+        images=option(48_000, "real images that each game sees"),
+        seeds=option(1, "runs of each game, with the seeds from --seed on"),
+        size=option((32, 28), "side of the images in pixels"), latent=option(100, "length of the noise vector"),
+        width=option(32, "channels of the largest feature map; they double as its side halves"),
+        ema=option(0.99, "decay of the averaged generator, which draws the samples; 0 for none"),
+    )
     losses = list(trainers.RECIPES) if options.losses == "all" else options.losses.split(",")
     for loss in losses:
         trainers.recipe(loss)  # an unknown name ends here

@@ -19,6 +19,7 @@ import numpy as np
 
 from minigan import data, models, report, run, trainers
 from minigan.checkpoint import write_atomically
+from minigan.run import option
 
 STEPS = 3000
 SHOWN, TESTED = 12, 128
@@ -54,13 +55,18 @@ def score(trainer, colours, test, folder):
 def main() -> None:
     """Options, patches, networks, trainer, go, score."""
     options = run.options(
-        __doc__, name="cyclegan_colour", batch_size=4, schedule="half_linear", size=32, images=500,
-        loss=("least_squares", "non_saturating", "hinge"), norm=("batch", "instance", "none"),
-        upsample=("upconv", "deconv"), width=16, depth=3, lr=8e-4, lambda_cycle=0.5, lambda_identity=0.3, pool=50,
-        ema=0.99,
+        __doc__, name="cyclegan_colour", batch_size=4, schedule="half_linear", default_steps=STEPS,
+        size=option(32, "side of the patches in pixels"), images=option(500, "patches of each domain"),
+        loss=option(("least_squares", "non_saturating", "hinge"), "game between generators and discriminators"),
+        norm=option(("batch", "instance", "none"), "normalisation in the generators"),
+        upsample=option(("upconv", "deconv"), "up-convolutions, or transposed convolutions"),
+        width=option(16, "channels of the first layers"), depth=option(3, "halvings of the image in the U-Net"),
+        lr=option(8e-4, "learning rate"),
+        lambda_cycle=option(0.5, "weight of the cycle losses: there and back, an image should be what it was"),
+        lambda_identity=option(0.3, "weight of the identity losses: images of the target domain should stay"),
+        pool=option(50, "generated images that each discriminator is shown again; 0 for none"),
+        ema=option(0.99, "decay of the averaged generators, which draw the samples; 0 for none"),
     )
-    if not (options.steps or options.epochs or options.budget):
-        options.steps = STEPS
     kinds = ("grey", "colour")
     domains = [data.patches(kind, options.images, options.size, directory=options.data) for kind in kinds]
     test = [data.patches(kind, TESTED, options.size, "test", options.data) for kind in kinds]

@@ -21,6 +21,7 @@ import numpy as np
 from minigan import data, models, report, run, trainers
 from minigan.checkpoint import write_atomically
 from minigan.errors import OptionError
+from minigan.run import option
 
 STEPS = 1000
 FEW = 5000  # enlarged images of each domain, by default: 240 MB at 128 x 128 x 3
@@ -81,13 +82,25 @@ def score(trainer, domains, test, options, folder):
 def main() -> None:
     """Options, digits, networks, trainer, go, score."""
     options = run.options(
-        __doc__, name="cyclegan_digits", batch_size=16, schedule="half_linear", size=32, colour=False,
-        images=int, box=int, labels=("none", "mnist", "usps"), loss=("least_squares", "non_saturating", "hinge"),
-        norm=("instance", "batch"), upsample=("upconv", "deconv"), width=32, blocks=int, lr=2e-4, lambda_cycle=10.0,
-        lambda_identity=float, lambda_task=1.0, pool=50, ema=0.99, no_score=False,
+        __doc__, name="cyclegan_digits", batch_size=16, schedule="half_linear", default_steps=STEPS,
+        size=option(32, "side of the images in pixels"),
+        colour=option(False, "three equal channels, as networks for photographs expect them"),
+        images=option(int, "at most this many images of each domain"),
+        box=option(int, "side of USPS's digits in 32 pixels; 20, as in MNIST, if not given"),
+        labels=option(("none", "mnist", "usps"), "data set whose labels teach a classifier, which must read a "
+                          "translated digit as the digit it was"),
+        loss=option(("least_squares", "non_saturating", "hinge"), "game between generators and discriminators"),
+        norm=option(("instance", "batch"), "normalisation in all networks"),
+        upsample=option(("upconv", "deconv"), "up-convolutions, or transposed convolutions"),
+        width=option(32, "channels of the first layers"), blocks=option(int, "residual blocks of a generator"),
+        lr=option(2e-4, "learning rate"),
+        lambda_cycle=option(10.0, "weight of the cycle losses: there and back, an image should be what it was"),
+        lambda_identity=option(float, "weight of the identity losses: images of the target domain should stay"),
+        lambda_task=option(1.0, "weight of the classifier's losses with --labels"),
+        pool=option(50, "generated images that each discriminator is shown again; 0 for none"),
+        ema=option(0.99, "decay of the averaged generators, which draw the samples; 0 for none"),
+        no_score=option(False, "leave out the scores at the end, which take some minutes"),
     )
-    if not (options.steps or options.epochs or options.budget):
-        options.steps = STEPS
     domains, test = digits("train", options), digits("test", options)
     channels = domains[0].images.shape[1]
     suited = 3 if options.size == 32 else models.blocks_for(options.size)

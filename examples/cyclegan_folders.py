@@ -12,6 +12,7 @@ samples of six rows (A, as B, and back; B, as A, and back), curves, metrics, wei
 
 from minigan import data, models, report, run, trainers
 from minigan.errors import OptionError
+from minigan.run import option
 
 SHOWN = 8
 
@@ -28,10 +29,20 @@ def shown_from(options, domains):
 def main() -> None:
     """Options, folders, networks, trainer, go."""
     options = run.options(
-        __doc__, name="cyclegan_folders", batch_size=1, schedule="half_linear", size=128,
-        generator=("resnet", "unet"), judge=("patch", "multiscale"), loss=("least_squares", "non_saturating", "hinge"),
-        norm=("instance", "batch"), upsample=("upconv", "deconv"), width=32, blocks=int, depth=int, lr=2e-4,
-        lambda_cycle=10.0, lambda_identity=float, pool=50, ema=0.0, strict=False,
+        __doc__, name="cyclegan_folders", batch_size=1, schedule="half_linear",
+        size=option(128, "side of the images in pixels"),
+        generator=option(("resnet", "unet"), "without skips (ResNet) or with them (U-Net)"),
+        judge=option(("patch", "multiscale"), "a discriminator of patches, or one at two scales"),
+        loss=option(("least_squares", "non_saturating", "hinge"), "game between generators and discriminators"),
+        norm=option(("instance", "batch"), "normalisation in all networks"),
+        upsample=option(("upconv", "deconv"), "up-convolutions, or transposed convolutions"),
+        width=option(32, "channels of the first layers"), blocks=option(int, "residual blocks of a ResNet"),
+        depth=option(int, "halvings of the image in a U-Net"), lr=option(2e-4, "learning rate"),
+        lambda_cycle=option(10.0, "weight of the cycle losses: there and back, an image should be what it was"),
+        lambda_identity=option(float, "weight of the identity losses: images of the target domain should stay"),
+        pool=option(50, "generated images that each discriminator is shown again; 0 for none"),
+        ema=option(0.0, "decay of the averaged generators, which draw the samples; 0 for none"),
+        strict=option(False, "end at the first file that cannot be read"),
     )
     if options.data is None:
         raise OptionError("--data: name the folder that holds trainA and trainB")

@@ -17,6 +17,7 @@ import numpy as np
 
 from minigan import data, models, report, run, trainers
 from minigan.checkpoint import write_atomically
+from minigan.run import option
 
 STEPS = 1000
 SHOWN, TESTED = 12, 200
@@ -39,12 +40,18 @@ def score(trainer, held_out, folder):
 def main() -> None:
     """Options, shapes, networks, trainer, go, score."""
     options = run.options(
-        __doc__, name="cyclegan_shapes", batch_size=4, schedule="half_linear", count=1000, size=32,
-        loss=("least_squares", "non_saturating", "hinge"), norm=("instance", "batch"), upsample=("upconv", "deconv"),
-        width=16, depth=3, lr=4e-4, lambda_cycle=10.0, lambda_identity=0.0, pool=50, ema=0.99,
+        __doc__, name="cyclegan_shapes", batch_size=4, schedule="half_linear", default_steps=STEPS,
+        count=option(1000, "shapes of each kind"), size=option(32, "side of the images in pixels"),
+        loss=option(("least_squares", "non_saturating", "hinge"), "game between generators and discriminators"),
+        norm=option(("instance", "batch"), "normalisation in all networks"),
+        upsample=option(("upconv", "deconv"), "up-convolutions, or transposed convolutions"),
+        width=option(16, "channels of the first layers"), depth=option(3, "halvings of the image in the U-Net"),
+        lr=option(4e-4, "learning rate"),
+        lambda_cycle=option(10.0, "weight of the cycle losses: there and back, an image should be what it was"),
+        lambda_identity=option(0.0, "weight of the identity losses: images of the target domain should stay"),
+        pool=option(50, "generated images that each discriminator is shown again; 0 for none"),
+        ema=option(0.99, "decay of the averaged generators, which draw the samples; 0 for none"),
     )
-    if not (options.steps or options.epochs or options.budget):
-        options.steps = STEPS
     kinds = ("circles", "squares")
     domains = [data.shapes(kind, options.count, options.size, seed=options.seed) for kind in kinds]
     held_out = [data.shapes(kind, TESTED, options.size, "test", options.seed) for kind in kinds]

@@ -9,14 +9,23 @@ Leaves runs/dcgan_mnist/: sample grids from fixed noise (one per epoch), loss cu
 """
 
 from minigan import data, models, run, trainers
+from minigan.run import option
 
 
 def main() -> None:
     """Options, data, networks, trainer, go."""
     options = run.options(
-        __doc__, name="dcgan_mnist", size=(32, 28), upsample=("upconv", "deconv"), loss=tuple(trainers.RECIPES),
-        norm=("auto", "batch", "none", "spectral"), lr=float, beta1=float, latent=100, width=32, label_smoothing=0.0,
-        n_discriminator=int, ema=0.99, score_every=int,
+        __doc__, name="dcgan_mnist", scored=True,
+        size=option((32, 28), "side of the images in pixels"),
+        upsample=option(("upconv", "deconv"), "up-convolutions, or transposed convolutions"),
+        loss=option(tuple(trainers.RECIPES), "the game the two networks play"),
+        norm=option(("auto", "batch", "none", "spectral"), "normalisation of the discriminator; auto: the game's"),
+        lr=option(float, "learning rate"), beta1=option(float, "Adam's decay of the mean gradient"),
+        latent=option(100, "length of the noise vector"),
+        width=option(32, "channels of the largest feature map; they double as its side halves"),
+        label_smoothing=option(0.0, "the discriminator's target for real images is 1 minus this"),
+        n_discriminator=option(int, "discriminator steps per generator step"),
+        ema=option(0.99, "decay of the averaged generator, which draws the samples; 0 for none"),
     )
     recipe = trainers.recipe(options.loss)
     norm = recipe.norm if options.norm == "auto" else options.norm

@@ -16,6 +16,7 @@ import math
 from typing import Any
 
 from minigan import report, run
+from minigan.run import option
 from minigan.teach import theory
 from minigan.teach.theory import Claim, Gaussians, Lines
 
@@ -27,7 +28,8 @@ LAMBDA = 10.0  # of the gradient penalty
 
 def main() -> None:
     """Options, three experiments, the table, the page."""
-    options = run.options(__doc__, name="gan_theory", resumable=False, samples=1024)
+    options = run.options(__doc__, name="gan_theory", resumable=False,
+                          samples=option(1024, "samples of each distribution per step"))
     steps = run.SMOKE_STEPS if options.smoke else options.steps or 1200
     folder = run.new_folder(options.out)
     fixed = {"steps": steps, "samples": options.samples, "seed": options.seed}

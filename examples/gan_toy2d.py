@@ -18,6 +18,7 @@ from pathlib import Path
 import minigan as mg
 from minigan import data, models, report, run, trainers
 from minigan.random import Stream
+from minigan.run import option
 
 TITLES = {"non_saturating": "GAN, non-saturating", "wasserstein_gp": "WGAN-GP"}
 LOSSES = [name for name in trainers.RECIPES if trainers.recipe(name).norm != "spectral"]  # the MLPs have no such norm
@@ -50,8 +51,14 @@ def train(loss, toy, options, steps, folder) -> list[report.Snapshot]:
 def main() -> None:
     """Options, points, games, pictures."""
     options = run.options(
-        __doc__, name="gan_toy2d", resumable=False, points=tuple(data.TOYS), loss=("both", *LOSSES), lr=1e-3, beta1=0.0,
-        n_discriminator=2, lambda_gp=0.1, latent=2, hidden=128, layers=3, ema=0.99,
+        __doc__, name="gan_toy2d", resumable=False,
+        points=option(tuple(data.TOYS), "the distribution to learn"),
+        loss=option(("both", *LOSSES), "the game; both: non_saturating beside wasserstein_gp"),
+        lr=option(1e-3, "learning rate"), beta1=option(0.0, "Adam's decay of the mean gradient"),
+        n_discriminator=option(2, "discriminator steps per generator step"),
+        lambda_gp=option(0.1, "weight of the gradient penalty"), latent=option(2, "length of the noise vector"),
+        hidden=option(128, "units of a hidden layer"), layers=option(3, "hidden layers of each network"),
+        ema=option(0.99, "decay of the averaged generator, which draws the samples; 0 for none"),
     )
     toy = data.toy2d(options.points)
     steps = report.film_steps(run.SMOKE_STEPS if options.smoke else options.steps or STEPS)

@@ -16,6 +16,7 @@ import numpy as np
 
 from minigan import data, models, report, run, trainers
 from minigan.checkpoint import write_atomically
+from minigan.run import option
 
 STEPS = 600
 SHOWN, TESTED = 8, 100
@@ -31,12 +32,18 @@ def pairs(split, count, options):
 def main() -> None:
     """Options, pairs, networks, trainer, go, score."""
     options = run.options(
-        __doc__, name="pix2pix_edges", batch_size=8, schedule="half_linear", size=64, images=1000,
-        loss=("non_saturating", "least_squares", "hinge"), norm=("batch", "instance"), upsample=("upconv", "deconv"),
-        width=32, depth=int, dropout=0.0, lr=2e-4, lambda_l1=100.0, scales=1, lambda_features=0.0,
+        __doc__, name="pix2pix_edges", batch_size=8, schedule="half_linear", default_steps=STEPS,
+        size=option(64, "side of the images in pixels"), images=option(1000, "training pairs"),
+        loss=option(("non_saturating", "least_squares", "hinge"), "loss of the game with the discriminator"),
+        norm=option(("batch", "instance"), "normalisation in all networks"),
+        upsample=option(("upconv", "deconv"), "up-convolutions, or transposed convolutions"),
+        width=option(32, "channels of the first layers"), depth=option(int, "halvings of the image in the U-Net"),
+        dropout=option(0.0, "probability of dropout in the inner layers of the U-Net; 0.5 in the paper"),
+        lr=option(2e-4, "learning rate"),
+        lambda_l1=option(100.0, "weight of the mean absolute difference from the target"),
+        scales=option(1, "discriminators, each of images half the size of the one before"),
+        lambda_features=option(0.0, "weight of feature matching in the discriminator's layers; 10 in pix2pixHD"),
     )
-    if not (options.steps or options.epochs or options.budget):
-        options.steps = STEPS
     edges, photographs = pairs("train", options.images, options)
     test = pairs("test", TESTED, options)
     a, b = edges.images.shape[1], photographs.images.shape[1]

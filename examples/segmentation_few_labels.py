@@ -20,6 +20,7 @@ import numpy as np
 import minigan as mg
 from minigan import data, losses, models, optim, report, run, trainers
 from minigan.checkpoint import write_atomically
+from minigan.run import option
 
 STEPS = 600
 SHOWN, TESTED = 12, 200
@@ -47,11 +48,15 @@ def labels_only(pairs, steps, options, test):
 def main() -> None:
     """Options, scenes, networks, trainer, go; the net on labels alone; scores."""
     options = run.options(
-        __doc__, name="segmentation_few_labels", batch_size=4, schedule="half_linear", labels=5, images=1000, size=32,
-        width=16, blocks=3, lr=4e-4, lambda_cycle=1.0, lambda_supervised=20.0, pool=50, ema=0.99,
+        __doc__, name="segmentation_few_labels", batch_size=4, schedule="half_linear", default_steps=STEPS,
+        labels=option(5, "labelled images"), images=option(1000, "images, and masks, without labels"),
+        size=option(32, "side of the images in pixels"), width=option(16, "channels of the first layers"),
+        blocks=option(3, "residual blocks of a generator"), lr=option(4e-4, "learning rate"),
+        lambda_cycle=option(1.0, "weight of the cycle losses: there and back, an image should be what it was"),
+        lambda_supervised=option(20.0, "weight of the mean absolute difference from the labelled masks"),
+        pool=option(50, "generated images that each discriminator is shown again; 0 for none"),
+        ema=option(0.99, "decay of the averaged generators, which draw the samples; 0 for none"),
     )
-    if not (options.steps or options.epochs or options.budget):
-        options.steps = STEPS
     images, masks = data.scenes(options.images, options.size, seed=options.seed)
     _, others = data.scenes(options.images, options.size, seed=options.seed + 1)
     test, truth = data.scenes(TESTED, options.size, "test", options.seed)

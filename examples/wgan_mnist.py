@@ -10,13 +10,23 @@ Wasserstein distance, metrics, weights, the options.
 """
 
 from minigan import data, models, run, trainers
+from minigan.run import option
 
 
 def main() -> None:
     """Options, data, networks, trainer, go."""
     options = run.options(
-        __doc__, name="wgan_mnist", lipschitz=("gp", "clip", "spectral"), size=(32, 28), upsample=("upconv", "deconv"),
-        n_critic=5, n_start=int, latent=100, width=32, ema=0.99, score_every=int,
+        __doc__, name="wgan_mnist", scored=True,
+        lipschitz=option(("gp", "clip", "spectral"), "what bounds the critic's slope: a gradient penalty, clipped "
+                             "weights, or spectral norm"),
+        size=option((32, 28), "side of the images in pixels"),
+        upsample=option(("upconv", "deconv"), "up-convolutions, or transposed convolutions"),
+        n_critic=option(5, "critic steps per generator step"),
+        n_start=option(int, "critic steps in each of the first 25 generator steps and in every 500th; 100 in the "
+                           "paper's code"),
+        latent=option(100, "length of the noise vector"),
+        width=option(32, "channels of the largest feature map; they double as its side halves"),
+        ema=option(0.99, "decay of the averaged generator, which draws the samples; 0 for none"),
     )
     digits = data.mnist(size=options.size, directory=options.data)
     norm = trainers.recipe(f"wasserstein_{options.lipschitz}").norm

@@ -8,7 +8,6 @@ import pytest
 
 from minigan import run
 from minigan.engine import device
-from minigan.run import command
 
 AVX2 = "fpu sse sse2 avx fma avx2"
 AVX512 = AVX2 + " avx512f avx512dq avx512cd avx512bw avx512vl"
@@ -62,7 +61,7 @@ def restarts(monkeypatch, tmp_path):
     (tmp_path / "cpuinfo").write_text(ZEN5)
     (tmp_path / "script.py").touch()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(tuning, "CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(device, "_blas", lambda: {"internal_api": "openblas", "architecture": "Haswell"})
     monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     started = []
@@ -113,7 +112,7 @@ def test_only_a_program_of_its_own_is_started_anew(restarts, command_line, monke
     run.options("", name="x")
     command_line()
     run.options("", [], name="x")  # options that are not the command line's
-    monkeypatch.setattr(command, "CPUINFO", tmp_path / "nowhere")  # not Linux
+    monkeypatch.setattr(tuning, "CPUINFO", tmp_path / "nowhere")  # not Linux
     run.options("", name="x")
     assert not restarts
 

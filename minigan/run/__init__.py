@@ -1,32 +1,25 @@
 """A run: its options, its folder, its progress bar, its pictures. What the example scripts have in common.
 
-    command.py   options and exit status        folder.py    runs/NAME/, config.json, what may change on resume
+    options.py   RunOptions, the command line   folder.py    runs/NAME/, config.json, what may change on resume
     loop.py      train, fit: any trainer's run  session.py   its loop: what happens after each step
+    command.py   warnings, errors, exit status  tuning.py    BLAS kernels that suit the CPU
     durable.py   what a checkpoint holds, when  board.py     TensorBoard's files
     log.py       metrics.jsonl, progress        signals.py   the first ends a run after its step, the second at once
     plan.py      steps, epochs, or a time       listing.py   `python -m minigan runs` and `compare`
     saved.py     networks of a run that is over
 """
 
-from minigan.run.command import (
-    CPUINFO,
-    HELP,
-    IMAGES_SEEN,
-    SMOKE_STEPS,
-    duration,
-    main,
-    options,
-    positive,
-    tune_blas,
-)
+from minigan.run.command import main
 from minigan.run.folder import new_folder, read_config, write_config
 from minigan.run.log import LABELS, Log
 from minigan.run.loop import SAMPLES, fit, scaled, train
+from minigan.run.options import IMAGES_SEEN, SMOKE_STEPS, RunOptions, duration, option, options, positive
 from minigan.run.plan import planned_steps
 from minigan.run.saved import SavedGenerator, load_generator
 from minigan.run.session import Scores, check_finite
 from minigan.run.signals import Stopped
+from minigan.run.tuning import tune_blas
 
-__all__ = ["CPUINFO", "HELP", "IMAGES_SEEN", "LABELS", "SAMPLES", "SMOKE_STEPS", "Log", "SavedGenerator", "Scores",
-           "Stopped", "check_finite", "duration", "fit", "load_generator", "main", "new_folder", "options",
+__all__ = ["IMAGES_SEEN", "LABELS", "SAMPLES", "SMOKE_STEPS", "Log", "RunOptions", "SavedGenerator", "Scores",
+           "Stopped", "check_finite", "duration", "fit", "load_generator", "main", "new_folder", "option", "options",
            "planned_steps", "positive", "read_config", "scaled", "train", "tune_blas", "write_config"]

@@ -18,6 +18,7 @@ import numpy as np
 
 from minigan import random
 from minigan.checkpoint import Series
+from minigan.data import Batches
 from minigan.errors import CheckpointError, DataError, NonFiniteError
 from minigan.trainers import Trainer
 
@@ -34,7 +35,7 @@ class Keeper:
     config                   of the run, for the record
     """
 
-    def __init__(self, folder: Path, trainer: Trainer, batches: Any, score: Any, config: dict[str, Any], keep: int
+    def __init__(self, folder: Path, trainer: Trainer, batches: Batches, score: Any, config: dict[str, Any], keep: int
                  ) -> None:
         self.folder, self.trainer, self.batches, self.score, self.config = folder, trainer, batches, score, config
         self.series = Series(folder / "checkpoints", keep)

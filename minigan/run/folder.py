@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 import shutil
@@ -19,6 +18,7 @@ import numpy as np
 
 import minigan
 from minigan.checkpoint import write_atomically
+from minigan.data import ImageData
 from minigan.engine import device
 from minigan.errors import DataError, OptionError
 from minigan.run.log import lock
@@ -90,12 +90,10 @@ def read_config(folder: Path, so: str = "this is no run, or one that never began
     return config
 
 
-def make_config(chosen: argparse.Namespace, data: Sequence[Any], steps: int) -> dict[str, Any]:
-    """Every option as it is in force, the data, the device, the versions; the contents of config.json."""
-    options = {key: str(value) if isinstance(value, Path) else value for key, value in sorted(vars(chosen).items())
-               if key not in ABOUT_NOW}
+def make_config(options: Mapping[str, Any], data: Sequence[ImageData], steps: int) -> dict[str, Any]:
+    """The contents of config.json: every option in force, the data, the device, the versions."""
     return {
-        "options": options,
+        "options": dict(options),
         "steps": steps,
         "data": [{"name": images.name, "source": images.source, "images": len(images), "crc32": _crc32(images)}
                  for images in data],
@@ -142,9 +140,9 @@ def _option(name: str) -> str:
     return ("--no-" if name in ("graph", "blas_tuning") else "--") + name.replace("_", "-")
 
 
-def _crc32(images: Any) -> int | None:
+def _crc32(data: ImageData) -> int | None:
     """A checksum of the images, to notice that a run is continued on other ones; 50 MB take 20 ms."""
-    pixels = getattr(images, "images", None)
+    pixels = data.images
     return zlib.crc32(np.ascontiguousarray(pixels).data.cast("B")) if isinstance(pixels, np.ndarray) else None
 
 

@@ -1,15 +1,15 @@
-"""How long a run is: so many steps or epochs, or as many as fit into a time, found out by rehearsal."""
+"""How long a run is: a number of steps or epochs, or as many steps as fit into a time, measured by a rehearsal."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import time
 from typing import Any
 
 from minigan import random
+from minigan.data import Batches
 from minigan.errors import OptionError
-from minigan.run.command import IMAGES_SEEN, SMOKE_STEPS
+from minigan.run.options import IMAGES_SEEN, SMOKE_STEPS, RunOptions
 from minigan.trainers import Progress, Trainer
 
 FEWEST, MOST = 6, 40  # steps of a rehearsal
@@ -17,25 +17,21 @@ SHARE = 0.02  # of the budget that it may take, if FEWEST steps are done sooner
 RESERVE = 0.05  # of the budget for pictures and checkpoints
 
 
-def planned_steps(chosen: argparse.Namespace, loader: Any, trainer: Trainer) -> int:
-    """How long to train: --smoke, --steps, --budget, --epochs, or IMAGES_SEEN, in this order."""
-    if chosen.smoke:
+def planned_steps(options: RunOptions, batches: Batches, trainer: Trainer) -> int:
+    """How long to train: by --smoke, --steps, --budget, --epochs, or IMAGES_SEEN, in this order."""
+    if options.smoke:
         return SMOKE_STEPS
-    if chosen.steps:
-        return chosen.steps
-    if getattr(chosen, "budget", None):
-        return steps_within(chosen.budget, trainer, loader, chosen.graph)
-    epochs = chosen.epochs or max(1, round(IMAGES_SEEN / loader.samples))
-    return max(1, epochs * loader.batches_per_epoch // trainer.batches_per_step)
+    if options.steps:
+        return options.steps
+    if options.budget:
+        return steps_within(options.budget, trainer, batches, options.graph)
+    epochs = options.epochs or max(1, round(IMAGES_SEEN / batches.samples))
+    return max(1, epochs * batches.batches_per_epoch // trainer.batches_per_step)
 
 
-def check_length(chosen: argparse.Namespace) -> None:
-    """A time, or a number.
-
-    Raises:
-        OptionError: both are given.
-    """
-    if getattr(chosen, "budget", None) and chosen.steps:
+def check_length(options: RunOptions) -> None:
+    """Raise OptionError if both a time and a number of steps are given."""
+    if options.budget and options.steps:
         raise OptionError("--budget plans the number of steps; leave out --steps, or the budget")
 
 
@@ -43,7 +39,7 @@ class _Enough(Exception):  # noqa: N818  # ends a rehearsal
     pass
 
 
-def steps_within(seconds: float, trainer: Trainer, batches: Any, graph: bool = True) -> int:
+def steps_within(seconds: float, trainer: Trainer, batches: Batches, graph: bool = True) -> int:
     """How many steps fit into a time, from the speed of a few that are then undone.
 
     The trainer, the loader and the random numbers are put back to where they were, so that the run which follows is the

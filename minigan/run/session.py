@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import hashlib
 import time
@@ -14,6 +13,7 @@ import numpy as np
 
 from minigan import report
 from minigan.checkpoint import remove_leftovers, save_weights
+from minigan.data import Batches
 from minigan.engine import device
 from minigan.engine.anomaly import detect_anomaly
 from minigan.errors import DataError, NonFiniteError, OptionError
@@ -21,6 +21,7 @@ from minigan.run import signals
 from minigan.run.board import Board
 from minigan.run.durable import Cadence, Keeper, check_weights
 from minigan.run.log import Log, note
+from minigan.run.options import RunOptions
 from minigan.trainers import Progress, Trainer
 
 Scores = Callable[[Path, int], Any]  # measures the networks as they are, keeps that in a run folder, for a step
@@ -33,17 +34,17 @@ MOST_ROLLBACKS = 5  # a run that has to go back more often needs another learnin
 class Session:
     """A run from its start, or from a checkpoint, to its end or its interruption."""
 
-    def __init__(self, folder: Path, trainer: Trainer, batches: Any, chosen: argparse.Namespace, config: dict[str, Any],
-                 sheet: Sheet, score: Scores | None) -> None:
-        self.folder, self.trainer, self.batches, self.chosen = folder, trainer, batches, chosen
+    def __init__(self, folder: Path, trainer: Trainer, batches: Batches, options: RunOptions,
+                 config: dict[str, Any], sheet: Sheet, score: Scores | None) -> None:
+        self.folder, self.trainer, self.batches, self.options = folder, trainer, batches, options
         self.sheet, self.score, self.steps = sheet, score, int(config["steps"])
         self.sheets: list[tuple[str, int, Callable[[], np.ndarray]]] = []  # on their way from the GPU meanwhile
-        self.keeper = Keeper(folder, trainer, batches, score, config, getattr(chosen, "keep", 2))
-        self.cadence = Cadence(getattr(chosen, "checkpoint_every", "auto"))
+        self.keeper = Keeper(folder, trainer, batches, score, config, options.keep)
+        self.cadence = Cadence(options.checkpoint_every)
         self.board: Board | None = None
         self.page_after = 0.0  # on the monotonic clock: when report.html is brought up to date again
         self.save_at: int | None = None  # the step after which a checkpoint is due
-        self.log = Log(folder, self.steps, chosen.batch_size * trainer.batches_per_step)  # locks the folder
+        self.log = Log(folder, self.steps, options.batch_size * trainer.batches_per_step)  # locks the folder
 
     def resume(self, changed: dict[str, Any]) -> None:
         """Continue from the newest checkpoint that is whole."""
@@ -67,16 +68,16 @@ class Session:
     def run(self) -> None:
         """Train to the end; what was learnt is kept whatever happens."""
         try:
-            if getattr(self.chosen, "tensorboard", False):
+            if self.options.tensorboard:
                 self.board = Board(self.folder, self.trainer.steps)
-            with detect_anomaly() if self.chosen.check_finite else contextlib.nullcontext(), signals.noticed():
+            with detect_anomaly() if self.options.check_finite else contextlib.nullcontext(), signals.noticed():
                 if not self.trainer.steps:
                     with contextlib.suppress(NonFiniteError):  # of initial weights: the first step tells where it shows
                         self.begin()
                 while self.trainer.steps < self.steps:
                     try:
                         self.trainer.fit(self.batches, self.steps - self.trainer.steps, self.on_step,
-                                         graph=self.chosen.graph and not self.chosen.check_finite,
+                                         graph=self.options.graph and not self.options.check_finite,
                                          promptly=self.promptly)
                     except NonFiniteError as error:
                         self.roll_back(error)
@@ -111,7 +112,8 @@ class Session:
 
     def scored(self, step: int) -> bool:
         """Whether the networks are measured after this step."""
-        return self.score is not None and (step == self.steps or step % self.chosen.score_every == 0)
+        every = self.options.score_every or self.steps
+        return self.score is not None and (step == self.steps or step % every == 0)
 
     def shown(self, step: int) -> bool:
         """Whether a sample grid is drawn after this step, besides those at the ends of epochs."""
@@ -131,7 +133,7 @@ class Session:
         self.log(progress)
         if self.board is not None:
             self.board(progress)
-        check_finite(progress, self.chosen.check_finite)
+        check_finite(progress, self.options.check_finite)
         shown = progress.epoch_ends or self.shown(progress.step)
         if shown or progress.step == self.save_at or self.scored(progress.step):
             check_weights(self.trainer)
@@ -161,7 +163,7 @@ class Session:
         The checkpoint is saved anew with the lower rate, so that a run killed now does not diverge once more.
         """
         done = self.keeper.rollbacks + 1
-        if not getattr(self.chosen, "rollback", False) or done > MOST_ROLLBACKS:
+        if not self.options.rollback or done > MOST_ROLLBACKS:
             raise error
         self.sheets.clear()
         self.log.sync()

@@ -1,0 +1,214 @@
+"""The options of a run: a dataclass whose fields describe them, and the command line made from it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minigan.engine import device
+from minigan.errors import MiniganError, OptionError
+from minigan.optim import SCHEDULES
+from minigan.random import seed
+from minigan.run.folder import ABOUT_NOW, read_config
+from minigan.run.tuning import tune_blas
+
+SMOKE_STEPS = 3
+IMAGES_SEEN = 120_000  # by default: two epochs of MNIST, 24 of its 5,000-digit subset
+
+
+def positive(kind: type) -> Callable[[str], Any]:
+    """An argparse type: a number above 0."""
+
+    def parse(text: str) -> Any:
+        value = kind(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"{text} must be above 0")
+        return value
+
+    parse.__name__ = kind.__name__
+    return parse
+
+
+def interval(text: str) -> int | str:
+    """An argparse type: a number of steps, or auto."""
+    return text if text == "auto" else positive(int)(text)
+
+
+interval.__name__ = "number of steps"
+
+
+def duration(text: str) -> float:
+    """An argparse type: a time, in seconds.
+
+    >>> duration("90"), duration("90s"), duration("1.5min"), duration("2h")
+    (90.0, 90.0, 90.0, 7200.0)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*(s|sec|m|min|h|)", text.strip())
+    seconds = float(match[1]) * {"m": 60, "h": 3600}.get(match[2][:1], 1) if match else 0
+    if not seconds:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 10min or 2h")
+    return seconds
+
+
+def option(default: Any, help: str = "", *, kind: Callable[[str], Any] | None = None, flag: str | None = None,
+           metavar: str | None = None, group: str = "every") -> Any:
+    """A field of RunOptions.
+
+    Args:
+        default: a value; a tuple of choices, the default first; or a type, for an option that is None unless it is
+            given, so that the algorithm's own setting is used. False makes an option without a value.
+        help: what the option means, for --help; the default is added.
+        kind: text to value, if that is not the default's type.
+        flag: the option's name on the command line, if that is not --NAME.
+        metavar: how --help shows the value.
+        group: "every" program offers it, or those that are resumable ("durable"), or score samples ("scored").
+    """
+    choices = default if isinstance(default, tuple) else None
+    default = choices[0] if choices else default
+    shown = ""
+    if isinstance(default, type):
+        kind, default, shown = kind or default, None, " (default: the algorithm's own)"
+    elif default is not None and not isinstance(default, bool):
+        kind, shown = kind or type(default), " (default: %(default)s)"
+    return dataclasses.field(default=default, metadata={
+        "help": help + shown, "kind": kind, "choices": choices, "flag": flag, "metavar": metavar, "group": group,
+        "offered": True})
+
+
+@dataclasses.dataclass(kw_only=True)
+class RunOptions:
+    """The options that every run has; a program's own ones are fields of a subclass that `options` makes."""
+
+    epochs: int | None = option(None, f"passes over the data (default: as many as show {IMAGES_SEEN:,} images)",
+                                kind=positive(int))
+    steps: int | None = option(None, "number of training steps, whatever the epochs", kind=positive(int))
+    batch_size: int = option(64, "images per step", kind=positive(int))
+    seed: int = option(0, "of weights, noise and order of data; the same seed gives the same bytes")
+    out: Path = option(Path("runs") / "run", "folder of the run", kind=Path)
+    data: Path | None = option(None, "folder with the data set (default: MINIGAN_DATA, then the cache, then a "
+                               "download, then what a pip package has)", kind=Path)
+    device: str = option("auto", "auto, cpu, cuda, cuda:N, or emulated: the CUDA kernels compiled for and run on the "
+                         "CPU, for checking them")
+    precision: str = option(("tf32", "fp32"), "of matrix products on a GPU: tensor cores with 10 bits of mantissa, or "
+                            "exact float32")
+    graph: bool = option(True, "on a GPU, launch kernel by kernel instead of one CUDA graph per step",
+                         flag="--no-graph")
+    blas_tuning: bool = option(True, "use the matrix kernels that OpenBLAS chooses by itself, or that "
+                               "OPENBLAS_CORETYPE names (other kernels give other last digits)",
+                               flag="--no-blas-tuning")
+    schedule: str = option(tuple(SCHEDULES), "of the learning rate over the run: constant; half_linear: constant for "
+                           "the first half, then linearly down to 0; linear: linearly down to 0; warmup: up over the "
+                           "first twentieth, then constant; step: divided by 10 after each third")
+    check_finite: bool = option(False, "check every number, and name the operation, layer and line that makes the "
+                                "first NaN or infinity; slow, without a CUDA graph")
+    smoke: bool = option(False, f"{SMOKE_STEPS} steps on little data, to see that everything works")
+
+    resume: bool = option(False, "continue the run in --out from its last checkpoint, to the bit; options that are not "
+                          "given keep their values", group="durable")
+    overwrite: bool = option(False, "remove the files of the run that is in --out", group="durable")
+    checkpoint_every: int | str = option("auto", "steps between checkpoints; auto: every minute, less often if saving "
+                                         "would take over 1 %% of the time", kind=interval, metavar="N|auto",
+                                         group="durable")
+    keep: int = option(2, "how many of the newest checkpoints are kept, besides the best by score", kind=positive(int),
+                       metavar="N", group="durable")
+    rollback: bool = option(False, "when the networks diverge, return to the last checkpoint and continue with half "
+                            "the learning rate; events.jsonl records it", group="durable")
+    budget: float | None = option(None, "how long training may take, such as 90s, 10min or 2h, whatever the epochs: "
+                                  "the number of steps and the schedule follow from the speed of the first steps",
+                                  kind=duration, metavar="TIME", group="durable")
+    tensorboard: bool = option(False, "write TensorBoard event files, too, into tensorboard/", group="durable")
+
+    score_every: int | None = option(None, "steps between scores of the samples, into scores.jsonl; the weights that "
+                                     "score best are kept", kind=int, group="scored")
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """An option of the program's own."""
+
+    def recorded(self) -> dict[str, Any]:
+        """The options that the program offers, as config.json has them: by name, paths as text."""
+        offered = (f for f in dataclasses.fields(self) if f.metadata["offered"] and f.name not in ABOUT_NOW)
+        values = {f.name: getattr(self, f.name) for f in offered}
+        return {name: str(value) if isinstance(value, Path) else value for name, value in sorted(values.items())}
+
+
+def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: str, resumable: bool = True,
+            scored: bool = False, default_steps: int | None = None, **own: Any) -> RunOptions:
+    """Read the command line: the options of every run, and the program's own, given as `option(...)` or a default.
+
+    `own` may also give another default to an option of every run, such as batch_size. Sets the device, the precision,
+    the seed and, for a program started from the command line, the BLAS kernels. Wrong options, or a device that is not
+    there, end the program with status 2 and one sentence.
+
+    Args:
+        doc: what --help begins with.
+        arguments: the command line; by default the process's own.
+        name: of the run's folder, by default.
+        resumable: whether the program trains by `run.train` or `run.fit`, which keep checkpoints.
+        scored: whether --score-every is offered.
+        default_steps: the length of a run for which neither steps, epochs nor a budget are given.
+        own: further options by name.
+    """
+    kind = _with_own({"out": Path("runs") / name, **own}, {"every", *["durable"] * resumable, *["scored"] * scored})
+    parser = argparse.ArgumentParser(description=inspect.cleandoc(doc or ""),
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    fields = [f for f in dataclasses.fields(kind) if f.metadata["offered"]]
+    for field in fields:
+        _add(parser, field)
+    read = parser.parse_args(arguments)
+    try:
+        if resumable and read.resume and read.overwrite:
+            raise OptionError("--resume continues a run, --overwrite removes it; give one of the two")
+        if resumable and read.resume:
+            before = read_config(read.out)["options"]
+            parser.set_defaults(**{f.name: before[f.name] for f in fields
+                                   if f.name in before and f.name not in (*ABOUT_NOW, "out")})
+            read = parser.parse_args(arguments)
+        result = kind(**vars(read))
+        if not (result.steps or result.epochs or result.budget):
+            result.steps = default_steps
+        result.device = device.set_device(result.device)
+        if result.device != "cpu":
+            device.set_precision(result.precision)
+        seed(result.seed)
+    except (MiniganError, ValueError) as error:
+        parser.error(str(error))
+    if arguments is None and result.blas_tuning and result.device == "cpu":
+        tune_blas()
+    return result
+
+
+def _with_own(own: dict[str, Any], groups: set[str]) -> type[RunOptions]:
+    """RunOptions with other defaults and further fields; `offered` in a field's metadata says whether it is an option.
+
+    A subclass redefines the inherited fields, too, so that each class has its own metadata.
+    """
+    inherited = {field.name: field for field in dataclasses.fields(RunOptions)}
+    fields = []
+    for name, field in inherited.items():
+        default = own.get(name, field.default)
+        metadata = {**field.metadata, "offered": field.metadata["group"] in groups}
+        fields.append((name, field.type, dataclasses.field(default=default, metadata=metadata)))
+    for name, value in own.items():
+        if name not in inherited:
+            field = value if isinstance(value, dataclasses.Field) else option(value)
+            fields.append((name, Any, field))
+    return dataclasses.make_dataclass("Options", fields, bases=(RunOptions,), kw_only=True)
+
+
+def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
+    """The argument of a field."""
+    about = field.metadata
+    flag = about["flag"] or "--" + field.name.replace("_", "-")
+    if isinstance(field.default, bool):
+        action = "store_false" if field.default else "store_true"
+        parser.add_argument(flag, dest=field.name, action=action, help=about["help"])
+    else:
+        parser.add_argument(flag, dest=field.name, type=about["kind"], default=field.default, choices=about["choices"],
+                            metavar=about["metavar"], help=about["help"])
