@@ -8,6 +8,7 @@ import pytest
 
 from minigan import run
 from minigan.engine import device
+from minigan.run import tuning
 
 AVX2 = "fpu sse sse2 avx fma avx2"
 AVX512 = AVX2 + " avx512f avx512dq avx512cd avx512bw avx512vl"

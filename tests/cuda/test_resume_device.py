@@ -1,7 +1,5 @@
 """A run on a device that was stopped and continued: the same bytes, although it captured its step twice."""
 
-import argparse
-
 import numpy as np
 from test_capture import digits, flat, on, tiny_gan  # noqa: F401  # a fixture
 
@@ -12,8 +10,7 @@ from minigan.engine import device as devices
 
 
 def train(out, steps, **options):
-    chosen = argparse.Namespace(out=out, steps=steps, batch_size=4, smoke=False, epochs=None, schedule="constant",
-                                graph=True, check_finite=False, **options)
+    chosen = run.RunOptions(out=out, steps=steps, batch_size=4, **options)
     trainer = tiny_gan(ema=0.9)
     z = np.ones((4, 3), np.float32)
 
