@@ -93,7 +93,7 @@ RULES = {  # name: (forward, rule, shape of x)
 
 # %%
 def verdict(names):
-    """exact or wrong, for the whole set of names."""
+    """Return "exact" or "wrong" for the whole set of names."""
     return "exact" if hashlib.sha256(" ".join(sorted(names)).encode()).hexdigest()[:16] == DIGEST else "wrong"
 
 
