@@ -1,10 +1,10 @@
-"""Damage checkpoints, weights, IDX and image files in 10,000 ways: each must load rightly or be refused in words.
+"""Damage checkpoints, weights, IDX and image files in 10,000 ways: each must load correctly or be refused by an error.
 
-    python benchmarks/fuzz.py                 1,500 ways each
+    python benchmarks/fuzz.py                 1,500 files of each kind
     python benchmarks/fuzz.py --each 50
 
-A child process reads the damaged files, with 10 seconds for each and 256 MiB of address space (1 GiB for pictures)
-beyond what it has after reading the good one: a crash, a hang, another exception than minigan's, or more memory fails.
+A child process reads the damaged files, each within 10 seconds and within 256 MiB of address space (1 GiB for pictures)
+beyond what the undamaged file needs. A crash, a hang, an exception that is not minigan's, or more memory is a failure.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from minigan.checkpoint import load_state, load_weights, save_state, save_weight
 from minigan.data.idx import read_idx
 from minigan.errors import MiniganError
 
-ROOM = {"png": 1 << 30, "jpeg": 1 << 30}  # bytes of address space a read may add: 50 million pixels are decoded, ...
-LITTLE_ROOM = 256 << 20  # ... but of the other kinds no more is taken than the file can hold
+ROOM = {"png": 1 << 30, "jpeg": 1 << 30}  # bytes of address space a read may add: up to 50 million pixels
+LITTLE_ROOM = 256 << 20  # all other kinds need no more than the file can hold
 SECONDS = 10
 VERIFIED = ("checkpoint", "weights")  # kinds with a checksum: what loads must be what was saved
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF)
 
 
 def good_files() -> dict[str, tuple[bytes, Callable[[Path], object]]]:
-    """By kind: a small good file, and what reads it."""
+    """For each kind: a small undamaged file, and the function that reads it."""
     from safetensors.numpy import save
 
     with tempfile.TemporaryDirectory() as folder:
@@ -68,7 +68,7 @@ def good_files() -> dict[str, tuple[bytes, Callable[[Path], object]]]:
 
 
 def damaged(raw: bytes, chance: random.Random) -> bytes:
-    """One of the things that happen to files, or that somebody does to them."""
+    """The file, damaged in one of seven ways, by accident or on purpose."""
     bad, place = bytearray(raw), chance.randrange(len(raw))
     way = chance.randrange(7)
     if way == 0:
@@ -81,7 +81,7 @@ def damaged(raw: bytes, chance: random.Random) -> bytes:
         bad[place : place + 8] = bytes(chance.choice(NUMBERS) for _ in range(8))
     elif way == 4:
         del bad[place : place + chance.randrange(1, 40)]
-    elif way == 5:  # another number in the description, such as an absurd size
+    elif way == 5:  # another number in the header, such as an absurd size
         found = [*re.finditer(rb"\d+", bad[:2000])]
         spot = chance.choice(found) if found else None
         if spot:
@@ -93,7 +93,7 @@ def damaged(raw: bytes, chance: random.Random) -> bytes:
 
 
 def read_all(folder: Path, kind: str, reader: Callable[[Path], object]) -> None:
-    """In the child: read every file of a kind, counting what happened; anything unforeseen ends the process."""
+    """In the child: read every file of a kind and count the outcomes; anything unexpected ends the process."""
     good = repr(reader(folder / "good"))
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + ROOM.get(kind, LITTLE_ROOM), resource.RLIM_INFINITY))
@@ -105,11 +105,11 @@ def read_all(folder: Path, kind: str, reader: Callable[[Path], object]) -> None:
         try:
             value = reader(path)
             if kind in VERIFIED and repr(value) != good:
-                raise SystemExit(f"{kind}: {path}: loaded, but other than it was saved: {value!r}")
+                raise SystemExit(f"{kind}: {path}: loaded, but differs from what was saved: {value!r}")
             counts["loaded"] += 1
         except MiniganError as error:
             if path.name not in str(error):
-                raise SystemExit(f"{kind}: {path}: not named in: {error}") from error
+                raise SystemExit(f"{kind}: {path}: the error does not name the file: {error}") from error
             counts["refused"] += 1
         except SystemExit:
             raise
@@ -124,7 +124,7 @@ def read_all(folder: Path, kind: str, reader: Callable[[Path], object]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--each", type=int, default=1500, help="damaged files a kind (default: %(default)s)")
+    parser.add_argument("--each", type=int, default=1500, help="damaged files of each kind (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)

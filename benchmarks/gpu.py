@@ -1,18 +1,18 @@
-"""Everything there is to measure on one GPU, written to be run once, unattended, on a machine nobody has seen before.
+"""All measurements on one GPU, written to run once, unattended, on a machine that is not known beforehand.
 
-    python benchmarks/gpu.py --out results/          # all of it: gpu.md, gpu.json; under five minutes
+    python benchmarks/gpu.py --out results/          # all sections: gpu.md, gpu.json; under five minutes
     python benchmarks/gpu.py --out results/ --sections launches,convolutions
 
-Sections  launches       what a kernel launch, a graph launch and a graph's node cost
+Sections  launches       the cost of a kernel launch, a graph launch and a node of a graph
           bandwidth      norm, resample, elementwise and optimiser kernels against a device-to-device copy
           convolutions   our convolutions against PyTorch's (cuDNN, TF32, channels_last, benchmark mode), with accuracy
           steps          DCGAN-32, DCGAN-64, a WGAN-GP critic step, CycleGAN-256: eager and captured, against PyTorch
                          eager and PyTorch under a CUDA graph
           compiled       DCGAN-32, captured, against torch.compile, which may search for minutes
 
-Times are by CUDA events, medians of several turns of ours and theirs in alternation, after a warm-up that compiles;
-single kernels and convolutions, ours and cuDNN's, run many times in a CUDA graph, so that no launch is timed. A
-section that fails is reported with its error and does not stop the others; files are rewritten after every section.
+Times are measured with CUDA events: medians of several turns, ours and theirs alternating, after a warm-up that
+compiles. Single kernels and convolutions, ours and cuDNN's, run many times in a CUDA graph, so that no launch is timed.
+A section that fails is reported with its error and does not stop the others; files are rewritten after every section.
 PyTorch is optional: without it, its columns stay empty.
 """
 
@@ -39,9 +39,9 @@ try:
 except ImportError:
     torch = None
 
-TURNS = 9  # of every system; the median counts
-TURN = 0.03  # seconds
-CALLS = 20  # of a kernel in one graph; its arrays are in the L2 cache where they fit, as they are in a training step
+TURNS = 9  # of every system; the median is reported
+TURN = 0.03  # seconds per turn
+CALLS = 20  # of a kernel in one graph; arrays that fit are in the L2 cache, as in a training step
 
 
 # ---- timing ----
@@ -57,7 +57,7 @@ def once(step, count):
 
 
 def alternate(steps):
-    """Median milliseconds of every system {name: step}, measured in turns; None for one that is missing or fails."""
+    """Median milliseconds by name of the systems {name: step}, measured in turns; and the errors of those that fail."""
     counts, times, failed = {}, {}, {}
     for name, step in steps.items():
         if step is None:
@@ -68,7 +68,7 @@ def alternate(steps):
             cupy.cuda.runtime.deviceSynchronize()
             counts[name] = max(1, int(TURN * 1e3 / max(1e-3, once(step, 3))))
             times[name] = []
-        except Exception as error:  # a peer that cannot do a case is a finding, not the end
+        except Exception as error:  # a peer that cannot do a case is reported; the others go on
             failed[name] = f"{type(error).__name__}: {str(error).splitlines()[0][:100] if str(error) else ''}"
     for _ in range(TURNS):
         for name, count in counts.items():
@@ -78,7 +78,7 @@ def alternate(steps):
 
 
 def ours_as_graph(step):
-    """`step` CALLS times as one CUDA graph: what the kernels take, without Python's time to launch them."""
+    """CALLS calls of `step` as one CUDA graph: the time of the kernels without Python's time to launch them."""
     graph, kept = kernels_gpu.Graph(), []
     step()
     with graph.capture():
@@ -88,7 +88,7 @@ def ours_as_graph(step):
 
 
 def torch_as_graph(step):
-    """The same for a function of PyTorch's."""
+    """The same for a PyTorch function."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -163,7 +163,7 @@ def launches():
 
 # ---- bandwidth ----
 def bandwidth():
-    """GB/s of memory-bound kernels, counting each array once, and the share of a copy's."""
+    """GB/s of memory-bound kernels, with each array counted once, and their ratio to a copy's."""
     big = cupy.zeros(1 << 27, np.float32)
     room = cupy.empty_like(big)
     times, _ = alternate({"copy": lambda: cupy.copyto(room, big)})
@@ -225,7 +225,7 @@ LAYERS = [  # name, N, C, H, O, kernel, stride, padding
 
 
 def convolutions():
-    """Microseconds of the three products of every layer, ours in TF32 and FP32, PyTorch's, and our TF32's rate."""
+    """Microseconds of the three products of every layer, ours in TF32 and FP32 and PyTorch's; our GFLOP/s in TF32."""
     if torch is not None:
         torch.backends.cudnn.benchmark = torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
     rows = []
@@ -284,7 +284,7 @@ STEPS = {  # name: (work, sizes)
 
 
 def steps(names=tuple(STEPS), peers=("eager", "graph")):
-    """Milliseconds of training steps: ours launched kernel by kernel and as a graph, and PyTorch's ways."""
+    """Milliseconds per training step: ours kernel by kernel and as a graph, and PyTorch's for each of `peers`."""
     import works
 
     rows = []
@@ -320,7 +320,7 @@ def steps(names=tuple(STEPS), peers=("eager", "graph")):
 
 
 def compiled():
-    """The same beside torch.compile."""
+    """The same compared with torch.compile."""
     return steps(("DCGAN-32, batch 64",), ("compile",))
 
 
@@ -331,7 +331,7 @@ SECTIONS = {"launches": launches, "bandwidth": bandwidth, "convolutions": convol
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for gpu.md and gpu.json")
-    parser.add_argument("--sections", default=",".join(SECTIONS), help="some of %(default)s")
+    parser.add_argument("--sections", default=",".join(SECTIONS), help="comma-separated; by default %(default)s")
     options = parser.parse_args()
     names = options.sections.split(",")
     if unknown := set(names) - set(SECTIONS):

@@ -1,7 +1,7 @@
-"""The same networks and training steps in JAX: one jitted function per step, its state donated.
+"""The same networks and training steps in JAX: one jitted function per step, with donated state.
 
 Images and filters are NHWC and HWIO. Batch norm keeps no running statistics here: no step reads them.
-Needs JAX (`pip install jax`), which minigan itself never does.
+Needs JAX (`pip install jax`); minigan itself does not.
 """
 
 import os
@@ -214,7 +214,7 @@ WORKS = {"dcgan": dcgan, "wgan_gp": wgan_gp, "cyclegan": cyclegan, "cyclegan_mni
 
 
 def work(name, options):
-    """A step of the work and a line about JAX."""
+    """A step of the work, and a line that describes JAX."""
     if options.threads < os.cpu_count():  # XLA starts a thread per core it may use
         os.sched_setaffinity(0, range(options.threads))
     function, start = WORKS[name](options)
@@ -235,5 +235,5 @@ def work(name, options):
 
 
 def _filters(array):
-    """(O, I, KH, KW) to HWIO, for transposed convolutions (I, O, KH, KW) to HWOI."""
+    """(O, I, KH, KW) to HWIO; for transposed convolutions, (I, O, KH, KW) to HWOI."""
     return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array

@@ -1,9 +1,9 @@
-"""Kill a training run 50 times at random moments, continue it each time, and compare it with one that was left alone.
+"""Kill a training run 50 times at random moments, continue it each time, and compare it with an uninterrupted run.
 
     python benchmarks/kill.py                     20 steps between checkpoints
     python benchmarks/kill.py --kills 5 --data /path/with/mnist
 
-Prints a row per kill: when, the step the metrics had reached, the newest checkpoint, how many steps are done again.
+Prints one row per kill: its time, the last step in the metrics, the newest checkpoint, and how many steps are repeated.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def run(arguments: list[str]) -> float:
 
 
 def killed(arguments: list[str], moment: float) -> None:
-    """Start a run that would go on for ever, and kill it."""
+    """Start a run that would go on for ever, and kill it after `moment` seconds."""
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     time.sleep(moment)
     process.kill()
@@ -50,14 +50,14 @@ def killed(arguments: list[str], moment: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random moments")
     parser.add_argument("--data", type=Path, help="folder with MNIST")
     options = parser.parse_args()
     moments = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         whole, out = Path(folder) / "whole", Path(folder) / "run"
         begins = run(command(whole, options, 1))
-        print(f"it takes {begins:.1f} s to begin\n\nkill  after s  metrics  checkpoint  done again")
+        print(f"a run takes {begins:.1f} s to start\n\nkill  after s  metrics  checkpoint    repeated")
         lost, kept = [0], -1
         for kill in range(1, options.kills + 1):
             moment = moments.uniform(begins / 2, 2 * begins)
@@ -66,7 +66,7 @@ def main() -> None:
             rows = report.read_rows(out / "metrics.jsonl") if (out / "metrics.jsonl").exists() else []
             reached = rows[-1]["step"] if rows else 0
             if newest >= 0:
-                load_state(Series(out / "checkpoints").path(newest))  # whole, or this raises
+                load_state(Series(out / "checkpoints").path(newest))  # raises if it is damaged
             if newest < kept:
                 raise SystemExit(f"kill {kill}: a checkpoint was lost: {newest} after {kept}")
             lost.append(max(0, reached - newest))
@@ -77,8 +77,9 @@ def main() -> None:
         same = [name for name in ("metrics.jsonl", "generator.safetensors", "averaged.safetensors",
                                   "discriminator.safetensors")
                 if (whole / name).read_bytes() == (out / name).read_bytes()]
-    print(f"\n{options.kills} kills, no run lost, at most {max(lost)} steps done again (a checkpoint every {EVERY}); "
-          f"after {kept + 50} steps equal in bytes to a run left alone: {', '.join(same)} ({len(same)} of 4)")
+    print(f"\n{options.kills} kills, no run lost, at most {max(lost)} steps repeated (a checkpoint every {EVERY} "
+          f"steps); equal to an uninterrupted run after {kept + 50} steps, byte for byte: {', '.join(same)} "
+          f"({len(same)} of 4)")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [--work all] [--peers eager,channels_last,jax] [--batch 256] [--json memory.json]
 
-Every system runs three steps in a fresh process; the peak is what the operating system counted for the whole of it,
+Every system runs three steps in a fresh process; the peak is the operating system's count for the whole process,
 libraries included (`VmHWM`). Works, peers and options are those of step.py.
 """
 
@@ -13,7 +13,7 @@ import turns
 
 
 def main():
-    """One table for all works."""
+    """Print one table for all works."""
     options = step.parse()
     results = []
     print("| work | system | peak, MiB | ours / this |\n|---|---|---|---|")

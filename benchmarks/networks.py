@@ -1,6 +1,6 @@
-"""The networks of the benchmark, written once: `nn` is minigan's, PyTorch's or jax_twin, whose layers share names.
+"""The networks of the benchmarks, written once: `nn` is minigan's, PyTorch's or jax_twin; their layers share names.
 
-Each function returns a list of layers to put one after the other.
+Each function returns a list of layers, to be applied in this order.
 """
 
 import numpy as np
@@ -62,9 +62,9 @@ def _stages(size):
 
 
 def load_start(path):
-    """Initial weights {network: {name: array}} and inputs [array], as works.save_start left them for the peers.
+    """Initial weights {network: {name: array}} and inputs [array], as works.save_start wrote them for the peers.
 
-    A file, so that a peer's process does not hold minigan.
+    They come from a file, so that a peer's process need not load minigan.
     """
     weights, inputs = {}, []
     with np.load(path) as file:

@@ -1,11 +1,11 @@
 """Single operations, ours and PyTorch's, measured in turns over the shapes of DCGAN-32, DCGAN-64 and CycleGAN.
 
-    python benchmarks/ops.py                          # every operation and shape, none left out
+    python benchmarks/ops.py                          # every operation and shape
     python benchmarks/ops.py --only conv2d --rounds 9 --json ops.json
 
 Each row is one operation of one layer: convolutions and their two adjoints by themselves, a normalisation with its
-rectifier forward and backward, up-convolution forward and backward, Adam on a whole network. The last column is ours
-over the faster of PyTorch eager and PyTorch channels_last, the median of the turns.
+ReLU forward and backward, up-convolution forward and backward, Adam on a whole network. The last column is our time
+divided by that of the faster of PyTorch eager and PyTorch channels_last: the median of the turns.
 """
 
 import argparse
@@ -37,7 +37,7 @@ UPCONVOLUTIONS = {  # layer: images, side, channels, filters
     "DCGAN-64 G2": (64, 4, 512, 256),
     "DCGAN-64 G5": (64, 32, 64, 3),
 }
-NORMS = {  # layer: images, side, channels, slope of the rectifier
+NORMS = {  # layer: images, side, channels, slope of the (leaky) ReLU
     "batch, DCGAN-32 D2": (64, 8, 128, 0.2),
     "batch, DCGAN-32 G3": (64, 16, 64, 0.0),
     "batch, DCGAN-64 G4": (64, 32, 64, 0.0),
@@ -49,7 +49,7 @@ ADAM = {"DCGAN-32 D": 3, "DCGAN-64 D": 4}  # network: convolutions
 
 
 def cases():
-    """All of them, as "operation | layer"."""
+    """All cases, as "operation | layer"."""
     yield from (f"{op} | {layer}" for op in ("conv2d", "conv_transpose2d", "conv2d_weight_grad")
                 for layer in CONVOLUTIONS)
     yield from (f"upconv2d {way} | {layer}" for way in ("forward", "backward") for layer in UPCONVOLUTIONS)
@@ -58,19 +58,19 @@ def cases():
 
 
 def images(*shape):
-    """(N, H, W, C) random numbers indexed (N, C, H, W)."""
+    """Random numbers, (N, H, W, C) in memory, indexed (N, C, H, W)."""
     import numpy as np
 
     return np.random.default_rng(0).standard_normal(shape, np.float32).transpose(0, 3, 1, 2)
 
 
 def adam_shapes(convolutions):
-    """Of the weights of a DCGAN discriminator."""
+    """Shapes of the weights of a DCGAN discriminator."""
     return [(64 << i, 32 << i if i else 1, 4, 4) for i in range(convolutions)]
 
 
 def ours(op, layer, threads):
-    """A function that does it once."""
+    """A function that runs the operation once in minigan."""
     import minigan as mg
 
     mg.set_threads(threads)
@@ -163,7 +163,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, help="calls per turn; by default a fifth of a second of them")
+    parser.add_argument("--steps", type=int, help="calls per turn; by default as many as fit in 0.2 s")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--json", metavar="PATH")
     parser.add_argument("--worker", help=argparse.SUPPRESS)

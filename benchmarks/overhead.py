@@ -1,12 +1,12 @@
-"""What the engine costs: an operation on Tensors, less the same kernels or ufuncs on bare arrays, in microseconds.
+"""The engine's cost in microseconds: an operation on Tensors, less the same kernels or ufuncs on bare arrays.
 
     python benchmarks/overhead.py [--rounds 40] [--calls 200]
 
-Arrays are tiny, so that the kernel is short. Each figure is the shortest of many rounds, in which all take turns. A
-backward step is one operation's part of a pass; its rule is made of operations itself, so many of them, each with the
-engine's cost of a forward. What a pass costs however short it is, is taken off and stands below the table.
+Arrays are tiny, so that the kernels are short. Each figure is the shortest of many rounds, in which all take turns. A
+backward step is one operation's part of a backward pass. Its rule consists of operations itself: the last column is
+their number, and each has the engine's cost of a forward. The fixed cost of a pass is subtracted and printed below.
 
-The last lines count what the engine does in one training step of DCGAN-32, and multiply by the medians of the table.
+The last lines count the engine's work in one training step of DCGAN-32, and multiply by the medians of the table.
 """
 
 import argparse
@@ -143,7 +143,7 @@ def main():
     for kind, counter in counts.items():
         print(f"  {counter.total()} {kind}: {', '.join(f'{n} {name}' for name, n in counter.most_common())}")
     total = sum(counts[kind].total() * cost for kind, cost in typical.items())
-    print(f"  at the medians above, {1e-3 * total:.2f} ms of engine")
+    print(f"  at the medians above, {1e-3 * total:.2f} ms of engine overhead")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""How good the digits are: the GANs of the family on MNIST, three seeds each, beside two of them in PyTorch.
+"""How good the digits are: six GANs on MNIST, three seeds each, and two of them in PyTorch for comparison.
 
-    python benchmarks/quality.py train --out results/            every system and seed; --device cuda where there is one
+    python benchmarks/quality.py train --out results/            every system and seed; with a GPU, add --device cuda
     python benchmarks/quality.py train --out results/ --systems dcgan,torch_dcgan --seeds 0
-    python benchmarks/quality.py score --out results/            results/quality.md, of all that is there
+    python benchmarks/quality.py score --out results/            write results/quality.md from all samples there
 
 All see the same number of images in batches of 64 at 32x32, have the same networks (DCGAN, width 32), start from the
-same weights for a seed and draw samples from a generator averaged with the same decay. A WGAN's critic takes five
-batches a step, so its generator takes a fifth of the steps. PyTorch's twins are torch_twin's, with the same averaging.
-`train` leaves 10,000 images a run, cropped to 28x28, as SYSTEM-SEED.npz; `score` measures them.
+same weights for a seed and draw samples from a generator averaged with the same decay. A WGAN uses five batches per
+step, so its generator takes a fifth of the steps. The PyTorch trainers are torch_twin's, with the same averaging.
+`train` writes 10,000 images per run, cropped to 28x28, as SYSTEM-SEED.npz; `score` measures them.
 """
 
 import argparse
@@ -38,13 +38,13 @@ BATCH, WIDTH, EMA, DRAWN = 64, 32, 0.99, 10_000
 
 
 def networks(recipe, seed):
-    """Generator and discriminator, from the weights that a seed gives."""
+    """Generator and discriminator with the initial weights of a seed."""
     mg.seed(seed)
     return models.dcgan(1, 32, 100, WIDTH, norm=recipe.norm)
 
 
 def ours(recipe, seed, digits, images):
-    """Train; returns a function from noise to images, and the seconds that training took."""
+    """Train; returns a function from noise to images, and the training time in seconds."""
     trainer = recipe.trainer(*networks(recipe, seed), ema=EMA, seed=seed)
     loader = Loader(digits.images, BATCH, seed=seed).to(device.default())
     start = time.perf_counter()
@@ -125,7 +125,7 @@ def theirs(recipe, seed, digits, images):
 
 
 def train(options):
-    """Every system and seed; one file of samples each, what is there already is kept."""
+    """Train every system with every seed and write one file of samples each; existing files are kept."""
     mg.set_device(options.device)
     options.out.mkdir(parents=True, exist_ok=True)
     digits = data.mnist(size=32)
@@ -145,7 +145,7 @@ def train(options):
 
 
 def scores_of(path, scorer):
-    """The scores of a file of samples: measured now, or read from beside it."""
+    """The scores of a file of samples: measured now, or read from the JSON file next to it."""
     kept = path.with_suffix(".json")
     if not kept.exists():
         with np.load(path) as run:
@@ -156,7 +156,7 @@ def scores_of(path, scorer):
 
 
 def score(options):
-    """Measure every file of samples; a table of means and standard deviations over seeds, and DIR/quality.md."""
+    """Measure every file of samples; print a table of means and standard deviations over seeds, and write it."""
     scorer, games = functools.cache(Scorer), []
     for name in SYSTEMS:
         for path in sorted(options.out.glob(f"{name}-[0-9]*.npz")):
@@ -182,11 +182,11 @@ def main():
     training.add_argument("--out", type=Path, required=True)
     training.add_argument("--systems", type=lambda text: text.split(","), default=list(SYSTEMS))
     training.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1, 2])
-    training.add_argument("--images", type=int, default=120_000, help="real images seen in a run")
+    training.add_argument("--images", type=int, default=120_000, help="real images seen per run")
     training.add_argument("--device", default="auto")
     training.set_defaults(go=train)
-    scoring = commands.add_parser("score", help="measure what train left")
-    scoring.add_argument("--out", type=Path, required=True, help="where train left it")
+    scoring = commands.add_parser("score", help="measure the samples that train wrote")
+    scoring.add_argument("--out", type=Path, required=True, help="the folder that train wrote to")
     scoring.set_defaults(go=score, systems=[])
     options = parser.parse_args()
     if unknown := set(options.systems) - set(SYSTEMS):

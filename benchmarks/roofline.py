@@ -1,11 +1,11 @@
-"""Where a DCGAN-32 step of ours goes, against what the machine can do: a table and a picture.
+"""Where the time of our DCGAN-32 step goes, and the limits of the machine: a table and a figure.
 
     python benchmarks/roofline.py [--batch 64] [--out docs/images/roofline.png]
 
-Left, the roofline (Williams, Waterman & Patterson, 2009): each convolution of the step by its arithmetic intensity
-(multiplications and additions per byte of its arguments and result, each moved once) and its speed; the roofs are what
-SGEMM and copying memory reach here. Right, the step split by operation, beside the floor: its convolutions at the speed
-of SGEMM. Needs matplotlib.
+Left, the roofline (Williams, Waterman & Patterson, 2009): each convolution of the step at its arithmetic intensity
+(multiplications and additions per byte of its arguments and result, each moved once) and its speed; the roofs are the
+measured speeds of SGEMM and of copying memory. Right, the step split by operation, and the floor for comparison: its
+convolutions at the speed of SGEMM. Needs matplotlib.
 """
 
 import argparse
@@ -26,7 +26,7 @@ CONVOLUTIONS = ("conv2d", "conv_transpose2d", "conv2d_weight_grad")
 
 
 def sgemm_rate(workers):
-    """GFLOP/s of all workers on products of 512 x 1024 and 1024 x 256 numbers."""
+    """GFLOP/s of all workers together on products of 512 x 1024 and 1024 x 256 matrices."""
     pairs = [(np.ones((512, 1024), "f"), np.ones((1024, 256), "f"), np.empty((512, 256), "f")) for _ in range(workers)]
     best = min(_seconds(lambda: for_each_block(lambda p: [np.matmul(p[0], p[1], out=p[2]) for _ in range(20)], pairs))
                for _ in range(10))
@@ -47,7 +47,7 @@ def _seconds(do):
 
 
 def watch(spent, layers):
-    """Let every operation add its seconds to spent[name], and each convolution to layers[name, shapes]."""
+    """Make every operation add its seconds to spent[name], and each convolution also to layers[name, shapes]."""
     def timed(function, name):
         def call(*args, **params):
             start = time.perf_counter()
@@ -69,7 +69,7 @@ def watch(spent, layers):
 
 
 def flops(name, a, b, result):
-    """Of one convolution; shapes of its arguments and result."""
+    """The FLOPs of one convolution, from the shapes of its arguments and its result."""
     pixels, taps = {"conv2d": (result, b), "conv_transpose2d": (a, b), "conv2d_weight_grad": (b, result)}[name]
     return 2 * pixels[0] * math.prod(pixels[2:]) * math.prod(taps)
 
@@ -96,9 +96,9 @@ def main():
     peak, memory = sgemm_rate(workers), copy_rate(workers)
     work = sum(flops(*layer) * len(times) for layer, times in layers.items()) / options.steps / 1e9
     print(mg.device_info())
-    print(f"\nSGEMM {peak:.0f} GFLOP/s, copying {memory:.0f} GB/s; convolutions {work:.1f} GFLOP a step: floor "
+    print(f"\nSGEMM {peak:.0f} GFLOP/s, copying {memory:.0f} GB/s; convolutions {work:.1f} GFLOP per step: floor "
           f"{1e3 * work / peak:.0f} ms; step {statistics.mean(steps):.0f} ms (mean), {min(steps):.0f} (best)\n")
-    print("| operation | ms a step | share |\n|---|---|---|")
+    print("| operation | ms per step | share |\n|---|---|---|")
     for name, ms in sorted(spent.items(), key=lambda item: -item[1]):
         if ms >= 0.2:
             print(f"| {name} | {ms:.1f} | {100 * ms / statistics.mean(steps):.0f} % |")
@@ -107,7 +107,7 @@ def main():
 
 
 def draw(path, peak, memory, work, spent, layers):
-    """The picture."""
+    """Draw the figure and save it to `path`."""
     import matplotlib
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt

@@ -1,9 +1,9 @@
-"""How the DCGAN step scales: workers, batch and image size, ours and PyTorch's, in turns.
+"""How the DCGAN step scales with workers, batch and image size: ours and PyTorch's, measured in turns.
 
     python benchmarks/scaling.py [--rounds 3] [--peers eager,channels_last] [--json scaling.json]
 
-One thing at a time departs from 32x32 images, batch 64, all cores: 1 and 2 workers; batch 16 to 512; sides 28 to 256
-(the networks grow with the side; from 128 on with 16 images and a quarter of the width, or they would not fit).
+One setting at a time differs from 32x32 images, batch 64, all cores: 1 and 2 workers; batch 16 to 512; sides 28 to 256
+(the networks grow with the side; from 128 on with 16 images and a quarter of the width, so that they fit in memory).
 """
 
 import os
@@ -21,7 +21,7 @@ VARIANTS = {
 
 
 def main():
-    """One table; each row is a measurement in processes of its own."""
+    """Print one table; each row is measured in fresh processes."""
     given = sys.argv[1:]
     options, results = step.parse(), []
     print("| varied | value | ours, ms | fastest peer | ms | ours / peer: min | median | max |\n"

@@ -3,7 +3,7 @@
     python benchmarks/step.py --peers all                      # DCGAN-32, batch 64
     python benchmarks/step.py --work all --json steps.json     # dcgan, wgan_gp, cyclegan, cyclegan_mnist
     python benchmarks/step.py --work cyclegan --peers eager,jax --rounds 5
-    python benchmarks/step.py --work all --check               # only: does every system compute the same losses?
+    python benchmarks/step.py --work all --check               # only check that all systems compute the same losses
 
 Works     dcgan           a discriminator and a generator step of DCGAN (--size, --upsample)
           wgan_gp         a critic step with gradient penalty on networks of that shape
@@ -12,7 +12,7 @@ Works     dcgan           a discriminator and a generator step of DCGAN (--size,
 Peers     eager, channels_last, compile, compile_channels_last (PyTorch), jax
 
 Every system has the same networks, weights, batch, dtype and number of threads; the losses of its first two steps are
-compared with ours. Peers are optional (`pip install torch jax`): one that is not installed is left out.
+compared with ours. Peers are optional (`pip install torch jax`): one that is not installed is skipped.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import turns
 
-DEFAULTS = {  # what a work is measured at
+DEFAULTS = {  # sizes of each work
     "dcgan": {"batch": 64, "size": 32, "channels": 1, "width": 64},
     "wgan_gp": {"batch": 64, "size": 32, "channels": 1, "width": 64},
     "cyclegan": {"batch": 1, "size": 128, "channels": 3, "width": 64},
@@ -32,7 +32,7 @@ DEFAULTS = {  # what a work is measured at
 
 
 def ours(work, options):
-    """minigan."""
+    """A step in minigan, and a line that describes the device."""
     import works
 
     import minigan
@@ -41,7 +41,7 @@ def ours(work, options):
 
 
 def pytorch(**variant):
-    """A function that makes PyTorch's step."""
+    """A function that builds PyTorch's step."""
     def make(work, options):
         import torch_twin
 
@@ -50,7 +50,7 @@ def pytorch(**variant):
 
 
 def jax(work, options):
-    """JAX."""
+    """The same in JAX."""
     import jax_twin
 
     return jax_twin.work(work, options)
@@ -67,21 +67,21 @@ SYSTEMS = {turns.OURS: ours, **PEERS}
 
 
 def parse():
-    """The command line; starts the program anew if NumPy can have a faster BLAS."""
+    """Parse the command line; restarts the program if OpenBLAS has faster kernels for this CPU."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", default="dcgan", choices=(*DEFAULTS, "all"))
-    parser.add_argument("--peers", default="all", help=f"all, none, or some of {','.join(PEERS)}")
+    parser.add_argument("--peers", default="all", help=f"all, none, or a list from {','.join(PEERS)}")
     parser.add_argument("--batch", type=int)
     parser.add_argument("--size", type=int, help="side of the images")
     parser.add_argument("--width", type=int, help="channels of the first layers")
     parser.add_argument("--upsample", default="upconv", choices=("upconv", "deconv"), help="in DCGAN's generator")
     parser.add_argument("--rounds", type=int, default=9, help="turns of each system")
-    parser.add_argument("--steps", type=int, help="steps per turn; by default a second of them")
+    parser.add_argument("--steps", type=int, help="steps per turn; by default as many as fit in a second")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--json", metavar="PATH", help="write the results, and the machine, there")
-    parser.add_argument("--check", action="store_true", help="compare losses, measure nothing")
-    parser.add_argument("--no-blas-tuning", dest="blas_tuning", action="store_false", help="ours with the kernels that "
-                        "OpenBLAS chooses by itself")
+    parser.add_argument("--json", metavar="PATH", help="write the results and a description of the machine")
+    parser.add_argument("--check", action="store_true", help="compare losses only, without timing")
+    parser.add_argument("--no-blas-tuning", dest="blas_tuning", action="store_false", help="run minigan with "
+                        "the kernels that OpenBLAS chooses itself")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--start", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -97,7 +97,7 @@ def parse():
 
 
 def sized(work, options):
-    """The options with the work's own sizes where none were given."""
+    """The options, with the work's own sizes where none are given."""
     given = {name: value for name, value in vars(options).items() if value is not None}
     return argparse.Namespace(**{**vars(options), **DEFAULTS[work], **given})
 

@@ -1,6 +1,6 @@
-"""The same networks and training steps in PyTorch: a peer to measure against and an oracle to agree with.
+"""The same networks and training steps in PyTorch, to compare times and results with.
 
-Needs PyTorch, which minigan itself never does.
+Needs PyTorch; minigan itself does not.
 """
 
 from types import SimpleNamespace
@@ -45,7 +45,7 @@ NN = SimpleNamespace(**{**vars(nn), "UpConv2d": UpConv2d, "Residual": Residual, 
 
 
 class Net(nn.Module):
-    """A stack called `layers`; noise (N, latent) is made (N, latent, 1, 1)."""
+    """A sequence called `layers`; noise (N, latent) is reshaped to (N, latent, 1, 1)."""
 
     def __init__(self, layers, latent=None):
         super().__init__()
@@ -62,7 +62,7 @@ def dcgan(size=32, upsample="upconv", latent=100, width=64, channels=1):
 
 
 def load(module, weights):
-    """Copy a minigan state_dict in."""
+    """Copy a minigan state_dict into a module."""
     module.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()}, strict=False)
 
 
@@ -122,7 +122,7 @@ class CycleGAN:
         self.d_optimizer = torch.optim.Adam(self.judges.parameters(), 2e-4, (0.5, 0.999), **options)
 
     def step(self, a, b):
-        """Returns the generators' game, cycle and identity losses, and the discriminators' loss."""
+        """Returns the generators' adversarial, cycle and identity losses, and the discriminators' loss."""
         self.judges.requires_grad_(False)
         self.g_optimizer.zero_grad(set_to_none=True)
         fake_b, fake_a = self.g_ab(a), self.g_ba(b)
@@ -160,10 +160,10 @@ def build(work, options):
 
 
 def work(name, options, channels_last=False, compiled=False):
-    """A step of the work and a line about PyTorch, at its best setting: in-place rectifiers, fused Adam."""
+    """A step of the work and a line that describes PyTorch, at its fastest settings: in-place ReLU, fused Adam."""
     if name == "wgan_gp" and compiled:
-        raise SkipError("torch.compile does not support the double backward pass of a gradient penalty.")  # and as
-        # torch.func.grad inside one compiled function, which it does support, it is slower than eager (2.13)
+        raise SkipError("torch.compile does not support the double backward pass of a gradient penalty.")  # with
+        # torch.func.grad in one compiled function it works, but is slower than eager (2.13)
     torch.set_num_threads(options.threads)
     trainer, nets = build(name, options)
     weights, inputs = networks.load_start(options.start)
@@ -187,7 +187,7 @@ def gpu_step(name, options, way):
     """A step of the work on the GPU: "eager", "compile", or "graph" (the whole step captured as a CUDA graph).
 
     channels_last, TF32 and cuDNN's own choice of algorithms, fused Adam; losses stay on the GPU, as ours do. Weights
-    are PyTorch's own and images noise: only time is asked for here.
+    are PyTorch's own and images are noise, as only time is measured here.
     """
     torch.backends.cudnn.benchmark = torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
     trainer, nets = build(name, options)
@@ -214,7 +214,7 @@ def gpu_step(name, options, way):
     with torch.cuda.graph(graph):
         trainer.step(*batch)
 
-    def replay(kept=(trainer, batch)):  # the graph reads their memory, which cuDNN's search would give back to CUDA
+    def replay(kept=(trainer, batch)):  # the graph reads their memory, so it must stay allocated
         graph.replay()
 
     return replay

@@ -1,22 +1,22 @@
-"""How well digits are translated: CycleGAN between MNIST and USPS at 32x32, and what classifiers make of the results.
+"""How well digits are translated: CycleGAN between MNIST and USPS at 32x32, scored by classifiers.
 
     python benchmarks/translation.py train --out results/mnist --labels mnist
     python benchmarks/translation.py score --out results/mnist
     python benchmarks/translation.py train --out results/plain --labels none --seeds 0
 
-`train` leaves weights and metrics a seed, whole or not at all, also every 1,000 steps on the way; a seed that is there
-already is kept. With --labels the labels of that domain, never the other's, teach a classifier and the generator from
-it (trainers.TaskCycleGAN). --box is the side of USPS's digits: 28, all but a frame, where classifiers of the source
-score about what published ones do, or 20 pixels, as MNIST's.
-`score` prints, a seed and a way (with labels: the way from those),
+`train` writes the weights and metrics of each seed atomically, at the end and every 1,000 steps; finished seeds are
+kept. With --labels, the labels of that domain, never the other's, train a classifier and the generator that starts
+there (trainers.TaskCycleGAN). --box is the side of USPS's digits in pixels: 28, with which classifiers trained on the
+source score about as published ones do, or 20, as in MNIST.
+`score` prints for each seed and direction (with labels: the direction that starts from them)
 
     kept        share of the source's test digits whose translation a classifier of the target reads as their label
-    there+back  the same of digits translated there and back, read by a classifier of the source
-    adapted     accuracy on the target's test digits of a classifier trained on translated source digits alone
-    along       the same of the classifier that learned along, from originals and translations
+    there+back  the same for digits translated there and back, read by a classifier of the source
+    adapted     accuracy on the target's test digits of a classifier trained only on translated source digits
+    along       the same for the classifier trained along with TaskCycleGAN, on originals and translations
 
-and, for comparison, what classifiers trained on the source as it is (82.2 / 69.6 is published for them) and on the
-target itself make of the target; it leaves scores.json and pictures: two digits of each kind, translated, and back.
+and, for comparison, the accuracy on the target of classifiers trained on untranslated source digits (published: 82.2 /
+69.6) and on the target itself. It writes scores.json and pictures: two digits of each class, translated, and back.
 Published for `adapted`, MNIST->USPS / USPS->MNIST: CyCADA 95.6 / 96.5, SBADA-GAN 97.6 / 95.0.
 """
 
@@ -38,9 +38,9 @@ from minigan.metrics.translation import as_pixels, label_kept
 EMA = 0.999
 SNAPSHOT = 1000  # steps
 CROP = 4  # of 32 pixels: the classifier reads 28
-TRANSLATED = 20_000  # digits a classifier is trained on, at most
+TRANSLATED = 20_000  # maximum number of digits that a classifier is trained on
 WAYS = {"ab": "MNIST->USPS", "ba": "USPS->MNIST"}
-TOLD = {"none": "ab ba", "mnist": "ab", "usps": "ba"}  # labels that are known, and the ways that lead from there
+TOLD = {"none": "ab ba", "mnist": "ab", "usps": "ba"}  # known labels: the directions that start from them
 NETWORKS = ("g_ab", "g_ba", "averaged_ab", "averaged_ba")
 
 
@@ -50,7 +50,7 @@ def digits(split, options):
 
 
 def trainer_of(seed, options, domains):
-    """A CycleGAN with the weights that a seed gives, its batches, and what its networks are called, a being MNIST."""
+    """A CycleGAN with the initial weights of a seed, its batches, and the names of its networks, where a is MNIST."""
     classifier = train_classifier(domains[options.labels == "usps"]).train() if options.labels != "none" else None
     mg.seed(seed)
     generators = [models.ResnetGenerator(1, 1, options.width, options.blocks) for _ in WAYS]
@@ -68,7 +68,7 @@ def trainer_of(seed, options, domains):
 
 
 def train(options):
-    """Every seed, one after the other."""
+    """Train every seed, one after the other."""
     if mg.set_device(options.device) == "cpu":
         run.tune_blas()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ def train(options):
 
 
 def translated_by(generator, pixels):
-    """uint8 images, translated, as uint8."""
+    """Translate uint8 images; the result is uint8."""
     with mg.no_grad():
         made = [generator(mg.tensor(run.scaled(pixels[i : i + 64]))).numpy() for i in range(0, len(pixels), 64)]
     return as_pixels(np.concatenate(made))
@@ -116,7 +116,7 @@ def accuracy(classifier, images, labels):
 
 
 def score(options):
-    """Every seed found in the folder."""
+    """Score every seed found in the folder."""
     told = json.loads((options.out / "settings.json").read_bytes())
     options.box = told["box"]
     training, test = digits("train", options), digits("test", options)
@@ -158,8 +158,8 @@ def score(options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    training = commands.add_parser("train", help="train and keep the generators")
-    training.add_argument("--labels", choices=list(TOLD), default="none", help="whose labels are known")
+    training = commands.add_parser("train", help="train and save the generators")
+    training.add_argument("--labels", choices=list(TOLD), default="none", help="domain whose labels are known")
     training.add_argument("--box", type=int, default=28, help="side of USPS's digits in 32 pixels")
     training.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1, 2])
     training.add_argument("--steps", type=int, default=4000)
@@ -171,10 +171,10 @@ def main():
     training.add_argument("--lambda-identity", type=float, default=0.0)
     training.add_argument("--device", default="auto")
     training.set_defaults(go=train)
-    scoring = commands.add_parser("score", help="read the translations")
-    scoring.add_argument("--prefix", default="", help="part_ for the latest weights of seeds that are not done yet")
+    scoring = commands.add_parser("score", help="score the translations")
+    scoring.add_argument("--prefix", default="", help="part_ scores the latest weights of unfinished seeds")
     scoring.add_argument("--kind", choices=("averaged", "g"), default="averaged", help="the weights: averaged, or last")
-    scoring.add_argument("--translated", type=int, default=TRANSLATED, help="source digits translated to train on")
+    scoring.add_argument("--translated", type=int, default=TRANSLATED, help="number of translated digits to train on")
     scoring.set_defaults(go=score)
     for command in (training, scoring):
         command.add_argument("--out", type=Path, required=True)

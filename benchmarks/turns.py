@@ -1,19 +1,19 @@
-"""Systems measured in turns: what every benchmark of this folder shares.
+"""Systems measured in turns: shared by all benchmarks of this folder.
 
-Each system runs in a worker process of its own and waits; the systems take turns of about a second, so a change in the
-machine's speed meets them all. What counts is the ratio ours / theirs, turn by turn. A script calls `serve` in its
-workers and `measure` in front of them:
+Each system runs in its own worker process. The systems take turns of about a second, so a change in the machine's speed
+affects all of them. The result is the ratio ours / theirs, turn by turn. A script calls `serve` in its workers and
+`measure` in the parent:
 
     parent -> worker    a case's name    build it, warm up       -> {"info", "values", "peak_mb"} or {"skip": why}
-                        an empty line    run a turn of steps     -> {"times", "others"}: ms per step, cores not ours
+                        an empty line    run a turn of steps     -> {"times", "others"}: ms per step, cores of others
 
-`values` are the numbers the first two steps returned: systems whose values differ do not do the same work. The second
-step's depend on every gradient of the first. They may differ more: Adam's first step is lr sign(g), which makes a full
-step of a rounding error where g should be 0.
+`values` are the numbers that the first two steps return: systems whose values differ do not do the same work. The
+second step's values depend on every gradient of the first. They may differ more: Adam's first step is lr sign(g), which
+turns a rounding error into a full step where g should be 0.
 
-A worker between turns blocks on a pipe; OpenMP's threads spin for some milliseconds after their last region, no longer.
-A turn in which other programs kept more than a tenth of a core busy is repeated: PyTorch loses far more than what they
-take, because the threads of an OpenMP region wait for the slowest, and that would flatter us.
+Between turns a worker blocks on a pipe; OpenMP's threads spin only for some milliseconds after their last region. A
+turn in which other programs used more than a tenth of a core is repeated: PyTorch loses far more time than they use,
+because the threads of an OpenMP region wait for the slowest one, and that would be an unfair advantage for us.
 """
 
 import contextlib
@@ -29,19 +29,19 @@ import time
 
 WARMUP = 3
 TOLERANCES = (1e-3, 1e-2)  # of the first and the second step
-QUIET, RETRIES, PAUSE = 0.1, 5, 2.0  # cores that others may keep busy in a turn; else so many new tries, after seconds
+QUIET, RETRIES, PAUSE = 0.1, 5, 2.0  # cores that others may use in a turn; else the retries, seconds before each
 OURS = "minigan"
 
 
 class SkipError(Exception):
-    """One sentence on why a system cannot do a case."""
+    """The reason why a system cannot do a case, in one sentence."""
 
 
 # ---- in the worker ----
 def serve(prepare, steps=None, seconds=1.0):
-    """Answer the parent. prepare(case) returns a step and a line about it; a turn is `steps`, or so many seconds."""
+    """Answer the parent. prepare(case) returns a step and a line about it; a turn takes `steps` steps, or `seconds`."""
     replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print must not get among the replies
+    os.dup2(2, 1)  # keeps what libraries print out of the replies
     step = None
     for line in sys.stdin:
         if line.strip():
@@ -69,18 +69,18 @@ def _prepare(prepare, case, steps, seconds):
 def _peak():
     """Peak resident memory of this process so far, MiB."""
     try:
-        with open("/proc/self/status") as file:  # not ru_maxrss: that begins with what the parent held when it forked
+        with open("/proc/self/status") as file:  # not ru_maxrss: that starts at the parent's memory when it forked
             return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM"))
     except OSError:  # not Linux
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _others():
-    """Seconds of processor time that other programs, and other virtual machines, have had so far."""
+    """Seconds of processor time that other programs and other virtual machines have used so far."""
     try:
         with open("/proc/stat") as file:
             user, nice, system, _, _, irq, softirq, steal = map(int, file.readline().split()[1:9])
-    except OSError:  # not Linux: not known
+    except OSError:  # not Linux: unknown
         return 0.0
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK") - time.process_time()
 
@@ -91,7 +91,7 @@ def _timed(step):
     return 1e3 * (time.perf_counter() - start), value
 
 
-# ---- in front ----
+# ---- in the parent ----
 class Worker:
     """A process that serves one system."""
 
@@ -99,7 +99,7 @@ class Worker:
         self.process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def ask(self, line=""):
-        """Send a line, wait for the reply."""
+        """Send a line and wait for the reply."""
         with contextlib.suppress(BrokenPipeError):
             print(line, file=self.process.stdin, flush=True)
         reply = self.process.stdout.readline()
@@ -113,7 +113,7 @@ class Worker:
         return reply
 
     def close(self):
-        """End it."""
+        """End the process."""
         self.process.stdin.close()
         self.process.wait()
 
@@ -150,7 +150,7 @@ def difference(ours, theirs):
 
 
 def table(result):
-    """Markdown: times, ratios turn by turn, and who was left out."""
+    """Markdown: times, ratios turn by turn, and skipped systems."""
     lines = [f"{name}: {system['info']}" for name, system in result["systems"].items()]
     lines += [f"{name}: skipped, {why}" for name, why in result["skipped"].items()]
     lines += ["", "| system | ms: min | median | max | ours / this: min | median | max | values differ by |",
@@ -163,7 +163,7 @@ def table(result):
         lines.append(f"| **ours / fastest peer**, {result['fastest']} | | | | {ratios} | |")
     others = [cores for system in result["systems"].values() for cores in system["others"]]
     if disturbed := sum(cores > QUIET for cores in others):
-        lines += ["", f"Others kept more than {QUIET} cores busy in {disturbed} of {len(others)} turns: measure again."]
+        lines += ["", f"Others used more than {QUIET} cores in {disturbed} of {len(others)} turns: measure again."]
     return "\n".join(lines)
 
 
@@ -183,13 +183,13 @@ def _spread(numbers, form):
 
 
 def disagreeing(result):
-    """Systems that did not compute what we did."""
+    """Systems whose values differ from ours."""
     return [name for name, system in result["systems"].items()
             if not all(d <= limit for d, limit in zip(system["differences"], TOLERANCES, strict=False))]
 
 
 def machine():
-    """What the numbers were measured on."""
+    """A description of the machine that the numbers were measured on."""
     import minigan
 
     return {"cpu": _cpu(), "cores": os.cpu_count(), "system": platform.platform(),

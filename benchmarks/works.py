@@ -1,7 +1,7 @@
 """The works of benchmarks/step.py in minigan: one training step each.
 
-A function takes the options and returns a Work; the peers' twins start from its weights and inputs. Steps see one batch
-again and again, noise included (but for `update` under a CUDA graph, whose noise moves on).
+A function takes the options and returns a Work; the peers start from its weights and inputs. Every step sees the same
+batch and the same noise (except for `update` under a CUDA graph, where the noise changes from step to step).
 """
 
 from types import SimpleNamespace
@@ -16,15 +16,15 @@ from minigan.models.mlp import dcgan_weights
 
 
 class Work(NamedTuple):
-    """Networks by name, the arrays a step sees, and the step itself: `update` leaves its losses where they are."""
+    """Networks by name, the arrays a step sees, and the step itself: `update` leaves its losses on the device."""
 
     networks: dict
     inputs: list
     update: object
-    rewind: object = lambda: None  # before a step: back to the noise of the first
+    rewind: object = lambda: None  # called before a step: back to the first step's noise
 
     def step(self):
-        """One step; its losses as numbers."""
+        """Run one step; returns its losses as numbers."""
         self.rewind()
         return tuple(loss.item() for loss in self.update())
 
@@ -44,18 +44,18 @@ NN = SimpleNamespace(**vars(mg.nn), Residual=Residual)
 
 
 def network(layers):
-    """Layers in a row, with DCGAN's initial weights, which are CycleGAN's too: N(0, 0.02), biases 0."""
+    """A sequence of layers with DCGAN's initial weights, which CycleGAN has too: N(0, 0.02), biases 0."""
     return mg.nn.Sequential(*layers).apply(dcgan_weights)
 
 
 def images(options, stream):
-    """A batch in (-1, 1), channels last in memory as our data loaders leave it."""
+    """A batch in (-1, 1), channels-last in memory as from our data loaders."""
     shape = (options.batch, options.size, options.size, options.channels)
     return np.tanh(mg.random.normal(shape, seed=0, stream=stream)).transpose(0, 3, 1, 2)
 
 
 def noise():
-    """The same generator for every step, as trainers.GAN makes it."""
+    """The same stream for every step, as trainers.GAN makes it."""
     return mg.random.Stream(0, "noise")
 
 
@@ -116,7 +116,7 @@ def cyclegan(options):
         game = loss.generator_loss(d_b(fake_b)) + loss.generator_loss(d_a(fake_a))
         cycle = l1(g_ba(fake_b), a) + l1(g_ab(fake_a), b)
         identity = l1(g_ab(b), b) + l1(g_ba(a), a)
-        g_optimizer.minimize(game + 10.0 * cycle + 5.0 * identity)  # asks for no gradient of d_a's and d_b's weights
+        g_optimizer.minimize(game + 10.0 * cycle + 5.0 * identity)  # computes no gradients of d_a's and d_b's weights
         judged = (loss.discriminator_loss(d_a(a), d_a(fake_a.detach()))
                   + loss.discriminator_loss(d_b(b), d_b(fake_b.detach()))) * 0.5
         d_optimizer.minimize(judged)

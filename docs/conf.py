@@ -1,6 +1,6 @@
-"""The documentation: `sphinx-build -W --keep-going docs OUT`. It needs no network, neither to be built nor to be read.
+"""The documentation: `sphinx-build -W --keep-going docs OUT`. It needs no network, neither to build nor to read.
 
-Lessons are executed as the site is built, and no output of theirs is stored: a number on a page was computed for it.
+Lessons are executed when the site is built, and their output is not stored: every number on a page is computed anew.
 """
 
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS / "ext"))
-os.environ["MATPLOTLIBRC"] = str(DOCS / "matplotlibrc")  # one look for all pictures, in the lessons' kernels too
+os.environ["MATPLOTLIBRC"] = str(DOCS / "matplotlibrc")  # one style for all pictures, also in the lessons' kernels
 for variable in ("OPENBLAS_NUM_THREADS", "MINIGAN_THREADS"):
     os.environ.setdefault(variable, "1")  # a lesson's arrays are small
 
@@ -42,4 +42,4 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
 pygments_style = "default"
-highlight_language = "none"  # of blocks that name none: trees of files, formulas
+highlight_language = "none"  # for blocks without a language: file trees, formulas

@@ -1,6 +1,6 @@
-"""Write the exercises: every file of solutions/ without its solutions.
+"""Write the exercises: every file of solutions/ with the solutions removed.
 
-    python docs/exercises/hand_out.py                                  after changing a file of solutions/
+    python docs/exercises/hand_out.py                                  after a change in a file of solutions/
     python docs/exercises/hand_out.py --notebooks source/minigan       notebooks with solutions, for nbgrader's source/
 """
 
@@ -14,9 +14,9 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    """One file for each in solutions/: beside this one, or a notebook in the folder that is named."""
+    """Write one file for each file of solutions/: next to this script, or as a notebook in the folder FOLDER."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--notebooks", type=Path, metavar="FOLDER", help="where notebooks go")
+    parser.add_argument("--notebooks", type=Path, metavar="FOLDER", help="write notebooks with solutions here")
     folder = parser.parse_args().notebooks
     for path in sorted((HERE / "solutions").glob("*.py")):
         text, out = path.read_text(), HERE / path.name

@@ -1,6 +1,6 @@
-"""The page of all derivations, written from the tables of operations: reference/derivations.rst holds only its head.
+"""The page of all derivations, generated from the tables of operations; reference/derivations.rst holds only its head.
 
-`page()` is plain Python and gives reStructuredText; the build appends it to the page.
+`page()` is plain Python and returns reStructuredText; the build appends it to the page.
 """
 
 import ast
@@ -30,7 +30,7 @@ LESSONS = {  # where an operation is derived at length
 
 
 def page():
-    """The whole page but for its head."""
+    """The whole page except for its head."""
     text = []
     for module, members, others in modules():
         code = code_of(module)
@@ -55,7 +55,7 @@ def modules():
 
 
 def entry(op, code):
-    """One operation: how it is called, Forward, VJP and Why, and its code."""
+    """One operation: its signature, Forward, VJP and Why, and its code."""
     missing = [name for name in PARTS[:3] if name not in parts(op.__doc__)]
     if missing:
         raise ValueError(f"{op.name}: its docstring has no line that begins with {missing[0]} and two spaces")
@@ -77,7 +77,7 @@ def entry(op, code):
 
 
 def code_of(module):
-    """{name: source of its declaration and of its rules} for every operation of a module, docstrings left out."""
+    """{name: source of its declaration and of its rules} for every operation of a module, without docstrings."""
     text = inspect.getsource(module)
     lines, found = text.splitlines(), {}
     for node in ast.parse(text).body:

@@ -1,10 +1,10 @@
 """The project's docstrings as reStructuredText, so that one text serves the code, `help()` and the site.
 
-    Forward, VJP, Why, Source     a definition list, formulas as they stand
-    Args:, Returns:, Raises:      the same, one entry a line
-    indented lines                as they stand
-    >>> lines                     as they stand
-    anything else                 prose: `name` is code, every other mark means itself
+    Forward, VJP, Why, Source     a definition list, formulas unchanged
+    Args:, Returns:, Raises:      the same, one entry per line
+    indented lines                unchanged
+    >>> lines                     unchanged
+    anything else                 prose: `name` is code, every other mark is literal
 """
 
 import inspect
@@ -27,7 +27,7 @@ def restructured(docstring):
 
 
 def parts(docstring):
-    """{"Forward": lines, "VJP": ..., ...} of a docstring, margins taken off."""
+    """{"Forward": lines, "VJP": ..., ...} of a docstring, without margins."""
     lines, found = inspect.cleandoc(docstring or "").splitlines(), {}
     while lines:
         taken, head = _length(lines), _PART.match(lines[0])
@@ -38,7 +38,7 @@ def parts(docstring):
 
 
 def _length(lines):
-    """How many of the lines belong to the first: it and what is indented below, a doctest, or one line of prose."""
+    """How many lines belong to the first: it and the lines indented below it, a doctest, or one line of prose."""
     if lines[0].startswith(">>>"):
         return next((i for i, line in enumerate(lines) if not line.strip()), len(lines))
     if not (lines[0].startswith("    ") or SECTION.match(lines[0]) or _PART.match(lines[0])):
@@ -55,7 +55,7 @@ def _piece(lines):
     if head:
         body = _joined(head[2], rest)
         body = escaped(body) if head[1] in ("Why", "Source") else literal(body)
-        style = "\n.. rst-class:: derivation\n" if head[1] == PARTS[0] else ""  # the list begins; see static/site.css
+        style = "\n.. rst-class:: derivation\n" if head[1] == PARTS[0] else ""  # a list starts; see static/site.css
         return f"{style}\n{head[1]}\n{textwrap.indent(body, '    ')}\n"
     if section:
         return f"\n**{section[1]}**\n\n{_entries(textwrap.dedent(chr(10).join(rest)))}\n"
@@ -69,7 +69,7 @@ def _joined(first, rest):
 
 
 def _entries(text):
-    """`name: what it is`, one below the other, as a definition list; anything else as prose."""
+    """Lines of `name: what it is` as a definition list; anything else as prose."""
     entries = re.split(r"\n(?=\S)", text)
     if not all(re.match(r"[\w, *.]+: ", entry) for entry in entries):
         return escaped(text)
@@ -78,12 +78,12 @@ def _entries(text):
 
 
 def literal(text):
-    """A block of text as it stands."""
+    """An unchanged block of text."""
     return f".. code-block:: text\n\n{textwrap.indent(text, '    ')}\n"
 
 
 def escaped(text):
-    """Prose: what stands between backticks is code, every other mark is escaped."""
+    """Prose: text between backticks is code, every other mark is escaped."""
     pieces = re.split(r"`+([^`]+)`+", text)
     pieces[::2] = [re.sub(r"([\\*_|`])", r"\\\1", piece) for piece in pieces[::2]]
     pieces[1::2] = [f"\\ ``{piece}``\\ " for piece in pieces[1::2]]

@@ -1,7 +1,7 @@
-"""Formulas are drawn by MathJax, from a file that comes with the site; here they are also checked while it is built.
+"""Formulas are drawn by MathJax, from a file that comes with the site; here they are also checked during the build.
 
-A misspelt command would only be seen in a browser, in red. So docutils, which knows a part of LaTeX, reads each formula
-once more, and what it does not understand is a warning, which -W turns into an error.
+A misspelt command would only be seen in a browser, in red. So docutils, which knows a part of LaTeX, also parses each
+formula; a formula that it does not understand gives a warning, which -W turns into an error.
 """
 
 import importlib.util
@@ -40,7 +40,7 @@ def _bring(app, error):
 
 
 def setup(app):
-    """Check formulas when a page has been read; copy MathJax beside the pages when all are written."""
+    """Check the formulas of each page that has been read; copy MathJax to the site when all pages are written."""
     app.config.mathjax_path = f"mathjax/{MATHJAX}"
     app.connect("doctree-read", _check)
     app.connect("build-finished", _bring)

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # A bug hunt
 #
-# Six operations, each with its forward and its backward rule. Some rules are wrong. Do not read them closely, as the
-# bugs were made to be overlooked: find them with gradient checks alone. Think about what a check needs to see a bug:
-# which inputs, which shapes, which cotangent?
+# Six operations, each with its forward and its backward rule. Some rules are wrong. Reading them closely helps little,
+# as the bugs are made to be overlooked: find them with gradient checks alone. Think about what a check needs to reveal
+# a bug: which inputs, which shapes, which cotangent?
 
 # %%
-"""Six backward rules, some wrong; run the file to see whether your suspects are the culprits."""
+"""Six backward rules, some of them wrong; run the file to see whether your set of suspects is right."""
 
 import hashlib
 import sys
@@ -47,7 +47,7 @@ def standardise_vjp(gy, x):
 
 
 def correlate(x):
-    """Every second place: y[i] = sum_k x[2i+k] F[k]."""
+    """Correlation with stride 2: y[i] = sum_k x[2i+k] F[k]."""
     return np.array([x[2 * i : 2 * i + 3] @ FILTER for i in range((len(x) - 3) // 2 + 1)])
 
 
@@ -60,7 +60,7 @@ def correlate_vjp(gy, x):
 
 
 def logsumexp(x):
-    """Safe logarithm of a sum: y = ln sum_i e^(x_i)."""
+    """Logarithm of a sum of exponentials, without overflow: y = ln sum_i e^(x_i)."""
     return x.max() + np.log(np.exp(x - x.max()).sum())
 
 
@@ -93,7 +93,7 @@ RULES = {  # name: (forward, rule, shape of x)
 
 # %%
 def verdict(names):
-    """exact, or wrong: without telling which."""
+    """Return "exact" or "wrong" for the whole set of names."""
     return "exact" if hashlib.sha256(" ".join(sorted(names)).encode()).hexdigest()[:16] == DIGEST else "wrong"
 
 
@@ -104,8 +104,8 @@ def suspects():
     rng = np.random.default_rng(0)
     found = set()
     for name, (forward, rule, shape) in RULES.items():
-        x = rng.normal(size=(3, 5) if name == "row_means" else shape)  # a square hides which size was divided by
-        gy = rng.normal(size=np.shape(forward(x)))  # random: ones would hide what standardise lacks
+        x = rng.normal(size=(3, 5) if name == "row_means" else shape)  # a square x would hide a wrong divisor
+        gy = rng.normal(size=np.shape(forward(x)))  # ones would hide the term that standardise lacks
         numeric = np.zeros_like(x)
         for i in np.ndindex(x.shape):
             step = np.zeros_like(x)
@@ -119,7 +119,7 @@ def suspects():
 
 # %%
 if "ipykernel" in sys.modules:  # nbgrader counts cells that fail
-    assert verdict(suspects()) == "exact", "not these: look for inputs that a wrong rule cannot pass by luck"
+    assert verdict(suspects()) == "exact", "not this set: look for inputs that a wrong rule cannot pass by luck"
 
 # %%
 if __name__ == "__main__" and "ipykernel" not in sys.modules:
@@ -128,5 +128,5 @@ if __name__ == "__main__" and "ipykernel" not in sys.modules:
     except NotImplementedError:
         print("bug hunt: not done")
         sys.exit(1)
-    print(f"bug hunt: {verdict(found)}: {', '.join(sorted(found)) or 'nobody'}")
+    print(f"bug hunt: {verdict(found)}: {', '.join(sorted(found)) or 'no rule'}")
     sys.exit(verdict(found) != "exact")

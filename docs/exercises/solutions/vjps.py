@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Fill in the vjp
 #
-# Each function gets a cotangent, usually `gy`, and returns what its docstring asks for: NumPy only, no minigan.
-# `python docs/exercises/vjps.py` compares every answer with the engine: exact, close, wrong (and where), not done.
+# Each function gets a cotangent, usually `gy`, and returns what its docstring asks for. Use NumPy only, not minigan.
+# `python docs/exercises/vjps.py` compares every answer with the engine: exact, close, wrong (and where), or not done.
 
 # %%
-"""Thirteen derivations to fill in; run the file to see which are right."""
+"""Thirteen derivations to fill in; run the file to see which answers are right."""
 
 import sys
 
@@ -20,13 +20,13 @@ verdicts, RIGHT = {}, ("exact", "close")
 
 
 def check(name, mine, reference):
-    """Print a row and remember it; in a notebook, where nbgrader counts cells that fail, a wrong answer is an error."""
+    """Print and record a verdict. In a notebook, a wrong answer is an error: nbgrader counts cells that fail."""
     verdicts[name] = compare(name, mine, reference)
     assert verdicts[name] in RIGHT or "ipykernel" not in sys.modules, f"{name}: {verdicts[name]}"
 
 
 def gradients(f, *arrays, cotangent=None):
-    """What the engine says: the gradients of f by each array, from a cotangent."""
+    """The engine's gradients of f with respect to each array, from a cotangent."""
     tensors = [mg.tensor(np.asarray(a, np.float64), requires_grad=True) for a in arrays]
     return [g.data for g in mg.grad(f(*tensors), tensors, cotangent)]
 
@@ -36,7 +36,7 @@ def gradients(f, *arrays, cotangent=None):
 
 # %%
 def neuron_vjp(gy, x, w, b):
-    """Of y = tanh(sum_i w_i x_i + b), x and w (N,): gw (N,)."""
+    """For y = tanh(sum_i w_i x_i + b) with x and w (N,), return gw (N,)."""
     ### BEGIN SOLUTION
     y = np.tanh(w @ x + b)
     return gy * (1 - y * y) * x
@@ -53,7 +53,7 @@ check("1 chain rule", lambda: neuron_vjp(1.7, x, w, 0.3),
 
 # %%
 def unbroadcast(gy, shape):
-    """Of y = x broadcast to gy's shape; `shape` is x's: gx. NumPy may have put axes in front, and stretched others."""
+    """For y = x broadcast to gy.shape, return gx; `shape` is x's. NumPy may have added axes and stretched others."""
     ### BEGIN SOLUTION
     gx = gy.sum(axis=tuple(range(gy.ndim - len(shape))))
     stretched = tuple(i for i, n in enumerate(shape) if n == 1)
@@ -71,7 +71,7 @@ check("2 broadcasting", lambda: unbroadcast(gy, (3, 1)),
 
 # %%
 def conv1d_vjps(gy, x, w):
-    """Of y[i] = sum_k x[i+k] w[k], x (N,), w (K,), y (N-K+1,): gx (N,) and gw (K,), one after the other, (N+K,)."""
+    """For y[i] = sum_k x[i+k] w[k] with x (N,), w (K,), y (N-K+1,), return gx (N,) and gw (K,), concatenated (N+K,)."""
     ### BEGIN SOLUTION
     gx, gw = np.zeros_like(x), np.zeros_like(w)
     for i in range(len(gy)):
@@ -92,7 +92,7 @@ check("3 convolution", lambda: conv1d_vjps(gy, x, w), np.concatenate([g.ravel() 
 
 # %%
 def transposed_conv1d_vjp(gy, w, stride, n):
-    """Of y[i*stride + k] += x[i] w[k], x (n,), w (K,): gx (n,)."""
+    """For y[i*stride + k] += x[i] w[k] with x (n,), w (K,), return gx (n,)."""
     ### BEGIN SOLUTION
     return np.array([sum(gy[i * stride + k] * w[k] for k in range(len(w))) for i in range(n)])
     ### END SOLUTION
@@ -109,7 +109,7 @@ check("4 transposed convolution", lambda: transposed_conv1d_vjp(gy, w, 3, 4), gr
 
 # %%
 def blurred(w):
-    """Up-sampling x twofold (every element twice) and correlating with w (K,), with K-1 zeros around, is a transposed
+    """Repeating every element of x twice and correlating with w (K,), with K-1 zeros on both sides, is a transposed
     convolution with stride 2: y[2i + r] += x[i] v[r]. Return v (K+1,)."""
     ### BEGIN SOLUTION
     flipped = w[::-1]
@@ -126,7 +126,7 @@ check("5 up-convolution", lambda: blurred(w),
 
 # %%
 def batch_norm_vjp(gy, x, gamma, eps=1e-5):
-    """Of y = gamma (x - mean) / sqrt(var + eps), x (N, C), mean and biased var over N, gamma (C,): gx (N, C)."""
+    """For y = gamma (x - mean) / sqrt(var + eps) with x (N, C), gamma (C,), mean and biased var over N, return gx."""
     ### BEGIN SOLUTION
     rstd = 1 / np.sqrt(x.var(0) + eps)
     xhat = (x - x.mean(0)) * rstd
@@ -145,7 +145,8 @@ check("6 batch norm", lambda: batch_norm_vjp(gy, x, gamma),
 
 # %%
 def cross_entropy_vjp(logits, targets):
-    """Mean over N of -t ln D - (1-t) ln(1-D), D = sigmoid(logit): the gradient by the logits (N,), also for +-1000."""
+    """For the mean over N of -t ln D - (1-t) ln(1-D) with D = sigmoid(logit), return the gradient with respect to the
+    logits (N,). It must also be right for logits of +-1000."""
     ### BEGIN SOLUTION
     small = np.exp(-np.abs(logits))  # never overflows
     D = np.where(logits >= 0, 1, small) / (1 + small)
@@ -163,7 +164,7 @@ check("7 losses from logits", lambda: cross_entropy_vjp(logits, targets),
 
 # %%
 def adam_two_steps(w, g1, g2, lr=0.01, beta1=0.5, beta2=0.999, eps=1e-8):
-    """The weights after two steps of Adam from zero moments, with bias correction, for gradients g1, then g2."""
+    """Return the weights after two Adam steps with gradients g1, then g2: zero initial moments, bias correction."""
     ### BEGIN SOLUTION
     m, v = np.zeros_like(w), np.zeros_like(w)
     for t, g in enumerate((g1, g2), 1):
@@ -187,7 +188,8 @@ check("8 Adam", lambda: adam_two_steps(w, g1, g2), parameter)
 
 # %%
 def best_logits(p_data, p_g):
-    """For densities p_data and p_g at some points: logits s that maximise p_data ln D + p_g ln(1-D), D = sigmoid(s)."""
+    """For densities p_data and p_g at given points, return the logits s that maximise p_data ln D + p_g ln(1-D), where
+    D = sigmoid(s)."""
     ### BEGIN SOLUTION
     return np.log(p_data) - np.log(p_g)  # D* = p_data / (p_data + p_g)
     ### END SOLUTION
@@ -207,7 +209,8 @@ check("9 the best discriminator", lambda: best_logits(p, q), s)
 
 # %%
 def penalty_vjp(u, W, v):
-    """f(u) = v . tanh(W u), u (N,), W (H, N), v (H,); the penalty is (|f'(u)| - 1)^2: its gradient by v (H,)."""
+    """For f(u) = v . tanh(W u) with u (N,), W (H, N), v (H,) and the penalty (|f'(u)| - 1)^2, return the gradient of
+    the penalty with respect to v (H,)."""
     ### BEGIN SOLUTION
     d = 1 - np.tanh(W @ u) ** 2  # (H,)
     slope = W.T @ (v * d)  # (N,), f'(u)
@@ -221,7 +224,7 @@ u, W, v = rng.normal(size=3), rng.normal(size=(5, 3)), rng.normal(size=5)
 
 
 def penalty(v):
-    """The same with the engine."""
+    """The same penalty with the engine."""
     point = mg.tensor(u, requires_grad=True)
     slope, = mg.grad(ops.sum(v * ops.tanh(ops.matmul(mg.tensor(W), point.reshape(3, 1)).reshape(5))), [point],
                      create_graph=True)
@@ -235,7 +238,7 @@ check("10 gradient penalty", lambda: penalty_vjp(u, W, v), gradients(penalty, v)
 
 # %%
 def spectral_vjp(gy, W, left, right):
-    """Of y = W / sigma, sigma = left . W right, unit vectors left (O,) and right (I,) held fixed: gW (O, I)."""
+    """For y = W / sigma, sigma = left . W right, with constant unit vectors left (O,), right (I,), return gW (O, I)."""
     ### BEGIN SOLUTION
     sigma = left @ W @ right
     return gy / sigma - np.sum(gy * W) / sigma**2 * np.outer(left, right)
@@ -253,7 +256,8 @@ check("11 spectral norm", lambda: spectral_vjp(gy, W, U[:, 0], Vt[0]), gradients
 
 # %%
 def cycle_subgradient(x, A, B):
-    """L = |B A x - x|_1, x (N,), A (M, N), B (N, M): the subgradient of smallest norm by A (M, N)."""
+    """For L = |B A x - x|_1 with x (N,), A (M, N), B (N, M), return the subgradient of smallest norm with respect to
+    A (M, N)."""
     ### BEGIN SOLUTION
     return np.outer(B.T @ np.sign(B @ A @ x - x), x)
     ### END SOLUTION
@@ -261,7 +265,7 @@ def cycle_subgradient(x, A, B):
 
 # %%
 x, A, B = rng.normal(size=3), rng.normal(size=(4, 3)), rng.normal(size=(3, 4))
-x[0], A[1], B[0] = 0, A[0], (1, -1, 0, 0)  # the first element of B A x is 0, exactly right: at its kink
+x[0], A[1], B[0] = 0, A[0], (1, -1, 0, 0)  # the first element of B A x - x is 0: at the kink
 check("12 cycle", lambda: cycle_subgradient(x, A, B), gradients(
     lambda A: ops.sum(ops.abs(mg.tensor(B) @ (A @ x.reshape(3, 1)) - x.reshape(3, 1))), A)[0])
 
@@ -270,7 +274,7 @@ check("12 cycle", lambda: cycle_subgradient(x, A, B), gradients(
 
 # %%
 def numeric_gradient(f, x, h=1e-5):
-    """Central differences of f, which maps arrays like x to a number, by every element of x."""
+    """Return central differences of f with respect to every element of x; f maps an array of x's shape to a number."""
     ### BEGIN SOLUTION
     g = np.zeros_like(x)
     for i in np.ndindex(x.shape):
