@@ -16,6 +16,7 @@ import numpy as np
 
 from minigan import data, models, report, run, trainers
 from minigan.checkpoint import write_atomically
+from minigan.errors import require
 
 STEPS = 600
 SHOWN, TESTED = 8, 100
@@ -35,6 +36,7 @@ def main() -> None:
         loss=("non_saturating", "least_squares", "hinge"), norm=("batch", "instance"), upsample=("upconv", "deconv"),
         width=32, depth=int, dropout=0.0, lr=2e-4, lambda_l1=100.0, scales=1, lambda_features=0.0,
     )
+    require("scipy.ndimage", "the score")  # before the training, not after it
     if not (options.steps or options.epochs or options.budget):
         options.steps = STEPS
     edges, photographs = pairs("train", options.images, options)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from minigan.engine import device
-from minigan.errors import MiniganError, OptionError
+from minigan.errors import MiniganError, OptionError, require
 from minigan.optim import SCHEDULES
 from minigan.random import seed
 from minigan.run import signals
@@ -68,11 +68,15 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
     runs then is the algorithm's own setting. With --resume, what is not given is as it was in the run continued.
 
     Sets the device, the seed and, for a program that takes its options from the command line, the BLAS kernels. Wrong
-    options, or a device that is not there, end the program with status 2 and one sentence.
+    options, or a device that is not there, end the program with status 2 and one sentence. So does `main` for a package
+    that the program needs only at its end: it is imported here, before the training.
 
     doc        what --help begins with
     name       of the run's folder, by default
     resumable  whether the program trains by `run.fit`, which keeps checkpoints
+
+    Raises:
+        ModuleNotFoundError: matplotlib or Pillow is missing or, if resumable, safetensors.
     """
     parser = argparse.ArgumentParser(description=inspect.cleandoc(doc or ""),
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -107,6 +111,8 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
         parser.error(str(error))
     if arguments is None and chosen.blas_tuning and chosen.device == "cpu":
         tune_blas()
+    for module in ("PIL.Image", "matplotlib.figure", *(["safetensors.numpy"] if resumable else [])):
+        require(module, "a run")
     return chosen
 
 
