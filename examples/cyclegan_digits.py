@@ -20,7 +20,7 @@ import numpy as np
 
 from minigan import data, models, report, run, trainers
 from minigan.checkpoint import write_atomically
-from minigan.errors import OptionError
+from minigan.errors import OptionError, require
 from minigan.run import option
 
 STEPS = 1000
@@ -103,6 +103,9 @@ def main() -> None:
     )
     domains, test = digits("train", options), digits("test", options)
     channels = domains[0].images.shape[1]
+    scored = channels == 1 and options.size == 32 and not options.no_score
+    if scored:
+        require("scipy.ndimage", "the score")  # before the training, not after it
     suited = 3 if options.size == 32 else models.blocks_for(options.size)
     blocks = suited if options.blocks is None else options.blocks
     generators = [models.ResnetGenerator(channels, channels, options.width, blocks, options.norm, options.upsample)
@@ -122,7 +125,7 @@ def main() -> None:
     shown = [one_of_each(domain) for domain in test]
     folder = run.fit(trainer, batches, options, *domains, reals=report.rows(*shown),
                      sheet=lambda: report.there_and_back(trainer, *shown))
-    if channels == 1 and options.size == 32 and not options.no_score:
+    if scored:
         score(trainer, domains, test, options, folder)
 
 

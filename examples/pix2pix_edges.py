@@ -16,6 +16,7 @@ import numpy as np
 
 from minigan import data, models, report, run, trainers
 from minigan.checkpoint import write_atomically
+from minigan.errors import require
 from minigan.run import option
 
 STEPS = 600
@@ -44,6 +45,7 @@ def main() -> None:
         scales=option(1, "discriminators, each of images half the size of the one before"),
         lambda_features=option(0.0, "weight of feature matching in the discriminator's layers; 10 in pix2pixHD"),
     )
+    require("scipy.ndimage", "the score")  # before the training, not after it
     edges, photographs = pairs("train", options.images, options)
     test = pairs("test", TESTED, options)
     a, b = edges.images.shape[1], photographs.images.shape[1]

@@ -6,6 +6,23 @@ numbers, and what to do about it.
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
+PACKAGES = {  # optional packages: the name of the import, what pip calls it, the extra of minigan that installs it
+    "PIL": ("Pillow", "examples"),
+    "cupy": ("CuPy", "cuda13"),
+    "matplotlib": ("matplotlib", "examples"),
+    "mlxtend": ("mlxtend", "examples"),
+    "pooch": ("pooch", "examples"),
+    "safetensors": ("safetensors", "examples"),
+    "scipy": ("SciPy", "examples"),
+    "sklearn": ("scikit-learn", "examples"),
+    "sphinx-mathjax-offline": ("sphinx-mathjax-offline", "docs"),
+    "tensorboardX": ("tensorboardX", "tensorboard"),
+    "tqdm": ("tqdm", "examples"),
+}
+
 
 class MiniganError(Exception):
     """Root of all errors raised on purpose; `path` is the layer it happened in, filled in by `nn.Module`."""
@@ -63,3 +80,25 @@ def shape(**axes: int) -> str:
     '(N=64, C=3)'
     """
     return "(" + ", ".join(f"{name}={size}" for name, size in axes.items()) + ")"
+
+
+def not_installed(module: str, what: str) -> str:
+    """What to do about an optional package that is not installed and that `what` needs.
+
+    >>> not_installed("PIL.Image", "a picture")
+    'a picture needs Pillow: run `pip install "minigan[examples]"`'
+    """
+    package, extra = PACKAGES[module.partition(".")[0]]
+    return f'{what} needs {package}: run `pip install "minigan[{extra}]"`'
+
+
+def require(module: str, what: str) -> Any:
+    """Import a module of an optional package now, because `what` needs it.
+
+    Raises:
+        ModuleNotFoundError: it is not installed; the message is `not_installed(module, what)`.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(not_installed(module, what), name=error.name) from None

@@ -1,5 +1,7 @@
 """What every test shares: scripts that need PyTorch are not collected; device and threads are restored."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,18 @@ collect_ignore_glob = ["goldens/*"]  # scripts run by hand to make goldens; they
 def rng():
     """The same numbers in every test that asks."""
     return np.random.default_rng(7)
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """A function that makes a package, imported before or not, as missing as one that is not installed."""
+
+    def hide(package):
+        loaded = [name for name in sys.modules if name.startswith(f"{package}.")]
+        for name in (package, *loaded):
+            monkeypatch.setitem(sys.modules, name, None)
+
+    return hide
 
 
 @pytest.fixture(autouse=True)

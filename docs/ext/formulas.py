@@ -14,6 +14,9 @@ from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util import logging
 
+from minigan.errors import not_installed
+
+PACKAGE = "sphinx-mathjax-offline"
 MATHJAX = "tex-svg-full.js"  # draws outlines, so it needs no fonts, which browsers refuse to load from a disk
 ALSO = {"dots": r"\\ldots", "iff": r"\\Leftrightarrow", "implies": r"\\Rightarrow", "texttt": r"\\text",
         "mathrel": "", "boldsymbol": r"\\mathbf", "tag": r"\\text"}  # MathJax knows these, docutils does not
@@ -33,7 +36,7 @@ def _check(app, tree):
 
 def _bring(app, error):
     if error is None and app.builder.format == "html":
-        package = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent
+        package = Path(importlib.util.find_spec(PACKAGE).origin).parent
         folder = Path(app.outdir, "_static", "mathjax")
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(package / "static" / "mathjax" / MATHJAX, folder / MATHJAX)
@@ -41,6 +44,8 @@ def _bring(app, error):
 
 def setup(app):
     """Check the formulas of each page that has been read; copy MathJax to the site when all pages are written."""
+    if importlib.util.find_spec(PACKAGE) is None:  # seen before the lessons are run, not after
+        raise ModuleNotFoundError(not_installed(PACKAGE, "the site"))
     app.config.mathjax_path = f"mathjax/{MATHJAX}"
     app.connect("doctree-read", _check)
     app.connect("build-finished", _bring)

@@ -9,7 +9,6 @@ from typing import Any
 
 from minigan.checkpoint.atomic import remove_leftovers
 from minigan.checkpoint.state import RefusedError, load_state, save_state
-from minigan.checkpoint.weights import require_safetensors
 from minigan.errors import CheckpointError
 
 _NAME = re.compile(r"step_(\d{8,12})\.safetensors")
@@ -56,7 +55,6 @@ class Series:
         Raises:
             CheckpointError: there is none, or the newest is whole but no checkpoint for this version of minigan.
         """
-        require_safetensors()
         remove_leftovers(self.folder)
         problems: list[str] = []
         for step in reversed(self.steps()):

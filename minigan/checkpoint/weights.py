@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from minigan.checkpoint.atomic import write_atomically
-from minigan.errors import CheckpointError
+from minigan.errors import CheckpointError, require
 
 FORMAT = "minigan weights 1"
 REMEDY = "restore it from a copy, or train and save again"
@@ -75,7 +75,7 @@ def read(path: Path, check: Callable[[Mapping[str, str]], Any] = lambda notes: N
 
     Sizes come from a header that has been checked against the size of the file, so no more is allocated than it holds.
     """
-    safetensors = require_safetensors()
+    safetensors = require("safetensors", "a file of weights")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:  # checks the header against the size of the file
             notes = file.metadata() or {}
@@ -122,7 +122,7 @@ def _serialised(arrays: dict[str, np.ndarray], notes: dict[str, str]) -> bytes:
     Why   The safetensors package writes metadata in the random order of a hash map, so two equal runs would leave
           unequal files; here it is put into the header afterwards, sorted.
     """
-    contents: bytes = require_safetensors().numpy.save(arrays)
+    contents: bytes = require("safetensors.numpy", "a file of weights").save(arrays)
     end = 8 + int.from_bytes(contents[:8], "little")
     header = {"__metadata__": dict(sorted(notes.items())), **json.loads(contents[8:end])}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
@@ -148,13 +148,3 @@ def _diagnosis(path: Path, error: Exception) -> str:
     if size < end:
         return f"truncated: its header describes {end:,} bytes, but the file has {size:,}; {REMEDY}."
     return f"damaged: {size:,} bytes, of which the header describes {end:,} ({error}); {REMEDY}."
-
-
-def require_safetensors() -> Any:
-    """The safetensors package; CheckpointError with the remedy where it is missing."""
-    try:
-        import safetensors
-        import safetensors.numpy
-    except ImportError:
-        raise CheckpointError('weights need the safetensors package: run `pip install "minigan[examples]"`.') from None
-    return safetensors

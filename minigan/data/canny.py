@@ -5,12 +5,9 @@ Source   Canny, A computational approach to edge detection, IEEE PAMI 8 (1986), 
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
 import numpy as np
 
-from minigan.data.store import INSTALL
+from minigan.errors import require
 
 
 def edge_map(grey: np.ndarray, sigma: float = 1.0, low: float = 6.0, high: float = 14.0) -> np.ndarray:
@@ -23,7 +20,7 @@ def edge_map(grey: np.ndarray, sigma: float = 1.0, low: float = 6.0, high: float
     Raises:
         ModuleNotFoundError: SciPy is not installed.
     """
-    ndimage = _ndimage()
+    ndimage = require("scipy.ndimage", "a map of edges")
     pixels = grey.astype(np.float64)
     gy, gx = (ndimage.gaussian_filter(pixels, sigma, order, mode="nearest") for order in ((1, 0), (0, 1)))
     slope = np.hypot(gy, gx)
@@ -36,10 +33,3 @@ def edge_map(grey: np.ndarray, sigma: float = 1.0, low: float = 6.0, high: float
     begins[pieces[thin & (slope >= high)]] = True
     begins[0] = False  # what is on no piece
     return np.where(begins[pieces], np.uint8(255), np.uint8(0))
-
-
-def _ndimage() -> Any:
-    try:
-        return importlib.import_module("scipy.ndimage")
-    except ImportError:
-        raise ModuleNotFoundError(f"edges need SciPy, which comes with scikit-learn: {INSTALL}") from None

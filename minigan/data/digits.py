@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from minigan.data.images import ImageData, boxed, channels_last, repeated
-from minigan.data.store import INSTALL
-from minigan.errors import DataError, OptionError
+from minigan.errors import OptionError, require
 
 
 def digits(size: int = 8, split: str = "train", channels: int = 1, box: int | None = None) -> ImageData:
@@ -21,16 +20,12 @@ def digits(size: int = 8, split: str = "train", channels: int = 1, box: int | No
 
     Raises:
         OptionError: size below 8, another split, channels other than 1 and 3; a box that does not fit.
-        DataError: scikit-learn is not installed.
+        ModuleNotFoundError: scikit-learn, which has them, is not installed.
     """
     if size < 8 or split not in ("train", "test") or channels not in (1, 3):
         raise OptionError(f"digits: size is 8 or more, split 'train' or 'test' and channels 1 or 3, not {size!r}, "
                           f"{split!r} and {channels!r}")
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise DataError(f"digits: they are inside scikit-learn, which is not installed: {INSTALL}") from None
-    table = load_digits()
+    table = require("sklearn.datasets", "this set of digits").load_digits()
     pixels = np.rint(table.images * (255 / 16)).astype(np.uint8)  # (1797, 8, 8), from 0 .. 16
     part = slice(0, 1437) if split == "train" else slice(1437, None)
     images = repeated(boxed(channels_last(pixels[part]), size, box), channels)

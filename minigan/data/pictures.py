@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.data.store import INSTALL
-from minigan.errors import DataError
+from minigan.errors import DataError, require
 
 MAX_PIXELS = 50_000_000  # of one picture, 150 MB as RGB; a file of a few kB can ask for a thousand times that
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -85,8 +84,4 @@ def _short(error: Exception) -> str:
 
 
 def _pillow() -> tuple[Any, Any]:
-    try:
-        from PIL import Image, ImageOps
-    except ImportError:
-        raise ModuleNotFoundError(f"reading images needs Pillow, which comes with matplotlib: {INSTALL}") from None
-    return Image, ImageOps
+    return require("PIL.Image", "an image file"), require("PIL.ImageOps", "an image file")

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from minigan.errors import DataError
+from minigan.errors import DataError, not_installed, require
 
-INSTALL = 'run `pip install "minigan[examples]"`'
 PATIENCE = 4.0  # seconds until a network that has not answered counts as none
 Found = TypeVar("Found")
 
@@ -56,7 +55,7 @@ def locate(name: str, search: Callable[[Path], Found | None], wanted: str, remot
         return found, ""
     folder = cache(name)
     if folder is None:
-        return None, f"no download without pooch: {INSTALL}"
+        return None, not_installed("pooch", "a download")
     complete = complete or search
     found = complete(folder)
     if found is not None:
@@ -70,8 +69,8 @@ def cache(name: str) -> Path | None:
     if chosen := os.environ.get("MINIGAN_CACHE"):
         return Path(chosen) / name
     try:
-        import pooch
-    except ImportError:
+        pooch = require("pooch", "a download")
+    except ModuleNotFoundError:
         return None
     return Path(pooch.os_cache("minigan")) / name
 
@@ -79,9 +78,9 @@ def cache(name: str) -> Path | None:
 def fetch(folder: Path, remote: Remote) -> str:
     """Bring all files into a folder. Returns "" or, in a few words, why they are not there."""
     try:
-        import pooch
-    except ImportError:
-        return f"no download without pooch: {INSTALL}"
+        pooch = require("pooch", "a download")
+    except ModuleNotFoundError as error:
+        return str(error)
     mirrors = answering(remote.mirrors, next(iter(remote.files)))
     if not mirrors:
         return "no network"

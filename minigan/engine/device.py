@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.errors import DeviceError, OptionError
+from minigan.errors import DeviceError, OptionError, not_installed
 
 _default = "cpu"
 _NAN = {dtype: np.full(1, np.nan, dtype) for dtype in map(np.dtype, (np.float32, np.float64))}
@@ -83,7 +83,7 @@ def why_no_cuda(index: int = 0) -> str | None:
     try:
         import cupy
     except ImportError:
-        return 'CuPy is not installed; run `pip install "minigan[cuda13]"` (or [cuda12] for an older driver).'
+        return f"{not_installed('cupy', 'a GPU')} (or [cuda12] for an older driver)."
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:

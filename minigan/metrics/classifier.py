@@ -165,12 +165,12 @@ def _cached(digits: ImageData, settings: Settings) -> DigitCNN:
     if path is not None and path.is_file():
         with _apart(0):
             network = DigitCNN().eval()
-        with contextlib.suppress(CheckpointError):  # damaged: made anew below
+        with contextlib.suppress(CheckpointError, ModuleNotFoundError):  # damaged, or unreadable: made anew below
             network.load_state_dict(load_weights(path))
             return network
     network = train_classifier(digits, settings)
     if path is not None:
-        with contextlib.suppress(OSError, CheckpointError):  # a cache that cannot be written costs time, nothing else
+        with contextlib.suppress(OSError, CheckpointError, ModuleNotFoundError):  # without the cache it takes longer
             path.parent.mkdir(parents=True, exist_ok=True)
             save_weights(path, network.state_dict(), {"data": digits.source, "settings": json.dumps(asdict(settings))})
     return network

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigan.errors import OptionError, ShapeError
-from minigan.metrics.images import needed, prepared
+from minigan.errors import OptionError, ShapeError, require
+from minigan.metrics.images import prepared
 
 
 class Histogram(NamedTuple):
@@ -129,7 +129,7 @@ def _balls_around(centres: np.ndarray, points: np.ndarray, k: int) -> tuple[np.n
         raise ShapeError(f"features {centres.shape} and {points.shape} must be (N, D) and (M, D)")
     if not 1 <= k < len(centres) or not len(points):
         raise OptionError(f"k={k} must lie in 1 .. {len(centres) - 1}, below the number of samples")
-    neighbours, metrics = needed("sklearn.neighbors"), needed("sklearn.metrics")
+    neighbours, metrics = (require(f"sklearn.{part}", "this measure") for part in ("neighbors", "metrics"))
     found = neighbours.NearestNeighbors(n_neighbors=k, algorithm="brute").fit(centres)
     radius = found.kneighbors()[0][:, -1]  # (N,); without arguments, no centre is its own neighbour
     holds, held = [], np.zeros(len(centres), int)
@@ -155,6 +155,7 @@ def nearest(images: np.ndarray, training: np.ndarray, count: int = 1) -> tuple[n
     if not 1 <= count <= len(b):
         raise OptionError(f"nearest: count={count} must lie in 1 .. {len(b)}, the number of training images")
     rows, known = a.reshape(len(a), -1), b.reshape(len(b), -1)  # (N, C*H*W), (M, C*H*W)
-    found = needed("sklearn.neighbors").NearestNeighbors(n_neighbors=count, algorithm="brute").fit(known)
+    neighbours = require("sklearn.neighbors", "this measure")
+    found = neighbours.NearestNeighbors(n_neighbors=count, algorithm="brute").fit(known)
     distances, indices = found.kneighbors(rows)
     return distances / np.sqrt(rows.shape[1]), indices

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigan.errors import ShapeError
-from minigan.metrics.images import needed, prepared
+from minigan.errors import ShapeError, require
+from minigan.metrics.images import prepared
 from minigan.random import Stream
 
 _ROWS = 1000  # of a kernel matrix at a time: 1,000 x 10,000 float64 are 80 MB
@@ -127,7 +127,7 @@ def enlarged(images: np.ndarray) -> np.ndarray:
 
 def _blurred(images: np.ndarray, gain: float) -> np.ndarray:
     """Each axis with the weights gain (1 4 6 4 1) / 16, mirrored at the border pixel as in the reference."""
-    ndimage, weights = needed("scipy.ndimage"), gain * np.array([1, 4, 6, 4, 1]) / 16
+    ndimage, weights = require("scipy.ndimage", "this measure"), gain * np.array([1, 4, 6, 4, 1]) / 16
     for axis in (2, 3):
         images = ndimage.correlate1d(images, weights, axis, mode="mirror")
     return images

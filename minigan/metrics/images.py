@@ -1,26 +1,10 @@
-"""What the measures share: how images come in, which packages they need; and the score of checkerboards."""
+"""What the measures share: how images come in; and the score of checkerboards."""
 
 from __future__ import annotations
-
-import importlib
-from typing import Any
 
 import numpy as np
 
 from minigan.errors import DataError, ShapeError
-
-
-def needed(module: str) -> Any:
-    """A module of SciPy or scikit-learn, imported now.
-
-    Raises:
-        ModuleNotFoundError: it is not installed; the message says what to run.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise ModuleNotFoundError(f"this measure needs {module.partition('.')[0]}, which comes with scikit-learn: "
-                                  'run `pip install "minigan[examples]"`.') from None
 
 
 def prepared(images: np.ndarray, name: str = "images") -> np.ndarray:

@@ -15,8 +15,8 @@ import numpy as np
 
 from minigan.data.canny import edge_map
 from minigan.data.patches import LUMA
-from minigan.errors import ShapeError
-from minigan.metrics.images import needed, prepared
+from minigan.errors import ShapeError, require
+from minigan.metrics.images import prepared
 
 SIGMA, RADIUS = 1.5, 5  # of the window that SSIM looks through: 11 x 11
 K1, K2 = 0.01, 0.03  # its constants
@@ -53,7 +53,7 @@ def ssim(images: np.ndarray, truth: np.ndarray) -> float:
     a, b = _both("ssim", images, truth)
     if min(a.shape[2:]) < 2 * RADIUS + 1:
         raise ShapeError(f"ssim: images {a.shape} must be at least {2 * RADIUS + 1} x {2 * RADIUS + 1} pixels")
-    smooth = needed("scipy.ndimage").gaussian_filter
+    smooth = require("scipy.ndimage", "this measure").gaussian_filter
     inside = (slice(None), slice(None), *(slice(RADIUS, n - RADIUS) for n in a.shape[2:]))
 
     def local(x: np.ndarray) -> np.ndarray:
@@ -98,7 +98,8 @@ def edges_kept(images: np.ndarray, edges: np.ndarray, tolerance: int = 1) -> flo
     luma = np.tensordot(np.array(LUMA), _rgb("edges_kept", colours), 1)  # (N, H, W)
     found = np.stack([edge_map(picture) > 0 for picture in luma])
     around = (1, 2 * tolerance + 1, 2 * tolerance + 1)
-    near_given, near_found = (needed("scipy.ndimage").maximum_filter(x, around) for x in (given, found))
+    ndimage = require("scipy.ndimage", "this measure")
+    near_given, near_found = (ndimage.maximum_filter(x, around) for x in (given, found))
     hits, called = (found & near_given).sum((1, 2)), found.sum((1, 2))  # (N,)
     recalled, there = (given & near_found).sum((1, 2)), given.sum((1, 2))
     precision, recall = hits / np.maximum(called, 1), recalled / np.maximum(there, 1)

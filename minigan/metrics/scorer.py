@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from minigan.data.mnist import mnist
-from minigan.errors import ShapeError
+from minigan.errors import ShapeError, require
 from minigan.metrics import coverage, distances
 from minigan.metrics.classifier import Settings, digit_classifier
 from minigan.metrics.images import checkerboard, digits28
@@ -46,6 +46,7 @@ class Scorer:
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None, settings: Settings | None = None) -> None:
+        require("sklearn.neighbors", "a score")  # now, and not after the first training
         reals = mnist(split="test", directory=directory)
         self.source = reals.source
         self.reals, self.training = digits28(reals.images), mnist(split="train", directory=directory).images

@@ -19,8 +19,8 @@ from minigan.data.mnist import mnist
 from minigan.engine import device
 from minigan.engine.autodiff import no_grad
 from minigan.engine.tensor import tensor
-from minigan.errors import OptionError, ShapeError
-from minigan.metrics.images import needed, prepared
+from minigan.errors import OptionError, ShapeError, require
+from minigan.metrics.images import prepared
 from minigan.models.mlp import dcgan_weights
 from minigan.random import Stream, default
 from minigan.random import seed as seed_default
@@ -91,7 +91,7 @@ def svm_accuracy(features: np.ndarray, labels: np.ndarray, test_features: np.nda
     Raises:
         ModuleNotFoundError: without scikit-learn.
     """
-    svm = needed("sklearn.svm")
+    svm = require("sklearn.svm", "this measure")
     scale = max(float(np.sqrt(np.mean(np.square(features, dtype=np.float64)) * features.shape[1])), 1e-12)
     x, test = features / scale, test_features / scale  # rows of mean square length 1
     fifth = np.arange(len(x)) % 5 == 0

@@ -10,6 +10,8 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
+from minigan.errors import require
+
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so the picture is the same everywhere
     "font.size": 9.0,
@@ -29,6 +31,17 @@ STYLE: dict[Any, Any] = {
 }
 
 
+def require_matplotlib() -> tuple[Any, Any, Any]:
+    """The package matplotlib, and its FigureCanvasAgg and Figure.
+
+    Raises:
+        ModuleNotFoundError: it is missing; the message says what to run.
+    """
+    package = require("matplotlib", "a figure")
+    canvas, figure = (require(f"matplotlib.{part}", "a figure") for part in ("backends.backend_agg", "figure"))
+    return package, canvas.FigureCanvasAgg, figure.Figure
+
+
 class Drawing:
     """A matplotlib Figure to draw on, and, once the `with` has ended, the bytes of its PNG."""
 
@@ -41,14 +54,9 @@ def drawing(width: float, height: float, dpi: int = 130, **style: Any) -> Iterat
     """A figure of so many inches in STYLE, with further settings of matplotlib (`_` for `.`).
 
     Raises:
-        ImportError: matplotlib is missing; the message says what to run.
+        As `require_matplotlib`.
     """
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError('pictures need matplotlib: run `pip install "minigan[examples]"`.') from None
+    matplotlib, FigureCanvasAgg, Figure = require_matplotlib()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         further: dict[Any, Any] = {name.replace("_", "."): value for name, value in style.items()}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from minigan.checkpoint import write_atomically
-from minigan.errors import DataError, OptionError
+from minigan.errors import DataError, OptionError, require
 
 
 def grid(images: np.ndarray, columns: int | None = None, pad: int = 2) -> np.ndarray:
@@ -68,10 +68,7 @@ def save_png(array: np.ndarray, path: str | os.PathLike[str], scale: int = 1) ->
     The file appears whole or not at all, and equal pixels give equal bytes. Raises DataError for another shape or type,
     OSError when the file cannot be written.
     """
-    try:
-        from PIL import Image  # comes with matplotlib
-    except ImportError:
-        raise ImportError('pictures need Pillow: run `pip install "minigan[examples]"`.') from None
+    image = require("PIL.Image", "a picture")
     array = np.asarray(array)
     if (
         array.dtype != np.uint8
@@ -83,5 +80,5 @@ def save_png(array: np.ndarray, path: str | os.PathLike[str], scale: int = 1) ->
     if scale < 1:
         raise OptionError(f"save_png: scale={scale} must be at least 1.")
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(array.repeat(scale, 0).repeat(scale, 1))).save(buffer, "PNG")
+    image.fromarray(np.ascontiguousarray(array.repeat(scale, 0).repeat(scale, 1))).save(buffer, "PNG")
     write_atomically(Path(path), buffer.getvalue())

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigan.checkpoint import write_atomically
-from minigan.errors import DataError
+from minigan.errors import DataError, require
 
 _WORDS = 15  # height of the letters in pixels
 _GAP = 10
@@ -20,7 +20,7 @@ def stacked(parts: Sequence[tuple[str, np.ndarray]], scale: int = 2) -> np.ndarr
     """Pictures, uint8 (H, W) or (H, W, 3), each enlarged and below a line of words, as one picture on black.
 
     Raises:
-        DataError: there are none. ImportError: without Pillow.
+        DataError: there are none. ModuleNotFoundError: without Pillow.
     """
     if not parts:
         raise DataError("stacked: there are no pictures")
@@ -38,7 +38,7 @@ def film(frames: Sequence[np.ndarray], path: str | os.PathLike[str], millisecond
     """Write frames, uint8 (H, W) or (H, W, 3), as a GIF that goes round for ever; equal frames give equal bytes.
 
     Raises:
-        DataError: there are no frames. ImportError: without Pillow. OSError: it cannot be written.
+        DataError: there are no frames. ModuleNotFoundError: without Pillow. OSError: it cannot be written.
     """
     if not frames:
         raise DataError(f"{path}: a film needs a frame")
@@ -66,8 +66,5 @@ def _line(words: str) -> np.ndarray:
 
 
 def _pillow() -> tuple[Any, Any, Any]:
-    try:
-        from PIL import Image, ImageDraw, ImageFont  # comes with matplotlib
-    except ImportError:
-        raise ImportError('pictures need Pillow: run `pip install "minigan[examples]"`.') from None
-    return Image, ImageDraw, ImageFont
+    image, draw, fonts = (require(f"PIL.{name}", "a picture") for name in ("Image", "ImageDraw", "ImageFont"))
+    return image, draw, fonts

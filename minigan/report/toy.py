@@ -18,8 +18,9 @@ import numpy as np
 
 from minigan.checkpoint import write_atomically
 from minigan.data.toy2d import Coverage, Toy2D
-from minigan.errors import OptionError
+from minigan.errors import OptionError, require
 from minigan.random import Stream
+from minigan.report.canvas import require_matplotlib
 
 REALS = 2000  # points of the distribution itself, drawn faintly below the generated ones
 COLUMNS = 5
@@ -74,28 +75,25 @@ def points_film(toy: Toy2D, games: Games, out_path: str | os.PathLike[str],
     The colours are few and the same in all frames, which keeps the file small. Raises what `points_figure` raises.
     """
     _named(out_path, ".gif")
-    from PIL import Image  # comes with matplotlib
-
+    pillow = require("PIL.Image", "a film")
     images = [_draw(toy, [(name, [snapshots[i]]) for name, snapshots in games.items()], 2.2, 100, across=True)
               for i in range(_count(games))]
     steps = [snapshot.step for snapshot in next(iter(games.values()))]
     for step, image in zip(steps, images, strict=True):
         if frames is not None:
             write_atomically(Path(frames) / f"step_{step:06d}.png", _encoded(image, "PNG"))
-    film = [image.quantize(palette=_palette(), dither=Image.Dither.NONE) for image in images]  # dots compress badly
+    film = [image.quantize(palette=_palette(), dither=pillow.Dither.NONE) for image in images]  # dots compress badly
     shown = [FRAME_MS] * (len(film) - 1) + [LAST_MS]
     write_atomically(out_path, _encoded(film[0], "GIF", save_all=True, append_images=film[1:], duration=shown, loop=0))
 
 
 def _palette() -> Any:
     """A Pillow image with the film's colours: each one that is drawn, in SHADES steps to white, for smooth edges."""
-    from PIL import Image
-
     shades = []
     for colour in (_TEXT, _REAL, *_COLOURS):
         ink = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
         shades += [np.rint(255 + (ink - 255) * share).astype(np.uint8) for share in np.linspace(0, 1, SHADES)]
-    image = Image.new("P", (1, 1))
+    image = require("PIL.Image", "a film").new("P", (1, 1))
     image.putpalette(np.concatenate(shades).tobytes())
     return image
 
@@ -123,13 +121,7 @@ def _encoded(image: Any, kind: str, **options: Any) -> bytes:
 
 def _draw(toy: Toy2D, rows: list[tuple[str, list[Snapshot]]], side: float, dpi: int, across: bool = False) -> Any:
     """A Pillow image of square panels, `side` inches wide: a row a game or, `across`, one panel a game side by side."""
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from PIL import Image
-    except ImportError:
-        raise ImportError('pictures need matplotlib: run `pip install "minigan[examples]"`.') from None
+    matplotlib, FigureCanvasAgg, Figure = require_matplotlib()
     high, wide = (1, len(rows)) if across else (len(rows), len(rows[0][1]))
     width, height = _LEFT + wide * (side + _GAP), _TOP * (1 + across) + high * (side + _BELOW)  # inches
     with matplotlib.rc_context():
@@ -155,7 +147,8 @@ def _draw(toy: Toy2D, rows: list[tuple[str, list[Snapshot]]], side: float, dpi: 
             sheet.text(0.5, 1 - 0.5 * _TOP / height, step, color=_TEXT, ha="center", va="center")
         canvas = FigureCanvasAgg(sheet)  # makes itself the figure's canvas
         canvas.draw()
-        return Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3].copy())  # (height, width, 3)
+        pixels = np.asarray(canvas.buffer_rgba())[:, :, :3].copy()  # (height, width, 3)
+        return require("PIL.Image", "a figure").fromarray(pixels)
 
 
 def _panel(panel: Any, toy: Toy2D, snapshot: Snapshot, colour: str, most: int | None) -> None:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from minigan.errors import require
 from minigan.trainers import Progress
 
 
 def tensorboardx() -> Any:
     """The package. Raises ModuleNotFoundError with the remedy when it is missing."""
-    try:
-        return importlib.import_module("tensorboardX")
-    except ModuleNotFoundError:
-        hint = '--tensorboard needs tensorboardX: run `pip install "minigan[tensorboard]"`'
-        raise ModuleNotFoundError(hint) from None
+    return require("tensorboardX", "--tensorboard")
 
 
 class Board:

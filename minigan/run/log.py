@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from minigan.errors import DataError
+from minigan.errors import DataError, require
 from minigan.trainers import Progress
 
 LABELS = {"d_loss": "D", "g_loss": "G", "d_real": "D(x)", "d_fake": "D(G(z))", "wasserstein": "W", "g_slope": "slope"}
@@ -37,9 +37,11 @@ class Log:
         self.first: Progress | None = None
         self.bar: Any = None
         if sys.stderr.isatty():
-            from tqdm import tqdm
-
-            self.bar = tqdm(total=steps, initial=done, unit="step", dynamic_ncols=True, mininterval=0.5)
+            try:
+                self.bar = require("tqdm", "a progress bar").tqdm(total=steps, initial=done, unit="step",
+                                                                  dynamic_ncols=True, mininterval=0.5)
+            except ModuleNotFoundError as error:
+                self.say(f"{error}; until then, a line now and then")
 
     def __call__(self, progress: Progress) -> None:
         """Append a step's metrics and move the bar.

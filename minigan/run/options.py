@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minigan.engine import device
-from minigan.errors import MiniganError, OptionError
+from minigan.errors import MiniganError, OptionError, require
 from minigan.optim import SCHEDULES
 from minigan.random import seed
 from minigan.run.folder import ABOUT_NOW, read_config
@@ -144,7 +144,8 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
 
     `own` may also give another default to an option of every run, such as batch_size. Sets the device, the precision,
     the seed and, for a program started from the command line, the BLAS kernels. Wrong options, or a device that is not
-    there, end the program with status 2 and one sentence.
+    there, end the program with status 2 and one sentence. The packages that a run needs at its end are imported here,
+    before the training.
 
     Args:
         doc: what --help begins with.
@@ -154,6 +155,9 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
         scored: whether --score-every is offered.
         default_steps: the length of a run for which neither steps, epochs nor a budget are given.
         own: further options by name.
+
+    Raises:
+        ModuleNotFoundError: matplotlib or Pillow is missing or, if resumable, safetensors.
     """
     kind = _with_own({"out": Path("runs") / name, **own}, {"every", *["durable"] * resumable, *["scored"] * scored})
     parser = argparse.ArgumentParser(description=inspect.cleandoc(doc or ""),
@@ -179,6 +183,8 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
         seed(result.seed)
     except (MiniganError, ValueError) as error:
         parser.error(str(error))
+    for module in ("PIL.Image", "matplotlib.figure", *(["safetensors.numpy"] if resumable else [])):
+        require(module, "a run")
     if arguments is None and result.blas_tuning and result.device == "cpu":
         tune_blas()
     return result

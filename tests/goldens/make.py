@@ -1,4 +1,4 @@
-"""Makes ops.npz, the values that tests/test_goldens.py compares with: the same table, in PyTorch's words.
+"""Makes ops.npz, the values that tests/ops/test_goldens.py compares with: the same table, in PyTorch's words.
 
     pip install torch pytest && python tests/goldens/make.py
 
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(HERE.parent / "ops"))
 from test_goldens import CASES, FAR, WIDE, draw  # noqa: E402
 
 

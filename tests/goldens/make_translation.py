@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path[:0] = [str(HERE), str(HERE.parent / "trainers")]
 import translation_cases as cases  # noqa: E402
 import translation_twin as twin  # noqa: E402
 

@@ -7,13 +7,10 @@ Source   van der Maaten & Hinton, Visualizing data using t-SNE, 2008.
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from minigan.errors import OptionError
+from minigan.errors import OptionError, require
 
 COMPONENTS = 50  # images are first reduced to so many numbers, as in the paper
 FEWEST = 10  # points of a map
@@ -27,11 +24,7 @@ def layout(vectors: np.ndarray, seed: int = 0) -> np.ndarray:
     """
     if len(vectors) < FEWEST:
         raise OptionError(f"a map of {len(vectors)} points says nothing; give it {FEWEST} at least, better 500")
-    try:
-        decomposition: Any = importlib.import_module("sklearn.decomposition")
-        manifold: Any = importlib.import_module("sklearn.manifold")
-    except ImportError:
-        raise ModuleNotFoundError('the map needs scikit-learn: run `pip install "minigan[examples]"`.') from None
+    decomposition, manifold = (require(f"sklearn.{part}", "the map") for part in ("decomposition", "manifold"))
     flat = np.asarray(vectors, np.float64).reshape(len(vectors), -1)  # (N, numbers)
     if flat.shape[1] > COMPONENTS < len(flat):
         flat = decomposition.PCA(COMPONENTS, svd_solver="full").fit_transform(flat)

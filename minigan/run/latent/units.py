@@ -7,7 +7,6 @@ Source   Radford, Metz & Chintala, 2016, section 6.3.1: there the concept was wi
 
 from __future__ import annotations
 
-import importlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from minigan.engine import device
 from minigan.engine.autodiff import no_grad
 from minigan.engine.tensor import tensor
-from minigan.errors import DataError, OptionError
+from minigan.errors import DataError, OptionError, require
 from minigan.nn import Module, ReLU
 
 BATCH = 250
@@ -77,10 +76,7 @@ def probe_units(features: np.ndarray, is_class: np.ndarray) -> Probe:
     if is_class.all() or not is_class.any():
         raise DataError(f"unit: {int(is_class.sum())} of {len(is_class)} images are of the class: there is nothing to "
                         "tell apart; draw more, or take another class")
-    try:
-        linear: Any = importlib.import_module("sklearn.linear_model")
-    except ImportError:
-        raise ModuleNotFoundError('the probe needs scikit-learn: run `pip install "minigan[examples]"`.') from None
+    linear = require("sklearn.linear_model", "the probe")
     deviation = features.std(0)
     scaled = (features - features.mean(0)) / np.where(deviation > 0, deviation, 1)
     model = linear.LogisticRegression(C=0.1, class_weight="balanced", max_iter=1000).fit(scaled, is_class)

@@ -10,7 +10,7 @@ import pytest
 from minigan import report
 from minigan.errors import OptionError
 
-SCRIPT = Path(__file__).parent.parent / "examples" / "compare_losses.py"
+SCRIPT = Path(__file__).parents[2] / "examples" / "compare_losses.py"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from minigan import OPERATIONS, PRIMITIVES
 from minigan.ops.conv import conv2d
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "docs" / "ext"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "ext"))
 import derivations
 import docstrings
 

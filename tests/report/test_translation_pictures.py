@@ -15,7 +15,7 @@ from minigan.errors import OptionError
 from minigan.report import curves
 
 Image = pytest.importorskip("PIL.Image", reason="pictures need Pillow")
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 class Doubling:

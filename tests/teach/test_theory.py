@@ -13,7 +13,7 @@ from minigan.errors import OptionError
 from minigan.teach import theory
 from minigan.teach.theory import Claim, Gaussians, Lines
 
-SCRIPT = Path(__file__).parent.parent / "examples" / "gan_theory.py"
+SCRIPT = Path(__file__).parents[2] / "examples" / "gan_theory.py"
 ONE, WIDE, SHIFTED = Gaussians((0.0,), (1.0,)), Gaussians((1.0,), (2.0,)), Gaussians((3.0,), (1.0,))
 
 

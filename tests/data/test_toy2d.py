@@ -12,7 +12,7 @@ from minigan import data, report
 from minigan.errors import DataError, OptionError, ShapeError
 from minigan.random import Stream
 
-SCRIPT = Path(__file__).parent.parent / "examples" / "gan_toy2d.py"
+SCRIPT = Path(__file__).parents[2] / "examples" / "gan_toy2d.py"
 
 NAMES = {"gaussians25": 25, "gaussians8": 8, "ring": 36}
 

@@ -11,7 +11,7 @@ import minigan as mg
 from minigan import losses, ops
 from minigan.teach.theory import by_hand
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SHAPES = {"x": (3, 3), "z": (2, 2), "K_D": (5, 3, 3), "W_D": (5,), "b_D": (), "K_G": (3, 3), "K_F": (4, 4)}
 
 

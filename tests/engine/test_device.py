@@ -29,7 +29,7 @@ def fails(message):
 
 
 SITUATIONS = {  # what sys.modules["cupy"] is (None makes the import fail), and what the sentence must say
-    "no CuPy": (None, ["CuPy is not installed", 'pip install "minigan[cuda13]"']),
+    "no CuPy": (None, ["a GPU needs CuPy", 'pip install "minigan[cuda13]"']),
     "no driver": (cupy(fails("cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime")),
                   ["driver does not answer", "cudaErrorInsufficientDriver", "install or update it", "nvidia-smi"]),
     "no GPU": (cupy(fails("cudaErrorNoDevice: no CUDA-capable device is detected")),

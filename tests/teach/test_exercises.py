@@ -11,7 +11,7 @@ import pytest
 from minigan.errors import OptionError
 from minigan.teach.exercise import BLANK, compare, notebook, without_solutions
 
-FOLDER = Path(__file__).parent.parent / "docs/exercises"
+FOLDER = Path(__file__).parents[2] / "docs/exercises"
 NAMES = [path.name for path in sorted((FOLDER / "solutions").glob("*.py"))]
 
 

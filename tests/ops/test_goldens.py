@@ -12,7 +12,7 @@ import pytest
 import minigan as mg
 from minigan import Tensor, ops
 
-FILE = Path(__file__).parent / "goldens" / "ops.npz"
+FILE = Path(__file__).parents[1] / "goldens" / "ops.npz"
 IMAGE, VECTOR = (2, 3, 5, 4), (3,)
 WIDE = {"stride": (2, 1), "padding": (1, 2)}
 FAR = {"stride": (1, 2), "padding": (2, 0), "dilation": (2, 1)}

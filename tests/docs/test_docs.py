@@ -13,7 +13,7 @@ from minigan.errors import GradientError
 from minigan.gradcheck import check_operation
 from minigan.ops._samples import normal
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def blocks(document, language):

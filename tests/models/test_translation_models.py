@@ -11,7 +11,7 @@ import minigan as mg
 from minigan import models, nn
 from minigan.errors import OptionError, ShapeError
 
-sys.path.append(str(Path(__file__).parent / "goldens"))
+sys.path.append(str(Path(__file__).parents[1] / "goldens"))
 
 
 def noise(*shape, seed=0):

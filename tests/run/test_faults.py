@@ -15,7 +15,7 @@ from minigan import report, run
 from minigan.checkpoint import Series, load_state
 from minigan.errors import DataError
 
-SCRIPT = Path(__file__).parent.parent / "examples" / "dcgan_mnist.py"
+SCRIPT = Path(__file__).parents[2] / "examples" / "dcgan_mnist.py"
 OPTIONS = ["--width", "4", "--batch-size", "20", "--device", "cpu", "--checkpoint-every", "5", "--no-blas-tuning"]
 
 

@@ -16,7 +16,7 @@ from minigan.errors import CheckpointError, DataError, OptionError, ShapeError
 from minigan.random import Stream
 from minigan.trainers.pool import ImagePool
 
-GOLDENS = Path(__file__).parent / "goldens"
+GOLDENS = Path(__file__).parents[1] / "goldens"
 sys.path.append(str(GOLDENS))
 EIGHT = ["d_a", "d_b", "g_a", "g_b", "cycle_a", "cycle_b", "idt_a", "idt_b"]
 PRECISIONS = [(np.float32, "f4", 1e-4), (np.float64, "f8", 1e-9)]

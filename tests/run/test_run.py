@@ -13,7 +13,7 @@ import minigan as mg
 from minigan import run
 from minigan.checkpoint import load_weights
 
-SCRIPT = Path(__file__).parent.parent / "examples" / "dcgan_mnist.py"
+SCRIPT = Path(__file__).parents[2] / "examples" / "dcgan_mnist.py"
 
 
 @pytest.fixture(scope="module")

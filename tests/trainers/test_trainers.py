@@ -10,7 +10,7 @@ import minigan as mg
 from minigan import losses, models, trainers
 from minigan.gradcheck import gradcheck
 
-GOLDENS = Path(__file__).parent / "goldens"
+GOLDENS = Path(__file__).parents[1] / "goldens"
 STEPS, BATCH = 20, 8
 
 

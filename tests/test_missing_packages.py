@@ -1,0 +1,177 @@
+"""Optional packages that are not installed: one sentence for all of them, and never after the training."""
+
+import ast
+import json
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from minigan import metrics, run
+from minigan.errors import PACKAGES, not_installed, require
+from minigan.metrics.scorer import Scorer
+from minigan.trainers import Progress
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.py") if "run.options(" in path.read_text("utf-8"))
+SENTENCE = re.compile(r'\S.* needs (\S+): run `pip install "minigan\[(\w+)\]"`')
+USES = {  # what a user does that needs a package: the package's import, an expression, the words before "needs"
+    "curves": ("matplotlib", "report.loss_curves([], 'x.png')", "a figure"),
+    "points": ("matplotlib", "report.points_figure(toy, game, 'x.png')", "a figure"),
+    "film of points": ("PIL", "report.points_film(toy, game, 'x.gif')", "a film"),
+    "png": ("PIL", "report.save_png(np.zeros((2, 2), np.uint8), 'x.png')", "a picture"),
+    "film": ("PIL", "report.film([np.zeros((2, 2), np.uint8)], 'x.gif')", "a picture"),
+    "image files": ("PIL", "data.pictures.read_picture('x.png')", "an image file"),
+    "saved weights": ("safetensors", "checkpoint.save_weights('x', {})", "a file of weights"),
+    "weights": ("safetensors", "checkpoint.load_weights('x')", "a file of weights"),
+    "edges": ("scipy", "data.canny.edge_map(np.zeros((9, 9)))", "a map of edges"),
+    "ssim": ("scipy", "metrics.ssim(noise[:, :, :16, :16], noise[:, :, :16, :16])", "this measure"),
+    "patches": ("scipy", "metrics.distances.sliced_wasserstein(noise, noise)", "this measure"),
+    "digits": ("sklearn", "data.digits()", "this set of digits"),
+    "neighbours": ("sklearn", "metrics.coverage.precision_recall(noise[:, 0, 0], noise[:, 0, 0])", "this measure"),
+    "scores": ("sklearn", "metrics.Scorer()", "a score"),
+    "svm": ("sklearn", "metrics.svm.svm_accuracy(noise, 1, 1, 1)", "this measure"),
+    "map": ("sklearn", "latent.maps.layout(noise)", "the map"),
+    "probe": ("sklearn", "latent.units.probe_units(noise[:, 0, 0], np.arange(20) > 9)", "the probe"),
+    "TensorBoard": ("tensorboardX", "run.board.Board(pathlib.Path('x'))", "--tensorboard"),
+}
+PREPARED = """
+import pathlib, sys
+sys.modules[{module!r}] = None
+import numpy as np
+from minigan import checkpoint, data, latent, metrics, report, run
+import minigan.data.pictures, minigan.latent.maps, minigan.latent.units, minigan.metrics.svm, minigan.run.board
+noise = np.random.default_rng(0).uniform(-1, 1, (20, 1, 28, 28))
+toy = data.toy2d("ring")
+game = {{"GAN": [report.Snapshot(0, noise[0, 0, :, :2], toy.coverage(noise[0, 0, :, :2]))]}}
+try:
+    {expression}
+except ModuleNotFoundError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("use", USES)
+def test_the_sentence(use, tmp_path):
+    module, expression, what = USES[use]
+    program = PREPARED.format(module=module, expression=expression)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    package, extra = PACKAGES[module]
+    assert done.stdout == f'{what} needs {package}: run `pip install "minigan[{extra}]"`\n', done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_extra_that_is_named_has_the_package():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    names = {extra: {re.split(r"[\[=<>]", line)[0].lower() for line in lines}
+             for extra, lines in settings["optional-dependencies"].items()}
+    names = {extra: {"cupy" if name.startswith("cupy-") else name for name in lines} for extra, lines in names.items()}
+    for module, (package, extra) in PACKAGES.items():
+        assert package.lower() in names[extra], module
+        assert SENTENCE.fullmatch(not_installed(module, "a test")).groups() == (package, extra)
+
+
+def test_every_optional_package_is_required_by_the_helper():
+    """Whatever the library and the examples import outright is of the standard library, NumPy or threadpoolctl."""
+    always = {*sys.stdlib_module_names, "minigan", "numpy", "threadpoolctl"}
+    special = {("device.py", "cupy"), ("store.py", "requests")}  # asked what else is wrong with it; comes with pooch
+    for path in [*(ROOT / "minigan").rglob("*.py"), *(ROOT / "examples").rglob("*.py")]:
+        tree = ast.walk(ast.parse(path.read_text("utf-8")))
+        names = set()
+        for node in tree:
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add(node.module)
+        for name in {name.partition(".")[0] for name in names} - always:
+            assert (path.name, name) in special, f"{path}: {name}: use errors.require, with an entry in errors.PACKAGES"
+
+
+def test_a_module_of_another_name_says_which(without):
+    without("PIL")
+    with pytest.raises(ModuleNotFoundError) as caught:
+        require("PIL.Image", "a test")
+    assert caught.value.name.partition(".")[0] == "PIL"
+
+
+# ---- a run ----
+
+
+def program(path, *arguments):
+    """What an example's main says and its exit status, in this process."""
+    before, sys.argv = sys.argv, [str(path), *map(str, arguments)]
+    try:
+        runpy.run_path(str(path), run_name="__main__")
+    except SystemExit as ended:
+        return ended.code
+    finally:
+        sys.argv = before
+    return 0
+
+
+@pytest.mark.parametrize("package", ["matplotlib", "PIL"])
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_ends_before_it_trains(path, package, without, tmp_path, capsys):
+    """Each example draws figures or pictures at its end, the first of them after minutes."""
+    without(package)
+    assert program(path, "--smoke", "--device", "cpu", "--out", tmp_path / "run") == 2
+    assert capsys.readouterr().err == f"error: {not_installed(package, 'a run')}\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_keeps_weights_ends_before_it_trains(without, tmp_path, capsys):
+    without("safetensors")
+    assert program(ROOT / "examples" / "dcgan_mnist.py", "--smoke", "--device", "cpu", "--out", tmp_path / "run") == 2
+    assert capsys.readouterr().err == f"error: {not_installed('safetensors', 'a run')}\n"
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["cyclegan_digits", "pix2pix_edges"])
+def test_a_run_that_is_scored_ends_before_it_trains(name, without, tmp_path, capsys, monkeypatch):
+    """SSIM is measured when the training is over. Nothing before it needs SciPy, given data of one's own."""
+    monkeypatch.setattr(run, "fit", lambda *args, **kwargs: pytest.fail("trained"))
+    pairs = tmp_path / "data"
+    for part in ("trainA", "trainB", "testA", "testB"):
+        pictures(pairs / part)
+    monkeypatch.setattr("minigan.data.store.answering", lambda mirrors, name: [])  # no network
+    require("sklearn.datasets", "this test")  # its digits are there; they were read with SciPy
+    without("scipy")
+    data = ["--data", pairs] if name == "pix2pix_edges" else []
+    path = ROOT / "examples" / f"{name}.py"
+    assert program(path, "--smoke", "--device", "cpu", "--out", tmp_path / "run", *data) == 2
+    assert capsys.readouterr().err == f"error: {not_installed('scipy', 'the score')}\n"
+    assert not (tmp_path / "run").exists()
+
+
+def pictures(folder):
+    """Two small pictures in a new folder."""
+    from PIL import Image
+
+    folder.mkdir(parents=True)
+    for name in "ab":
+        Image.new("RGB", (64, 64), "white").save(folder / f"{name}.png")
+
+
+def test_a_scorer_does_not_wait_for_the_first_score(without):
+    without("sklearn")
+    assert metrics.Scorer is Scorer
+    with pytest.raises(ModuleNotFoundError, match="a score needs scikit-learn: run"):
+        Scorer()
+
+
+def test_a_terminal_without_tqdm_gets_lines(tmp_path, capsys, monkeypatch, without):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    without("tqdm")
+    log = run.Log(tmp_path, 3, 64)
+    for step in (1, 2, 3):
+        log(Progress(step, {"d_loss": 0.25}, step * 20.0))
+    log.close()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith('a progress bar needs tqdm: run `pip install "minigan[examples]"`')
+    assert [line.split(",")[0] for line in lines[1:]] == ["step 1 of 3", "step 2 of 3", "step 3 of 3"]
+    rows = (tmp_path / "metrics.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(row)["step"] for row in rows] == [1, 2, 3]
