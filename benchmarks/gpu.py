@@ -28,8 +28,6 @@ from pathlib import Path
 
 import cupy
 import numpy as np
-from minigan.kernels.cuda import conv as cuda_conv
-from minigan.kernels.cuda import gpu as kernels_gpu
 
 import minigan as mg
 from minigan import kernels
@@ -79,7 +77,7 @@ def alternate(steps):
 
 def ours_as_graph(step):
     """CALLS calls of `step` as one CUDA graph: the time of the kernels without Python's time to launch them."""
-    graph, kept = kernels_gpu.Graph(), []
+    graph, kept = kernels.backend("cuda").Graph(), []
     step()
     with graph.capture():
         for _ in range(CALLS):
@@ -189,11 +187,10 @@ def _memory_bound():
         x, gy = images(*shape), images(*shape)
         over = "batch" if shape[0] > 1 else "instance"
         gamma, beta = (cupy.ones(shape[1], np.float32) for _ in range(2))
-        mean, var = kernels.norm_stats(x, over)
-        rstd = 1 / np.sqrt(var + 1e-5)
+        mean, _, rstd = kernels.norm_stats(x, over, 1e-5)
         y = kernels.norm_apply(x, mean, rstd, gamma, beta, 0.2)
         size, what = x.nbytes, f"{over} {'x'.join(map(str, shape))}"
-        yield f"norm_stats, {what}", lambda x=x, over=over: kernels.norm_stats(x, over), size
+        yield f"norm_stats, {what}", lambda x=x, over=over: kernels.norm_stats(x, over, 1e-5), size
         yield (f"norm_apply + leaky_relu, {what}",
                lambda a=(x, mean, rstd, gamma, beta, 0.2): kernels.norm_apply(*a), 2 * size)
         yield (f"norm_grad + gate, {what}",
@@ -244,9 +241,9 @@ def convolutions():
         theirs = _torch_products(x, w, g, S, P, H) if torch is not None else {}
         gflop = 2e-9 * N * OH * OH * O * C * K * K
         for product, step in products.items():
-            cuda_conv.set_precision("fp32")
+            kernels.set_precision("fp32")
             exact, (fp32, failed) = step(), alternate_kernels({"fp32": step})
-            cuda_conv.set_precision("tf32")
+            kernels.set_precision("tf32")
             apart = float(cupy.linalg.norm(step() - exact) / cupy.linalg.norm(exact))
             times, more = alternate_kernels({"tf32": step}, {"torch": theirs[product]} if theirs else None)
             failed |= more

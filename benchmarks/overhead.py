@@ -39,14 +39,13 @@ def rows():
                 kernels.conv2d_weight_grad(x, gy, w.shape[2:], ONE, NONE, ONE))
 
     def norm_forward(x, gamma, beta):
-        mu, variance = kernels.norm_stats(x, "batch")
-        return kernels.norm_apply(x, mu, 1 / np.sqrt(variance + 1e-5), gamma, beta, None)
+        moments = kernels.norm_stats(x, "batch", 1e-5)
+        return kernels.norm_apply(x, moments.mean, moments.rstd, gamma, beta, None)
 
     def norm_backward(gy, y, x, gamma, beta):
-        mu, variance = moments
-        return kernels.norm_grad(gy, x, mu, 1 / np.sqrt(variance + 1e-5), gamma, "batch", y, None)
+        return kernels.norm_grad(gy, x, moments.mean, moments.rstd, gamma, "batch", y, None)
 
-    moments = kernels.norm_stats(image.data, "batch")
+    moments = kernels.norm_stats(image.data, "batch", 1e-5)
     return [
         ("add", (a, b), ops.add, np.add, lambda gy, y, a, b: None),
         ("mul", (a, b), ops.mul, np.multiply, lambda gy, y, a, b: (gy * b, gy * a)),

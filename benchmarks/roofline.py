@@ -17,10 +17,10 @@ import sys
 import time
 
 import numpy as np
-from minigan.kernels.cpu.blocks import for_each_block
 
 import minigan as mg
 from minigan.engine.primitive import PRIMITIVES
+from minigan.kernels.cpu.blocks import for_each_block
 
 CONVOLUTIONS = ("conv2d", "conv_transpose2d", "conv2d_weight_grad")
 

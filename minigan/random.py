@@ -6,7 +6,7 @@ A value is addressed by (seed, stream, step) and its place in the array; nothing
     counter  (block, step low, step high, stream), four words of 32 bits; one block is four words of noise
 
 Why     Value i needs no value before it, so NumPy fills arrays in any order, a GPU thread can compute its own value,
-        and a run resumes from three integers. The CUDA twin comes with the CUDA kernels and evaluates the same formula.
+        and a run resumes from three integers. The formulas are in kernels/cpu/random.py and in its CUDA twin.
 Bits    Words, uniforms, integers and permutations are equal bit for bit everywhere. Normals are computed in float64 and
         rounded once, so two machines' float32 normals differ, by one unit in the last place, about once in 10^8.
 Source  Salmon, Moraes, Dror & Shaw, Parallel random numbers: as easy as 1, 2, 3, SC 2011.
@@ -14,43 +14,20 @@ Source  Salmon, Moraes, Dror & Shaw, Parallel random numbers: as easy as 1, 2, 3
 
 from __future__ import annotations
 
-import math
 import operator
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minigan import kernels
 from minigan.errors import DTypeError
 
 Shape = int | tuple[int, ...]
-Words = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # the four words of n blocks, (n,) each
 
-_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)  # multipliers of the two products
-_W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)  # key steps: golden ratio, sqrt(3) - 1
-_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
-_CHUNK = 8192  # blocks at a time: six uint64 arrays of 64 KiB stay in L2
-
-
-def _rounds(words: Words, k0: Any, k1: Any) -> None:
-    """Ten Philox rounds, in place. Words are uint64 below 2^32, so that a 32 x 32 bit product is one multiplication."""
-    c0, c1, c2, c3 = words
-    p0, p1 = np.empty_like(c0), np.empty_like(c2)
-    for round_ in range(10):
-        if round_:
-            k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
-        np.multiply(c0, _M0, out=p0)
-        np.multiply(c2, _M1, out=p1)
-        np.right_shift(p1, _HALF, out=c0)  # c0 <- high(p1) ^ c1 ^ k0
-        c0 ^= c1
-        c0 ^= k0
-        np.right_shift(p0, _HALF, out=c2)  # c2 <- high(p0) ^ c3 ^ k1
-        c2 ^= c3
-        c2 ^= k1
-        np.bitwise_and(p1, _LOW, out=c1)
-        np.bitwise_and(p0, _LOW, out=c3)
+_HOST = np.empty(0, np.float32)  # `like` of the kernels: their numbers are wanted on the CPU
 
 
 def philox4x32(counter: np.ndarray, key: np.ndarray) -> np.ndarray:
@@ -62,11 +39,7 @@ def philox4x32(counter: np.ndarray, key: np.ndarray) -> np.ndarray:
     counter, key = np.asarray(counter, np.uint32), np.asarray(key, np.uint32)
     if counter.shape[-1:] != (4,) or key.shape[-1:] != (2,):
         raise ValueError(f"philox4x32: counter {counter.shape} must end in 4 words and key {key.shape} in 2.")
-    shape = np.broadcast_shapes(counter.shape[:-1], key.shape[:-1])
-    c0, c1, c2, c3 = (np.array(np.broadcast_to(counter[..., i], shape), np.uint64, ndmin=1) for i in range(4))
-    words = (c0, c1, c2, c3)
-    _rounds(words, key[..., 0].astype(np.uint64), key[..., 1].astype(np.uint64))
-    return np.stack(words, axis=-1).astype(np.uint32).reshape(*shape, 4)
+    return kernels.philox4x32(counter, key)
 
 
 def _natural(value: Any, name: str, bits: int = 64) -> int:
@@ -89,51 +62,16 @@ def stream_id(stream: int | str) -> int:
     return zlib.crc32(stream.encode()) if isinstance(stream, str) else _natural(stream, "stream", 32)
 
 
-def _blocks(count: int, seed: int, stream: int | str, step: int) -> Iterator[tuple[slice, Words]]:
-    """The words of blocks 0 .. count-1, some thousands at a time."""
-    seed, step, word = _natural(seed, "seed"), _natural(step, "step"), stream_id(stream)
-    if count > 1 << 32:
-        raise ValueError(f"one (seed, stream, step) addresses 2^32 blocks of four words, but {count} are asked for.")
-    k0, k1 = np.uint64(seed) & _LOW, np.uint64(seed) >> _HALF
-    for start in range(0, count, _CHUNK):
-        c0 = np.arange(start, min(start + _CHUNK, count), dtype=np.uint64)
-        c1, c2, c3 = (np.full(len(c0), value, np.uint64) for value in (step & 0xFFFFFFFF, step >> 32, word))
-        words = (c0, c1, c2, c3)
-        _rounds(words, k0, k1)
-        yield slice(start, start + len(c0)), words
+def _address(seed: int, stream: int | str, step: int) -> tuple[int, int, int]:
+    """Seed, stream and step as integers that fit their words."""
+    return _natural(seed, "seed"), stream_id(stream), _natural(step, "step")
 
 
-def _fill(
-    shape: Shape,
-    dtype: DTypeLike,
-    per_block: int,
-    address: tuple[int, int | str, int],
-    convert: Callable[[Words, np.ndarray], None],
-) -> np.ndarray:
-    """An array whose element i comes from block i // per_block: `convert(words, out)` writes out, (n, per_block)."""
-    shape = tuple(shape) if np.ndim(shape) else (operator.index(shape),)  # type: ignore[arg-type]
-    if any(n < 0 for n in shape):
-        raise ValueError(f"a shape has no negative sizes, but {shape} does.")
-    size = math.prod(shape)
-    out = np.empty((-(-size // per_block), per_block), dtype)
-    for rows, words in _blocks(len(out), *address):
-        convert(words, out[rows])
-    return out.reshape(-1)[:size].reshape(shape)
-
-
-def _is_float64(dtype: DTypeLike) -> bool:
+def _real(dtype: DTypeLike) -> np.dtype[Any]:
+    """The dtype, which must be float32 or float64."""
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise DTypeError(f"random: dtype must be float32 or float64, not {np.dtype(dtype)}.")
-    return np.dtype(dtype) == np.float64
-
-
-def _pairs(words: Words) -> tuple[np.ndarray, np.ndarray]:
-    """The two 64-bit words of each block."""
-    return words[0] | words[1] << _HALF, words[2] | words[3] << _HALF
-
-
-def _unit53(word: np.ndarray) -> np.ndarray:
-    return (word >> np.uint64(11)) * 2.0**-53  # every multiple of 2^-53 in [0, 1), exactly
+    return np.dtype(dtype)
 
 
 def uniform(
@@ -143,18 +81,7 @@ def uniform(
 
     Raises ValueError when seed or step is outside [0, 2^64) or stream outside [0, 2^32), DTypeError for other dtypes.
     """
-
-    def convert32(words: Words, out: np.ndarray) -> None:
-        for column, word in enumerate(words):
-            np.multiply(word >> np.uint64(8), 2.0**-24, out=out[:, column], casting="same_kind")
-
-    def convert64(words: Words, out: np.ndarray) -> None:
-        for column, word in enumerate(_pairs(words)):
-            out[:, column] = _unit53(word)
-
-    if _is_float64(dtype):
-        return _fill(shape, np.float64, 2, (seed, stream, step), convert64)
-    return _fill(shape, np.float32, 4, (seed, stream, step), convert32)
+    return kernels.uniform(_HOST, shape, _real(dtype), *_address(seed, stream, step))
 
 
 def normal(
@@ -166,30 +93,7 @@ def normal(
     Why       1 - u lies in (0, 1], so the logarithm is finite: |value| <= 6.7 (float32, 32 bits of u) or 8.6 (float64).
     Source    Box & Muller, A note on the generation of random normal deviates, 1958. Raises as `uniform` does.
     """
-
-    def box_muller(u: np.ndarray, v: np.ndarray, out: np.ndarray) -> None:
-        radius, angle = np.sqrt(-2.0 * np.log(1.0 - u)), 2.0 * np.pi * v
-        np.multiply(radius, np.cos(angle), out=out[:, 0], casting="same_kind")
-        np.multiply(radius, np.sin(angle), out=out[:, 1], casting="same_kind")
-
-    def convert32(words: Words, out: np.ndarray) -> None:
-        for pair in (0, 2):
-            box_muller(words[pair] * 2.0**-32, words[pair + 1] * 2.0**-32, out[:, pair : pair + 2])
-
-    def convert64(words: Words, out: np.ndarray) -> None:
-        first, second = _pairs(words)
-        box_muller(_unit53(first), _unit53(second), out)
-
-    if _is_float64(dtype):
-        return _fill(shape, np.float64, 2, (seed, stream, step), convert64)
-    return _fill(shape, np.float32, 4, (seed, stream, step), convert32)
-
-
-def _words64(shape: Shape, address: tuple[int, int | str, int]) -> np.ndarray:
-    def convert(words: Words, out: np.ndarray) -> None:
-        out[:, 0], out[:, 1] = _pairs(words)
-
-    return _fill(shape, np.uint64, 2, address, convert)
+    return kernels.normal(_HOST, shape, _real(dtype), *_address(seed, stream, step))
 
 
 def integers(low: int, high: int, shape: Shape, *, seed: int, stream: int | str = 0, step: int = 0) -> np.ndarray:
@@ -198,18 +102,13 @@ def integers(low: int, high: int, shape: Shape, *, seed: int, stream: int | str 
     Raises ValueError when the range is empty or leaves int64.
     """
     low, high = operator.index(low), operator.index(high)
-    if not -(1 << 63) <= low < high <= 1 << 63:
-        raise ValueError(f"integers: need -2^63 <= low < high <= 2^63, but low={low} and high={high}.")
-    words = _words64(shape, (seed, stream, step))
-    if high - low < 1 << 64:
-        words %= np.uint64(high - low)
-    words += np.uint64(low % (1 << 64))  # arithmetic modulo 2^64 is two's complement
-    return words.view(np.int64)
+    return kernels.integers(_HOST, low, high, shape, *_address(seed, stream, step))
 
 
 def permutation(n: int, *, seed: int, stream: int | str = 0, step: int = 0) -> np.ndarray:
     """A random order of 0 .. n-1, int64 (n,): the argsort of n 64-bit words; stable, so a tie has one order too."""
-    return np.argsort(_words64(_natural(n, "n"), (seed, stream, step)), kind="stable").astype(np.int64, copy=False)
+    words = kernels.permutation_words(_HOST, _natural(n, "n"), *_address(seed, stream, step))
+    return np.argsort(words, kind="stable").astype(np.int64, copy=False)
 
 
 class Stream:
@@ -239,11 +138,10 @@ class Stream:
             return self._draw({"normal": normal, "uniform": uniform}[name], shape, dtype=dtype)
         from minigan.engine import device as devices
         from minigan.engine.capture import counter
-        from minigan.kernels.cuda import random
 
-        _is_float64(dtype)
-        like = devices.constant(0.0, dtype, device)
-        values = getattr(random, name)(shape, np.dtype(dtype), self.seed, self.id, counter(self, "step"), like)
+        like = devices.constant(0.0, _real(dtype), device)
+        kernel = {"normal": kernels.normal, "uniform": kernels.uniform}[name]
+        values = kernel(like, shape, np.dtype(dtype), self.seed, self.id, counter(self, "step"))
         self.step += 1
         return values
 

@@ -1,28 +1,33 @@
-"""The element-by-element operations worth a kernel: leaky_relu and its derivative, the gate; sigmoid and softplus.
+"""Elementwise operations worth a kernel: leaky_relu and its derivative, the gate; sigmoid and softplus.
 
-Most elementwise work is left to NumPy. The first two stand in every layer of a GAN, need several passes, and np.where
-or a boolean mask would cost more than ten times an addition; so they go in blocks that stay in cache from pass to pass,
-and the gate selects with integer operations on the floats' bits.
+Other elementwise work is left to NumPy. leaky_relu and the gate are in every layer of a GAN and need several passes;
+np.where or a boolean mask would cost more than ten times an addition. So they go in blocks that stay in cache from pass
+to pass, and the gate selects with integer operations on the floats' bits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
+from ..values import Array
 from .blocks import PASS, SHARED, cut, for_each_block
 from .memory import empty_like, in_order_of, scratch
+
+__all__ = ["gate", "leaky_relu", "sigmoid", "softplus"]
 
 ZEROS = {np.dtype(dtype): np.zeros(PASS, dtype) for dtype in (np.float32, np.float64)}
 
 
-def leaky_relu(x, slope):
-    """Give y = x where x > 0, else slope*x; slope 0 is relu; NaN stays NaN. Stored like x; reads x, writes y."""
+def leaky_relu(x: Array, slope: float) -> Array:
+    """Return y = x where x > 0, else slope*x; slope 0 is relu; NaN stays NaN. Stored like x; reads x, writes y."""
     y = empty_like(x)
     _by_blocks(lambda x, y: _leaky_relu(x, slope, y), x, y)
     return y
 
 
-def _leaky_relu(x, slope, y):
+def _leaky_relu(x: Array, slope: float, y: Array) -> None:
     if slope == 0:  # not 0*x, which is NaN at infinity
         np.maximum(x, zeros(x), out=y)
     else:
@@ -30,15 +35,15 @@ def _leaky_relu(x, slope, y):
         (np.maximum if slope <= 1 else np.minimum)(x, y, out=y)
 
 
-def rectify(block, slope):
-    """leaky_relu in place, on a contiguous piece that another kernel has in cache; slope >= 0."""
+def rectify(block: Array, slope: float) -> None:
+    """leaky_relu in place, on a contiguous block that another kernel has in cache; slope >= 0."""
     flat = block.reshape(-1)
     scaled = zeros(flat) if slope == 0 else np.multiply(flat, slope, out=scratch("scaled", flat.shape, flat.dtype))
     (np.maximum if slope <= 1 else np.minimum)(flat, scaled, out=flat)
 
 
-def gate(g, on, slope):
-    """Give z = g where on > 0, else slope*g: the derivative of (leaky_)relu, `on` its input or (slope >= 0) output.
+def gate(g: Array, on: Array, slope: float) -> Array:
+    """Return z = g where on > 0, else slope*g: the derivative of (leaky_)relu, `on` its input or (slope >= 0) output.
 
     Stored like `on`. Nothing passes a closed gate of slope 0, not even NaN. Reads g and on, writes z, all once.
     """
@@ -47,7 +52,7 @@ def gate(g, on, slope):
     return z
 
 
-def gate_into(g, on, z, slope):
+def gate_into(g: Array, on: Array, z: Array, slope: float) -> None:
     """`gate` on flat pieces. For floats, on > 0 is bits > 0 with the same bits read as an integer, also for -0.0.
 
     So -max(bits, 0) has its sign set exactly where the gate is open, and the shift spreads that sign over all bits.
@@ -66,24 +71,24 @@ def gate_into(g, on, z, slope):
     np.multiply(g, is_open.view(on.dtype), out=z)
 
 
-def sigmoid(x):
-    """Give 1 / (1 + e^-x): with t = e^-|x|, which never overflows, 1/(1+t) or t/(1+t)."""
+def sigmoid(x: Array) -> Array:
+    """Return 1 / (1 + e^-x): with t = e^-|x|, which never overflows, 1/(1+t) or t/(1+t)."""
     t = np.exp(-np.abs(x))
     return np.where(x >= 0, 1, t) / (1 + t)
 
 
-def softplus(x):
-    """Give ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)."""
+def softplus(x: Array) -> Array:
+    """Return ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)."""
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
-def zeros(x):
-    """As many zeros as x is long: the maximum of two arrays takes a third of the time of an array and a number's."""
+def zeros(x: Array) -> Array:
+    """len(x) zeros: the maximum of two arrays takes a third of the time of the maximum of an array and a number."""
     return ZEROS[x.dtype][: len(x)]
 
 
-def _by_blocks(work, *arrays):
-    """work(*pieces) for flat pieces of arrays of one shape; the last is the output, and the others follow its order."""
+def _by_blocks(work: Callable[..., None], *arrays: Array) -> None:
+    """work(*pieces) for flat pieces of arrays of one shape, in the memory order of the last, which is the output."""
     flat, size = [in_order_of(arrays[-1], array) for array in arrays], arrays[-1].size
     if size <= PASS:
         work(*flat)

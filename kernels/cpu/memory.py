@@ -1,6 +1,6 @@
 """Memory: where kernels put what they compute, and the order in which images lie there.
 
-    empty(shape, dtype)          an output's memory; large outputs get that of arrays nobody holds any more
+    empty(shape, dtype)          an output's memory; a large output gets that of an array nobody holds any more
     scratch(key, shape, dtype)   this thread's own reusable memory, still warm in its cache from the block before
     channels_last(x)             the door: (N, C, H, W) in any layout -> a contiguous (N, H, W, C) array
 
@@ -15,21 +15,23 @@ import mmap
 import os
 import sys
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 
+from ..values import Array, DTypeLike, Pair
 from .blocks import PASS, SHARED, cut, for_each_block
 
 RECYCLED = 1 << 18  # bytes from which on an output's memory is used again
-KEPT = 5 << 25  # bytes of recycled memory from which on what is idle makes room for what is new
+KEPT = 5 << 25  # bytes of recycled memory above which idle buffers are freed before new ones are made
 HUGE = 1 << 22  # bytes from which on the system is asked for large pages, as NumPy does
 
 _local = threading.local()
-_buffers: dict[int, list[np.ndarray]] = {}  # by size in bytes, last used last: memory of outputs, alive or not
+_buffers: dict[int, list[Array]] = {}  # by size in bytes, last used last: memory of outputs, in use or idle
 _lock = threading.Lock()
 
 
-def _references(buffers, i):
+def _references(buffers: list[Array], i: int) -> int:
     """References to a buffer: arrays that lie in it hold one each, through their .base."""
     return sys.getrefcount(buffers[i])
 
@@ -37,8 +39,8 @@ def _references(buffers, i):
 _IDLE = _references([np.empty(1, np.uint8)], 0)  # what an interpreter counts when nothing but a list holds a buffer
 
 
-def empty(shape, dtype):
-    """An array to be written: np.empty, but a large one lies where one of the same size lay that nobody holds now."""
+def empty(shape: Sequence[int], dtype: DTypeLike) -> Array:
+    """An array to be written, like np.empty; a large one gets the memory of an array of the same size that is gone."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size < RECYCLED:
         return np.empty(shape, dtype)
@@ -52,8 +54,8 @@ def empty(shape, dtype):
         return same[i].view(dtype).reshape(shape)
 
 
-def _make_room(size):
-    """Let idle buffers go, the sizes first that have not been asked for longest, until `size` more bytes fit."""
+def _make_room(size: int) -> None:
+    """Free idle buffers until `size` more bytes fit, those sizes first that were asked for the longest time ago."""
     excess = sum(size * len(same) for size, same in _buffers.items()) + size - KEPT
     for size, same in _buffers.items():
         for i in reversed(range(len(same))):
@@ -64,9 +66,9 @@ def _make_room(size):
                 excess -= size
 
 
-def _mapped(size):
+def _mapped(size: int) -> Array:
     """Memory from the system itself, so that it goes back there: malloc would keep it, in pieces that fit nothing."""
-    if not hasattr(mmap, "MAP_PRIVATE"):  # Windows
+    if sys.platform == "win32" or not hasattr(mmap, "MAP_PRIVATE"):
         return np.empty(size, np.uint8)
     pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if size >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
@@ -74,14 +76,14 @@ def _mapped(size):
     return np.frombuffer(pages, np.uint8)
 
 
-def empty_like(x):
+def empty_like(x: Array) -> Array:
     """`empty` of x's shape and type, in x's memory order."""
     order = sorted(range(x.ndim), key=lambda axis: (-x.strides[axis], axis))
     y = empty([x.shape[axis] for axis in order], x.dtype).transpose(np.argsort(order))
     return y if y.strides == x.strides else np.empty_like(x)
 
 
-def _after_fork():
+def _after_fork() -> None:
     global _lock
     _lock = threading.Lock()  # the thread that held it does not live in the child
 
@@ -90,7 +92,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def scratch(key, shape, dtype):
+def scratch(key: str, shape: Sequence[int], dtype: DTypeLike) -> Array:
     """Memory of this thread's own, named `key` and grown when needed; what it held before is gone."""
     buffers = _local.__dict__.setdefault("buffers", {})
     size = math.prod(shape) * np.dtype(dtype).itemsize
@@ -100,48 +102,55 @@ def scratch(key, shape, dtype):
     return buffer[:size].view(dtype).reshape(shape)
 
 
-layout_copies = 0  # how often an input came in another layout and had to be copied; a test holds it at zero
+_layout_copies = 0
 
 
-def count_layout_copy():
-    """Note that an input did not come in the layout the kernels work in."""
-    global layout_copies
-    layout_copies += 1
+def layout_copies() -> int:
+    """How many inputs so far had to be copied because they were not stored channels-last."""
+    return _layout_copies
 
 
-def channels_last(x):
+def channels_last(x: Array) -> Array:
     """(N, C, *space) in any layout -> contiguous (N, *space, C): a view if x is stored that way, else one copy."""
+    global _layout_copies
     moved = x.transpose(0, *range(2, x.ndim), 1)
-    if moved.flags.c_contiguous:
-        return moved
-    count_layout_copy()
-    copied = empty(moved.shape, x.dtype)
+    _layout_copies += not moved.flags.c_contiguous
+    return contiguous(moved)
+
+
+def contiguous(x: Array) -> Array:
+    """`x` in C order: itself if it is stored so, else a copy, by blocks along the first axis."""
+    if x.flags.c_contiguous:
+        return x
+    copied = empty(x.shape, x.dtype)
     per_block = max(1, PASS * len(x) // max(1, x.size))
-    for_each_block(lambda n: np.copyto(copied[n], moved[n]), cut(len(x), per_block), share=x.size > SHARED)
+    for_each_block(lambda part: np.copyto(copied[part], x[part]), cut(len(x), per_block), share=x.size > SHARED)
     return copied
 
 
-def channels_first(y):
+def channels_first(y: Array) -> Array:
     """(N, *space, C) -> the same array indexed (N, C, *space)."""
     return y.transpose(0, y.ndim - 1, *range(1, y.ndim - 1))
 
 
-def memory_view(x):
+def memory_view(x: Array) -> Array | None:
     """All of x as one flat axis in the order it lies in memory; None if it has holes, repeats or runs backwards."""
     ordered = x.transpose(sorted(range(x.ndim), key=lambda axis: (-x.strides[axis], axis)))
     return ordered.reshape(-1) if ordered.flags.c_contiguous else None
 
 
-def in_order_of(dense, x):
+def in_order_of(dense: Array, x: Array) -> Array:
     """All of x as one flat axis in the memory order of `dense`, which has no holes; a copy if its own order differs."""
     if x.strides != dense.strides:
         copied = empty_like(dense)
         np.copyto(copied, x)
         x = copied
-    return memory_view(x)
+    flat = memory_view(x)
+    assert flat is not None, "a dense array has no holes"
+    return flat
 
 
-def framed(x, corner, size, row_step=1, fill=0):
+def framed(x: Array, corner: Pair, size: Pair, row_step: int = 1, fill: float = 0) -> Array:
     """`size` rows (every row_step-th) and columns of x (n, H, W, C) from `corner` on, `fill` beyond its edges.
 
     A view if all of them lie inside, else a copy in scratch.

@@ -13,29 +13,34 @@ squares: with a mean of 1000 and a deviation of 1, float32 would subtract two nu
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
+from ..values import Array, Moments
 from .blocks import PASS, SHARED, cut, for_each_block
 from .elementwise import gate_into, rectify
 from .memory import channels_first, channels_last, empty_like, scratch
 
+__all__ = ["norm_apply", "norm_grad", "norm_stats", "update_running"]
+
 RUN = 1024  # numbers that elementwise passes take in one inner loop: several pixels side by side
-COLUMNS = 64  # numbers in a row of the table for the products: narrower images lay pixels side by side there, too
+COLUMNS = 64  # numbers in a row of the table for the products: with few channels, again several pixels side by side
 
 
-def norm_stats(x, over, eps=None):
-    """(mean, var), biased, to broadcast with x, over "batch" (N, space), "instance" (space) or "layer" (C, space).
+def norm_stats(x: Array, over: str, eps: float) -> Moments:
+    """Moments (mean, var, rstd) of x over "batch" (N, space), "instance" (space) or "layer" (C, space).
 
-    With eps a third result, rstd = 1 / sqrt(var + eps). Reads x once from memory and thrice from cache.
+    All are shaped to broadcast with x; var is biased, rstd = 1 / sqrt(var + eps). Reads x once from memory and three
+    times from cache.
     """
     table = _Table(x, merge=over == "batch")
     means, squares = table.partial_sums(), table.partial_sums()
 
     def block(groups, number, rows):
-        some = table.data[groups, rows]  # (g, r, RUN)
-        mean = table.sum_rows(some) / table.pixels(rows)  # (g, C)
-        apart = np.subtract(some, table.fold(mean), out=scratch("apart", some.shape, some.dtype))
+        part = table.data[groups, rows]  # (g, r, RUN)
+        mean = table.sum_rows(part) / table.pixels(rows)  # (g, C)
+        apart = np.subtract(part, table.fold(mean), out=scratch("apart", part.shape, part.dtype))
         np.multiply(apart, apart, out=apart)
         means[number, groups], squares[number, groups] = mean, table.sum_rows(apart)
 
@@ -49,20 +54,27 @@ def norm_stats(x, over, eps=None):
         mean, var = centre, (var + (mean - centre) ** 2).mean(1, keepdims=True)
     shape = (*mean.shape, *(1,) * (x.ndim - 2))
     mean, var = mean.astype(x.dtype).reshape(shape), var.astype(x.dtype).reshape(shape)
-    return (mean, var) if eps is None else (mean, var, 1 / np.sqrt(var + eps))
+    return Moments(mean, var, 1 / np.sqrt(var + eps))
 
 
-def update_running(running_mean, running_var, mean, var, momentum, count):
-    """Move running statistics (C,) by `momentum` towards a batch's of `count` numbers, variance unbiased. In place."""
+def update_running(
+    running_mean: Array, running_var: Array, mean: Array, var: Array, momentum: float, count: int
+) -> None:
+    """Move running statistics (C,) by `momentum` towards those of a batch of `count` numbers per channel. In place.
+
+    var is the batch's biased variance; running_var follows the unbiased one.
+    """
     running_mean += momentum * (mean.reshape(-1) - running_mean)  # (C,)
     running_var += momentum * (var.reshape(-1) * (count / (count - 1)) - running_var)  # (C,)
 
 
-def norm_apply(x, mean, rstd, gamma, beta, slope=None):
+def norm_apply(
+    x: Array, mean: Array, rstd: Array, gamma: Array | None, beta: Array | None, slope: float | None = None
+) -> Array:
     """Affine: y = gamma * (x - mean) * rstd + beta = scale * x + shift, stored channels-last. Reads x, writes y.
 
     With a slope >= 0, y is leaky_relu of that, taken while it is in cache.
-    Rounding is of the order of x's own last digit times scale, as x - mean would have it, for one pass less.
+    Rounding is of the order of x's own last digit times scale, as with x - mean, and there is one pass less.
     """
     table = _Table(x, merge=len(mean) == 1)
     mean, rstd = (v.reshape(len(v), -1).astype(np.float64) for v in (mean, rstd))
@@ -82,7 +94,16 @@ def norm_apply(x, mean, rstd, gamma, beta, slope=None):
     return table.restore(y)
 
 
-def norm_grad(gy, x, mean, rstd, gamma, over, y=None, slope=None):
+def norm_grad(
+    gy: Array,
+    x: Array,
+    mean: Array,
+    rstd: Array,
+    gamma: Array | None,
+    over: str,
+    y: Array | None = None,
+    slope: float | None = None,
+) -> tuple[Array, Array, Array]:
     """(gx, ggamma, gbeta): gx = rstd*(g - mean_over(g) - xhat*mean_over(g*xhat)), ggamma = sum gy*xhat, gbeta = sum gy.
 
     With a slope, gy first goes through the gate of y. Reads gy and x twice, writes gx once: the means must be known
@@ -94,12 +115,12 @@ def norm_grad(gy, x, mean, rstd, gamma, over, y=None, slope=None):
     mean, rstd = (v.reshape(len(v), -1).astype(np.float64) for v in (mean, rstd))
 
     def opened(groups, rows):
-        if slope is not None:
-            pieces = (array[groups, rows].reshape(-1) for array in (cotangents, on, gx))  # flat views of whole rows
-            gate_into(*pieces, slope)
+        if on is not None and slope is not None:
+            flat_gy, flat_on, flat_g = (array[groups, rows].reshape(-1) for array in (cotangents, on, gx))  # views
+            gate_into(flat_gy, flat_on, flat_g, slope)
         return g[groups, rows]
 
-    on = None if slope is None else _Table(y, merge=over == "batch").data
+    on = None if slope is None or y is None else _Table(y, merge=over == "batch").data
     sum_g, sum_gx = _grad_sums(opened, table, mean)  # (G, C)
     sum_gxhat = sum_gx * rstd
     ggamma, gbeta = sum_gxhat.sum(0).astype(x.dtype), sum_g.sum(0).astype(x.dtype)
@@ -123,7 +144,7 @@ def norm_grad(gy, x, mean, rstd, gamma, over, y=None, slope=None):
     return table.restore(gx), ggamma, gbeta
 
 
-def _grad_sums(opened, table, mean):
+def _grad_sums(opened: Callable[[slice, slice], Array], table: _Table, mean: Array) -> tuple[Array, Array]:
     """Sums over rows of g and of g*(x - mean), (G, C) in float64; opened(groups, rows) gives a block of g."""
     sum_g, sum_gx = table.partial_sums(), table.partial_sums()
     mean = table.fold(table.per_channel(mean))
@@ -141,7 +162,7 @@ def _grad_sums(opened, table, mean):
 class _Table:
     """An image as (groups, rows, width): a group is an image, or all when merged; a row is some pixels side by side."""
 
-    def __init__(self, x, merge):
+    def __init__(self, x: Array, merge: bool) -> None:
         last = channels_last(x)  # (N, *space, C)
         self.shape, self.channels, self.dtype = last.shape, last.shape[-1], x.dtype
         self.groups = 1 if merge else len(last)
@@ -151,39 +172,40 @@ class _Table:
         self.data = last.reshape(self.groups, self.rows, self.width)
         self.parts = cut(self.rows, max(1, PASS // self.width))
 
-    def for_each(self, work):
+    def for_each(self, work: Callable[[slice, int, slice], None]) -> None:
         """work(groups, number, rows) for blocks of a table, `number` being that of the slice `rows`."""
         at_once = max(1, PASS // (self.rows * self.width))
-        blocks = [(some, *part) for some in cut(self.groups, at_once) for part in enumerate(self.parts)]
+        blocks = [(groups, *part) for groups in cut(self.groups, at_once) for part in enumerate(self.parts)]
         for_each_block(lambda block: work(*block), blocks, share=self.data.size > SHARED)
 
-    def pixels(self, rows):
+    def pixels(self, rows: slice) -> int:
+        """How many pixels of a group are in these rows."""
         return (rows.stop - rows.start) * self.side_by_side
 
-    def partial_sums(self):
+    def partial_sums(self) -> Array:
         """Room for one number per part of the rows, group and channel, (parts, groups, C)."""
         return np.empty((len(self.parts), self.groups, self.channels), np.float64)
 
-    def sum_rows(self, some):
+    def sum_rows(self, part: Array) -> Array:
         """(g, rows, width) -> (g, C): a product with ones, then the few pixels that lie side by side."""
         beside = math.gcd(self.side_by_side, _power_of_two(COLUMNS // self.channels))
-        lines = some.reshape(len(some), -1, beside * self.channels)
-        sums = np.matmul(np.ones((1, lines.shape[1]), some.dtype), lines)  # (g, 1, beside*C)
-        return sums.reshape(len(some), beside, self.channels).sum(1)
+        lines = part.reshape(len(part), -1, beside * self.channels)  # (g, rows * width / (beside*C), beside*C)
+        sums = np.matmul(np.ones((1, lines.shape[1]), part.dtype), lines)  # (g, 1, beside*C)
+        return sums.reshape(len(part), beside, self.channels).sum(1)
 
-    def per_channel(self, numbers):
+    def per_channel(self, numbers: Array) -> Array:
         """(G or 1, C or 1) numbers as (groups, C) of x's type."""
         return np.broadcast_to(numbers, (self.groups, self.channels)).astype(self.dtype)
 
-    def fold(self, numbers):
+    def fold(self, numbers: Array) -> Array:
         """(g, C) -> (g, 1, width), to go with rows of the table."""
         return np.tile(numbers, (1, self.side_by_side))[:, None]
 
-    def restore(self, data):
+    def restore(self, data: Array) -> Array:
         """A table as an image again, indexed (N, C, *space)."""
         return channels_first(data.reshape(self.shape))
 
 
-def _power_of_two(number):
+def _power_of_two(number: int) -> int:
     """The largest power of two up to `number`, at least 1."""
     return 1 << max(0, number.bit_length() - 1)

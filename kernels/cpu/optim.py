@@ -1,24 +1,41 @@
-"""The three update rules, all parameters in one go: their memory in blocks, every pass of a rule over a block in cache.
+"""The update rules and moving averages, for all parameters in one call: every pass of a rule over a block in cache.
 
-Written as NumPy lines over whole arrays, Adam reads and writes memory some thirty times; in blocks it reads four arrays
-and writes three once each. PyTorch's formulas to the letter, so that its published hyper-parameters mean the same here.
+Written as NumPy lines over whole arrays, Adam reads and writes memory about thirty times; in blocks it reads four
+arrays and writes three, once each. The formulas are exactly PyTorch's, so its published hyper-parameters
+hold here.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..values import Array, Counter, Rate
 from .blocks import PASS, SHARED, cut, for_each_block
+from .counters import integer, real
 from .memory import in_order_of, memory_view, scratch
 
+__all__ = ["adam", "ema", "rmsprop", "sgd"]
 
-def sgd(params, grads, momenta, lr, momentum, nesterov, weight_decay):
+Arrays = Sequence[Array]
+
+
+def sgd(
+    params: Arrays,
+    grads: Arrays,
+    momenta: Arrays | None,
+    lr: float | Rate,
+    momentum: float,
+    nesterov: bool,
+    weight_decay: float,
+) -> None:
     """With g += weight_decay*p: m = momentum*m + g; p -= lr*m, or lr*(g + momentum*m) if nesterov.
 
-    momenta is None when momentum is 0. All in place; grads are left alone.
+    momenta is None when momentum is 0. In place in params and momenta; grads are not written to.
     """
+    rate = real(lr)
 
     def rule(p, g, *state):
         step = scratch("step", p.shape, p.dtype)
@@ -33,14 +50,17 @@ def sgd(params, grads, momenta, lr, momentum, nesterov, weight_decay):
                 g = step
             else:
                 g = m
-        np.multiply(g, lr, out=step)
+        np.multiply(g, rate, out=step)
         p -= step
 
-    _update(rule, params, grads, *([momenta] if momentum else []))
+    _update(rule, params, grads, *([momenta] if momentum and momenta is not None else []))
 
 
-def rmsprop(params, grads, squares, lr, alpha, eps, weight_decay):
+def rmsprop(
+    params: Arrays, grads: Arrays, squares: Arrays, lr: float | Rate, alpha: float, eps: float, weight_decay: float
+) -> None:
     """With g += weight_decay*p: s = alpha*s + (1-alpha)*g^2;  p -= lr * g / (sqrt(s) + eps). In place."""
+    rate = real(lr)
 
     def rule(p, g, s):
         step = scratch("step", p.shape, p.dtype)
@@ -49,20 +69,32 @@ def rmsprop(params, grads, squares, lr, alpha, eps, weight_decay):
         np.sqrt(s, out=step)
         step += eps
         np.divide(g, step, out=step)
-        step *= lr
+        step *= rate
         p -= step
 
     _update(rule, params, grads, squares)
 
 
-def adam(params, grads, means, squares, step, lr, beta1, beta2, eps, weight_decay):
+def adam(
+    params: Arrays,
+    grads: Arrays,
+    means: Arrays,
+    squares: Arrays,
+    step: int | Counter,
+    lr: float | Rate,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+) -> None:
     """Moments m = beta1*m + (1-beta1)*g, s = beta2*s + (1-beta2)*g^2; p -= lr * mhat / (sqrt(shat) + eps). In place.
 
     mhat = m/(1-beta1^t) and shat = s/(1-beta2^t) at step t = 1, 2, ...; g += weight_decay*p first.
     Kingma & Ba, Adam, 2015, algorithm 1.
     """
-    root = math.sqrt(1 - beta2**step)  # sqrt(shat) + eps = (sqrt(s) + eps*root) / root saves one pass
-    rate = lr * root / (1 - beta1**step)
+    count = integer(step)
+    root = math.sqrt(1 - beta2**count)  # sqrt(shat) + eps = (sqrt(s) + eps*root) / root saves one pass
+    rate = real(lr) * root / (1 - beta1**count)
 
     def rule(p, g, m, s):
         change = scratch("step", p.shape, p.dtype)
@@ -80,7 +112,7 @@ def adam(params, grads, means, squares, step, lr, beta1, beta2, eps, weight_deca
     _update(rule, params, grads, means, squares)
 
 
-def _decayed(g, p, weight_decay):
+def _decayed(g: Array, p: Array, weight_decay: float) -> Array:
     """Return g + weight_decay*p, in scratch."""
     if not weight_decay:
         return g
@@ -90,7 +122,7 @@ def _decayed(g, p, weight_decay):
     return total
 
 
-def _average_square(s, g, decay, room):
+def _average_square(s: Array, g: Array, decay: float, room: Array) -> None:
     """Set s = decay*s + (1-decay)*g^2."""
     s *= decay
     np.multiply(g, g, out=room)
@@ -98,26 +130,27 @@ def _average_square(s, g, decay, room):
     s += room
 
 
-def ema(averages, params, decay):
+def ema(averages: Arrays, params: Arrays, decay: float | Rate) -> None:
     """Moving averages: a = decay*a + (1-decay)*p, for every parameter. In place in averages."""
+    share = 1 - real(decay)
 
     def rule(a, p):
         step = scratch("step", p.shape, p.dtype)
         np.subtract(p, a, out=step)
-        step *= 1 - decay
+        step *= share
         a += step
 
     _update(rule, averages, params)
 
 
-def _update(rule, params, grads, *states):
-    """rule(p, g, *state) on flat pieces of every parameter; states whose order differs are done whole, as they are."""
-    pieces = []
+def _update(rule: Callable[..., None], params: Arrays, grads: Arrays, *states: Arrays) -> None:
+    """rule(p, g, *state) on flat pieces of every parameter; if a state has another order, on all of it at once."""
+    pieces: list[tuple[Array, ...]] = []
     for p, g, *state in zip(params, grads, *states, strict=True):
         flat = memory_view(p)
         if flat is None or any(s.strides != p.strides for s in state):
             pieces.append((p, g, *state))
         else:
-            arrays = (flat, in_order_of(p, g), *map(memory_view, state))
+            arrays = (flat, in_order_of(p, g), *(in_order_of(p, s) for s in state))  # all but g: views
             pieces += [tuple(array[part] for array in arrays) for part in cut(p.size, PASS)]
     for_each_block(lambda piece: rule(*piece), pieces, share=sum(p.size for p in params) > SHARED // 2)

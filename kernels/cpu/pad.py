@@ -1,20 +1,30 @@
-"""Borders: put one on, take one off into what it was made of; and adding up what an index scatters."""
+"""Borders and their adjoint, which adds a border to the elements it was copied from; and scatter_add."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from ..values import Array, Widths
 
-def pad(x, widths, mode, value):
-    """Put a border on x: of `value` ("constant"), of x mirrored without its edge ("reflect"), of its edge ("edge")."""
+__all__ = ["fold", "pad", "scatter_add"]
+
+
+def pad(x: Array, widths: Widths, mode: str = "constant", value: float = 0.0) -> Array:
+    """`x` with a border: of `value` ("constant"), of x mirrored without its edge ("reflect"), of its edge ("edge").
+
+    widths are (before, after) for each axis. The result's axes lie in memory in the order of x's.
+    """
     order = sorted(range(x.ndim), key=lambda axis: (-x.strides[axis], axis))  # np.pad by itself always gives C order
     moved, pairs = x.transpose(order), [widths[axis] for axis in order]
-    y = np.pad(moved, pairs, constant_values=value) if mode == "constant" else np.pad(moved, pairs, mode=mode)
+    options = {"constant_values": value} if mode == "constant" else {}
+    y: Array = np.pad(moved, pairs, mode, **options)  # type: ignore[call-overload]
     return y.transpose(np.argsort(order))
 
 
-def fold(g, widths, mode):
-    """The adjoint of pad: g without its border, which is added to the elements it was made of.
+def fold(g: Array, widths: Widths, mode: str = "constant") -> Array:
+    """The adjoint of pad: g without its border, which is added to the elements it was copied from.
 
     Axis by axis, because the corners are copies of copies.
     """
@@ -39,8 +49,8 @@ def fold(g, widths, mode):
     return g
 
 
-def scatter_add(g, index, shape):
-    """Zeros of `shape` with g added at `index`; one that an index names twice gets both."""
-    y = np.zeros(shape, g.dtype)
+def scatter_add(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
+    """Zeros of `shape` with g added at `index`; an element that the index names twice gets both."""
+    y: Array = np.zeros(shape, g.dtype)
     np.add.at(y, index, g)
     return y

@@ -1,26 +1,31 @@
-"""Max pooling, as three maps: find which tap of each window is largest, take values there, and put values back there.
+"""Max pooling as three maps: find which tap of each window is largest, take values there, and put values back there.
 
-Once the index is known everything is linear: pool_take reads x at the chosen taps, pool_put is its adjoint. Each goes
-through the KH*KW taps of a window, one strided image each, block by block of images.
+Once that index is known everything is linear: pool_take reads x at those taps, pool_put is its adjoint. Each goes
+through the KH*KW taps of a window, one strided image each, in blocks of images.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from ..geometry import out_size
+from ..values import Array, Pair
 from .blocks import SCRATCH_BYTES, for_each_block, image_blocks
-from .conv import out_size
 from .memory import channels_first, channels_last, empty, framed, scratch
 
+__all__ = ["max_pool2d", "pool_put", "pool_take"]
 
-def max_pool2d(x, kernel, stride, padding):
-    """(y, index): the largest number under each window and its tap, k*KW + l, the first in scan order of several.
+
+def max_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> tuple[Array, Array]:
+    """(y, index): the largest number under each window and its tap, k*KW + l, the first in scan order if several tie.
 
     Padding counts as -infinity; a NaN under a window is its largest. Both are stored channels-last.
     """
     x = channels_last(x)
-    size = _sizes(x, kernel, stride, padding)
-    y = empty((len(x), *size, x.shape[3]), x.dtype)
+    OH, OW = (out_size(*axis) for axis in zip(x.shape[1:3], kernel, stride, padding, strict=True))
+    y = empty((len(x), OH, OW, x.shape[3]), x.dtype)
     index = np.empty(y.shape, np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32)
 
     def block(where):
@@ -29,32 +34,32 @@ def max_pool2d(x, kernel, stride, padding):
         best[...] = -np.inf
         tap[...] = 0
         better, known = (scratch(key, best.shape, np.bool_) for key in ("better", "known"))
-        for number, seen in _taps(x[images], rows, size[1], kernel, stride, padding, -np.inf):
-            np.less_equal(seen, best, out=better)
+        for number, values in _taps(x[images], rows, OW, kernel, stride, padding, -np.inf):
+            np.less_equal(values, best, out=better)
             np.logical_not(better, out=better)  # larger, or one of the two is NaN
             better &= np.equal(best, best, out=known)  # what is NaN already stays
             np.copyto(tap, number, where=better, casting="unsafe")
-            np.maximum(best, seen, out=best)
+            np.maximum(best, values, out=best)
 
     for_each_block(block, _blocks(y, stride))
     return channels_first(y), channels_first(index)
 
 
-def pool_take(x, index, kernel, stride, padding):
+def pool_take(x: Array, index: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
     """y[n,c,i,j] = x at tap index[n,c,i,j] of window (i, j); zero where that tap lies in the padding."""
     x, index = channels_last(x), channels_last(index)
     y = empty(index.shape, x.dtype)
 
     def block(where):
         images, rows = where
-        for number, seen in _taps(x[images], rows, y.shape[2], kernel, stride, padding, 0):
-            np.copyto(y[where], seen, where=index[where] == number)
+        for number, values in _taps(x[images], rows, y.shape[2], kernel, stride, padding, 0):
+            np.copyto(y[where], values, where=index[where] == number)
 
     for_each_block(block, _blocks(y, stride))
     return channels_first(y)
 
 
-def pool_put(g, index, kernel, stride, padding, input_size):
+def pool_put(g: Array, index: Array, kernel: Pair, stride: Pair, padding: Pair, input_size: Pair) -> Array:
     """The adjoint of pool_take: gx = 0, then gx += g at tap index of each window; where windows overlap, they add."""
     g, index = channels_last(g), channels_last(index)
     N, OH, OW, C = g.shape
@@ -75,12 +80,10 @@ def pool_put(g, index, kernel, stride, padding, input_size):
     return channels_first(gx)
 
 
-def _sizes(x, kernel, stride, padding):
-    return tuple(out_size(*axis, 1) for axis in zip(x.shape[1:3], kernel, stride, padding, strict=True))
-
-
-def _taps(x, rows, OW, kernel, stride, padding, fill):
-    """(number, what that tap sees of x from each window of the output rows `rows`), in scan order."""
+def _taps(
+    x: Array, rows: slice, OW: int, kernel: Pair, stride: Pair, padding: Pair, fill: float
+) -> Iterator[tuple[int, Array]]:
+    """(number, the values of x at that tap of each window of the output rows `rows`) for every tap, in scan order."""
     (KH, KW), (SH, SW), (PH, PW) = kernel, stride, padding
     tall, wide = (rows.stop - rows.start - 1) * SH + KH, (OW - 1) * SW + KW
     frame = framed(x, (rows.start * SH - PH, -PW), (tall, wide), fill=fill)
@@ -88,7 +91,7 @@ def _taps(x, rows, OW, kernel, stride, padding, fill):
         yield k * KW + l, frame[:, k : tall - KH + k + 1 : SH, l : wide - KW + l + 1 : SW]
 
 
-def _blocks(y, stride):
+def _blocks(y: Array, stride: Pair) -> list[tuple[slice, slice]]:
     """Blocks of output rows whose windows fill about a quarter of a worker's scratch."""
     N, OH, OW, C = y.shape
     return image_blocks(N, OH, max(1, SCRATCH_BYTES // 4 // max(1, stride[0] * stride[1] * OW * C * y.itemsize)))

@@ -1,15 +1,14 @@
-"""What NumPy does well by itself, under the names the CUDA wing needs: sums over axes and matrix products."""
+"""Sums over axes, which NumPy does well by itself, under the name that the CUDA wing needs."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from ..values import Array
 
-def reduce_sum(x, axes, keepdims):
+__all__ = ["reduce_sum"]
+
+
+def reduce_sum(x: Array, axes: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
     """Sum over `axes`: None for all, an int or a tuple."""
     return np.sum(x, axis=axes, keepdims=keepdims)
-
-
-def matmul(a, b):
-    """Products of the last two axes of a (..., M, K) and b (..., K, N); leading axes broadcast."""
-    return np.matmul(a, b)

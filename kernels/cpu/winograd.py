@@ -12,18 +12,20 @@ each is, per "frequency" f, one product of matrices over the channels:
     U = G w G^T    r x r filters                     gx = B (M U^T) B^T    conv_transpose2d; the windows overlap and add
     M = A g A^T    m x m tiles of the output         gw = G^T (V^T M) G    conv2d_weight_grad
 
-Used for 3x3 filters of stride 1, as F(2x2, 3x3): 16 products instead of 36. Its largest error in float32, over the
-deviation of the output, is 4e-6, where the direct way has 2.5e-6 (256 channels); F(4x4, 3x3) has 3e-5 and was only a
-tenth faster. A 4x4 filter of stride 2 is four 2x2 filters of stride 1, but what F(2x2, 2x2) saves in products (9 of 16)
-it spends on moving numbers: 0.84 to 1.35 of the direct way's time on DCGAN's layers.
+Used for 3x3 filters of stride 1, as F(2x2, 3x3): 16 products instead of 36. Its largest error in float32, divided by
+the deviation of the output, is 4e-6, where the direct way has 2.5e-6 (256 channels); F(4x4, 3x3) has 3e-5 and was only
+a tenth faster. A 4x4 filter of stride 2 is four 2x2 filters of stride 1, but what F(2x2, 2x2) saves in products (9 of
+16) it spends on moving numbers: it took 0.84 to 1.35 of the direct way's time on DCGAN's layers.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
+from ..values import Array, DTypeLike, Pair
 from .blocks import SCRATCH_BYTES, cut, for_each_block, image_blocks
 from .memory import empty, framed, scratch
 
@@ -39,7 +41,7 @@ class Algorithm:
     of the polynomial that is zero at all the others.
     """
 
-    def __init__(self, m, r, points):
+    def __init__(self, m: int, r: int, points: Sequence[int]) -> None:
         self.m, self.r, self.s = m, r, m + r - 1
         self.at, self.g, self.bt = np.zeros((m, self.s)), np.zeros((self.s, r)), np.zeros((self.s, self.s))
         for f, p in enumerate(points):
@@ -50,19 +52,28 @@ class Algorithm:
         self.at[m - 1, -1] = self.g[-1, r - 1] = 1  # the point at infinity: the leading coefficients
         self.bt[-1] = np.poly(points)[::-1]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"F({self.m}x{self.m}, {self.r}x{self.r})"
 
 
 F23 = Algorithm(2, 3, [0, 1, -1])
 
-# ------------------------------------------------------------------------------------------------------ which, and when
+# ----------------------------------------------------------------------------------------------------- when it is used
 
 MOVED, FILTER, COLUMN = 50, 30, 10  # what one number of V, M or y, of U, of im2col costs, in multiplications
 
 
-def pays(images, out_size, channels, filters, kernel, stride, dilation, dtype):
-    """Whether F(2x2, 3x3) is the cheaper way to a convolution. float64 is for checks, and stays direct.
+def pays(
+    images: int,
+    out_size: Sequence[int],
+    channels: int,
+    filters: int,
+    kernel: Pair,
+    stride: Pair,
+    dilation: Pair,
+    dtype: DTypeLike,
+) -> bool:
+    """Whether F(2x2, 3x3) is the cheaper way to a convolution. In float64, which is for checks, it is never used.
 
     >>> pays(1, (32, 32), 256, 256, (3, 3), (1, 1), (1, 1), np.float32)  # CycleGAN's residual blocks
     True
@@ -80,62 +91,66 @@ def pays(images, out_size, channels, filters, kernel, stride, dilation, dtype):
 # --------------------------------------------------------------------------------------------------------- transforms
 
 
-def _transform(matrix, x, into):
-    """Give matrix x matrix^T over the first two axes of x (a, a, ...): (b, b, n) of a (b, a) matrix.
+def _transform(matrix: Array, x: Array, into: Array | str) -> Array:
+    """`matrix x matrix^T` over the first two axes of x (a, a, ...): (b, b, n) for a matrix (b, a).
 
-    `into` is the array it goes to, in which each frequency is one run of n numbers, or a name of scratch.
+    `into` is the array for the result, in which each frequency is one run of n numbers, or a name of scratch.
     """
     (b, a), n = matrix.shape, x[0, 0].size
     matrix = matrix.astype(x.dtype)
     half = scratch("half", (b, a, n), x.dtype)
-    done = scratch(into, (b, b, n), x.dtype) if isinstance(into, str) else into.reshape(b, b, n)  # a view
+    out = scratch(into, (b, b, n), x.dtype) if isinstance(into, str) else into.reshape(b, b, n)  # a view
     np.matmul(matrix, x.reshape(a, a * n), out=half.reshape(b, a * n))
-    return np.matmul(matrix, half, out=done)
+    return np.matmul(matrix, half, out=out)
 
 
-def _windows(alg, x, rows, columns, padding, into="V"):
+def _windows(
+    alg: Algorithm, x: Array, rows: slice, columns: int, padding: Pair, into: Array | str = "V"
+) -> Array:
     """V (s*s, tiles, C): windows of images x (n, H, W, C) at tile rows `rows`, in all tile columns."""
     m, s, (n, C), high = alg.m, alg.s, (len(x), x.shape[3]), rows.stop - rows.start
     corner = (rows.start * m - padding[0], -padding[1])
     frame = framed(x, corner, ((high - 1) * m + s, (columns - 1) * m + s))
     image, h, w, c = frame.strides
     strides = (h, w, image, m * h, m * w, c)
-    seen = np.lib.stride_tricks.as_strided(frame, (s, s, n, high, columns, C), strides, writeable=False)
-    d = scratch("tiles", seen.shape, x.dtype)
-    np.copyto(d, seen)
+    windows = np.lib.stride_tricks.as_strided(frame, (s, s, n, high, columns, C), strides, writeable=False)
+    d = scratch("tiles", windows.shape, x.dtype)
+    np.copyto(d, windows)
     return _transform(alg.bt, d, into).reshape(s * s, n * high * columns, C)
 
 
-def _tiles(alg, g, rows, columns, into="M"):
+def _tiles(alg: Algorithm, g: Array, rows: slice, columns: int, into: Array | str = "M") -> Array:
     """M (s*s, tiles, O): tiles of g (n, OH, OW, O), zero beyond its edges."""
     m, s, (n, O) = alg.m, alg.s, (len(g), g.shape[3])
     high = rows.stop - rows.start
     tiles = scratch("tiles", (m, m, n, high, columns, O), g.dtype)
     for i, j in np.ndindex(m, m):
-        some = g[:, rows.start * m + i : rows.stop * m : m, j::m]
-        tiles[i, j, :, : some.shape[1], : some.shape[2]] = some
-        tiles[i, j, :, some.shape[1] :] = tiles[i, j, :, :, some.shape[2] :] = 0
+        inside = g[:, rows.start * m + i : rows.stop * m : m, j::m]
+        tiles[i, j, :, : inside.shape[1], : inside.shape[2]] = inside
+        tiles[i, j, :, inside.shape[1] :] = tiles[i, j, :, :, inside.shape[2] :] = 0
     return _transform(alg.at.T, tiles, into).reshape(s * s, n * high * columns, O)
 
 
-def _filters(alg, filters):
+def _filters(alg: Algorithm, filters: Array) -> Array:
     """U (s*s, C, O) of filters (r, r, C, O)."""
     s, (C, O) = alg.s, filters.shape[2:]
     U = empty((s, s, C, O), filters.dtype)
 
-    def block(some):
-        U[:, :, some] = _transform(alg.g, filters[:, :, some], "U").reshape(s, s, -1, O)
+    def block(channels):
+        U[:, :, channels] = _transform(alg.g, filters[:, :, channels], "U").reshape(s, s, -1, O)
 
     for_each_block(block, _filter_blocks(alg, C, O))
     return U.reshape(s * s, C, O)
 
 
-def _filter_blocks(alg, C, O):
+def _filter_blocks(alg: Algorithm, C: int, O: int) -> list[slice]:
     return cut(C, max(1, SMALL // (alg.s**3 * O)))
 
 
-def _tile_blocks(alg, images, high, wide, depth, itemsize):
-    """Blocks of tile rows that fill a worker's scratch, and at least two of them."""
+def _tile_blocks(
+    alg: Algorithm, images: int, high: int, wide: int, depth: int, itemsize: int
+) -> list[tuple[slice, slice]]:
+    """At least two blocks of tile rows, each of which fills a worker's scratch."""
     tiles = min(TILES, SCRATCH_BYTES // (alg.s**2 * depth * itemsize), -(-images * high * wide // 2))
     return image_blocks(images, high, max(1, tiles // wide))
 
@@ -143,7 +158,7 @@ def _tile_blocks(alg, images, high, wide, depth, itemsize):
 # --------------------------------------------------------------------------------------------------- the three products
 
 
-def conv2d(x, filters, y, b, padding, alg=F23):
+def conv2d(x: Array, filters: Array, y: Array, b: Array | None, padding: Pair, alg: Algorithm = F23) -> None:
     """Fill y (N, OH, OW, O) = conv2d of x (N, H, W, C) with filters (r, r, C, O)."""
     U, m = _filters(alg, filters), alg.m
     N, OH, OW, O = y.shape
@@ -158,14 +173,16 @@ def conv2d(x, filters, y, b, padding, alg=F23):
         if b is not None:
             out += b
         for i, j in np.ndindex(m, m):
-            some = y[images, rows.start * m + i : rows.stop * m : m, j::m]
-            some[...] = out[i, j, :, : some.shape[1], : some.shape[2]]
+            inside = y[images, rows.start * m + i : rows.stop * m : m, j::m]
+            inside[...] = out[i, j, :, : inside.shape[1], : inside.shape[2]]
 
     for_each_block(block, _tile_blocks(alg, N, high, wide, max(U.shape[1:]), y.itemsize))
 
 
-def conv_transpose2d(x, filters, y, b, padding, alg=F23):
-    """Fill y (N, H, W, C) = the adjoint of conv2d on x (N, OH, OW, O). A block also does tiles that reach into it."""
+def conv_transpose2d(
+    x: Array, filters: Array, y: Array, b: Array | None, padding: Pair, alg: Algorithm = F23
+) -> None:
+    """Fill y (N, H, W, C) = the adjoint of conv2d on x (N, OH, OW, O). A block also does the tiles that overlap it."""
     U, m, s = _filters(alg, filters).transpose(0, 2, 1), alg.m, alg.s
     N, H, W, C = y.shape
     high, wide = (-(-size // m) for size in x.shape[1:3])
@@ -173,10 +190,10 @@ def conv_transpose2d(x, filters, y, b, padding, alg=F23):
 
     def block(where):
         images, rows = where
-        seen = slice(max(0, rows.start - -(-overlap // m)), rows.stop)
-        M = _tiles(alg, x[images], seen, wide)
+        around = slice(max(0, rows.start - -(-overlap // m)), rows.stop)
+        M = _tiles(alg, x[images], around, wide)
         products = np.matmul(M, U, out=scratch("products", (len(M), M.shape[1], C), y.dtype))
-        n, count = images.stop - images.start, seen.stop - seen.start
+        n, count = images.stop - images.start, around.stop - around.start
         windows = _transform(alg.bt.T, products.reshape(s, s, -1), "windows").reshape(s, s, n, count, wide, C)
         total = scratch("total", (n, count * m + overlap, wide * m + overlap, C), y.dtype)
         total[...] = 0 if b is None else b
@@ -184,13 +201,13 @@ def conv_transpose2d(x, filters, y, b, padding, alg=F23):
             total[:, i : i + m * count : m, j : j + m * wide : m] += windows[i, j]
         top, end = (min(H, max(0, row * m - padding[0])) for row in (rows.start, rows.stop))
         end = H if rows.stop == high else end
-        first = top + padding[0] - seen.start * m
+        first = top + padding[0] - around.start * m
         y[images, top:end] = total[:, first : first + end - top, padding[1] : padding[1] + W]
 
     for_each_block(block, _tile_blocks(alg, N, high, wide, max(U.shape[1:]), y.itemsize))
 
 
-def conv2d_weight_grad(x, g, padding, alg=F23):
+def conv2d_weight_grad(x: Array, g: Array, padding: Pair, alg: Algorithm = F23) -> Array:
     """(r, r, C, O): the gradient by the filters, from images x (N, H, W, C) and cotangents g (N, OH, OW, O)."""
     s, (N, OH, OW, O), C = alg.s, g.shape, x.shape[3]
     high, wide = -(-OH // alg.m), -(-OW // alg.m)
@@ -203,14 +220,14 @@ def conv2d_weight_grad(x, g, padding, alg=F23):
         _add_products(V.reshape(s * s, -1, C), M.reshape(s * s, -1, O), sums, number > 0)
     sums, gw = sums.reshape(s, s, C, O), empty((alg.r, alg.r, C, O), x.dtype)
 
-    def block(some):
-        gw[:, :, some] = _transform(alg.g.T, sums[:, :, some], "gw").reshape(alg.r, alg.r, -1, O)
+    def block(channels):
+        gw[:, :, channels] = _transform(alg.g.T, sums[:, :, channels], "gw").reshape(alg.r, alg.r, -1, O)
 
     for_each_block(block, _filter_blocks(alg, C, O))
     return gw
 
 
-def _transform_all(alg, x, g, V, M, padding):
+def _transform_all(alg: Algorithm, x: Array, g: Array, V: Array, M: Array, padding: Pair) -> None:
     """V (s*s, n, high, wide, C) of all of x, M (s*s, n, high, wide, O) of all of g."""
     n, high, wide, C = V.shape[1:]
 
@@ -222,16 +239,16 @@ def _transform_all(alg, x, g, V, M, padding):
     for_each_block(block, _tile_blocks(alg, n, high, wide, C, x.itemsize))
 
 
-def _add_products(V, M, sums, more):
+def _add_products(V: Array, M: Array, sums: Array, more: bool) -> None:
     """Set sums (s*s, C, O) = V^T M per frequency, all pixels in one product; with `more`, add it to them."""
 
     def block(part):
-        f, some = part
+        f, channels = part
         if more:
-            products = scratch("products", sums[f, some].shape, sums.dtype)
-            sums[f, some] += np.matmul(V[f, :, some].T, M[f], out=products)
+            products = scratch("products", sums[f, channels].shape, sums.dtype)
+            sums[f, channels] += np.matmul(V[f, :, channels].T, M[f], out=products)
         else:
-            np.matmul(V[f, :, some].T, M[f], out=sums[f, some])
+            np.matmul(V[f, :, channels].T, M[f], out=sums[f, channels])
 
     C = V.shape[2]
-    for_each_block(block, [(f, some) for f in range(len(V)) for some in cut(C, max(128, C // 2))])
+    for_each_block(block, [(f, channels) for f in range(len(V)) for channels in cut(C, max(128, C // 2))])

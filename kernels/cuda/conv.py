@@ -9,22 +9,28 @@ later), unless `set_precision("fp32")` forbids it; sums are always float32, and 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from . import backend_of, memory
+from ..geometry import filter_matrices, out_size
+from ..values import DeviceArray, Pair
+from . import memory
+from .backend import backend_of
 from .grid import lines as rows_of_images
 from .grid import vector
 from .loader import kernel
 
+__all__ = ["conv2d", "conv2d_weight_grad", "conv_transpose2d"]
+
 _precision = "tf32"
 BK = 16  # depth of a tile; the same in conv.cu
 BLOCKS = 120  # enough to keep the 132 multiprocessors of an H100 busy
-FEW = 4  # channels out up to which x is read once and its products are folded, if that many times more come in
-SPLIT_STEPS = 8  # a split has at least so many tiles of depth: fewer do not pay for adding it up
+FEW = 4  # channels out up to which x is read once and its products are folded, if FEW times as many come in
+SPLIT_STEPS = 8  # tiles of depth that a split has at least: with fewer, adding it up costs more than it gains
 
 
 class Tile(NamedTuple):
-    """What a block computes, and how its warps share it."""
+    """The part of y that a block computes, and that of each of its warps."""
 
     BM: int
     BN: int
@@ -38,7 +44,7 @@ TILES = Tile(128, 128, 64, 32, 256), Tile(128, 64, 64, 32, 128), SQUARE  # the l
 HALF, NARROW = Tile(128, 32, 32, 32, 128), Tile(128, 8, 32, 8, 128)  # for up to 32 and up to 8 columns
 
 
-def set_precision(precision):
+def set_precision(precision: str) -> None:
     """How float32 numbers are multiplied from now on: "tf32" (about 1e-3 of the result's scale) or "fp32" (1e-6)."""
     global _precision
     if precision not in ("tf32", "fp32"):
@@ -46,21 +52,22 @@ def set_precision(precision):
     _precision = precision
 
 
-def get_precision():
+def get_precision() -> str:
     """What set_precision has set."""
     return _precision
 
 
-def conv2d(x, w, b, stride, padding, dilation):
+def conv2d(
+    x: DeviceArray, w: DeviceArray, b: DeviceArray | None, stride: Pair, padding: Pair, dilation: Pair
+) -> DeviceArray:
     """Correlate: y[n,o,i,j] = b[o] + sum_{c,k,l} x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] w[o,c,k,l]; channels-last."""
-    x, filters = memory.channels_last(x), filter_matrices(w)
+    x, filters = memory.channels_last(x), memory.contiguous(filter_matrices(w))
     N, H, W, C = x.shape
     KH, KW, _, O = filters.shape
     OH, OW = (out_size(*axis) for axis in zip((H, W), (KH, KW), stride, padding, dilation, strict=True))
     y = memory.empty((N, OH, OW, O), x.dtype, x)
     if stride == (1, 1) and O <= FEW and O * FEW <= C and OH * OW * KH * KW > 4 * H * W:
-        by_channel = filters.transpose(2, 0, 1, 3)  # (C, KH, KW, O), few numbers
-        by_channel = by_channel if by_channel.flags.c_contiguous else by_channel.copy(order="C")
+        by_channel = memory.contiguous(filters.transpose(2, 0, 1, 3))  # (C, KH, KW, O), few numbers
         _fold(x, by_channel, False, b, y, (KH, KW), (1, 1), [-p for p in padding], [-d for d in dilation])
         return y.transpose(0, 3, 1, 2)  # (N, O, OH, OW)
     geometry = (KH, KW, *stride, *padding, *dilation, OH, OW)
@@ -68,13 +75,21 @@ def conv2d(x, w, b, stride, padding, dilation):
     return y.transpose(0, 3, 1, 2)  # (N, O, OH, OW)
 
 
-def conv_transpose2d(x, w, b, stride, padding, dilation, output_size):
+def conv_transpose2d(
+    x: DeviceArray,
+    w: DeviceArray,
+    b: DeviceArray | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    output_size: Pair,
+) -> DeviceArray:
     """The adjoint of conv2d in x: y[n,c,p,q] = b[c] + sum of x[n,o,i,j] w[o,c,k,l] where p = i*SH-PH+k*DH, q likewise.
 
     w is (C_in, C_out, KH, KW), which is conv2d's (O, C, KH, KW). No zero is ever multiplied: each of the SH*SW phases
     of y gathers from x by itself, all in one launch.
     """
-    x, filters = memory.channels_last(x), filter_matrices(w)
+    x, filters = memory.channels_last(x), memory.contiguous(filter_matrices(w))
     N, H, W, O = x.shape
     KH, KW, C, _ = filters.shape
     OH, OW = output_size
@@ -91,7 +106,9 @@ def conv_transpose2d(x, w, b, stride, padding, dilation, output_size):
     return y.transpose(0, 3, 1, 2)  # (N, C, OH, OW)
 
 
-def conv2d_weight_grad(x, gy, kernel_size, stride, padding, dilation):
+def conv2d_weight_grad(
+    x: DeviceArray, gy: DeviceArray, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair
+) -> DeviceArray:
     """Sum of gw[o,c,k,l] = gy[n,o,i,j] x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] over n, i, j; stored as (KH, KW, C, O)."""
     x, gy = memory.channels_last(x), memory.channels_last(gy)
     (N, H, W, C), (_, OH, OW, O), (KH, KW) = x.shape, gy.shape, kernel_size
@@ -109,22 +126,17 @@ def conv2d_weight_grad(x, gy, kernel_size, stride, padding, dilation):
     return gw.transpose(3, 2, 0, 1)  # (O, C, KH, KW)
 
 
-def out_size(size, kernel, stride, padding, dilation):
-    """How many windows fit along one axis.
-
-    >>> out_size(32, 4, 2, 1, 1)
-    16
-    """
-    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-
-
-def filter_matrices(w):
-    """(O, C, KH, KW) -> contiguous (KH, KW, C, O): a view when stored that way, else copied."""
-    matrices = w.transpose(2, 3, 1, 0)
-    return matrices if matrices.flags.c_contiguous else matrices.copy(order="C")
-
-
-def _fold(x, matrix, along_k, b, y, kernel_size, stride, padding, dilation):
+def _fold(
+    x: DeviceArray,
+    matrix: DeviceArray,
+    along_k: bool,
+    b: DeviceArray | None,
+    y: DeviceArray,
+    kernel_size: Pair,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> None:
     """Set y = b + the products of x's pixels (N, H, W, C) by `matrix`, (KH*KW*O, C) or transposed, where they land."""
     (N, H, W, C), (_, OH, OW, O) = x.shape, y.shape
     pixels, columns = N * H * W, math.prod(kernel_size) * O
@@ -140,16 +152,34 @@ def _fold(x, matrix, along_k, b, y, kernel_size, stride, padding, dilation):
 
 
 class Batch(NamedTuple):
-    """A batch of products: `count` matrices; number m lies at (m // inner, m % inner) times an operand's steps."""
+    """A batch of products: `matrices` of them; number m begins (m // inner, m % inner) times an operand's steps on."""
 
-    count: int = 1
+    matrices: int = 1
     inner: int = 1
     a_steps: tuple[int, int] = (0, 0)
     b_steps: tuple[int, int] = (0, 0)
 
 
-def product(x, w, b, y, images, columns, geometry, *, rows, depth, lines, a_along_k=True, b_along_k=False, phases=1,
-            batch=Batch()):  # noqa: B008  immutable
+ONE = Batch()
+
+
+def product(
+    x: DeviceArray,
+    w: DeviceArray,
+    b: DeviceArray | None,
+    y: DeviceArray,
+    images: tuple[int, int, int, int],
+    columns: int,
+    geometry: tuple[int, ...],
+    *,
+    rows: int,
+    depth: int,
+    lines: Pair,
+    a_along_k: bool = True,
+    b_along_k: bool = False,
+    phases: int = 1,
+    batch: Batch = ONE,
+) -> None:
     """Launch `gemm` of conv.cu: y (rows, columns) = the windows of x, times w, and add b; see there.
 
     images is (N, H, W, C); geometry (KH, KW, SH, SW, PH, PW, DH, DW, OH, OW); lines the numbers from pixel to pixel of
@@ -162,9 +192,9 @@ def product(x, w, b, y, images, columns, geometry, *, rows, depth, lines, a_alon
     if max(rows, depth + BK, *images) >= 2**30:
         raise ValueError(f"a product of {rows} rows and depth {depth} is too large for 32-bit indices")
     tensor_cores = y.dtype.name == "float32" and _precision == "tf32" and backend_of(y).capability() >= (8, 0)
-    tile, splits = plan(rows, columns, depth, phases * batch.count, tensor_cores)
+    tile, splits = plan(rows, columns, depth, phases * batch.matrices, tensor_cores)
     steps = (lines[0], *batch.a_steps), (lines[1], *batch.b_steps)
-    macros = {
+    macros: dict[str, Any] = {
         "VA": vector(math.gcd(images[3], *steps[0]), x),
         "VB": 1 if tile is NARROW else vector(math.gcd(depth if b_along_k else columns, *steps[1]), w),
         "TF32": int(tensor_cores), "STAGES": 4 if tensor_cores else 2,
@@ -173,7 +203,7 @@ def product(x, w, b, y, images, columns, geometry, *, rows, depth, lines, a_alon
     out = y if splits == 1 else memory.empty((splits, y.size), y.dtype, y)
     b = None if b is None else memory.dense(b)
     divisors = math.gcd(geometry[2], geometry[6]), math.gcd(geometry[3], geometry[7])
-    grid = -(-rows // tile.BM), -(-columns // tile.BN), phases * batch.count * splits
+    grid = -(-rows // tile.BM), -(-columns // tile.BN), phases * batch.matrices * splits
     kernel("conv.cu", "gemm", y, **macros)(
         grid, tile.THREADS,
         (x, w, b, out, *images, columns, *geometry, *divisors, *lines, splits, phases, batch.inner, *batch.a_steps,
@@ -183,10 +213,10 @@ def product(x, w, b, y, images, columns, geometry, *, rows, depth, lines, a_alon
         kernel("conv.cu", "add_partials", y)(-(-y.size // 32), (32, 8), (out, b, y, y.size, columns, splits))
 
 
-def plan(rows, columns, depth, count, tensor_cores):
-    """(tile, splits): the largest tile of which there are enough for all multiprocessors, cutting the depth if need be.
+def plan(rows: int, columns: int, depth: int, count: int, tensor_cores: bool) -> tuple[Tile, int]:
+    """(tile, splits): the largest tile of which there are enough for all multiprocessors, if the depth may be cut, too.
 
-    Few columns take a tile that is not mostly empty. A split has at least SPLIT_STEPS steps of depth; two blocks for
+    Few columns take a narrow tile, which they fill. A split has at least SPLIT_STEPS steps of depth; two blocks for
     each multiprocessor are enough.
 
     >>> plan(64 * 16 * 16, 128, 1024, 1, True)[1], plan(1024, 64, 64 * 32 * 32, 1, True)[1]
@@ -205,8 +235,8 @@ def plan(rows, columns, depth, count, tensor_cores):
     return tile, max(1, -(-steps // max(1, share)))
 
 
-def shared_bytes(macros, itemsize):
+def shared_bytes(macros: Mapping[str, Any], itemsize: int) -> int:
     """Shared memory of a block: STAGES tiles of A and of B, whose lines are a little longer, see `Banks` in conv.cu."""
     lines = ((macros["BM"], macros["A_ALONG_K"]), (macros["BN"], macros["B_ALONG_K"]))
     tile = sum(size * (BK + 4) if along_k else BK * (size + 8) for size, along_k in lines)
-    return macros["STAGES"] * tile * itemsize
+    return int(macros["STAGES"] * tile * itemsize)

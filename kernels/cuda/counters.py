@@ -1,44 +1,34 @@
-"""Launches counters.cu. Numbers that change from step to step, in two forms: Python's, or a place on the device.
+"""Launches counters.cu. Numbers that change from step to step: Python's, or read from the device's memory.
 
 A captured graph repeats its launches with the same arguments. So where a plain step passes `step=7`, a captured one
-passes Counter(base, 1): the kernel adds 1 to whatever `base` holds when the graph runs. `advance` is the graph's last
-launch and moves the counters on.
+passes Counter(base, 1): the kernel adds 1 to the number in `base` when the graph runs. `advance` is the graph's last
+launch and increases the counters.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
+from ..values import Counter, DeviceArray, Rate
 from .loader import kernel
+
+__all__ = ["advance"]
 
 THREADS = 128
 
 
-class Counter(NamedTuple):
-    """An integer: offset plus the one element of `base`, int64 on the device (None: plus nothing)."""
-
-    base: Any
-    offset: int
-
-
-class Rate(NamedTuple):
-    """A real number: the one element of `array`, float64 on the device."""
-
-    array: Any
-
-
-def integer(value):
+def integer(value: int | Counter) -> tuple[Any, int]:
     """The two arguments, address and offset, by which a kernel takes an int or a Counter."""
     return (value.base, value.offset) if isinstance(value, Counter) else (None, value)
 
 
-def real(value):
+def real(value: float | Rate) -> tuple[Any, float]:
     """The two arguments, address and number, by which a kernel takes a float or a Rate."""
     return (value.array, 0.0) if isinstance(value, Rate) else (None, value)
 
 
-def advance(counters, increments):
-    """Add int64 increments to int64 counters, both (n,) on the device."""
+def advance(counters: DeviceArray, increments: DeviceArray) -> None:
+    """Add int64 increments to int64 counters, both (n,). In place in counters."""
     if counters.shape != increments.shape:
         raise ValueError(f"advance: {counters.shape} counters, but {increments.shape} increments")
     blocks = -(-counters.size // THREADS)

@@ -1,17 +1,22 @@
-"""Launches data.cu: batches of images assembled on the device, so that a captured step can draw its own."""
+"""Launches data.cu: batches of images gathered on the device, so that a captured step can draw its own."""
 
 from __future__ import annotations
 
 import math
 
+from ..values import Counter, DeviceArray
 from .counters import integer
 from .loader import kernel
 from .memory import empty
 
+__all__ = ["gather_images"]
+
 THREADS = 256
 
 
-def gather_images(data, order, position, batch, table):
+def gather_images(
+    data: DeviceArray, order: DeviceArray, position: int | Counter, batch: int, table: DeviceArray
+) -> DeviceArray:
     """Return table[data[order[position + i]]] for i < batch: (batch, H, W, C) of the table's dtype.
 
     data      (M, H, W, C) uint8

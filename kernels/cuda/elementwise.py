@@ -1,17 +1,20 @@
-"""Launches elementwise.cu: leaky_relu and the gate, for arrays in any order of axes; the twin of cpu/elementwise.py.
+"""Launches elementwise.cu, for arrays in any order of axes; the twin of cpu/elementwise.py.
 
-Other elementwise work is left to CuPy's own kernels, which are as fast; these two would take it two or three launches.
+Other elementwise work is left to CuPy's own kernels, which are as fast; each of these would take two or more launches.
 """
 
 from __future__ import annotations
 
+from ..values import DeviceArray
 from . import memory
 from .grid import THREADS, flat, vector
 from .loader import kernel
 
+__all__ = ["gate", "leaky_relu", "sigmoid", "softplus"]
 
-def leaky_relu(x, slope):
-    """Give y = x where x > 0, else slope*x; slope 0 is relu; NaN stays NaN. Stored like x."""
+
+def leaky_relu(x: DeviceArray, slope: float) -> DeviceArray:
+    """Return y = x where x > 0, else slope*x; slope 0 is relu; NaN stays NaN. Stored like x."""
     x = memory.dense(x)
     y = memory.empty_like(x)
     vec = vector(4, x)
@@ -19,8 +22,8 @@ def leaky_relu(x, slope):
     return y
 
 
-def gate(g, on, slope):
-    """Give z = g where on > 0, else slope*g, stored like `on`.
+def gate(g: DeviceArray, on: DeviceArray, slope: float) -> DeviceArray:
+    """Return z = g where on > 0, else slope*g, stored like `on`.
 
     A closed gate of slope 0 lets nothing pass, not even NaN.
     """
@@ -31,17 +34,17 @@ def gate(g, on, slope):
     return z
 
 
-def sigmoid(x):
-    """Give 1 / (1 + e^-x), accurate for any x. Stored like x."""
+def sigmoid(x: DeviceArray) -> DeviceArray:
+    """Return 1 / (1 + e^-x), accurate for any x. Stored like x."""
     return _one_by_one("sigmoid", x)
 
 
-def softplus(x):
-    """Give ln(1 + e^x), accurate for any x. Stored like x."""
+def softplus(x: DeviceArray) -> DeviceArray:
+    """Return ln(1 + e^x), accurate for any x. Stored like x."""
     return _one_by_one("softplus", x)
 
 
-def _one_by_one(name, x):
+def _one_by_one(name: str, x: DeviceArray) -> DeviceArray:
     x = memory.dense(x)
     y = memory.empty_like(x)
     kernel("elementwise.cu", name, x, VEC=1)(flat(x.size, 1), THREADS, (x, y, x.size))

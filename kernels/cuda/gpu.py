@@ -1,6 +1,6 @@
 """The backend of real GPUs: memory, compilation and launches by CuPy, the only place that asks CuPy for them.
 
-The same names as in `emulated`, so that the launch code does not know which of the two it works for.
+It has the names of `backend.Backend`, as emulated.py has.
 """
 
 from __future__ import annotations
@@ -8,43 +8,48 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 
-from minigan.errors import DeviceError
+from minigan.errors import DeviceError, not_installed
 
-from .loader import slots
+from ..values import Array, DeviceArray, DTypeLike, Shape
+from .source import Defines, Parameter, slots
 
 name = "cuda"
+OLDEST = (7, 5)  # compute capability: Turing; what current CUDA toolkits still compile for
 
 
-def _cupy():
+def _cupy() -> Any:
     import cupy
 
     return cupy
 
 
-def owns(array):
-    """Whether an array is CuPy's."""
+def owns(array: Any) -> bool:
+    """Whether an array is one of CuPy."""
     return type(array).__module__.partition(".")[0] == "cupy"
 
 
-def address(array):
-    """Where an array's first element lies."""
+def address(array: DeviceArray) -> int:
+    """Where an array's first element is."""
     return array.data.ptr
 
 
-def empty(shape, dtype=np.float32):
+def empty(shape: Shape, dtype: DTypeLike = np.float32) -> DeviceArray:
     """Memory for an output."""
     return _cupy().empty(shape, dtype)
 
 
-def full(shape, value, dtype):
+def full(shape: Shape, value: float, dtype: DTypeLike) -> DeviceArray:
     """An array of one value, set on the device itself: allowed while a graph is captured."""
     return _cupy().full(shape, value, dtype)
 
 
-def asarray(array):
+def asarray(array: Array) -> DeviceArray:
     """A NumPy array, copied to the device in its memory order (CuPy's order="K" knows only the orders C and F)."""
     if array.ndim < 2:
         return _cupy().asarray(array)
@@ -52,7 +57,7 @@ def asarray(array):
     return _cupy().asarray(array.transpose(axes), order="C").transpose(np.argsort(axes).tolist())
 
 
-def upload(array, host):
+def upload(array: DeviceArray, host: Array) -> None:
     """Copy a host array into one that is on the device already, in stream order."""
     host = np.asarray(host, array.dtype)
     if array.flags.c_contiguous:
@@ -61,7 +66,7 @@ def upload(array, host):
         array[...] = asarray(host)
 
 
-def fetch(array):
+def fetch(array: DeviceArray) -> Callable[[], Array]:
     """Start copying an array to pinned host memory, in stream order; returns a function that waits and gives it."""
     import cupyx
 
@@ -70,7 +75,7 @@ def fetch(array):
     arrived = _cupy().cuda.Event(disable_timing=True)
     arrived.record()
 
-    def wait():
+    def wait() -> Array:
         arrived.synchronize()
         return host
 
@@ -78,12 +83,12 @@ def fetch(array):
 
 
 class Module:
-    """One compiled source file; kept for ever, because a graph may hold its functions."""
+    """One compiled source file; never freed, because a graph may hold its functions."""
 
-    def __init__(self, raw):
+    def __init__(self, raw: Any) -> None:
         self.raw = raw
 
-    def function(self, kernel_name, parameters):
+    def function(self, kernel_name: str, parameters: Sequence[Parameter]) -> Callable[..., None]:
         """A callable (grid, block, values, shared) for one kernel."""
         function = self.raw.get_function(kernel_name)
 
@@ -95,7 +100,7 @@ class Module:
         return launch
 
 
-def compile(text, file, defines):
+def compile(text: str, file: str, defines: Defines) -> Module:
     """Compile a source by NVRTC for the current device; CuPy keeps the result in its own cache on disk.
 
     Raises:
@@ -113,17 +118,41 @@ def compile(text, file, defines):
     return Module(raw)
 
 
-def use(index):
-    """Make a device the current one, and allocate from CuPy's pool."""
+def use(index: int) -> None:
+    """Make device `index` the current one."""
     _cupy().cuda.Device(index).use()
 
 
-def on(index):
+def on(index: int) -> AbstractContextManager[Any]:
     """A context in which device `index` is the current one."""
     return _cupy().cuda.Device(index)
 
 
-def describe(index):
+def missing(index: int = 0) -> str | None:
+    """What keeps CUDA device `index` from being used, with the remedy; None if nothing does."""
+    try:
+        import cupy
+    except ImportError:
+        return f"{not_installed('cupy', 'a GPU')} (or [cuda12] for an older driver)."
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:
+        if "NoDevice" in str(error):
+            count = 0
+        else:
+            return f"the NVIDIA driver does not answer ({error}); install or update it and check with `nvidia-smi`."
+    if count == 0:
+        return "CuPy and a driver are there, but no CUDA GPU; use a machine with one, or `--device cpu`."
+    if index >= count:
+        return f"there are {count} CUDA devices, numbered from 0; choose one of them."
+    major, minor = divmod(int(cupy.cuda.Device(index).compute_capability), 10)
+    if (major, minor) < OLDEST:
+        return (f"the GPU's compute capability is {major}.{minor}, but the kernels need {OLDEST[0]}.{OLDEST[1]} "
+                "(Turing, 2018) or newer; use `--device cpu`.")
+    return None
+
+
+def describe(index: int = 0) -> str:
     """Name, architecture, memory and versions, in one line."""
     cupy = _cupy()
     properties = cupy.cuda.runtime.getDeviceProperties(index)
@@ -133,32 +162,33 @@ def describe(index):
             f"CUDA {toolkit // 1000}.{toolkit % 1000 // 10}")
 
 
-def capturing():
+def capturing() -> bool:
     """Whether the current stream records a graph."""
     return _cupy().cuda.get_current_stream().is_capturing()
 
 
 @functools.cache
-def capability(device=None):
+def capability(device: int | None = None) -> tuple[int, int]:
     """(major, minor) of the current device: (8, 0) for sm_80."""
     digits = _cupy().cuda.Device(device).compute_capability
     return int(digits[:-1]), int(digits[-1])
 
 
-def architecture():
-    """Such as sm_90."""
+def architecture() -> str:
+    """The current device's, such as "sm_90"."""
     return "sm_{}{}".format(*capability())
 
 
 class Graph:
     """A CUDA graph of what is launched under `capture`, with a private pool for the memory that every launch uses."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         cupy = _cupy()
-        self.stream, self.pool, self.graph = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool(), None
+        self.stream, self.pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
+        self.graph: Any = None
 
     @contextlib.contextmanager
-    def capture(self):
+    def capture(self) -> Iterator[Graph]:
         """Record what the body does; nothing is run."""
         cupy = _cupy()
         cupy.cuda.get_current_stream().synchronize()
@@ -173,12 +203,12 @@ class Graph:
             self.graph = self.stream.end_capture()
         self.graph.upload(self.stream)
 
-    def launch(self):
+    def launch(self) -> None:
         """Run the graph after all earlier work of the current stream, and before all later."""
         cupy = _cupy()
         self.graph.launch(cupy.cuda.get_current_stream())
 
 
-def synchronize():
+def synchronize() -> None:
     """Wait for all work on the current stream."""
     _cupy().cuda.get_current_stream().synchronize()

@@ -5,28 +5,29 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from ..values import DeviceArray
 from .memory import aligned
 
 THREADS = 256  # in a block, at most; the same in pack.cuh
-TILE = 32  # columns of a table that a block takes: 128 bytes of float32, a whole line of cache
-BATCH = 4  # rows a thread should at least have, because it loads as many at once; the same in pack.cuh
+TILE = 32  # columns of a table that a block takes: 128 bytes of float32, a whole cache line
+BATCH = 4  # rows that a thread loads at once, so it should have at least as many; the same in pack.cuh
 BLOCKS = 512  # about four for each of 132 multiprocessors
 SMALL = 1 << 14  # numbers up to which a second launch, to add up partial results, costs more than it gains
 
 
-def vector(size, *arrays):
-    """VEC: 16 bytes' worth if `size`, the numbers side by side, is a multiple and all arrays begin aligned, or 1."""
-    arrays = [a for a in arrays if a is not None]
-    pack = 16 // arrays[0].itemsize
-    return pack if size % pack == 0 and all(map(aligned, arrays)) else 1
+def vector(size: int, *arrays: DeviceArray | None) -> int:
+    """VEC, the numbers a thread moves at once: 16 bytes if `size` is a multiple and all arrays are aligned, else 1."""
+    present = [a for a in arrays if a is not None]
+    pack: int = 16 // present[0].itemsize
+    return pack if size % pack == 0 and all(map(aligned, present)) else 1
 
 
-def flat(size, vec):
+def flat(size: int, vec: int) -> int:
     """Blocks for one thread per pack."""
     return -(-size // (THREADS * vec))
 
 
-def lines(count, width, vec):
+def lines(count: int, width: int, vec: int) -> tuple[tuple[int, int], int]:
     """(grid, block) for `count` image rows of `width` numbers: blockIdx.x is the row, y a piece of it."""
     packs = max(1, -(-width // vec))
     block = min(THREADS, 32 * -(-packs // 32))
@@ -50,34 +51,34 @@ class Table(NamedTuple):
     depth: int  # threads above one another
 
     @property
-    def grid(self):
+    def grid(self) -> tuple[int, int]:
         """Blocks: parts of groups by tiles."""
         return self.groups * self.parts, -(-self.width // (self.lanes * self.vec))
 
     @property
-    def block(self):
+    def block(self) -> tuple[int, int]:
         """Threads: packs of a row by rows."""
         return self.lanes, self.depth
 
     @property
-    def numbers(self):
+    def numbers(self) -> tuple[int, int, int, int, int]:
         """(rows, W, C, parts, share), as the kernels of norm.cu want them."""
         return self.rows, self.width, self.channels, self.parts, self.share
 
     @property
-    def lines(self):
+    def lines(self) -> int:
         """Rows of C partial results that each group leaves; 1 means that they are final."""
         return self.parts * (self.width // self.channels)
 
 
-def parts_of(x):
-    """The parts of a reduction whose partial results would cost a launch: 1, or None, which leaves it to `table`."""
+def parts_of(x: DeviceArray) -> int | None:
+    """1 for a small array, whose partial results are not worth a second launch, else None: `table` decides."""
     return 1 if x.size <= SMALL else None
 
 
-def table(groups, pixels, channels, *arrays, parts=None):
+def table(groups: int, pixels: int, channels: int, *arrays: DeviceArray | None, parts: int | None = None) -> Table:
     """The Table of (groups, pixels, channels) arrays; parts=1 leaves each group to one block per tile."""
-    pack = 16 // arrays[0].itemsize
+    pack: int = 16 // next(a for a in arrays if a is not None).itemsize
     fold = pack // math.gcd(pack, channels)  # pixels side by side, so that a row is a number of whole packs
     if parts == 1 or pixels % fold or pixels < 16 * THREADS or vector(fold * channels, *arrays) == 1:
         fold = 1  # one part needs no second launch, but pixels side by side would

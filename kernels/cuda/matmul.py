@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+from ..values import DeviceArray
 from . import memory
 from .conv import Batch, product
 from .loader import is_dense
 
-LAYERS = 16384  # matrices in one launch, at most: together with splits they are layers of a grid, of which 65535 may be
+__all__ = ["matmul"]
+
+LAYERS = 16384  # matrices in one launch, at most: times the splits they are the layers of a grid, at most 65535
 
 
-def matmul(a, b):
+def matmul(a: DeviceArray, b: DeviceArray) -> DeviceArray:
     """The product a @ b of arrays of two axes or more; leading axes broadcast. Transposed matrices are not copied."""
     (M, K), N = a.shape[-2:], b.shape[-1]
     if b.shape[-2] != K:
@@ -27,8 +31,8 @@ def matmul(a, b):
     return y
 
 
-def _fill(y, a, b):
-    """Set y = a @ b: three arrays with as many axes, of which a and b may have 1 where y has more."""
+def _fill(y: DeviceArray, a: DeviceArray, b: DeviceArray) -> None:
+    """Set y = a @ b: three arrays of the same number of axes; a and b may have size 1 where y has more."""
     if y.size == 0:
         return
     a, a_along_k, a_line = _lines(a)
@@ -37,25 +41,25 @@ def _fill(y, a, b):
     at_once = LAYERS // math.prod(y.shape[1:-2]) if len(axes) <= 2 else 0
     if at_once < len(y):  # in pieces along the first axis
         for i in range(0, len(y), max(1, at_once)):
-            some = slice(i, i + max(1, at_once))
-            _fill(*_below(*(x if len(x) == 1 else x[some] for x in (y, a, b))))
+            part = slice(i, i + max(1, at_once))
+            _fill(*_below(*(x if len(x) == 1 else x[part] for x in (y, a, b))))
         return
     (outer, a_outer, b_outer), (inner, a_inner, b_inner) = [(1, 0, 0)] * (2 - len(axes)) + axes
     batch = Batch(outer * inner, inner, (a_outer, a_inner), (b_outer, b_inner))
-    M, K, N = *a.shape[-2:], b.shape[-1]
+    (M, K), N = a.shape[-2:], b.shape[-1]
     images = (1, 1, M, K) if a_along_k else (1, 1, K, M)
     geometry = (1, 1, 1, 1, 0, 0, 1, 1, 1, images[2])  # KH KW SH SW PH PW DH DW OH OW
     product(a, b, None, y, images, N, geometry, rows=M, depth=K, lines=(a_line, b_line), a_along_k=a_along_k,
             b_along_k=not b_along_n, batch=batch)  # fmt: skip
 
 
-def _below(*arrays):
+def _below(*arrays: DeviceArray) -> tuple[DeviceArray, ...]:
     """The arrays without a first axis of 1, as long as another leading axis is left."""
     return tuple(x[0] for x in arrays) if len(arrays[0]) == 1 and arrays[0].ndim > 3 else arrays
 
 
-def _lines(x):
-    """(x, True, numbers from row to row) if rows are runs, (x, False, column to column) if columns are; or a copy."""
+def _lines(x: DeviceArray) -> tuple[DeviceArray, bool, int]:
+    """`x` or a copy, whether its rows are contiguous (else its columns are), and the numbers from one to the next."""
     if is_dense(x):
         down, right = (stride // x.itemsize for stride in x.strides[-2:])
         if right == 1 or x.shape[-1] == 1:
@@ -65,8 +69,8 @@ def _lines(x):
     return x.copy(order="C"), True, x.shape[-1]
 
 
-def _broadcast(left, right):
-    """The leading axes of both, by NumPy's rule.
+def _broadcast(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
+    """The leading axes of the product, by NumPy's rule.
 
     >>> _broadcast((4, 1), (3, 1, 2))
     (3, 4, 2)
@@ -78,18 +82,18 @@ def _broadcast(left, right):
     return tuple(n if m == 1 else m for m, n in pairs)
 
 
-def _steps(x, y):
+def _steps(x: DeviceArray, y: DeviceArray) -> tuple[int, ...]:
     """Numbers from one matrix to the next along each leading axis of y; 0 where x has only one."""
     return tuple(0 if n == 1 else s // x.itemsize for n, s in zip(x.shape[:-2], x.strides[:-2], strict=True))
 
 
-def _merged(sizes, a_steps, b_steps):
-    """[(size, step of a, step of b)]: axes of 1 left out, and two that a single step walks through made one.
+def _merged(sizes: Any, a_steps: tuple[int, ...], b_steps: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """[(size, step of a, step of b)]: without axes of size 1, and neighbours that a single step walks through made one.
 
     >>> _merged((2, 3, 1, 4), (12, 4, 9, 1), (0, 0, 0, 5))
     [(6, 4, 0), (4, 1, 5)]
     """
-    axes = []
+    axes: list[tuple[int, int, int]] = []
     for size, a, b in zip(sizes, a_steps, b_steps, strict=True):
         if size == 1:
             continue

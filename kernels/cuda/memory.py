@@ -9,24 +9,26 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
-from . import backend_of
+from ..values import DeviceArray, DTypeLike
+from .backend import backend_of
 from .loader import is_dense
 
 _layout_copies = 0
 
 
-def layout_copies():
+def layout_copies() -> int:
     """How many inputs so far had to be copied because they were not stored channels-last."""
     return _layout_copies
 
 
-def empty(shape, dtype, like):
-    """An array to be written, C-contiguous, where the array `like` is."""
-    return backend_of(like).empty(shape, dtype)
+def empty(shape: Sequence[int], dtype: DTypeLike, like: DeviceArray) -> DeviceArray:
+    """An array to be written, C-contiguous, on the device of the array `like`."""
+    return backend_of(like).empty(tuple(shape), dtype)
 
 
-def order_of(x):
+def order_of(x: DeviceArray) -> tuple[int, ...]:
     """The axes of x from the slowest to the fastest in memory.
 
     >>> import numpy as np
@@ -37,30 +39,35 @@ def order_of(x):
 
 
 @functools.cache  # the same few layouts in every step
-def _orders(strides):
-    """The axes from slowest to fastest, and where each of them then is."""
+def _orders(strides: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The axes from slowest to fastest, and the place of each axis in that order."""
     order = tuple(sorted(range(len(strides)), key=lambda axis: (-abs(strides[axis]), axis)))
     return order, tuple(order.index(axis) for axis in range(len(strides)))
 
 
-def empty_like(x, dtype=None):
+def empty_like(x: DeviceArray, dtype: DTypeLike | None = None) -> DeviceArray:
     """An array of x's shape, dense, its axes in x's order in memory."""
     order, inverse = _orders(x.strides)
     return empty(tuple(x.shape[axis] for axis in order), dtype or x.dtype, x).transpose(inverse)
 
 
-def dense(x):
-    """x, without gaps in memory."""
+def contiguous(x: DeviceArray) -> DeviceArray:
+    """`x` in C order: itself if it is stored so, else a copy."""
+    return x if x.flags.c_contiguous else x.copy(order="C")
+
+
+def dense(x: DeviceArray) -> DeviceArray:
+    """`x` without gaps in memory: itself, or a copy in its order of axes."""
     return x if is_dense(x) else x.copy(order="K")
 
 
-def aligned(x):
-    """Whether x begins where 16 bytes may be read at once: a slice of an array may not."""
-    return x.data.ptr % 16 == 0
+def aligned(x: DeviceArray) -> bool:
+    """Whether 16 bytes may be read at once from x's beginning; a slice of an array may begin elsewhere."""
+    return bool(x.data.ptr % 16 == 0)
 
 
-def in_order_of(x, other):
-    """`other`, of x's shape, dense and with its elements in the order of x's: a kernel may walk both with one index."""
+def in_order_of(x: DeviceArray, other: DeviceArray) -> DeviceArray:
+    """`other`, of x's shape, dense and in x's memory order, so that a kernel may walk both with one index."""
     if other.strides == x.strides or (is_dense(other) and _same_order(x, other)):
         return other
     copied = empty_like(x, other.dtype)
@@ -68,15 +75,13 @@ def in_order_of(x, other):
     return copied
 
 
-def _same_order(x, other):
+def _same_order(x: DeviceArray, other: DeviceArray) -> bool:
     return all(s == t or n == 1 for s, t, n in zip(x.strides, other.strides, x.shape, strict=True))
 
 
-def channels_last(x):
-    """Images (N, C, H, W), or (N, C), as a contiguous array (N, H, W, C); copied only if they lie differently."""
+def channels_last(x: DeviceArray) -> DeviceArray:
+    """Images (N, C, H, W), or (N, C), as a contiguous array (N, H, W, C); copied only if stored in another order."""
     global _layout_copies
     x = x.reshape(*x.shape, *(1,) * (4 - x.ndim)).transpose(0, 2, 3, 1)  # (N, H, W, C)
-    if x.flags.c_contiguous:
-        return x
-    _layout_copies += 1
-    return x.copy(order="C")
+    _layout_copies += not x.flags.c_contiguous
+    return contiguous(x)

@@ -7,34 +7,46 @@ from __future__ import annotations
 
 import math
 
+from ..values import DeviceArray, Moments
 from . import memory
 from .grid import THREADS, parts_of, table
 from .loader import kernel
 
+__all__ = ["norm_apply", "norm_grad", "norm_stats", "update_running"]
 
-def norm_stats(x, over, eps=None):
-    """(mean, var), biased, to broadcast with x, over "batch" (N, space), "instance" (space) or "layer" (C, space).
 
-    With eps a third result, rstd = 1 / sqrt(var + eps), comes from the same one or two launches.
+def norm_stats(x: DeviceArray, over: str, eps: float) -> Moments:
+    """Moments (mean, var, rstd) of x over "batch" (N, space), "instance" (space) or "layer" (C, space).
+
+    All are shaped to broadcast with x; var is biased, rstd = 1 / sqrt(var + eps). One launch, or two for large arrays.
     """
     shape, x = x.shape, _pixels_by_channels(x)
     N, P, C = x.shape
     groups, pixels, channels = {"batch": (1, N * P, C), "instance": (N, P, C), "layer": (N, P * C, 1)}[over]
     t = table(groups, pixels, channels, x, parts=parts_of(x))
-    outputs = [memory.empty((groups, channels), x.dtype, x) for _ in range(2 if eps is None else 3)]
-    results, settings = (*outputs, None)[:3], (0.0 if eps is None else eps, *t.numbers)
+    outputs, settings = [memory.empty((groups, channels), x.dtype, x) for _ in range(3)], (eps, *t.numbers)
     if t.lines == 1:
-        kernel("norm.cu", "norm_moments", x, VEC=t.vec)(t.grid, t.block, (x, *results, *settings))
+        kernel("norm.cu", "norm_moments", x, VEC=t.vec)(t.grid, t.block, (x, *outputs, *settings))
     else:
         partial = [memory.empty((groups, t.lines, channels), x.dtype, x) for _ in range(2)]
         kernel("norm.cu", "norm_moments", x, VEC=t.vec)(t.grid, t.block, (x, *partial, None, *settings))
         last = table(groups, t.lines, channels, x, parts=1)
-        kernel("norm.cu", "norm_combine", x, VEC=last.vec)(last.grid, last.block, (x, *partial, *results, *settings))
-    return tuple(v.reshape(*v.shape, *(1,) * (len(shape) - 2)) for v in outputs)  # (1 or N, C or 1, 1, ...)
+        kernel("norm.cu", "norm_combine", x, VEC=last.vec)(last.grid, last.block, (x, *partial, *outputs, *settings))
+    return Moments(*(v.reshape(*v.shape, *(1,) * (len(shape) - 2)) for v in outputs))  # (1 or N, C or 1, 1, ...)
 
 
-def update_running(running_mean, running_var, mean, var, momentum, count):
-    """Move running statistics (C,) by `momentum` towards a batch's of `count` numbers, variance unbiased. In place."""
+def update_running(
+    running_mean: DeviceArray,
+    running_var: DeviceArray,
+    mean: DeviceArray,
+    var: DeviceArray,
+    momentum: float,
+    count: int,
+) -> None:
+    """Move running statistics (C,) by `momentum` towards those of a batch of `count` numbers per channel. In place.
+
+    var is the batch's biased variance; running_var follows the unbiased one.
+    """
     unbiased, C = count / (count - 1), running_mean.size
     if running_mean.dtype != mean.dtype:  # float32 buffers of a float64 network
         mean, var = mean.astype(running_mean.dtype), var.astype(running_var.dtype)
@@ -42,7 +54,14 @@ def update_running(running_mean, running_var, mean, var, momentum, count):
         -(-C // THREADS), THREADS, (running_mean, running_var, mean, var, momentum, unbiased, C))
 
 
-def norm_apply(x, mean, rstd, gamma, beta, slope=None):
+def norm_apply(
+    x: DeviceArray,
+    mean: DeviceArray,
+    rstd: DeviceArray,
+    gamma: DeviceArray | None,
+    beta: DeviceArray | None,
+    slope: float | None = None,
+) -> DeviceArray:
     """Affine: y = gamma * (x - mean) * rstd + beta, with a slope >= 0 leaky_relu of that, stored channels-last."""
     shape, x = x.shape, _pixels_by_channels(x)
     N, P, C = x.shape
@@ -54,7 +73,16 @@ def norm_apply(x, mean, rstd, gamma, beta, slope=None):
     return _image(y, shape)
 
 
-def norm_grad(gy, x, mean, rstd, gamma, over, y=None, slope=None):
+def norm_grad(
+    gy: DeviceArray,
+    x: DeviceArray,
+    mean: DeviceArray,
+    rstd: DeviceArray,
+    gamma: DeviceArray | None,
+    over: str,
+    y: DeviceArray | None = None,
+    slope: float | None = None,
+) -> tuple[DeviceArray, DeviceArray, DeviceArray]:
     """(gx, ggamma, gbeta): gx = rstd*(g - mean_over(g) - xhat*mean_over(g*xhat)), ggamma = sum gy*xhat, gbeta = sum gy.
 
     With a slope, gy first goes through the gate of y.
@@ -66,21 +94,21 @@ def norm_grad(gy, x, mean, rstd, gamma, over, y=None, slope=None):
     t = table(groups, N // groups * P, C, gy, x, y)
     mean, rstd, gamma = (None if v is None else memory.dense(v) for v in (mean, rstd, gamma))
     sums = [memory.empty((groups, t.lines, C), x.dtype, x) for _ in range(2)]
-    gx, outputs = memory.empty(x.shape, x.dtype, x), [memory.empty((C,), x.dtype, x) for _ in range(2)]
+    gx, ggamma, gbeta = (memory.empty(size, x.dtype, x) for size in (x.shape, (C,), (C,)))
     inputs = (gy, x, y, 1.0 if slope is None else slope, mean)
     kernel("norm.cu", "norm_grad_sums", x, VEC=t.vec)(t.grid, t.block, (*inputs, *sums, *t.numbers, layer))
     kernel("norm.cu", "norm_grad_apply", x, VEC=t.vec)(
-        t.grid, t.block, (*inputs, rstd, gamma, *sums, gx, *outputs, groups, *t.numbers, layer))
-    return _image(gx, shape), *outputs
+        t.grid, t.block, (*inputs, rstd, gamma, *sums, gx, ggamma, gbeta, groups, *t.numbers, layer))
+    return _image(gx, shape), ggamma, gbeta
 
 
-def _pixels_by_channels(x):
+def _pixels_by_channels(x: DeviceArray) -> DeviceArray:
     """(N, C, *space) in any layout -> a contiguous (N, P, C), P the pixels of an image."""
     N, C = x.shape[:2]
     return memory.channels_last(x.reshape(N, C, math.prod(x.shape[2:]), 1)).reshape(N, -1, C)  # (N, P, C)
 
 
-def _image(y, shape):
+def _image(y: DeviceArray, shape: tuple[int, ...]) -> DeviceArray:
     """(N, P, C) -> the same memory indexed (N, C, *space)."""
     y = y.reshape(shape[0], *shape[2:], shape[1])  # (N, *space, C)
     return y.transpose(0, y.ndim - 1, *range(1, y.ndim - 1))

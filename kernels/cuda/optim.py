@@ -1,54 +1,85 @@
 """Launches optim.cu: all parameters of an optimiser in one kernel; one launch each would cost more than the work.
 
-A kernel must be told where some dozens of arrays lie, and gradients lie elsewhere in every step. Three ways to tell it:
+A kernel needs the addresses of dozens of arrays, and gradients have new ones in every step. There are three ways to
+pass them:
 
-    a table on the device    must be uploaded anew for every plain step, which a captured graph forbids
+    a table on the device    must be uploaded again for every plain step, which a captured graph forbids
     one flat buffer          parameters and gradients then have to be views of it: a rule for the whole engine
     a table by value         480 words among the launch's own arguments: nothing is uploaded, a graph keeps them
 
-The last is simplest: 80 parameters a launch for Adam, 120 for plain SGD, more in a second one. Rates and step counts
-are numbers, or places on the device (counters.py).
+The last is simplest: 80 parameters in one launch for Adam, 120 for plain SGD, more in further launches. Rates and step
+counts are numbers, or read from the device's memory (counters.py).
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
+from ..values import Counter, DeviceArray, Rate
 from .counters import integer, real
-from .loader import TYPES, Table, is_dense, kernel
+from .loader import is_dense, kernel
 from .memory import empty_like, in_order_of
+from .source import TYPES, Table
+
+__all__ = ["adam", "ema", "rmsprop", "sgd"]
+
+Arrays = Sequence[DeviceArray]
 
 THREADS = 256
 WORDS = TYPES["Table"][0][2]
-CHUNK = 4 * THREADS  # elements a block works on at least, and at most LONGEST times as many
+CHUNK = 4 * THREADS  # elements that a block works on at least; at most LONGEST times as many
 LONGEST = 8
-BLOCKS = 1024  # about as many as a large GPU holds at once
+BLOCKS = 1024  # about what a large GPU runs at once
 
 
-def sgd(params, grads, momenta, lr, momentum, nesterov, weight_decay):
+def sgd(
+    params: Arrays,
+    grads: Arrays,
+    momenta: Arrays | None,
+    lr: float | Rate,
+    momentum: float,
+    nesterov: bool,
+    weight_decay: float,
+) -> None:
     """As the CPU's: m = momentum*m + g; p -= lr*m, or lr*(g + momentum*m) if nesterov. In place."""
     if momentum:
+        assert momenta is not None
         _update("sgd_momentum", [params, grads, momenta], *real(lr), momentum, nesterov, weight_decay)
     else:
         _update("sgd", [params, grads], *real(lr), weight_decay)
 
 
-def rmsprop(params, grads, squares, lr, alpha, eps, weight_decay):
+def rmsprop(
+    params: Arrays, grads: Arrays, squares: Arrays, lr: float | Rate, alpha: float, eps: float, weight_decay: float
+) -> None:
     """As the CPU's: s = alpha*s + (1-alpha)*g^2;  p -= lr * g / (sqrt(s) + eps). In place."""
     _update("rmsprop", [params, grads, squares], *real(lr), alpha, eps, weight_decay)
 
 
-def adam(params, grads, means, squares, step, lr, beta1, beta2, eps, weight_decay):
+def adam(
+    params: Arrays,
+    grads: Arrays,
+    means: Arrays,
+    squares: Arrays,
+    step: int | Counter,
+    lr: float | Rate,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+) -> None:
     """As the CPU's; step counts from 1, an int or a Counter, and lr is a float or a Rate. In place."""
     _update("adam", [params, grads, means, squares], *real(lr), *integer(step), beta1, beta2, eps, weight_decay)
 
 
-def ema(averages, params, decay):
+def ema(averages: Arrays, params: Arrays, decay: float | Rate) -> None:
     """As the CPU's: a = decay*a + (1-decay)*p; decay is a float or a Rate. In place in averages."""
     _update("ema", [averages, params], *real(decay))
 
 
-def _update(name, columns, *scalars):
+def _update(name: str, columns: Sequence[Arrays], *scalars: Any) -> None:
     """Launch a rule on rows (updated, only read, *states); one launch per dtype and per table full of rows."""
     rows = [row for row in zip(*columns, strict=True) if row[0].size]
     capacity = WORDS // (len(columns) + 2)
@@ -58,7 +89,7 @@ def _update(name, columns, *scalars):
             _launch(name, same[start : start + capacity], scalars)
 
 
-def _launch(name, rows, scalars):
+def _launch(name: str, rows: Sequence[tuple[DeviceArray, ...]], scalars: tuple[Any, ...]) -> None:
     dense = [_in_one_order(name, *row) for row in rows]
     sizes = [row[0].size for row in rows]
     chunk = CHUNK * min(LONGEST, max(1, sum(sizes) // (CHUNK * BLOCKS)))
@@ -71,8 +102,8 @@ def _launch(name, rows, scalars):
                 array[...] = copy
 
 
-def _in_one_order(name, p, *others):
-    """Return p and what belongs to it, dense, all in p's order in memory; copies where they are not already."""
+def _in_one_order(name: str, p: DeviceArray, *others: DeviceArray) -> list[DeviceArray]:
+    """`p` and what belongs to it, dense, all in p's memory order; copies where they are not so already."""
     if any(x.shape != p.shape for x in others):
         raise ValueError(f"{name}: a parameter of shape {p.shape} with arrays of shape {[x.shape for x in others]}")
     if not is_dense(p):

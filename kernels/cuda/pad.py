@@ -1,23 +1,29 @@
-"""Launches pad.cu: borders, their adjoint, and adding up what an index scatters; the twin of cpu/pad.py."""
+"""Launches pad.cu: borders, their adjoint, and scatter_add; the twin of cpu/pad.py."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from minigan.errors import ShapeError
 
-from . import backend_of, memory
+from ..values import DeviceArray, Widths
+from . import memory
+from .backend import backend_of
 from .grid import THREADS, flat, lines, vector
 from .loader import kernel
+
+__all__ = ["fold", "pad", "scatter_add"]
 
 MODES = ("constant", "reflect", "edge")
 AXES = 5
 
 
-def pad(x, widths, mode="constant", value=0.0):
-    """A border around x of `widths` (before, after) per axis: of one value, mirrored, or of the edge repeated."""
+def pad(x: DeviceArray, widths: Widths, mode: str = "constant", value: float = 0.0) -> DeviceArray:
+    """`x` with a border of `widths` (before, after) per axis: of one value, mirrored, or of the edge repeated."""
     x = memory.dense(x)
     sizes, before, after, run = _axes(x, x.shape, widths)
     y, out = _output(x, [n + b + a for n, (b, a) in zip(x.shape, widths, strict=True)])
@@ -26,8 +32,8 @@ def pad(x, widths, mode="constant", value=0.0):
     return out
 
 
-def fold(g, widths, mode="constant"):
-    """The adjoint of pad: take the border off and add it to the elements it was made of."""
+def fold(g: DeviceArray, widths: Widths, mode: str = "constant") -> DeviceArray:
+    """The adjoint of pad: g without its border, which is added to the elements it was copied from."""
     g = memory.dense(g)
     shape = [m - b - a for m, (b, a) in zip(g.shape, widths, strict=True)]
     sizes, before, after, run = _axes(g, shape, widths)
@@ -36,18 +42,18 @@ def fold(g, widths, mode="constant"):
     return out
 
 
-def _launch(name, x, sizes, run, arguments):
+def _launch(name: str, x: DeviceArray, sizes: Sequence[int], run: int, arguments: tuple[Any, ...]) -> None:
     vec = vector(run, x)
     (rows, pieces), block = lines(math.prod(sizes[:-1]), sizes[-1] * run, vec)
-    kernel("pad.cu", name, x, VEC=vec)((rows, min(pieces, 65535)), block, arguments)  # threads take several turns
+    kernel("pad.cu", name, x, VEC=vec)((rows, min(pieces, 65535)), block, arguments)  # a thread may take several pieces
 
 
-def _axes(x, shape, widths):
-    """The sizes inside and widths of five axes, in x's order in memory, and the run of numbers behind them.
+def _axes(x: DeviceArray, shape: Sequence[int], widths: Widths) -> tuple[Any, Any, Any, int]:
+    """(sizes inside, widths before, widths after) of five axes in x's memory order, and the run of numbers behind them.
 
     Neighbours without a border become one axis: images stored channels-last are (1, 1, N, H, W) with runs of C.
     """
-    axes = []
+    axes: list[list[int]] = []
     for axis in memory.order_of(x):
         n, (before, after) = shape[axis], widths[axis]
         if axes and axes[-1][1:] == [0, 0] == [before, after]:
@@ -58,20 +64,21 @@ def _axes(x, shape, widths):
     if len(axes) > AXES:
         raise ShapeError(f"pad: borders on more than {AXES} axes of {x.shape}")
     axes = [[1, 0, 0]] * (AXES - len(axes)) + axes
-    return (*zip(*axes, strict=True), run)
+    sizes, befores, afters = zip(*axes, strict=True)
+    return sizes, befores, afters, run
 
 
-def _output(x, shape):
-    """Room for a result in x's order in memory, and the same indexed as x is."""
+def _output(x: DeviceArray, shape: Sequence[int]) -> tuple[DeviceArray, DeviceArray]:
+    """Memory for a result in x's memory order, and the same indexed as x is."""
     order = memory.order_of(x)
     y = memory.empty(tuple(shape[axis] for axis in order), x.dtype, x)
     return y, y.transpose([order.index(axis) for axis in range(x.ndim)])
 
 
-def scatter_add(g, index, shape):
+def scatter_add(g: DeviceArray, index: Any, shape: tuple[int, ...]) -> DeviceArray:
     """Zeros of `shape` with g added at `index` (slices, numbers and host arrays of integers or bools), in g's order.
 
-    What np.add.at does, but gathered: the host sorts the places and sends them, so not while a graph is captured.
+    The numbers of np.add.at, but gathered: the host sorts the places and uploads them, so this cannot be captured.
     """
     n = math.prod(shape)
     places = np.broadcast_to(np.arange(n).reshape(shape)[index], g.shape).reshape(-1)
@@ -80,7 +87,7 @@ def scatter_add(g, index, shape):
     order = np.argsort(places, kind="stable")
     start = np.searchsorted(places[order], np.arange(n + 1))
     start, order = (backend_of(g).asarray(a.astype(np.int32)) for a in (start, order))
-    g = g if g.flags.c_contiguous else g.copy(order="C")
+    g = memory.contiguous(g)
     y = memory.empty(shape, g.dtype, g)
     kernel("pad.cu", "scatter_add", g, VEC=1)(flat(n, 1), THREADS, (g, start, order, y, n))
     return y

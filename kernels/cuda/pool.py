@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from . import loader, memory
+from ..geometry import out_size
+from ..values import DeviceArray, Pair
+from . import memory
 from .grid import lines, vector
+from .loader import kernel as load
+
+__all__ = ["max_pool2d", "pool_put", "pool_take"]
 
 
-def max_pool2d(x, kernel, stride, padding):
-    """(y, index): the largest number under each window and its tap, k*KW + l, the first in scan order of several.
+def max_pool2d(x: DeviceArray, kernel: Pair, stride: Pair, padding: Pair) -> tuple[DeviceArray, DeviceArray]:
+    """(y, index): the largest number under each window and its tap, k*KW + l, the first in scan order if several tie.
 
     Padding counts as -infinity; a NaN under a window is its largest. Both are stored channels-last.
     """
     x = memory.channels_last(x)
     N, H, W, C = x.shape
-    OH, OW = ((n + 2 * p - k) // s + 1 for n, k, s, p in zip((H, W), kernel, stride, padding, strict=True))
+    OH, OW = (out_size(*axis) for axis in zip((H, W), kernel, stride, padding, strict=True))
     y = memory.empty((N, OH, OW, C), x.dtype, x)
     index = memory.empty(y.shape, np.dtype(np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32), x)
     _launch("max_pool2d", y, (x,), x, y, *_either(index), H, W, C, OH, OW, *kernel, *stride, *padding)
     return y.transpose(0, 3, 1, 2), index.transpose(0, 3, 1, 2)
 
 
-def pool_take(x, index, kernel, stride, padding):
+def pool_take(x: DeviceArray, index: DeviceArray, kernel: Pair, stride: Pair, padding: Pair) -> DeviceArray:
     """y[n,c,i,j] = x at tap index[n,c,i,j] of window (i, j); zero where that tap lies in the padding."""
     x, index = memory.channels_last(x), memory.channels_last(index)
     (_, H, W, C), (_, OH, OW, _) = x.shape, index.shape
@@ -31,7 +38,9 @@ def pool_take(x, index, kernel, stride, padding):
     return y.transpose(0, 3, 1, 2)
 
 
-def pool_put(g, index, kernel, stride, padding, input_size):
+def pool_put(
+    g: DeviceArray, index: DeviceArray, kernel: Pair, stride: Pair, padding: Pair, input_size: Pair
+) -> DeviceArray:
     """The adjoint of pool_take: gx = 0, then gx += g at tap index of each window; where windows overlap, they add."""
     g, index = memory.channels_last(g), memory.channels_last(index)
     N, OH, OW, C = g.shape
@@ -41,12 +50,12 @@ def pool_put(g, index, kernel, stride, padding, input_size):
     return gx.transpose(0, 3, 1, 2)
 
 
-def _launch(name, output, inputs, *arguments):
+def _launch(name: str, output: DeviceArray, inputs: tuple[DeviceArray, ...], *arguments: Any) -> None:
     N, rows, columns, C = output.shape
     vec = vector(C, *inputs)
-    loader.kernel("pool.cu", name, output, VEC=vec)(*lines(N * rows, columns * C, vec), arguments)
+    load("pool.cu", name, output, VEC=vec)(*lines(N * rows, columns * C, vec), arguments)
 
 
-def _either(index):
-    """The index as the kernels take it: bytes, or ints."""
+def _either(index: DeviceArray) -> tuple[DeviceArray | None, DeviceArray | None]:
+    """The index as the kernels take it: (bytes, None) or (None, ints)."""
     return (index, None) if index.dtype == np.uint8 else (None, index)

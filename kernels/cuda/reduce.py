@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
-import numpy as np
-
-from . import backend_of, memory
+from ..values import DeviceArray
+from . import memory
+from .backend import backend_of
 from .grid import THREADS, parts_of, table
 from .loader import kernel
+
+__all__ = ["reduce_sum"]
 
 SHORT = 512  # numbers in a line that one warp adds up
 
 
-def reduce_sum(x, axes=None, keepdims=False):
+def reduce_sum(x: DeviceArray, axes: int | tuple[int, ...] | None = None, keepdims: bool = False) -> DeviceArray:
     """Sum over `axes` (None: all), of x's dtype: the same bytes every time, in one or two launches, rarely more.
 
     The result's axes lie in memory in the order of x's.
     """
-    axes = range(x.ndim) if axes is None else [axes] if np.ndim(axes) == 0 else axes
-    summed = {axis % x.ndim for axis in axes}
+    every: Sequence[int] = range(x.ndim) if axes is None else axes if isinstance(axes, tuple | list) else (axes,)
+    summed = {axis % x.ndim for axis in every}
     x = memory.dense(x)
     order = memory.order_of(x)
     kept = [axis for axis in order if axis not in summed]
     long = [axis for axis in order if x.shape[axis] != 1]
-    runs = [[out, math.prod(x.shape[a] for a in run)] for out, run in itertools.groupby(long, summed.__contains__)]
+    runs = [(out, math.prod(x.shape[a] for a in run)) for out, run in itertools.groupby(long, summed.__contains__)]
     if x.size:
         y = _sum_runs(x.transpose(order).reshape(-1), runs)  # (x.size,) to (y.size,)
     else:
@@ -34,8 +37,8 @@ def reduce_sum(x, axes=None, keepdims=False):
     return y.reshape([1 if axis in summed else n for axis, n in enumerate(x.shape)]) if keepdims else y
 
 
-def _sum_runs(x, runs):
-    """x, whose memory is runs of [summed, size] from the slowest to the fastest, without the summed ones."""
+def _sum_runs(x: DeviceArray, runs: list[tuple[bool, int]]) -> DeviceArray:
+    """x, whose memory is runs of (summed, size) from the slowest to the fastest, without the summed ones."""
     places = [i for i, (summed, _) in enumerate(runs) if summed]
     for i in reversed(places):
         outer, inner = (math.prod(n for _, n in part) for part in (runs[:i], runs[i + 1 :]))
@@ -44,7 +47,7 @@ def _sum_runs(x, runs):
     return x if places else x.copy()
 
 
-def _sum_rows(x, groups, rows, channels):
+def _sum_rows(x: DeviceArray, groups: int, rows: int, channels: int) -> DeviceArray:
     """(groups, rows, channels) -> (groups, channels)."""
     y = memory.empty((groups * channels,), x.dtype, x)
     if channels == 1 and rows <= SHORT:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from . import backend_of, memory
+from ..values import Array, DeviceArray, Pair
+from . import memory
+from .backend import backend_of
 from .grid import lines, vector
 from .loader import kernel
 
-_bands = {}  # matrices on their devices, for ever: a captured graph may read them
+__all__ = ["block_sum", "resample", "upsample_nearest"]
+
+_bands: dict[Any, Any] = {}  # matrices on their devices; never freed, because a captured graph may read them
 
 
-def upsample_nearest(x, scale):
+def upsample_nearest(x: DeviceArray, scale: Pair) -> DeviceArray:
     """y[n,c,i,j] = x[n,c, i//SH, j//SW]."""
     x = memory.channels_last(x)
     (N, H, W, C), (SH, SW) = x.shape, scale
@@ -20,7 +26,7 @@ def upsample_nearest(x, scale):
     return y.transpose(0, 3, 1, 2)
 
 
-def block_sum(x, scale):
+def block_sum(x: DeviceArray, scale: Pair) -> DeviceArray:
     """y[n,c,i,j] = sum of the SH x SW pixels x[n,c, i*SH:, j*SW:], the adjoint of upsample_nearest."""
     x = memory.channels_last(x)
     (N, H, W, C), (SH, SW) = x.shape, scale
@@ -29,7 +35,7 @@ def block_sum(x, scale):
     return y.transpose(0, 3, 1, 2)
 
 
-def resample(x, rows, columns):
+def resample(x: DeviceArray, rows: Array | None, columns: Array | None) -> DeviceArray:
     """y[n,c] = rows @ x[n,c] @ columns^T, host matrices rows (OH, H) and columns (OW, W); None leaves that axis alone.
 
     A matrix is copied to the device when first seen (so not while a graph is captured) and must not change after that.
@@ -44,17 +50,17 @@ def resample(x, rows, columns):
     return y.transpose(0, 3, 1, 2)
 
 
-def _launch(name, x, y, *arguments):
+def _launch(name: str, x: DeviceArray, y: DeviceArray, *arguments: Any) -> None:
     N, OH, OW, C = y.shape
     vec = vector(C, x)
     kernel("resample.cu", name, x, VEC=vec)(*lines(N * OH, OW * C, vec), (x, y, *arguments))
 
 
-def _band(matrix, like):
+def _band(matrix: Array | None, like: DeviceArray) -> tuple[DeviceArray | None, DeviceArray | None, int]:
     """(from (out,), band (out, K), K): of every row of a matrix the K numbers from column `from` on; all others are 0.
 
-    Known by where the matrix lies and how, because a transposed one is a new object every time; the entry holds the
-    matrix, so that no other can come to lie there.
+    Cached by the matrix's address, shape and strides, because a transposed matrix is a new object every time; the entry
+    holds the matrix, so that its address is not used for another.
     """
     if matrix is None:
         return None, None, 1
@@ -69,8 +75,8 @@ def _band(matrix, like):
     return _bands[key][1:]
 
 
-def _ends(matrix):
-    """Where each row's band begins, and the width that all of them share."""
+def _ends(matrix: Array) -> tuple[Array, int]:
+    """The column where each row's band begins, and the width that all of them share."""
     used = matrix != 0
     size = matrix.shape[1]
     first = np.where(used.any(1), used.argmax(1), 0)

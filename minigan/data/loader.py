@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan import random
+from minigan import kernels, random
 from minigan.data.images import ImageData
 from minigan.engine import device as devices
 from minigan.engine.capture import capturing, counter
@@ -96,13 +96,10 @@ class Loader(Iterator[Batch]):
     def __next__(self) -> Batch:
         size = min(self.batch_size, self.samples - self.position)
         if self.device == "cpu":
-            rows = self._order[self.position : self.position + size]
-            batch = tuple(self._take(array, rows) for array in self._arrays)
+            batch = tuple(self._take(array, size) for array in self._arrays)
         else:
-            from minigan.kernels.cuda.data import gather_images
-
             images, order, table = self._on_device
-            pixels = gather_images(images, order, counter(self, "position"), size, table)  # (n, H, W, C)
+            pixels = kernels.gather_images(images, order, counter(self, "position"), size, table)  # (n, H, W, C)
             batch = (pixels.transpose(0, 3, 1, 2),)
         self.position += size
         left = self.samples - self.position
@@ -123,12 +120,16 @@ class Loader(Iterator[Batch]):
             return np.arange(self.samples)
         return random.permutation(self.samples, seed=self.seed, stream="loader", step=self.epoch)
 
-    def _take(self, array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def _take(self, array: np.ndarray, size: int) -> np.ndarray:
+        """The next `size` samples of one array."""
+        rows = self._order[self.position : self.position + size]
         if array.ndim != 4:
             return array.take(rows, axis=0)
-        pixels = array.transpose(0, 2, 3, 1).take(rows, axis=0)  # (n, H, W, C), contiguous
+        pixels = array.transpose(0, 2, 3, 1)  # (N, H, W, C), contiguous
         if array.dtype == np.uint8 and self._table is not None:
-            pixels = self._table.take(pixels)
+            pixels = kernels.gather_images(pixels, self._order, self.position, size, self._table)  # (n, H, W, C)
+        else:
+            pixels = pixels.take(rows, axis=0)
         return pixels.transpose(0, 3, 1, 2)  # (n, C, H, W), channels-last in memory
 
     def state_dict(self) -> dict[str, Any]:

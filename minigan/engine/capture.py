@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan import kernels
 from minigan.engine import device as devices
 from minigan.engine.tensor import Array, Tensor
 from minigan.errors import DeviceError
@@ -57,25 +58,19 @@ class _Recording:
         self.sent: dict[str, list[float]] = {}
 
     def counter(self, owner: Any, name: str, value: int) -> Any:
-        from minigan.kernels.cuda.counters import Counter
-
         slot, _, start = self.slots.setdefault((id(owner), name), (len(self.slots), owner, value))
         _check_room(slot)
-        return Counter(self.counters[slot : slot + 1], value - start)
+        return kernels.Counter(self.counters[slot : slot + 1], value - start)
 
     def scalar(self, function: Callable[[int], float], owner: Any, name: str, value: int) -> Any:
-        from minigan.kernels.cuda.counters import Rate
-
         start = self.counter(owner, name, value).offset
         self.functions.append((function, owner, name, start))
         _check_room(slot := len(self.functions) - 1)
-        return Rate(self.scalars[slot : slot + 1])
+        return kernels.Rate(self.scalars[slot : slot + 1])
 
     def advance(self) -> None:
         """The last launch of a graph."""
-        from minigan.kernels.cuda.counters import advance
-
-        advance(self.counters, self.increments)
+        kernels.advance(self.counters, self.increments)
 
     def rewind(self) -> None:
         """Note how far each counter has come, and put it back: nothing has run yet."""

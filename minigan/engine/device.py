@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from minigan.errors import DeviceError, OptionError, not_installed
+from minigan import kernels
+from minigan.errors import DeviceError, OptionError
 
 _default = "cpu"
 _NAN = {dtype: np.full(1, np.nan, dtype) for dtype in map(np.dtype, (np.float32, np.float64))}
 _constants: dict[tuple[Any, ...], Any] = {}
-OLDEST = (7, 5)  # compute capability: Turing; what current CUDA toolkits still compile for
 
 
 def default() -> str:
@@ -37,9 +37,7 @@ def set_device(name: str) -> str:
     global _default
     _default = resolve(name)
     if _default.startswith("cuda"):
-        from minigan.kernels.cuda import gpu
-
-        gpu.use(index_of(_default))
+        backend(_default).use(index_of(_default))
     return _default
 
 
@@ -71,35 +69,12 @@ def index_of(name: str) -> int:
 
 def why_no_emulation() -> str | None:
     """What keeps the CUDA kernels from being run on this CPU, with the remedy; None if nothing does."""
-    from minigan.kernels.cuda import emulated
-
-    if emulated.compiler() is None:
-        return "it needs a C++ compiler; install g++ (Debian, Ubuntu: `apt-get install g++`)."
-    return None
+    return backend("emulated").missing()
 
 
 def why_no_cuda(index: int = 0) -> str | None:
     """What keeps CUDA device `index` from being used, with the remedy; None if nothing does."""
-    try:
-        import cupy
-    except ImportError:
-        return f"{not_installed('cupy', 'a GPU')} (or [cuda12] for an older driver)."
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except Exception as error:
-        if "NoDevice" in str(error):
-            count = 0
-        else:
-            return f"the NVIDIA driver does not answer ({error}); install or update it and check with `nvidia-smi`."
-    if count == 0:
-        return "CuPy and a driver are there, but no CUDA GPU; use a machine with one, or `--device cpu`."
-    if index >= count:
-        return f"there are {count} CUDA devices, numbered from 0; choose one of them."
-    major, minor = divmod(int(cupy.cuda.Device(index).compute_capability), 10)
-    if (major, minor) < OLDEST:
-        return (f"the GPU's compute capability is {major}.{minor}, but the kernels need {OLDEST[0]}.{OLDEST[1]} "
-                "(Turing, 2018) or newer; use `--device cpu`.")
-    return None
+    return backend("cuda").missing(index)
 
 
 def of(array: Any) -> str:
@@ -131,11 +106,9 @@ def index(value: Any, array: Any) -> Any:
     return put(np.asarray(value), of(array)) if isinstance(value, np.ndarray | list) else value
 
 
-def backend(name: str) -> Any:
+def backend(name: str) -> kernels.Backend:
     """Who allocates arrays of a device that is not the CPU."""
-    from minigan.kernels.cuda import emulated, gpu
-
-    return emulated if name == "emulated" else gpu
+    return kernels.backend(name)
 
 
 def put(array: Any, name: str) -> Any:
@@ -204,9 +177,7 @@ def set_precision(name: str) -> str:
     """
     if name not in ("tf32", "fp32"):
         raise OptionError(f"precision: {name!r} is not 'tf32' or 'fp32'")
-    from minigan.kernels.cuda import conv
-
-    conv.set_precision(name)
+    kernels.set_precision(name)
     return name
 
 
@@ -216,8 +187,6 @@ def device_info() -> str:
     >>> device_info().startswith("cpu")
     True
     """
-    from minigan import kernels
-
     library = _blas()
     blas = (f"{library['internal_api']} {library['version']} ({library.get('architecture', 'unknown')} kernels)"
             if library else "BLAS unknown")

@@ -57,7 +57,7 @@ def normalize(x, gamma=None, beta=None, *, over, eps, slope=None, moments=None):
     """Normalise x (N, C, ...) over the elements that `over` names; gamma and beta are (C,) or None.
 
     With a slope >= 0, y is leaky_relu of that (0: relu): in one sweep over memory, and with one array less to keep.
-    `moments` are the mean and rstd of x, when the caller has them already.
+    `moments` are kernels.norm_stats of x, when the caller has them already.
 
     Forward   y = gamma xhat + beta,   xhat = (x - mean) rstd,   rstd = (var + eps)^(-1/2),   var biased
     VJP       g = gamma gy        gx = rstd (g - mean(g) - xhat mean(g xhat))
@@ -67,8 +67,8 @@ def normalize(x, gamma=None, beta=None, *, over, eps, slope=None, moments=None):
               changes no y (but for eps), so gx is orthogonal to xhat: the third takes that off.
     Source    Ioffe & Szegedy, Batch normalization, 2015, section 3.
     """
-    mu, rstd = kernels.norm_stats(x, over, eps)[::2] if moments is None else moments
-    return kernels.norm_apply(x, mu, rstd, gamma, beta, slope)
+    m = kernels.norm_stats(x, over, eps) if moments is None else moments
+    return kernels.norm_apply(x, m.mean, m.rstd, gamma, beta, slope)
 
 
 def _xhat(x, over, eps):
@@ -106,8 +106,8 @@ normalize.defvjp(x=_gx, gamma=_ggamma, beta=_gbeta)
 @normalize.deffused
 def _normalize_grad(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None):
     """The three cotangents from two sweeps over x and gy; equals the rules above on every sample."""
-    mu, rstd = kernels.norm_stats(x, over, eps)[::2] if moments is None else moments
-    return kernels.norm_grad(gy, x, mu, rstd, gamma, over, y, slope)
+    m = kernels.norm_stats(x, over, eps) if moments is None else moments
+    return kernels.norm_grad(gy, x, m.mean, m.rstd, gamma, over, y, slope)
 
 
 def _affine(op, x, gamma, beta):
@@ -153,10 +153,10 @@ def batch_norm(x, gamma=None, beta=None, running_mean=None, running_var=None, tr
     if per < 2:
         raise ShapeError(f"batch_norm: x {x.shape} has {per} value per channel: a batch of one point has no variance; "
                          "use a larger batch, instance_norm, or training=False")
-    mu, variance, rstd = kernels.norm_stats(x.data if isinstance(x, Tensor) else np.asarray(x), "batch", eps)
+    moments = kernels.norm_stats(x.data if isinstance(x, Tensor) else np.asarray(x), "batch", eps)
     if running_mean is not None and running_var is not None:
-        kernels.update_running(running_mean, running_var, mu, variance, momentum, per)
-    return normalize(x, gamma, beta, over="batch", eps=eps, slope=slope, moments=(mu, rstd))
+        kernels.update_running(running_mean, running_var, moments.mean, moments.var, momentum, per)
+    return normalize(x, gamma, beta, over="batch", eps=eps, slope=slope, moments=moments)
 
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 3, 4, 2), normal(rng, 3), normal(rng, 3)),
@@ -177,7 +177,7 @@ def instance_norm(x, gamma=None, beta=None, eps=1e-5, slope=None):
     _affine("instance_norm", x, gamma, beta)
     if math.prod(x.shape[2:]) < 2:
         raise ShapeError(f"instance_norm: x {x.shape} has one value per image and channel: nothing to normalise over")
-    moments = kernels.norm_stats(x.data if isinstance(x, Tensor) else np.asarray(x), "instance", eps)[::2]
+    moments = kernels.norm_stats(x.data if isinstance(x, Tensor) else np.asarray(x), "instance", eps)
     return normalize(x, gamma, beta, over="instance", eps=eps, slope=slope, moments=moments)  # backward wants them
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from minigan.kernels.cuda import emulated, gpu
 
 from minigan.engine.device import why_no_cuda
+from minigan.kernels.cuda import emulated, gpu
 
 COMPILER = emulated.compiler()
 

@@ -11,8 +11,9 @@ import shutil
 import subprocess
 
 import pytest
+
 from minigan.kernels.cuda import conv
-from minigan.kernels.cuda.loader import FOLDER, source
+from minigan.kernels.cuda.source import FOLDER, source
 
 ARCHITECTURES = (75, 80, 90)
 FILES = sorted(path.name for path in FOLDER.glob("*.cu"))

@@ -4,9 +4,11 @@ import functools
 
 import numpy as np
 import pytest
+from same_bytes import channels_last, in_every_order, is_channels_last
+
 from minigan.kernels import cpu
 from minigan.kernels.cuda import conv, memory
-from same_bytes import channels_last, in_every_order, is_channels_last
+from minigan.kernels.geometry import filter_matrices, out_size
 
 #        name                       N  C  O  H   W   kernel  stride  padding dilation
 GEOMETRY = {
@@ -54,7 +56,7 @@ def case(name):
     """(x, w, gy, bias of O, bias of C), keywords, and what the CPU makes of them in float64."""
     N, C, O, H, W, kernel, stride, padding, dilation = GEOMETRY[name]
     rng = np.random.default_rng(0)
-    size = (cpu.conv.out_size(*axis) for axis in zip((H, W), kernel, stride, padding, dilation, strict=True))
+    size = (out_size(*axis) for axis in zip((H, W), kernel, stride, padding, dilation, strict=True))
     shapes = (N, C, H, W), (O, C, *kernel), (N, O, *size), (O,), (C,)
     arrays = [rng.normal(size=shape).astype(np.float32).astype(np.float64) for shape in shapes]
     how = (stride, padding, dilation)
@@ -164,7 +166,7 @@ def test_no_copies_of_what_lies_right(device):
     before = memory.layout_copies()
     compute(conv, there, how)
     assert memory.layout_copies() == before
-    matrices = conv.filter_matrices(there[1])
+    matrices = memory.contiguous(filter_matrices(there[1]))
     assert matrices.data.ptr == there[1].data.ptr
 
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from minigan.kernels import cpu
-from minigan.kernels.cuda import elementwise
 from same_bytes import channels_last, in_every_order
 
 from minigan import kernels
+from minigan.kernels import cpu
+from minigan.kernels.cuda import elementwise
 
 SPECIAL = [0.0, -0.0, 1.5, -1.5, np.inf, -np.inf, np.nan, 1e-30, -1e-30]
 SHAPES = [(1,), (3,), (4, 5), (1000,), (1029,), (2, 3, 5, 7), ()]

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from minigan.kernels import cpu
-from minigan.kernels.cuda import norm
 from same_bytes import channels_last, in_every_order, is_channels_last
 
 from minigan import kernels
+from minigan.kernels import cpu
+from minigan.kernels.cuda import norm
 
 SHAPES = [
     (3, 5), (5, 64), (4, 3, 7), (1, 2, 8, 6), (6, 1, 5, 3), (2, 3, 5, 2, 4),
@@ -29,8 +29,7 @@ def draw(shape, dtype=np.float64, mean=0.5, deviation=1.0):
 
 
 def compute(module, x, gy, gamma, beta, over, slope=None):
-    mean, var = module.norm_stats(x, over)
-    rstd = 1 / np.sqrt(var + EPS)
+    mean, var, rstd = module.norm_stats(x, over, EPS)
     y = module.norm_apply(x, mean, rstd, gamma, beta, slope)
     return mean, var, y, *module.norm_grad(gy, x, mean, rstd, gamma, over, y, slope)
 
@@ -65,8 +64,8 @@ def test_float32_to_1e_5(device, over, shape):
 @pytest.mark.parametrize("shape", [(3, 3, 48, 44), (4, 24, 19, 31)])
 def test_a_mean_of_1000_leaves_a_deviation_of_a_hundredth(device, over, shape):
     x, gy, gamma, beta = draw(shape, np.float32, mean=1000, deviation=1e-2)
-    mean, var = in_every_order(device, lambda: norm.norm_stats(device.put(x), over))
-    wanted_mean, wanted_var = cpu.norm_stats(x.astype(np.float64), over)
+    mean, var, _ = in_every_order(device, lambda: norm.norm_stats(device.put(x), over, EPS))
+    wanted_mean, wanted_var, _ = cpu.norm_stats(x.astype(np.float64), over, EPS)
     np.testing.assert_allclose(mean, wanted_mean, rtol=6e-8)  # half a unit in float32's last place
     np.testing.assert_allclose(var, wanted_var, rtol=2e-6)
 
@@ -75,8 +74,8 @@ def test_an_outlier_in_the_first_pixel_does_no_harm(device):
     x = draw((4, 24, 19, 31), np.float32)[0]
     x[:, :, 0, 0] = 1e4
     for over in ("batch", "instance", "layer"):
-        mean, var = in_every_order(device, lambda over=over: norm.norm_stats(device.put(x), over))
-        wanted_mean, wanted_var = cpu.norm_stats(x.astype(np.float64), over)
+        mean, var, _ = in_every_order(device, lambda over=over: norm.norm_stats(device.put(x), over, EPS))
+        wanted_mean, wanted_var, _ = cpu.norm_stats(x.astype(np.float64), over, EPS)
         assert (np.abs(mean - wanted_mean) < 4e-6 * np.sqrt(wanted_var)).all()  # mean - 1e4 has steps of 1e-3
         np.testing.assert_allclose(var, wanted_var, rtol=2e-6)
 
@@ -108,7 +107,8 @@ def test_an_array_that_begins_between_packs(device):
 def test_rstd_comes_along(device, over, shape):
     x = device.put(draw(shape)[0])
     mean, var, rstd = in_every_order(device, lambda: norm.norm_stats(x, over, EPS))
-    np.testing.assert_array_equal(mean, device.get(norm.norm_stats(x, over)[0]))
+    np.testing.assert_array_equal(mean, device.get(norm.norm_stats(x, over, 2 * EPS)[0]))
+    np.testing.assert_array_equal(var, device.get(norm.norm_stats(x, over, 2 * EPS)[1]))
     np.testing.assert_allclose(rstd, 1 / np.sqrt(var + EPS), rtol=1e-15)
     assert rstd.shape == var.shape
 

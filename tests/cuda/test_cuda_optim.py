@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from minigan.kernels import cpu
-from minigan.kernels.cuda import emulated, optim
-from minigan.kernels.cuda.counters import Counter, Rate, advance
 
 from minigan.errors import DTypeError
+from minigan.kernels import Counter, Rate, cpu
+from minigan.kernels.cuda import emulated, optim
+from minigan.kernels.cuda.counters import advance
 
 SHAPES = [(), (1,), (3,), (20,), (5, 7), (1023,), (1025,), (6, 20, 3, 3), (8, 3, 4, 4), (0, 3), (4099,)]
 RULES = {  # name: (states, arguments after the arrays)

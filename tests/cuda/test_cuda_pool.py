@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from same_bytes import channels_last, in_every_order, is_channels_last
+
 from minigan.kernels import cpu
 from minigan.kernels.cuda import pool
-from same_bytes import channels_last, in_every_order, is_channels_last
 
 SHAPES = [(1, 1, 5, 7), (2, 3, 6, 8), (2, 4, 5, 7), (3, 20, 4, 5), (1, 70, 3, 9)]
 GEOMETRIES = [((2, 2), (2, 2), (0, 0)), ((3, 2), (2, 1), (1, 0)), ((3, 3), (1, 1), (1, 1)), ((1, 2), (2, 3), (0, 1)),

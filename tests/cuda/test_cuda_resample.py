@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from minigan.kernels import cpu
-from minigan.kernels.cuda.resample import block_sum, resample, upsample_nearest
 from same_bytes import channels_last, in_every_order, is_channels_last
 
+from minigan.kernels import cpu
+from minigan.kernels.cuda.resample import block_sum, resample, upsample_nearest
 from minigan.ops.resample import _averages, _matrix
 
 SHAPES = [(1, 1, 5, 7), (2, 3, 5, 7), (2, 4, 1, 3), (3, 20, 4, 2), (1, 70, 3, 30)]

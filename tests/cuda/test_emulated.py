@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from minigan.kernels.cuda import emulated
-from minigan.kernels.cuda.loader import Table, kernel
 
 from minigan.errors import DeviceError
+from minigan.kernels.cuda import emulated
+from minigan.kernels.cuda.loader import kernel
+from minigan.kernels.cuda.source import Table
 
 pytestmark = pytest.mark.skipif(emulated.compiler() is None, reason="device emulated needs g++ (apt-get install g++)")
 

@@ -4,10 +4,11 @@ import re
 
 import numpy as np
 import pytest
-from minigan.kernels.cuda import emulated
-from minigan.kernels.cuda.loader import TYPES, Parameter, Table, kernel, signatures, source
 
 from minigan.errors import DeviceError, DTypeError
+from minigan.kernels.cuda import emulated
+from minigan.kernels.cuda.loader import kernel
+from minigan.kernels.cuda.source import TYPES, Parameter, Table, signatures, source
 
 EVERY_TYPE = """#include "common.cuh"
 extern "C" __global__ void fill(int i, unsigned u, long long l, unsigned long long ul, unsigned char c, bool b, float f,

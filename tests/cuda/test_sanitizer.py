@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-SMALL = ["tests/cuda/test_filters.py", "tests/cuda/test_cuda_norm.py", "tests/cuda/test_cuda_conv.py"]
+SMALL = ["tests/cuda/test_cuda_filters.py", "tests/cuda/test_cuda_norm.py", "tests/cuda/test_cuda_conv.py"]
 
 
 @pytest.mark.gpu

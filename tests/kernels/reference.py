@@ -50,9 +50,10 @@ def norm_axes(x, over):
     return {"batch": (0, *space), "instance": space, "layer": (1, *space)}[over]
 
 
-def norm_stats(x, over):
+def norm_stats(x, over, eps):
     x = x.astype(np.float64)
-    return x.mean(norm_axes(x, over), keepdims=True), x.var(norm_axes(x, over), keepdims=True)
+    mean, var = x.mean(norm_axes(x, over), keepdims=True), x.var(norm_axes(x, over), keepdims=True)
+    return mean, var, 1 / np.sqrt(var + eps)
 
 
 def per_channel(v, x):

@@ -10,9 +10,9 @@ import weakref
 import numpy as np
 import pytest
 import threadpoolctl
-from minigan.kernels.cpu import blocks, memory
 
 from minigan import kernels
+from minigan.kernels.cpu import blocks, memory
 
 
 def blas_threads():
@@ -213,7 +213,7 @@ def test_image_blocks_cover_every_row_once(images, rows, per_block):
 def test_other_arrays_are_refused():
     from minigan.errors import DeviceError
 
-    with pytest.raises(DeviceError, match=r"builtins\.memoryview is no array of NumPy's or CuPy's"):
+    with pytest.raises(DeviceError, match=r"builtins\.memoryview is not an array of NumPy or CuPy"):
         kernels.leaky_relu(memoryview(b""), 0.2)
 
 
@@ -233,7 +233,7 @@ def test_the_user_can_set_blas_threads_from_any_thread_afterwards():
 
 @pytest.mark.parametrize("number", [0, -2, "many", None])
 def test_no_number_of_workers(number):
-    with pytest.raises(ValueError, match="no number of workers"):
+    with pytest.raises(ValueError, match="not a number of workers"):
         kernels.set_threads(number)
 
 
@@ -241,4 +241,4 @@ def test_a_wrong_number_of_workers_in_the_environment_is_named():
     done = subprocess.run([sys.executable, "-c", "import minigan"], capture_output=True, text=True,
                           env={**os.environ, "MINIGAN_THREADS": "two"})
     assert done.returncode == 1
-    assert "MINIGAN_THREADS: 'two' is no number of workers" in done.stderr
+    assert "MINIGAN_THREADS: 'two' is not a number of workers" in done.stderr

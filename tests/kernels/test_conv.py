@@ -133,7 +133,8 @@ def test_blocks_join_without_a_seam(geometry, monkeypatch):
     """Cut in many more blocks, the result is the same: no pixel is lost or counted twice between blocks."""
     *arrays, how = draw(geometry)
     wanted = compute(kernels, *arrays, how)
-    monkeypatch.setattr(kernels.cpu.conv, "SCRATCH_BYTES", 1 << 15)
+    for room in ("blocks", "gather", "spread"):
+        monkeypatch.setattr(getattr(kernels.cpu, room), "SCRATCH_BYTES", 1 << 15)
     for found, value in zip(compute(kernels, *arrays, how), wanted, strict=True):
         np.testing.assert_allclose(found, value, rtol=1e-11, atol=1e-11)
 

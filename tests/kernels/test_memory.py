@@ -3,6 +3,7 @@
 import threading
 
 import numpy as np
+
 from minigan.kernels.cpu import memory
 
 SHAPE = (256, 1024)  # a MiB of float32

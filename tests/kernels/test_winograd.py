@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import reference
+
 from minigan.kernels.cpu import conv, winograd
 from minigan.kernels.cpu.winograd import F23, Algorithm
 

@@ -137,7 +137,7 @@ def _because(step: Step, name: str) -> str:
     if step.primitive.name in ("log", "sqrt", "power", "div") and own is not None and own.size:
         return f": the smallest |{step.arguments[name].name}| is {float(np.abs(own).min()):.1e}"
     if step.primitive.name == "normalize" and step.params.get("moments") is not None:
-        deviation = 1 / float(np.max(device.asnumpy(step.params["moments"][1])))
+        deviation = 1 / float(np.max(device.asnumpy(step.params["moments"].rstd)))
         return f": it divides by the standard deviation, the smallest of which is {deviation:.1e}"
     if others:
         return ": " + ", ".join(f"{v.name} is of size {rms(v.array):.2g}" for v in others if v.array is not None)

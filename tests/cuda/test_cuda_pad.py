@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from minigan.kernels.cuda.pad import MODES, fold, pad, scatter_add
 from same_bytes import channels_last, in_every_order
+
+from minigan.kernels.cuda.pad import MODES, fold, pad, scatter_add
 
 CASES = [
     ((5,), ((2, 3),)),

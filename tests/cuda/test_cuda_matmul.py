@@ -4,8 +4,9 @@ import importlib
 
 import numpy as np
 import pytest
-from minigan.kernels.cuda import conv
 from same_bytes import in_every_order
+
+from minigan.kernels.cuda import conv
 
 matmul = importlib.import_module("minigan.kernels.cuda.matmul")  # the package's own name `matmul` is the function
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from minigan.kernels.cuda.filters import blur_filters, unblur_filters
 
 CASES = [((4, 3, 3, 3), (2, 2)), ((1, 2, 3, 5), (3, 2)), ((2, 1, 1, 4), (1, 2))]

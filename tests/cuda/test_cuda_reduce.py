@@ -4,8 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
-from minigan.kernels.cuda.reduce import reduce_sum
 from same_bytes import channels_last, in_every_order
+
+from minigan.kernels.cuda.reduce import reduce_sum
 
 LAYOUTS = [(0, 1, 2, 3), (0, 2, 3, 1), (3, 2, 1, 0), (1, 0, 3, 2)]
 

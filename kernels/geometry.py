@@ -1,0 +1,36 @@
+"""Sizes and orders of axes that follow from the formulas alone, the same on every device."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from .values import Shape
+
+
+def out_size(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
+    """How many windows fit along one axis.
+
+    >>> out_size(32, 4, 2, 1)
+    16
+    """
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def filter_matrices(w: Any) -> Any:
+    """Filters (O, C, KH, KW) as a view (KH, KW, C, O): one matrix per tap, contiguous if layers have stored them so."""
+    return w.transpose(2, 3, 1, 0)
+
+
+def sizes_of(shape: Shape) -> tuple[int, ...]:
+    """A shape as a tuple, also if it is a single number.
+
+    >>> sizes_of(5), sizes_of((2, 3))
+    ((5,), (2, 3))
+    """
+    sizes = tuple(shape) if np.ndim(shape) else (operator.index(shape),)  # type: ignore[arg-type]
+    if any(n < 0 for n in sizes):
+        raise ValueError(f"a shape has no negative sizes, but {sizes} does.")
+    return sizes

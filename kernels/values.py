@@ -1,0 +1,41 @@
+"""What goes through the door: the names for arguments and results that all wings share."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+Array: TypeAlias = np.ndarray[Any, Any]  # in signatures; at the door, an array of the device whose wing computes
+DeviceArray: TypeAlias = Any  # CuPy's or the emulated device's
+Pair: TypeAlias = tuple[int, int]  # (h, w)
+Shape: TypeAlias = int | tuple[int, ...]
+Widths: TypeAlias = tuple[Pair, ...]  # (before, after) for each axis
+
+__all__ = ["Array", "Counter", "DTypeLike", "DeviceArray", "Moments", "Pair", "Rate", "Shape", "Widths"]
+
+
+class Moments(NamedTuple):
+    """Statistics of images, shaped to broadcast with them: the biased variance, and rstd = 1 / sqrt(var + eps)."""
+
+    mean: Any
+    var: Any
+    rstd: Any
+
+
+class Counter(NamedTuple):
+    """An integer that lives in an array: `offset` plus the one element of `base`, int64 (None: plus nothing).
+
+    A captured graph repeats its launches with the same arguments, so a number that changes from step to step must be
+    read from memory when the graph runs.
+    """
+
+    base: Any
+    offset: int
+
+
+class Rate(NamedTuple):
+    """A real number that lives in an array: the one element of `array`, float64."""
+
+    array: Any

@@ -1,0 +1,76 @@
+"""Which wing computes: a kernel at the door looks at the type of its first array and calls that wing's twin.
+
+A wing is a package whose rooms name their kernels in __all__, and which imports them all: `from .conv import *`. That
+is the only list of names. The CPU wing has every kernel, so its names and signatures are those of the door; the CUDA
+wing has a twin with the same parameters for each.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigan.errors import DeviceError
+
+from . import cpu
+
+if TYPE_CHECKING:
+    from .cuda.backend import Backend
+
+HOST = (cpu,)  # the wings that compute on NumPy's arrays; where several have a kernel, the first of them is called
+
+
+def kernels_of(wing: ModuleType) -> dict[str, Callable[..., Any]]:
+    """The kernels of a wing by name."""
+    return {name: value for name, value in vars(wing).items() if isinstance(value, FunctionType)}
+
+
+def dispatched(name: str) -> Callable[..., Any]:
+    """The kernel `name` of whichever wing the first argument, an array or a list of arrays, belongs to."""
+    on_host = next(kernels_of(wing)[name] for wing in HOST if name in kernels_of(wing))
+
+    @functools.wraps(on_host)
+    def kernel(first: Any, *others: Any, **options: Any) -> Any:
+        if type(first) is np.ndarray:  # on the CPU, this line is all that dispatch costs
+            return on_host(first, *others, **options)
+        if isinstance(first, list | tuple) and not first:
+            return None  # no parameters: nothing to update, on any device
+        array = first[0] if isinstance(first, list | tuple) else first
+        twin = on_host if isinstance(array, np.ndarray | np.generic) else getattr(_cuda_wing(array), name)
+        return twin(first, *others, **options)
+
+    return kernel
+
+
+def _cuda_wing(array: Any) -> ModuleType:
+    from . import cuda
+    from .cuda.backend import owner
+
+    if owner(array) is None:
+        raise DeviceError(f"kernels: {type(array).__module__}.{type(array).__name__} is not an array of NumPy or CuPy.")
+    return cuda
+
+
+def backend(device: str) -> Backend:
+    """Who allocates arrays, copies them and captures graphs on a device that is not the CPU: "cuda:0", "emulated"."""
+    from .cuda.backend import named
+
+    return named(device)
+
+
+def set_precision(precision: str) -> None:
+    """How CUDA kernels multiply float32 from now on: "tf32" (about 1e-3 of the result's scale) or "fp32" (1e-6)."""
+    from .cuda import conv
+
+    conv.set_precision(precision)
+
+
+def get_precision() -> str:
+    """What set_precision has set."""
+    from .cuda import conv
+
+    return conv.get_precision()
