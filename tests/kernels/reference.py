@@ -118,6 +118,15 @@ def pool_put(g, index, kernel, stride, padding, input_size):
     return gx
 
 
+def blur_filters(w, scale):
+    (O, C, KH, KW), (SH, SW) = w.shape, scale
+    y = np.zeros((C, O, KH + SH - 1, KW + SW - 1))
+    for r, q, a, b in np.ndindex(*y.shape[2:], SH, SW):
+        if 0 <= KH - 1 + a - r < KH and 0 <= KW - 1 + b - q < KW:
+            y[:, :, r, q] += w[:, :, KH - 1 + a - r, KW - 1 + b - q].T
+    return y
+
+
 # ----------------------------------------------------------------------------------- the same numbers, lying otherwise
 
 
