@@ -10,7 +10,7 @@ import pytest
 
 import minigan as mg
 from minigan import OPERATIONS, PRIMITIVES, Tensor, gradcheck, ops
-from minigan.engine.primitive import Operation, S, operation, primitive
+from minigan.engine import Operation, S, operation, primitive
 from minigan.errors import GradientError
 
 NAMES = list(OPERATIONS)
