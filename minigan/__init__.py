@@ -9,14 +9,9 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from minigan.engine.tensor import Tensor, tensor  # isort: skip  (first: it brings the operations, which operators need)
 from minigan import data, errors, losses, models, nn, ops, optim, trainers
-from minigan.engine import device
-from minigan.engine.anomaly import detect_anomaly
-from minigan.engine.autodiff import grad, no_grad
-from minigan.engine.capture import capture
+from minigan.engine import OPERATIONS, PRIMITIVES, Tensor, capture, detect_anomaly, device, grad, no_grad, tensor
 from minigan.engine.device import device_info, set_device
-from minigan.engine.primitive import OPERATIONS, PRIMITIVES
 from minigan.kernels import get_threads, set_threads
 from minigan.random import seed
 from minigan.teach.explain import explain

@@ -23,10 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from minigan.engine import OPERATIONS, Operation, Primitive, Sample, Tensor, grad, no_grad, tensor
 from minigan.engine import device as devices
-from minigan.engine.autodiff import grad, no_grad
-from minigan.engine.primitive import OPERATIONS, PRIMITIVES, Operation, Primitive, Sample
-from minigan.engine.tensor import Tensor, tensor
 from minigan.errors import GradientError
 
 STEP = 1e-5
@@ -113,8 +111,7 @@ def formula(forward: Callable[..., np.ndarray], vjp: Callable[..., Any]) -> Func
     >>> gradcheck(formula(lambda x: x**3, lambda gy, y, x: gy * 3 * x * x), [np.array([2.0])]) < 1e-9
     True
     """
-    def named(*args: np.ndarray) -> np.ndarray:
-        """Forward, VJP and Why are the caller's."""
+    def alone(*args: np.ndarray) -> np.ndarray:
         return forward(*args)
 
     def rule(i: int) -> Callable[..., Tensor]:
@@ -125,13 +122,13 @@ def formula(forward: Callable[..., np.ndarray], vjp: Callable[..., Any]) -> Func
 
         return part
 
-    given = inspect.signature(forward)  # of np.exp, too, whose `out` and `where` have defaults
-    named.__signature__ = given.replace(  # type: ignore[attr-defined]
-        parameters=[p for p in given.parameters.values() if p.default is p.empty and p.kind < p.KEYWORD_ONLY])
-    named.__name__ = f"formula {id(named)}"
-    op = Primitive(named, lambda rng: [], (), broadcasts=False)
-    del OPERATIONS[op.name], PRIMITIVES[op.name]  # the tables hold what is declared
-    op.rules, op.name = {name: rule(i) for i, name in enumerate(op.argnames)}, "formula"
+    signature = inspect.signature(forward)
+    alone.__signature__ = signature.replace(parameters=[  # type: ignore[attr-defined]
+        p.replace(annotation=p.empty) for p in signature.parameters.values()  # np.exp has `out` and `where`, too
+        if p.default is p.empty and p.kind < p.KEYWORD_ONLY])
+    alone.__name__ = "formula"
+    op = Primitive(alone, samples=lambda rng: [])  # not declared: the tables do not know it
+    op.defvjp(**{name: rule(i) for i, name in enumerate(op.argnames)})
     return op
 
 

@@ -1,5 +1,6 @@
 """The checker, checked: wrong rules are planted, and every one must be caught, at the order that can see it."""
 
+import importlib
 import re
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 import minigan as mg
 from minigan import OPERATIONS, PRIMITIVES, Tensor, gradcheck, ops
-from minigan.engine.primitive import S, primitive
+from minigan.engine import S, primitive
 from minigan.errors import GradientError, ShapeError
 from minigan.gradcheck import check_linear, check_operation, gradgradcheck
 from minigan.ops.norm import _axes, _channels, _xhat
@@ -195,8 +196,9 @@ def test_a_function_that_ignores_an_input_has_zero_derivative():
 @pytest.fixture
 def tables(monkeypatch):
     """Declarations in a test are taken back."""
-    monkeypatch.setattr("minigan.engine.primitive.OPERATIONS", dict(OPERATIONS))
-    monkeypatch.setattr("minigan.engine.primitive.PRIMITIVES", dict(PRIMITIVES))
+    module = importlib.import_module("minigan.engine.primitive")
+    monkeypatch.setattr(module, "OPERATIONS", dict(OPERATIONS))
+    monkeypatch.setattr(module, "PRIMITIVES", dict(PRIMITIVES))
 
 
 def test_a_forward_that_writes_on_its_input_raises(tables):

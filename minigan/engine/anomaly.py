@@ -4,45 +4,49 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from minigan.engine.node import Node, Origin
-from minigan.engine.primitive import Primitive, state
-from minigan.engine.tensor import Tensor
+from minigan.engine.state import Watcher, state, watching
+from minigan.engine.tensor import Maker, Node, Origin, Tensor
 from minigan.errors import NonFiniteError
 
 
-@contextlib.contextmanager
-def detect_anomaly() -> Iterator[None]:
+def detect_anomaly() -> contextlib.AbstractContextManager[None]:
     """Name the operation, layer and source line of the first NaN or infinity, forward or backward.
 
-    Slow (every result is scanned, every node remembers its line): for finding a fault, not for training.
+    A context manager. Slow (every result is scanned, every node remembers its line): for finding a fault, not for
+    training.
 
     Raises:
         NonFiniteError: at the first non-finite value.
     """
-    before, state.anomaly, state.watch = (state.anomaly, state.watch), True, watch
-    try:
-        yield
-    finally:
-        state.anomaly, state.watch = before
+    return watching(_Scanner())
 
 
-def watch(primitive: Primitive, y: Tensor, arguments: Sequence[Tensor | None]) -> None:
-    """Under detect_anomaly: remember where y was made, and raise if it is not finite."""
-    place = origin()
-    if y.node is not None:
-        y.node.origin = place
-    if np.isfinite(y.data).all():
-        return
-    inputs = ", ".join(census(a) for a in arguments if a is not None)
-    stale = any(a is not None and not np.isfinite(a.data).all() for a in arguments)
-    blame = "a leaf it was given, data or a parameter, is not finite" if stale else "it made the first non-finite value"
-    raise NonFiniteError(f"{primitive.name}: in the forward pass {blame} (result: {census(y)}; "
-                         f"arguments: {inputs}); created at {place}")
+class _Scanner(Watcher):
+    """Remembers where results were made, and raises at the first that is not finite."""
+
+    def result(self, primitive: Maker, y: Tensor, arguments: Sequence[Tensor | None]) -> None:
+        place = origin()
+        if y.node is not None and y.node.origin is None:  # another watcher may know better
+            y.node.origin = place
+        if np.isfinite(y.data).all():
+            return
+        inputs = ", ".join(census(a) for a in arguments if a is not None)
+        stale = any(a is not None and not np.isfinite(a.data).all() for a in arguments)
+        blame = "a leaf it was given, data or a parameter, is not finite" if stale else (
+            "it made the first non-finite value")
+        raise NonFiniteError(f"{primitive.name}: in the forward pass {blame} (result: {census(y)}; "
+                             f"arguments: {inputs}); created at {place}")
+
+    def cotangent(self, node: Node, position: int, g: Tensor) -> None:
+        if position >= 0 and not np.isfinite(g.data).all():
+            raise NonFiniteError(f"{node.primitive.name}: the gradient of its argument {position} is the first "
+                                 f"non-finite one in this backward pass ({census(g)}; the incoming cotangent is "
+                                 f"finite){node.where()}")
 
 
 def census(t: Tensor) -> str:
@@ -62,15 +66,3 @@ def origin() -> Origin:
         behind = state.node.origin
         return Origin(place, behind.layer if behind else None, state.node.order)
     return Origin(place, state.modules[0].path_of(state.modules[-1]) if state.modules else None)
-
-
-def watch_vjp(primitive: Primitive, node: Node, argument: int, gx: Tensor) -> None:
-    """Under detect_anomaly: raise if the cotangent of an argument is not finite."""
-    if not np.isfinite(gx.data).all():
-        raise NonFiniteError(f"{primitive.name}: the gradient of its argument {argument} is the first non-finite one "
-                             f"in this backward pass ({census(gx)}; the incoming cotangent is finite){at(node)}")
-
-
-def at(node: Node) -> str:
-    """Where a node was created, or how to find out: the end of a message."""
-    return f"; created at {node.origin}" if node.origin else "; run under mg.detect_anomaly() to see where"

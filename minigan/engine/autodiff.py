@@ -7,26 +7,36 @@ scheduling there is: no recursion, any depth. `.grad` is written on leaves only.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from minigan.engine import anomaly
-from minigan.engine.node import Node
-from minigan.engine.primitive import state
-from minigan.engine.tensor import Operand, Tensor, tensor
+from minigan.engine.state import recording, state
+from minigan.engine.tensor import Node, Operand, Place, Tensor, bind, tensor
 from minigan.errors import DTypeError, GraphError, NonFiniteError, ShapeError
 
-Place: TypeAlias = Tensor | Node  # in a graph: a leaf, or how a computed tensor was made
 
+def backward(
+    output: Tensor, cotangent: Operand = None, create_graph: bool = False, retain_graph: bool | None = None
+) -> None:
+    """Add d(output)/d(leaf), weighted by `cotangent`, to `.grad` of every leaf that requires a gradient.
 
-def backward(y: Tensor, cotangent: Operand, create_graph: bool, retain_graph: bool | None) -> None:
-    """`Tensor.backward`: add the gradient to `.grad` of every leaf."""
-    found = _pass(y, cotangent, None, create_graph, retain_graph)
+    The graph is freed on the way unless `retain_graph` (default: the value of `create_graph`).
+
+    Raises:
+        GraphError: nothing requires a gradient, the tensor is no scalar and no cotangent is given, the graph was
+            freed by an earlier pass, or a leaf was changed in place since it was used.
+
+    >>> x = tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    Tensor([2., 4.], dtype=float32)
+    """
+    gradients = walk([(output, cotangent)], None, create_graph, retain_graph)
     owners = {_owner(cotangent)} if isinstance(cotangent, Tensor) else set()
     with recording(create_graph):
-        for leaf, gradient in found.items():
+        for leaf, gradient in gradients.items():
             if leaf.grad is not None:
                 leaf.grad = leaf.grad + gradient
             elif _owner(gradient) in owners and gradient.node is None:  # (a + b): one cotangent for both; two .grad
@@ -36,8 +46,11 @@ def backward(y: Tensor, cotangent: Operand, create_graph: bool, retain_graph: bo
             owners.add(_owner(gradient))
 
 
+bind(backward=backward)
+
+
 def _owner(t: Tensor) -> int:
-    """Whose memory the tensor's array lies in."""
+    """Who owns the memory of the tensor's array."""
     return id(t.data if t.data.base is None else t.data.base)
 
 
@@ -67,43 +80,54 @@ def grad(
         if not isinstance(x, Tensor) or not x.requires_grad:
             raise GraphError(f"grad: input {i}, {type(x).__name__} of shape {np.shape(x)}, does not require a "
                              "gradient; make it with requires_grad=True before computing the output")
-    found = _pass(output, cotangent, inputs, create_graph, retain_graph)
-    return [found[_place(x)] if _place(x) in found else Tensor(np.zeros_like(x.data)) for x in inputs]
+    gradients = walk([(output, cotangent)], inputs, create_graph, retain_graph)
+    return [gradients[x.place] if x.place in gradients else Tensor(np.zeros_like(x.data)) for x in inputs]
 
 
-def _place(t: Tensor) -> Place:
-    """Where a tensor stands in the graph. Of a computed tensor it is the node: the tensor itself may be long gone."""
-    return t if t.node is None else t.node
-
-
-def _pass(
-    y: Tensor, cotangent: Operand, inputs: list[Tensor] | None, create_graph: bool, retain_graph: bool | None
+def walk(
+    outputs: Sequence[tuple[Tensor, Operand]], inputs: list[Tensor] | None = None, create_graph: bool = False,
+    retain_graph: bool | None = None,
 ) -> dict[Any, Tensor]:
+    """The backward pass, which there is only one of. Watchers hear of every cotangent on its way; see `Watcher`.
+
+    Args:
+        outputs: tensors, each with the cotangent to start from; None is 1 for a tensor of one element.
+        inputs: tensors whose gradients are wanted, of all others only what they need is computed; None: all leaves.
+        create_graph: record the pass itself, so that its results can be differentiated.
+        retain_graph: keep the graph (default: the value of `create_graph`).
+
+    Returns:
+        Gradients of the sum of the outputs, each by the place of its input (`Tensor.place`).
+    """
     retain = create_graph if retain_graph is None else retain_graph
-    gradients: dict[Place, Tensor] = {_place(y): _seed(y, cotangent)}
-    order = _reachable(_place(y))
-    asked = None if inputs is None else {_place(x) for x in inputs}
-    wanted = None if asked is None else _on_the_way(order, asked)
-    found: dict[Place, Tensor] = {}
+    cotangents: dict[Place, Tensor] = {}
+    for y, cotangent in outputs:
+        seed = _seed(y, cotangent)
+        cotangents[y.place] = cotangents[y.place] + seed if y.place in cotangents else seed
+    order = reachable(cotangents)
+    targets = None if inputs is None else {x.place for x in inputs}
+    wanted = None if targets is None else _on_the_way(order, targets)
+    gradients: dict[Place, Tensor] = {}
     with recording(create_graph), _differentiating():
         while order:
             place = order.pop()  # newest first; popped, so that what the graph held is freed as the pass goes
             if wanted is not None:
                 wanted.discard(place)
-            g = gradients.pop(place, None)
+            g = cotangents.pop(place, None)
             if g is None:  # not on the way to an input, or only behind a zero derivative
                 continue
-            if isinstance(place, Tensor) if asked is None else place in asked:
-                found[place] = g
+            if isinstance(place, Tensor) if targets is None else place in targets:
+                gradients[place] = g
             if isinstance(place, Tensor):
                 continue
             for argument, gx in _step(place, g, wanted):
-                gradients[argument] = gx if argument not in gradients else gradients[argument] + gx
+                cotangents[argument] = gx if argument not in cotangents else cotangents[argument] + gx
             place.leave(retain)
-    return found
+    return gradients
 
 
 def _seed(y: Tensor, cotangent: Operand) -> Tensor:
+    """The cotangent that a pass starts from at y."""
     if not y.requires_grad:
         raise GraphError("backward: nothing to differentiate: no tensor behind this one has requires_grad=True, "
                          "or it was computed under no_grad()")
@@ -120,9 +144,14 @@ def _seed(y: Tensor, cotangent: Operand) -> Tensor:
     return seed
 
 
-def _reachable(output: Place) -> list[Place]:
-    """Every place behind the output that requires a gradient, oldest first."""
-    seen, todo = {output}, [output]
+def reachable(outputs: Iterable[Place]) -> list[Place]:
+    """Every place behind the outputs that requires a gradient, and the outputs themselves, oldest first.
+
+    Raises:
+        GraphError: an earlier backward pass has freed the graph.
+    """
+    seen = set(outputs)
+    todo = list(seen)
     while todo:
         place = todo.pop()
         if isinstance(place, Tensor):
@@ -131,7 +160,7 @@ def _reachable(output: Place) -> list[Place]:
             raise GraphError("backward: the graph behind this tensor was freed by an earlier backward pass; "
                              "pass retain_graph=True to the first one, or compute the output again")
         for a in place.args:
-            if a is not None and a.requires_grad and (behind := _place(a)) not in seen:
+            if a is not None and a.requires_grad and (behind := a.place) not in seen:
                 seen.add(behind)
                 todo.append(behind)
     return sorted(seen, key=lambda place: place.order)
@@ -141,7 +170,7 @@ def _on_the_way(order: list[Place], inputs: set[Place]) -> set[Place]:
     """Those of `order` that depend on an input: no other cotangent is worth computing."""
     wanted = set(inputs)
     for place in order:
-        if isinstance(place, Node) and any(a is not None and _place(a) in wanted for a in place.args or ()):
+        if isinstance(place, Node) and any(a is not None and a.place in wanted for a in place.args or ()):
             wanted.add(place)
     return wanted
 
@@ -151,27 +180,34 @@ def _step(node: Node, g: Tensor, wanted: set[Place] | None) -> Iterator[tuple[Pl
     primitive, state.node = node.primitive, node
     if node.version != node.version_now():
         raise GraphError(f"backward: an argument of {primitive.name} was changed in place after it was used"
-                         f"{anomaly.at(node)}")
+                         f"{node.where()}")
+    if state.watchers:
+        _tell(node, -1, g)
     args = node.args or ()
     need = [i for i, a in enumerate(args)
-            if a is not None and a.requires_grad and (wanted is None or _place(a) in wanted)]
+            if a is not None and a.requires_grad and (wanted is None or a.place in wanted)]
     try:
         gxs = primitive.vjps(need, g, node)
     except NonFiniteError as error:  # detect_anomaly, inside the rule
         raise NonFiniteError(f"{primitive.name}: its gradient is the first non-finite one in this backward pass; "
-                             f"inside its rule, {error}{anomaly.at(node)}") from error
+                             f"inside its rule, {error}{node.where()}") from error
     for i, gx in zip(need, gxs, strict=True):
         a = args[i]
         if gx is None or a is None:
             continue
         if gx.shape != a.shape:
-            gx = sum_to(gx, shape=a.shape) if primitive.broadcasts else gx
+            gx = gx.sum_to(shape=a.shape) if primitive.broadcasts else gx
             if gx.shape != a.shape:
                 raise GraphError(f"{primitive.name}: its vjp for argument {i} has shape {gx.shape}, "
                                  f"the argument {a.shape}")
-        if state.anomaly:
-            anomaly.watch_vjp(primitive, node, i, gx)
-        yield _place(a), gx
+        if state.watchers:
+            _tell(node, i, gx)
+        yield a.place, gx
+
+
+def _tell(node: Node, position: int, g: Tensor) -> None:
+    for watcher in state.watchers:
+        watcher.cotangent(node, position, g)
 
 
 @contextlib.contextmanager
@@ -184,16 +220,6 @@ def _differentiating() -> Iterator[None]:
         state.node = before
 
 
-@contextlib.contextmanager
-def recording(on: bool) -> Iterator[None]:
-    """Record operations in this thread, or not, for a while."""
-    before, state.recording = state.recording, on
-    try:
-        yield
-    finally:
-        state.recording = before
-
-
 def no_grad() -> contextlib.AbstractContextManager[None]:
     """Context (or decorator) in which nothing is recorded: results do not require a gradient.
 
@@ -203,10 +229,3 @@ def no_grad() -> contextlib.AbstractContextManager[None]:
     False
     """
     return recording(False)
-
-
-def sum_to(gx: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Undo a broadcast (late import: the rule for it is an operation like any other)."""
-    from minigan import ops
-
-    return ops.sum_to(gx, shape=shape)

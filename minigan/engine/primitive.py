@@ -1,50 +1,42 @@
 """One operation = one declaration: its docstring, its sample inputs, its forward on arrays, its vjp on Tensors.
 
     @primitive(samples=lambda rng: [S(rng.normal(size=(2, 3)))])
-    def tanh(x):
+    def leaky_relu(x: Array, slope: float = 0.2) -> Array:
         '''Forward ...  VJP ...  Why ...'''
-        return np.tanh(x)
+        return np.where(x > 0, x, slope * x)
 
-    tanh.defvjp(x=lambda gy, y, x: gy * (1 - y * y))
+    leaky_relu.defvjp(x=lambda gy, y, x, slope=0.2: gy * np.where(x.data > 0, 1.0, slope))
 
-The forward sees arrays, so it is plain NumPy. The vjp sees Tensors, so it is itself differentiable, at any order; a raw
-array in it may only be a mask, an index or a shape. Everything generated (gradient checks, the page of derivations,
-`explain`) walks the two tables below.
+Arguments that are annotated `Array`, or not at all, are differentiated; those annotated otherwise, and those behind a
+star, are parameters. The forward sees arrays, so it is plain NumPy. The vjp sees Tensors, so it is itself
+differentiable, at any order; a raw array in it may only be a mask, an index or a shape. Everything generated (gradient
+checks, the page of derivations, `explain`) walks the two tables below.
 """
 
 from __future__ import annotations
 
-import gc
+import functools
 import inspect
+import re
 import sys
-import threading
+import types
 from collections.abc import Callable, Container, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, ParamSpec
 
 import numpy as np
 
-from minigan.engine import device as devices
-from minigan.engine.node import Node
-from minigan.engine.tensor import Array, Operand, Tensor, tensor
-from minigan.errors import DeviceError, DTypeError, GraphError, MiniganError, ShapeError
+from minigan.engine.operands import as_tensors, largest_tensors, share_version
+from minigan.engine.state import state
+from minigan.engine.tensor import Array, Node, Operand, Tensor
+from minigan.errors import DeviceError, GraphError, MiniganError, ShapeError
 
+P = ParamSpec("P")
+Rule = Callable[..., Tensor | None]  # rule(gy, y, *args, **params) -> gx
 Keeps = Sequence[str] | Callable[..., Sequence[str]] | None
-ALL = range(-1, sys.maxsize)  # every position
 Samples = Callable[[np.random.Generator], Sequence["Sample"]]
-
-
-class State(threading.local):
-    """What the current thread is doing: recording a graph, watching for NaN, inside which layers and which rule."""
-
-    def __init__(self) -> None:
-        self.recording = True
-        self.anomaly = False
-        self.watch: Callable[[Primitive, Tensor, Sequence[Tensor | None]], None] | None = None  # told of every result
-        self.modules: list[Any] = []
-        self.node: Node | None = None  # the one whose rules the backward pass applies
-
-
-state = State()
+ALL = range(-1, sys.maxsize)  # every position
+PARTS = ("Forward", "VJP", "Why")  # what a docstring must have
+_ARRAY = re.compile(r"(Array|Operand)( \| None)?")
 
 
 class Sample(NamedTuple):
@@ -59,48 +51,80 @@ def S(*args: np.ndarray, **params: Any) -> Sample:  # noqa: N802
     return Sample(args, params)
 
 
-class Operation:
-    """An entry of OPERATIONS: something a user calls and the checker proves, a primitive or built from primitives."""
+class Remarks(NamedTuple):
+    """What `mg.explain` may remark on at a step of a primitive: what only its declaration knows.
 
-    def __init__(self, function: Callable[..., Any], samples: Samples, linear_in: Sequence[str]) -> None:
-        self.name, self.__doc__, self.function = function.__name__.strip("_"), function.__doc__, function
+    Masks and slopes are functions of the result's array; masks also of the parameters.
+    """
+
+    saturated: tuple[str, Callable[[Array], Array]] | None = None  # formula of dy/dx, and dy/dx: flat where it is small
+    dead: Callable[..., Array | None] | None = None  # mask of the units that are off; None: not with these parameters
+    clipped: Callable[..., Array] | None = None  # mask of the elements on a bound
+    summed: tuple[str, ...] = ()  # arguments whose cotangent is a sum over samples and places, or only a part of gy
+    scales: bool = False  # a constant factor shrinks the cotangent on purpose
+    because: str | Callable[..., str] = ""  # why it grows: the argument whose smallest element decides, or a sentence
+
+
+NO_REMARKS = Remarks()
+
+
+class Operation(Generic[P]):
+    """Something a user calls and the checker proves: a Primitive, or a function built from primitives.
+
+    It passes for the function it wraps: it has its signature and docstring, and in a class it is a method.
+    """
+
+    def __init__(self, function: Callable[P, Any], samples: Samples, linear_in: Sequence[str] = ()) -> None:
+        functools.update_wrapper(self, function)
+        self.name = self.__name__ = self.__qualname__ = function.__name__.strip("_")
+        self.function: Callable[..., Any] = function
         self.samples, self.linear_in = samples, tuple(linear_in)
-        kinds = inspect.signature(function).parameters.values()
-        self.variadic = any(p.kind is p.VAR_POSITIONAL for p in kinds)
-        self.argnames = [p.name for p in kinds if p.kind is not p.KEYWORD_ONLY]
-        self.required = sum(p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty for p in kinds)
-        if not callable(samples):
-            raise TypeError(f"{self.name}: an operation needs sample inputs to be checked with")
-        if not all(word in (function.__doc__ or "") for word in ("Forward", "VJP", "Why")):
-            raise TypeError(f"{self.name}: an operation needs a docstring with Forward, VJP and Why")
+        signature = inspect.signature(function)
+        arguments = [p for p in signature.parameters.values() if _is_differentiated(p)]
+        self.variadic = any(p.kind is p.VAR_POSITIONAL for p in arguments)
+        self.argnames = [p.name for p in arguments]
+        self.required = sum(p.kind is not p.VAR_POSITIONAL and p.default is p.empty for p in arguments)
+        self.parameters = [name for name in signature.parameters if name not in self.argnames]
+        self.__signature__ = signature.replace(
+            parameters=[_public(p) if p in arguments else p for p in signature.parameters.values()],
+            return_annotation="Tensor")
+        self.__annotations__ = {name: p.annotation for name, p in self.__signature__.parameters.items()
+                                if p.annotation is not p.empty} | {"return": "Tensor"}
+        if list(signature.parameters)[:len(arguments)] != self.argnames or not arguments:
+            raise TypeError(f"{self.name}: of its arguments {[*signature.parameters]}, those to differentiate by come "
+                            f"first and are annotated Array, or not at all; they are {self.argnames}")
         if not set(linear_in) <= set(self.argnames):
             raise TypeError(f"{self.name}: linear_in names {set(linear_in) - set(self.argnames)}, no arguments of it")
-        if self.name in OPERATIONS:
-            raise TypeError(f"{self.name} is declared twice")
-        OPERATIONS[self.name] = self
 
-    def __call__(self, *args: Any, **params: Any) -> Any:
+    def __call__(self, *args: P.args, **params: P.kwargs) -> Any:
         """The operation itself."""
         return self.function(*args, **params)
 
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """In a class, a method, as a function is: `Tensor.sum` is `ops.sum`."""
+        return self if instance is None else types.MethodType(self, instance)
 
-OPERATIONS: dict[str, Operation] = {}  # everything gradient-checked
-PRIMITIVES: dict[str, Primitive] = {}  # those with a rule of their own
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}{self.__signature__}>"
 
 
-class Primitive(Operation):
+OPERATIONS: dict[str, Operation[...]] = {}  # everything gradient-checked
+PRIMITIVES: dict[str, Primitive[...]] = {}  # those with a rule of their own
+
+
+class Primitive(Operation[P]):
     """An operation with a derivative rule. Calling it records a node when an argument requires a gradient."""
 
-    def __init__(self, function: Callable[..., Any], samples: Samples, linear_in: Sequence[str], broadcasts: bool,
-                 keeps: Keeps = None, recomputed: bool | Callable[..., bool] = False):
+    def __init__(self, function: Callable[P, Array], samples: Samples, linear_in: Sequence[str] = (),
+                 broadcasts: bool = False, keeps: Keeps = None, recomputed: bool | Callable[..., bool] = False,
+                 remarks: Remarks = NO_REMARKS) -> None:
         super().__init__(function, samples, linear_in)
         self.broadcasts = broadcasts  # the engine sums a cotangent back to the argument's shape
         self.keeps = ALL if keeps is None else keeps if callable(keeps) else self._positions(keeps)
         self.recomputed = recomputed  # cheap: nobody keeps its result for the backward pass, which calls it again
-        self.rules: dict[str, Callable[..., Tensor | None] | None] = {}
+        self.remarks = remarks
+        self.rules: dict[str, Rule | None] = {}
         self.fused: Callable[..., Sequence[Array | None]] | None = None
-        self.parameters = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
-        PRIMITIVES[self.name] = self
 
     def needs(self, params: dict[str, Any]) -> tuple[Container[int], bool]:
         """Positions of arguments whose numbers the vjps read, -1 for the result's; whether that is computed again."""
@@ -113,7 +137,7 @@ class Primitive(Operation):
             raise TypeError(f"{self.name}: keeps names {set(names) - {*self.argnames, 'y'}}, no arguments of it")
         return frozenset(-1 if name == "y" else self.argnames.index(name) for name in names)
 
-    def defvjp(self, **rules: Callable[..., Tensor | None] | None) -> None:
+    def defvjp(self, **rules: Rule | None) -> None:
         """Give the vjp per argument: `rule(gy, y, *args, **params) -> gx`; None where the derivative is zero."""
         if set(rules) != set(self.argnames):
             raise TypeError(f"{self.name}: rules for {sorted(rules)}, but the arguments are {self.argnames}")
@@ -126,8 +150,10 @@ class Primitive(Operation):
         """
         self.fused = function
 
-    def __call__(self, *args: Operand, **params: Any) -> Tensor:
+    def __call__(self, *operands: P.args, **options: P.kwargs) -> Tensor:
         """Apply the forward to the arguments' arrays; record a node if an argument requires a gradient."""
+        args: tuple[Operand, ...] = operands
+        params: dict[str, Any] = options
         if len(args) != len(self.argnames) and not self.variadic:
             args, params = self._bind(args, params)
         tensors = as_tensors(self.name, args)
@@ -143,14 +169,15 @@ class Primitive(Operation):
                 raise DeviceError(f"{self.name}: out of memory, arguments of shapes {shapes}: {error}. "
                                   f"{largest_tensors()}") from error
             raise ShapeError(f"{self.name}: arguments of shapes {shapes} do not fit: {error}") from error
-        _share_version(y, tensors)
+        share_version(y, tensors)
         if state.recording:
             for t in tensors:
                 if t is not None and t.requires_grad:
                     y.requires_grad, y.node = True, Node(self, tensors, params, y._data)
                     break
-        if state.watch is not None:
-            state.watch(self, y, tensors)
+        if state.watchers:
+            for watcher in state.watchers:
+                watcher.result(self, y, tensors)
         return y
 
     def _bind(self, args: tuple[Operand, ...], params: dict[str, Any]) -> tuple[tuple[Operand, ...], dict[str, Any]]:
@@ -182,99 +209,73 @@ class Primitive(Operation):
         rules = [self._rule(i) for i in need]
         return [rule(gy, y, *args, **params) if rule else None for rule in rules]
 
-    def _rule(self, i: int) -> Callable[..., Tensor | None] | None:
+    def _rule(self, i: int) -> Rule | None:
         try:
             return self.rules[self.argnames[i]]
         except KeyError:
             raise GraphError(f"{self.name}: no vjp with respect to {self.argnames[i]} is declared") from None
 
 
-def as_tensors(name: str, args: tuple[Operand, ...]) -> tuple[Tensor | None, ...]:
-    """Make every argument a Tensor of one dtype and device. Numbers and raw arrays follow the Tensors they meet.
-
-    Raises:
-        DTypeError: two tensors of different dtype (a constant scalar follows silently).
-        DeviceError: two tensors on different devices.
-    """
-    dtype = None
-    for a in args:
-        if a is None:
-            continue
-        if not isinstance(a, Tensor) or type(a._data) is not np.ndarray or a._data.dtype != (dtype or a._data.dtype):
-            return _converted(name, args)
-        dtype = a._data.dtype
-    return args if dtype is not None else _converted(name, args)  # nearly always: nothing to convert
-
-
-def _converted(name: str, args: tuple[Operand, ...]) -> tuple[Tensor | None, ...]:
-    tensors = [a for a in args if isinstance(a, Tensor)]
-    if not tensors:
-        given = [a for a in args if a is not None] or [0.0]
-        tensors = [tensor(next((a for a in given if np.ndim(a)), given[0]))]
-    leader = next((t for t in tensors if t.ndim), tensors[0])
-    dtype, kind = leader.dtype, type(leader.data)
-    return tuple(
-        a if a is None or (isinstance(a, Tensor) and a.dtype == dtype and type(a.data) is kind
-                           and (kind is np.ndarray or a.device == leader.device))
-        else _follow(name, a, leader)
-        for a in args
-    )
-
-
-def largest_tensors(count: int = 5) -> str:
-    """The largest tensors alive, and what to do when memory is short: the end of a message."""
-    alive = {id(t._data): t for t in gc.get_objects() if isinstance(t, Tensor) and t.size and any(t._data.strides)}
-    largest = sorted(alive.values(), key=lambda t: -t._data.nbytes)[:count]
-    named = ", ".join(f"{t.shape} {t.dtype} {t._data.nbytes / 2**20:.0f} MiB" for t in largest)
-    return f"The largest of {len(alive)} tensors: {named}. Use a smaller batch or narrower networks."
-
-
-def _share_version(y: Tensor, tensors: tuple[Tensor | None, ...]) -> None:
-    """A result that is a view of an argument changes with the argument, so it counts changes with it."""
-    array, base = y._data, y._data.base
-    for t in tensors:
-        if t is not None and (t._data is array or (base is not None and (base is t._data or base is t._data.base))):
-            y._version = t._version
-
-
-def _follow(name: str, value: Operand, leader: Tensor) -> Tensor:
-    if isinstance(value, Tensor):
-        if value.device != leader.device:
-            raise DeviceError(f"{name}: one tensor is on {leader.device}, another on {value.device}; "
-                              "move one with .to(device)")
-        if value.ndim or value.requires_grad:
-            raise DTypeError(f"{name}: a {leader.dtype} tensor {leader.shape} meets a {value.dtype} tensor "
-                             f"{value.shape}; convert one, e.g. mg.tensor(x, dtype=np.{leader.dtype})")
-    if isinstance(value, int | float | np.generic) and leader.device != "cpu":
-        return Tensor(devices.constant(float(value), leader.dtype, leader.device))
-    return tensor(value, dtype=leader.dtype, device=leader.device)
-
-
 def primitive(
     *, samples: Samples, linear_in: Sequence[str] = (), broadcasts: bool = False, keeps: Keeps = None,
-    recomputed: bool | Callable[..., bool] = False,
-) -> Callable[[Callable[..., Any]], Primitive]:
-    """Declare a primitive. `linear_in` names the arguments it is linear in: those are checked exactly, and as adjoints.
+    recomputed: bool | Callable[..., bool] = False, remarks: Remarks = NO_REMARKS,
+) -> Callable[[Callable[P, Array]], Primitive[P]]:
+    """Declare a primitive: it enters the tables, so that it is checked and documented.
 
-    Most of a training step's memory is what graphs keep until their backward pass. `keeps` names what the vjps read the
-    numbers of, arguments or "y", the result, or is a function of the parameters that does; of anything else they get
-    shape and dtype, and NaN for numbers. Left out: all. A primitive that is cheap beside those that read its result may
-    be `recomputed` (or for some parameters only: a function): nobody keeps the result, the backward pass calls the
-    forward once more.
+    Most of a training step's memory is what graphs keep until their backward pass, so a primitive can say what that is.
+
+    Args:
+        samples: a function of a random generator that gives the inputs it is checked with.
+        linear_in: the arguments it is linear in; those are checked exactly, and as adjoints.
+        broadcasts: its arguments broadcast; the engine sums each cotangent back, the rules do not.
+        keeps: what the vjps read the numbers of: arguments, and "y", the result; or a function of the parameters that
+            gives them. Of anything else they get shape and dtype, and NaN for numbers. None: of all.
+        recomputed: it is cheap beside those that read its result, so nobody keeps the result; the backward pass calls
+            the forward once more. A function of the parameters, if that depends on them.
+        remarks: what `mg.explain` may say about it.
 
     Raises:
-        TypeError: samples or one of the docstring's parts (Forward, VJP, Why) are missing.
+        TypeError: samples or a part of the docstring (Forward, VJP, Why) are missing, or an argument named does not
+            exist.
     """
-    return lambda function: Primitive(function, samples, linear_in, broadcasts, keeps, recomputed)
+
+    def declare(function: Callable[P, Array]) -> Primitive[P]:
+        op = Primitive(function, samples, linear_in, broadcasts, keeps, recomputed, remarks)
+        _register(op)
+        PRIMITIVES[op.name] = op
+        return op
+
+    return declare
 
 
 def operation(
     *, samples: Samples, linear_in: Sequence[str] = ()
-) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:
+) -> Callable[[Callable[P, Tensor]], Callable[P, Tensor]]:
     """Declare an operation built from primitives: it needs no rule, but it is checked and documented like one."""
 
-    def declare(function: Callable[..., Any]) -> Callable[..., Tensor]:
-        Operation(function, samples, linear_in)
+    def declare(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
+        _register(Operation(function, samples, linear_in))
         return function
 
     return declare
+
+
+def _register(op: Operation[...]) -> None:
+    """Enter an operation in the table that checks and documents are generated from."""
+    if not callable(op.samples):
+        raise TypeError(f"{op.name}: an operation needs sample inputs to be checked with")
+    if sys.flags.optimize < 2 and not all(part in (op.__doc__ or "") for part in PARTS):  # python -OO drops docstrings
+        raise TypeError(f"{op.name}: an operation needs a docstring with Forward, VJP and Why")
+    if op.name in OPERATIONS:
+        raise TypeError(f"{op.name} is declared twice")
+    OPERATIONS[op.name] = op
+
+
+def _is_differentiated(p: inspect.Parameter) -> bool:
+    """Whether an argument is one to differentiate by; the others are parameters."""
+    return p.kind < p.KEYWORD_ONLY and (p.annotation is p.empty or bool(_ARRAY.fullmatch(str(p.annotation))))
+
+
+def _public(p: inspect.Parameter) -> inspect.Parameter:
+    """The argument as a caller sees it: where the forward gets an array, one may pass a Tensor or a number, too."""
+    return p.replace(annotation="Operand | None" if p.default is None else "Operand")

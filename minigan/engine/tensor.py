@@ -1,27 +1,34 @@
-"""Tensor: an array that remembers how it was made.
+"""Tensor and Node: an array, and how it was made.
 
-A tensor made by an operation keeps a `Node`: the primitive, its arguments, its parameters. Edges run from output to
+A tensor made by an operation keeps a Node: the operation, its arguments, its parameters. Edges run from output to
 inputs only, so a graph is freed by reference counts the moment its last output goes. Arrays inside tensors are
 read-only: nothing can change under a recorded graph unnoticed. A leaf is changed by `t[...] = value` or
 `t.data = array`, which a version number makes visible to the backward pass.
 """
 
+# ruff: noqa: D102  (the methods that are declared for type checkers have their docstrings where they are bound)
+
 from __future__ import annotations
 
-import copy
-from typing import Any, Self, TypeAlias
+import itertools
+from collections.abc import Callable, Container
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
 
 from minigan.engine import device as devices
-from minigan.engine.node import Node, creation
 from minigan.errors import DTypeError, GraphError, ShapeError
 
 Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray
 Operand: TypeAlias = Any  # a Tensor, an array or a number
+Axes: TypeAlias = "int | tuple[int, ...] | None"  # None: all of them
+Place: TypeAlias = "Tensor | Node"  # where a tensor stands in a graph: a leaf is its own place, else it is the node
 
+WORTH = 1 << 12  # bytes from which on an array that no vjp reads is not kept
 _NUMPY = (np.ndarray, np.generic)  # arrays, and the scalars NumPy makes of those without axes
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # what can be differentiated
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # the types that can be differentiated
+_creation = itertools.count()  # creation order is a topological order; next() on it is atomic
 
 
 class Tensor:
@@ -39,7 +46,7 @@ class Tensor:
         self.grad: Tensor | None = None
         self.requires_grad = requires_grad
         self.node: Node | None = None
-        self.order = next(creation)
+        self.order = next(_creation)
 
     # ---- the array ----
     @property
@@ -52,14 +59,14 @@ class Tensor:
         new = devices.copy(asarray(value), self.dtype, self.device)
         if new.shape != self.shape:
             raise ShapeError(f"data: cannot put an array of shape {new.shape} in a tensor of shape {self.shape}")
-        self._leaf("data =")
+        self._check_leaf("data =")
         if type(new) is np.ndarray:
             new.flags.writeable = False
         self._data, self._version = new, [self._version[0] + 1]  # others keep the old memory, and its list
 
     def writable(self) -> Array:
         """A writable view of a leaf's own array, for optimisers; counts as a change in place."""
-        self._leaf("writable")
+        self._check_leaf("writable")
         if type(self._data) is np.ndarray and self._data.base is not None:
             self.data = self._data  # a view: others own its memory, so this tensor gets its own first
         self._version[0] += 1
@@ -70,7 +77,7 @@ class Tensor:
         self._data.flags.writeable = False
         return view
 
-    def _leaf(self, what: str) -> None:
+    def _check_leaf(self, what: str) -> None:
         if self.node is not None:
             raise GraphError(f"{what}: this tensor was computed by an operation; only leaves change in place. "
                              "Use detach() to get a leaf, or ops.where to build a new tensor.")
@@ -101,9 +108,25 @@ class Tensor:
         twin._version = self._version
         return twin
 
+    def to(self, device: str) -> Tensor:
+        """This tensor on another device; itself if it is there already."""
+        moved = devices.put(self._data, device)
+        return self if moved is self._data else Tensor(moved, self.requires_grad)
+
+    # ---- the graph ----
     def is_leaf(self) -> bool:
         """Whether a gradient is wanted here and the graph goes no further."""
         return self.requires_grad and self.node is None
+
+    @property
+    def place(self) -> Place:
+        """Where the tensor stands in its graph: its node, or itself if no operation made it."""
+        return self if self.node is None else self.node
+
+    @property
+    def memory(self) -> int:
+        """A number that two tensors share while they see the same memory, as views and detached twins do."""
+        return id(self._version)
 
     def shell(self, array: Array = None) -> Tensor:
         """This tensor's place in the graph, shape and dtype around another array, or around none: then it reads as NaN.
@@ -116,38 +139,15 @@ class Tensor:
         twin.node, twin.order = self.node, self.order
         return twin
 
-    def to(self, device: str) -> Tensor:
-        """This tensor on another device; itself if it is there already."""
-        moved = devices.put(self._data, device)
-        return self if moved is self._data else Tensor(moved, self.requires_grad)
-
-    def backward(self, cotangent: Operand = None, create_graph: bool = False, retain_graph: bool | None = None) -> None:
-        """Add d(self)/d(leaf), weighted by `cotangent`, to `.grad` of every leaf that requires a gradient.
-
-        The graph is freed on the way unless `retain_graph` (default: the value of `create_graph`).
-
-        Raises:
-            GraphError: nothing requires a gradient, the tensor is no scalar and no cotangent is given, the graph was
-                freed by an earlier pass, or a leaf was changed in place since it was used.
-
-        >>> import minigan as mg
-        >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
-        >>> (x * x).sum().backward()
-        >>> x.grad
-        Tensor([2., 4.], dtype=float32)
-        """
-        from minigan.engine import autodiff
-
-        autodiff.backward(self, cotangent, create_graph, retain_graph)
-
+    # ---- Python's protocols ----
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        self._leaf("deepcopy")
+        self._check_leaf("deepcopy")
         twin = type(self).__new__(type(self))
         Tensor.__init__(twin, self._data.copy(order="K"), self.requires_grad)
         return twin
 
     def __setitem__(self, index: Any, value: Operand) -> None:
-        self._leaf("t[...] =")
+        self._check_leaf("t[...] =")
         changed = self._data.copy(order="K")  # views and detached twins keep what they saw
         changed[devices.index(index, changed)] = devices.index(asarray(value), changed)
         self.data = changed
@@ -165,69 +165,6 @@ class Tensor:
     def __float__(self) -> float:
         return self.item()
 
-    # ---- other libraries ----
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(devices.asnumpy(self._data), dtype=dtype, copy=copy)
-
-    def __dlpack__(self, **options: Any) -> Any:
-        if type(self._data) is np.ndarray and (options.get("max_version") or (0,))[0] < 1:
-            return np.array(self._data).__dlpack__(**options)  # DLPack before 1.0 cannot say "read-only": give a copy
-        return self._data.__dlpack__(**options)
-
-    def __dlpack_device__(self) -> Any:
-        return self._data.__dlpack_device__()
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "__cuda_array_interface__":
-            return self._data.__cuda_array_interface__  # AttributeError on the CPU, as the protocol wants
-        raise AttributeError(f"a Tensor has no attribute {name!r}; operations are functions in minigan.ops")
-
-    # ---- operators ----
-    def __add__(self, other: Operand) -> Tensor:
-        return ops.add(self, other)
-
-    def __radd__(self, other: Operand) -> Tensor:
-        return ops.add(other, self)
-
-    def __sub__(self, other: Operand) -> Tensor:
-        return ops.sub(self, other)
-
-    def __rsub__(self, other: Operand) -> Tensor:
-        return ops.sub(other, self)
-
-    def __mul__(self, other: Operand) -> Tensor:
-        return ops.mul(self, other)
-
-    def __rmul__(self, other: Operand) -> Tensor:
-        return ops.mul(other, self)
-
-    def __truediv__(self, other: Operand) -> Tensor:
-        return ops.div(self, other)
-
-    def __rtruediv__(self, other: Operand) -> Tensor:
-        return ops.div(other, self)
-
-    def __pow__(self, exponent: Operand) -> Tensor:
-        return ops.power(self, exponent)
-
-    def __rpow__(self, base: Operand) -> Tensor:
-        return ops.power(base, self)
-
-    def __matmul__(self, other: Operand) -> Tensor:
-        return ops.matmul(self, other)
-
-    def __rmatmul__(self, other: Operand) -> Tensor:
-        return ops.matmul(other, self)
-
-    def __neg__(self) -> Tensor:
-        return ops.neg(self)
-
-    def __abs__(self) -> Tensor:
-        return ops.abs(self)
-
-    def __getitem__(self, index: Any) -> Tensor:
-        return ops.getitem(self, _kept(index))
-
     def __gt__(self, other: Operand) -> Array:
         return self._data > asarray(other)
 
@@ -240,38 +177,153 @@ class Tensor:
     def __le__(self, other: Operand) -> Array:
         return self._data <= asarray(other)
 
-    @property
-    def T(self) -> Tensor:  # noqa: N802
-        """Axes reversed."""
-        return ops.transpose(self)
+    # ---- other libraries ----
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(devices.asnumpy(self._data), dtype=dtype, copy=copy)
 
-    def reshape(self, *shape: Any) -> Tensor:
-        """`t.reshape(2, 3)` or `t.reshape((2, 3))`."""
-        return ops.reshape(self, shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
+    def __dlpack__(self, **options: Any) -> Any:
+        if type(self._data) is np.ndarray and (options.get("max_version") or (0,))[0] < 1:
+            return np.array(self._data).__dlpack__(**options)  # DLPack before 1.0 cannot say "read-only": give a copy
+        return self._data.__dlpack__(**options)
 
-    def transpose(self, *axes: Any) -> Tensor:
-        """`t.transpose(0, 2, 1)` or `t.transpose((0, 2, 1))`."""
-        return ops.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
+    def __dlpack_device__(self) -> Any:
+        return self._data.__dlpack_device__()
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """Sum over `axis`."""
-        return ops.sum(self, axis, keepdims)
+    if not TYPE_CHECKING:  # to a type checker, a class with __getattr__ has every attribute
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """Mean over `axis`."""
-        return ops.mean(self, axis, keepdims)
+        def __getattr__(self, name: str) -> Any:
+            if name == "__cuda_array_interface__":
+                return self._data.__cuda_array_interface__  # AttributeError on the CPU, as the protocol wants
+            raise AttributeError(f"a Tensor has no attribute {name!r}; operations are functions in minigan.ops")
 
-    def var(self, axis: Any = None, keepdims: bool = False, correction: int = 1) -> Tensor:
-        """Variance over `axis`, unbiased as in PyTorch unless `correction=0`."""
-        return ops.var(self, axis, keepdims, correction)
+    # ---- bound by the module that has the operation, see `bind`; declared here for editors and mypy ----
+    if TYPE_CHECKING:
+        def __add__(self, other: Operand) -> Tensor: ...
+        def __radd__(self, other: Operand) -> Tensor: ...
+        def __sub__(self, other: Operand) -> Tensor: ...
+        def __rsub__(self, other: Operand) -> Tensor: ...
+        def __mul__(self, other: Operand) -> Tensor: ...
+        def __rmul__(self, other: Operand) -> Tensor: ...
+        def __truediv__(self, other: Operand) -> Tensor: ...
+        def __rtruediv__(self, other: Operand) -> Tensor: ...
+        def __pow__(self, exponent: Operand) -> Tensor: ...
+        def __rpow__(self, base: Operand) -> Tensor: ...
+        def __matmul__(self, other: Operand) -> Tensor: ...
+        def __rmatmul__(self, other: Operand) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def reshape(self, *shape: Any) -> Tensor: ...
+        def transpose(self, *axes: Any) -> Tensor: ...
+        @property
+        def T(self) -> Tensor: ...  # noqa: N802
+        def sum(self, axis: Axes = None, keepdims: bool = False) -> Tensor: ...
+        def mean(self, axis: Axes = None, keepdims: bool = False) -> Tensor: ...
+        def var(self, axis: Axes = None, keepdims: bool = False, correction: int = 1) -> Tensor: ...
+        def max(self, axis: Axes = None, keepdims: bool = False) -> Tensor: ...
+        def min(self, axis: Axes = None, keepdims: bool = False) -> Tensor: ...
+        def sum_to(self, shape: tuple[int, ...]) -> Tensor: ...
+        def backward(self, cotangent: Operand = None, create_graph: bool = False,
+                     retain_graph: bool | None = None) -> None: ...
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """Largest value over `axis`."""
-        return ops.max(self, axis, keepdims)
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        """Smallest value over `axis`."""
-        return ops.min(self, axis, keepdims)
+def bind(**methods: Any) -> None:
+    """Make functions and properties methods of Tensor. Called by each module that has operations, below them.
+
+    So the engine imports no operation. Type checkers cannot see what is bound from elsewhere, so the class declares it
+    for them; a test compares the declarations with what is bound.
+    """
+    for name, method in methods.items():
+        if isinstance(method, FunctionType) and method.__name__[0] in "<_":  # a lambda, or made to be a method
+            method.__name__, method.__qualname__ = name, f"Tensor.{name}"
+        setattr(Tensor, name, method)
+
+
+class Maker(Protocol):
+    """What a graph asks of the operation that made a tensor; `Primitive` has it."""
+
+    name: str
+    function: Callable[..., Array]  # the forward, on arrays
+    broadcasts: bool  # a cotangent is summed back to its argument's shape
+
+    def needs(self, params: dict[str, Any]) -> tuple[Container[int], bool]: ...
+    def vjps(self, need: list[int], gy: Tensor, node: Node) -> list[Tensor | None]: ...
+
+
+class Origin(NamedTuple):
+    """Where a node was made: `file:line in function`; the layer; and, if a backward pass made it, for which node."""
+
+    place: str
+    layer: str | None = None
+    differentiates: int | None = None  # that node's `order`
+
+    def __str__(self) -> str:
+        return self.place + (f", layer {self.layer}" if self.layer else "")
+
+
+class Node:
+    """How a tensor was made: `primitive(*args, **params)`, with the versions its arguments had then.
+
+    It is the tensor's place in the graph, and keeps the numbers that vjps read. `reads` holds the positions of those
+    arguments, and -1 if it is the result. An argument whose numbers no vjp reads, or that can be computed again
+    (`value`), leaves a shell here.
+    """
+
+    __slots__ = ("again", "args", "order", "origin", "params", "primitive", "reads", "version", "y")
+
+    def __init__(self, primitive: Maker, args: tuple[Tensor | None, ...], params: dict[str, Any], y: Array) -> None:
+        self.primitive, self.params = primitive, params
+        self.reads, self.again = reads, again = primitive.needs(params)
+        self.version = 0
+        for i, a in enumerate(args):
+            if a is not None:
+                self.version += a._version[0]
+                if a._data.nbytes >= WORTH and (_computed_again(a) if again or i in reads else not a.is_leaf()):
+                    args = (*args[:i], a.shell(), *args[i + 1 :])
+        self.args: tuple[Tensor | None, ...] | None = args  # None after a backward pass has used the node up
+        self.y: Array | None = y if -1 in reads and not again else None
+        self.order = next(_creation)
+        self.origin: Origin | None = None  # kept under detect_anomaly and by mg.explain(function) only
+
+    def version_now(self) -> int:
+        """Sum of the arguments' version numbers: they only grow, so it is equal only if none has changed."""
+        total = 0
+        for a in self.args or ():
+            if a is not None:
+                total += a._version[0]
+        return total
+
+    def arguments(self, every: bool = False) -> tuple[Tensor | None, ...]:
+        """The arguments with the numbers that vjps read, or with all; what was not kept is computed again."""
+        return tuple([a if a is None else a.shell() if not (every or i in self.reads) else
+                      a.shell(a.node.value()) if a.node is not None and _computed_again(a) else a
+                      for i, a in enumerate(self.args or ())])
+
+    def value(self) -> Array:
+        """The result's array: kept, or computed again and then kept until the backward pass has been here."""
+        if self.y is None:
+            if self.version != self.version_now():
+                raise GraphError(f"backward: an argument of {self.primitive.name} was changed in place after it was "
+                                 "used, and its result is computed a second time")
+            arrays = [None if a is None else a._data for a in self.arguments(every=True)]
+            self.y = self.primitive.function(*arrays, **self.params)
+        return self.y
+
+    def leave(self, retain: bool) -> None:
+        """The backward pass has been here: let go of everything, or only of what was computed again."""
+        if not retain:
+            self.args, self.y, self.params = None, None, {}
+        elif self.again:
+            self.y = None
+
+    def where(self) -> str:
+        """Where the node was created, or how to find out: the end of an error message."""
+        return f"; created at {self.origin}" if self.origin else "; run under mg.detect_anomaly() to see where"
+
+
+def _computed_again(t: Tensor) -> bool:
+    """Whether the graph does not keep the tensor's numbers, because a cheap operation made it. (On the CPU only.)"""
+    return t.node is not None and t.node.again and t._data.nbytes >= WORTH and type(t._data) is np.ndarray
 
 
 def tensor(array_like: Any, requires_grad: bool = False, dtype: Any = None, device: str | None = None) -> Tensor:
@@ -283,13 +335,13 @@ def tensor(array_like: Any, requires_grad: bool = False, dtype: Any = None, devi
     >>> tensor([1, 2, 3]).dtype, tensor(np.zeros(3)).dtype
     (dtype('float32'), dtype('float64'))
     """
-    given = asarray(array_like)
+    values = asarray(array_like)
     try:
-        source = given if devices.is_array(given) else np.asarray(given)
+        source = values if devices.is_array(values) else np.asarray(values)
     except ValueError as error:
         raise DTypeError(f"tensor: {type(array_like).__name__} holds no regular array of numbers: {error}") from error
-    kept = source.dtype if getattr(given, "dtype", None) == np.float64 else np.float32
-    wanted = np.dtype(kept if dtype is None else dtype)
+    own = source.dtype if getattr(values, "dtype", None) == np.float64 else np.float32
+    wanted = np.dtype(own if dtype is None else dtype)
     if wanted not in _FLOATS:
         raise DTypeError(f"tensor: dtype {wanted} is neither float32 nor float64, the two that can be differentiated")
     if source.dtype.kind == "c":
@@ -301,16 +353,6 @@ def tensor(array_like: Any, requires_grad: bool = False, dtype: Any = None, devi
                   requires_grad)
 
 
-def _kept(index: Any) -> Any:
-    """An index that the graph can keep: arrays and lists in it copied, as their owner may change them."""
-    if type(index) is tuple:
-        return tuple(map(_kept, index))
-    return copy.deepcopy(index) if isinstance(index, np.ndarray | list) else index
-
-
 def asarray(value: Any) -> Array:
     """The array behind a Tensor; anything else as it is."""
     return value._data if isinstance(value, Tensor) else value
-
-
-from minigan import ops  # noqa: E402  the operators need the operations, which need Tensor: so this import comes last

@@ -12,9 +12,8 @@ from typing import Any, Self
 import numpy as np
 
 from minigan import kernels
-from minigan.engine import device
-from minigan.engine.primitive import state
-from minigan.engine.tensor import Array, Tensor, tensor
+from minigan.engine import Array, Tensor, device, tensor
+from minigan.engine.state import state
 from minigan.errors import CheckpointError, MiniganError
 
 

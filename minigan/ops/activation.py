@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minigan import kernels
-from minigan.engine.primitive import S, operation, primitive
-from minigan.engine.tensor import Tensor, asarray
+from minigan.engine import Array, Operand, Remarks, S, Tensor, asarray, operation, primitive
 from minigan.errors import OptionError
 from minigan.ops._samples import normal, off_kinks
 from minigan.ops.elementwise import exp
@@ -17,7 +16,7 @@ from minigan.random import default as default_stream
 
 @primitive(samples=lambda rng: [S(normal(rng, 3, 4), off_kinks(rng, 3, 4), slope=slope) for slope in (0.0, 0.2)],
            linear_in=("g",), keeps=("on",))
-def gate(g, on, *, slope):
+def gate(g: Array, on: Array, slope: float) -> Array:
     """Let g through where `on` is positive, scaled by slope elsewhere.
 
     Forward   y = g [on > 0] + slope g [on <= 0]
@@ -31,8 +30,9 @@ def gate(g, on, *, slope):
 gate.defvjp(g=lambda gy, y, g, on, *, slope: gate(gy, on, slope=slope), on=None)
 
 
-@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4)), S(off_kinks(rng, 2, 3, 1, 4))], keeps=("x",))
-def relu(x):
+@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4)), S(off_kinks(rng, 2, 3, 1, 4))], keeps=("x",),
+           remarks=Remarks(dead=lambda y: y <= 0))
+def relu(x: Array) -> Array:
     """Rectified linear unit.
 
     Forward   y = max(x, 0)
@@ -45,14 +45,14 @@ def relu(x):
 relu.defvjp(x=lambda gy, y, x: gate(gy, x.detach(), slope=0.0))  # a Tensor, so that a change in place is noticed
 
 
-def _sign_of(slope=0.2):
-    """What tells x's sign: y, which what comes next keeps anyway; or x itself, if the slope makes all y positive."""
+def _sign_of(slope: float = 0.2) -> tuple[str]:
+    """What shows x's sign: y, which the next operation keeps anyway; or x itself, if the slope makes all y positive."""
     return ("y",) if slope >= 0 else ("x",)
 
 
 @primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4), slope=0.2), S(off_kinks(rng, 2, 3, 1, 4), slope=0.01)],
            keeps=_sign_of)
-def leaky_relu(x, *, slope=0.2):
+def leaky_relu(x: Array, slope: float = 0.2) -> Array:
     """Rectifier with a small slope on the left.
 
     Forward   y = x if x > 0 else slope x
@@ -67,7 +67,7 @@ leaky_relu.defvjp(x=lambda gy, y, x, *, slope=0.2: gate(gy, (y if slope >= 0 els
 
 
 @primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4), alpha=alpha) for alpha in (1.0, 0.7)], keeps=("x", "y"))
-def elu(x, *, alpha=1.0):
+def elu(x: Array, alpha: float = 1.0) -> Array:
     """Exponential linear unit.
 
     Forward   y = x if x > 0 else alpha (e^x - 1)
@@ -86,8 +86,9 @@ def _elu_vjp(gy, y, x, *, alpha=1.0):
 elu.defvjp(x=_elu_vjp)
 
 
-@primitive(samples=lambda rng: [S(3 * normal(rng, 3, 4))], keeps=("y",))
-def sigmoid(x):
+@primitive(samples=lambda rng: [S(3 * normal(rng, 3, 4))], keeps=("y",),
+           remarks=Remarks(saturated=("y (1 - y)", lambda y: y * (1 - y))))
+def sigmoid(x: Array) -> Array:
     """Logistic function, accurate for any x.
 
     Forward   y = 1 / (1 + e^-x)
@@ -100,8 +101,9 @@ def sigmoid(x):
 sigmoid.defvjp(x=lambda gy, y, x: gy * (y * (1 - y)))
 
 
-@primitive(samples=lambda rng: [S(normal(rng, 3, 4))], keeps=("y",))
-def tanh(x):
+@primitive(samples=lambda rng: [S(normal(rng, 3, 4))], keeps=("y",),
+           remarks=Remarks(saturated=("1 - y^2", lambda y: 1 - y * y)))
+def tanh(x: Array) -> Array:
     """Hyperbolic tangent.
 
     Forward   y = tanh x
@@ -115,7 +117,7 @@ tanh.defvjp(x=lambda gy, y, x: gy * (1 - y * y))
 
 
 @primitive(samples=lambda rng: [S(3 * normal(rng, 3, 4))], keeps=("x",))
-def softplus(x):
+def softplus(x: Array) -> Array:
     """Smooth rectifier: minus the logarithm of 1 - sigmoid(x), accurate for any x.
 
     Forward   y = ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)
@@ -129,7 +131,7 @@ softplus.defvjp(x=lambda gy, y, x: gy * sigmoid(x))
 
 
 @operation(samples=lambda rng: [S(3 * normal(rng, 3, 4))])
-def log_sigmoid(x):
+def log_sigmoid(x: Operand) -> Tensor:
     """Logarithm of the logistic function, accurate for any x.
 
     Forward   y = ln sigmoid(x) = -softplus(-x)
@@ -140,7 +142,7 @@ def log_sigmoid(x):
 
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 3, 4), axis=1), S(normal(rng, 5), axis=-1)])
-def log_softmax(x, axis=-1):
+def log_softmax(x: Operand, axis: int = -1) -> Tensor:
     """Logarithm of softmax along an axis, accurate for any x.
 
     Forward   y = x - ln sum_k e^(x_k)
@@ -153,8 +155,8 @@ def log_softmax(x, axis=-1):
 
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 3, 4), axis=1), S(normal(rng, 5), axis=-1)])
-def softmax(x, axis=-1):
-    """Exponentials that sum to one along an axis.
+def softmax(x: Operand, axis: int = -1) -> Tensor:
+    """Exponentials of x, scaled so that they sum to one along an axis.
 
     Forward   y = e^x / sum_k e^(x_k)
     VJP       gx = y (gy - sum_k gy_k y_k)

@@ -11,17 +11,20 @@ Images are x (N, C, H, W); stride S, padding P and dilation D are ints or (h, w)
 from __future__ import annotations
 
 import operator
+from typing import TypeAlias
 
 import numpy as np
 
 from minigan import kernels
-from minigan.engine.primitive import S, operation, primitive
+from minigan.engine import Array, Operand, Remarks, S, Tensor, operation, primitive
 from minigan.errors import ShapeError, shape
 from minigan.ops._samples import normal
 from minigan.ops.reduce import sum
 
+Pair: TypeAlias = int | tuple[int, int]  # one number for both axes, or (h, w)
 
-def pair(value, name, least):
+
+def pair(value: Pair, name: str, least: int) -> tuple[int, int]:
     """An int or a pair (h, w) as a pair of ints that are at least `least`."""
     try:
         h, w = (value, value) if isinstance(value, int | np.integer) else map(operator.index, value)
@@ -32,12 +35,13 @@ def pair(value, name, least):
     return int(h), int(w)
 
 
-def geometry(op, stride, padding, dilation):
+def geometry(op: str, stride: Pair, padding: Pair, dilation: Pair) -> tuple[tuple[int, int], ...]:
     """The three pairs, validated."""
     return pair(stride, f"{op}: stride", 1), pair(padding, f"{op}: padding", 0), pair(dilation, f"{op}: dilation", 1)
 
 
-def out_size(op, size, kernel, stride, padding, dilation):
+def out_size(op: str, size: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, int],
+             padding: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, ...]:
     """Sizes after a convolution: floor((size + 2 P - D (K - 1) - 1) / S) + 1 per axis."""
     out = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1
                 for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True))
@@ -67,6 +71,8 @@ def _bias_vjp(gy, y, x, w, b, **geometry):
     return sum(gy, axis=(0, 2, 3))
 
 
+_WEIGHTS = Remarks(summed=("w", "b"))
+
 # Geometry that finds mistakes: all sizes and pairs distinct, a row that the stride drops, dilation, one pixel.
 _X, _W, _G = (2, 3, 6, 5), (4, 3, 3, 2), (2, 4, 3, 8)
 _PLAIN = {"stride": (2, 1), "padding": (1, 2)}  # (6 + 2 - 3) % 2 = 1: the last row is dropped
@@ -79,9 +85,12 @@ def _conv_samples(rng):
             S(normal(rng, 2, 1, 4, 3), normal(rng, 1, 1, 4, 3), normal(rng, 1))]
 
 
-@primitive(samples=_conv_samples, linear_in=("x", "w"), keeps=("x", "w"))
-def conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1):
+@primitive(samples=_conv_samples, linear_in=("x", "w"), keeps=("x", "w"), remarks=_WEIGHTS)
+def conv2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 1, padding: Pair = 0,
+           dilation: Pair = 1) -> Array:
     """Cross-correlate images x (N, C, H, W) with filters w (O, C, KH, KW); b (O,) or None.
+
+    stride S, padding P and dilation D are ints or (h, w) pairs.
 
     Forward   y[n,o,i,j] = b[o] + sum_{c,k,l} x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] w[o,c,k,l]
     VJP       gx = conv_transpose2d(gy, w)        gw = conv2d_weight_grad(x, gy)        gb = sum_{n,i,j} gy
@@ -110,12 +119,13 @@ def _transpose_samples(rng):
             S(normal(rng, 1, 2, 2, 3), normal(rng, 2, 1, 1, 2), stride=3)]  # stride > kernel: some outputs get nothing
 
 
-@primitive(samples=_transpose_samples, linear_in=("x", "w"), keeps=("x", "w"))
-def conv_transpose2d(x, w, b=None, *, stride=1, padding=0, output_padding=0, dilation=1, output_size=None):
+@primitive(samples=_transpose_samples, linear_in=("x", "w"), keeps=("x", "w"), remarks=_WEIGHTS)
+def conv_transpose2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 1, padding: Pair = 0,
+                     output_padding: Pair = 0, dilation: Pair = 1, output_size: Pair | None = None) -> Array:
     """The adjoint of conv2d in x: x (N, C_in, H, W), w (C_in, C_out, KH, KW), b (C_out,) or None.
 
-    `output_padding` rows are added at the bottom (columns at the right), or `output_size` gives the size outright:
-    any that conv2d with this geometry maps back to (H, W).
+    stride S, padding P and dilation D are conv2d's. `output_padding` rows are added at the bottom (columns at the
+    right), or `output_size` gives the size outright: any that conv2d with this geometry maps back to (H, W).
 
     Forward   y[n,o, i*SH-PH+k*DH, j*SW-PW+l*DW] += x[n,c,i,j] w[c,o,k,l]        plus b[o]
     VJP       gx = conv2d(gy, w)        gw = conv2d_weight_grad(gy, x)        gb = sum_{n,i,j} gy
@@ -156,8 +166,11 @@ def _forward(geo):
                                 S(normal(rng, 1, 2, 5, 7), normal(rng, 1, 3, 5, 2), kernel_size=(3, 2), **_WIDE),
                                 S(normal(rng, 2, 1, 4, 3), normal(rng, 2, 1, 1, 1), kernel_size=(4, 3))],
            linear_in=("x", "g"), keeps=("x", "g"))
-def conv2d_weight_grad(x, g, *, kernel_size, stride=1, padding=0, dilation=1):
+def conv2d_weight_grad(x: Array, g: Array, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0,
+                       dilation: Pair = 1) -> Array:
     """The adjoint of conv2d in w: images x (N, C, H, W) and cotangents g (N, O, OH, OW) give (O, C, KH, KW).
+
+    kernel_size is (KH, KW) or an int for both; stride S, padding P and dilation D are conv2d's.
 
     Forward   y[o,c,k,l] = sum_{n,i,j} x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] g[n,o,i,j]
     VJP       gx = conv_transpose2d(g, gy)        gg = conv2d(x, gy)
@@ -183,8 +196,8 @@ conv2d_weight_grad.defvjp(
 
 # ---- up-convolution: nearest up-sampling and convolution in one ----
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3, 3, 2), scale=(2, 2)), S(normal(rng, 1, 2, 1, 4), scale=(3, 2))],
-           linear_in=("w",), keeps=())
-def blur_filters(w, *, scale):
+           linear_in=("w",), keeps=(), remarks=_WEIGHTS)
+def blur_filters(w: Array, scale: tuple[int, int]) -> Array:
     """Filters of the transposed convolution that equals "up-sample by scale, then convolve with w (O, C, KH, KW)".
 
     Forward   y[c,o,r,q] = sum_{a<SH, b<SW} w[o,c, KH-1+a-r, KW-1+b-q],  where inside w;  r < KH+SH-1, q < KW+SW-1
@@ -201,8 +214,8 @@ blur_filters.defvjp(w=lambda gy, y, w, *, scale: unblur_filters(gy, scale=scale)
 
 @primitive(samples=lambda rng: [S(normal(rng, 3, 2, 4, 3), scale=(2, 2)), S(normal(rng, 2, 1, 3, 5), scale=(3, 2))],
            linear_in=("g",), keeps=())
-def unblur_filters(g, *, scale):
-    """The adjoint of blur_filters: g (C, O, KH+SH-1, KW+SW-1) gives (O, C, KH, KW).
+def unblur_filters(g: Array, scale: tuple[int, int]) -> Array:
+    """The adjoint of blur_filters by a scale (SH, SW): g (C, O, KH+SH-1, KW+SW-1) gives (O, C, KH, KW).
 
     Forward   y[o,c,k,l] = sum_{a<SH, b<SW} g[c,o, KH-1+a-k, KW-1+b-l]
     VJP       gg = blur_filters(gy)
@@ -217,8 +230,10 @@ unblur_filters.defvjp(g=lambda gy, y, g, *, scale: blur_filters(gy, scale=scale)
 @operation(samples=lambda rng: [S(normal(rng, 2, 3, 3, 2), normal(rng, 2, 3, 3, 3), normal(rng, 2)),
                                 S(normal(rng, 1, 2, 2, 3), normal(rng, 3, 2, 3, 5), scale=(3, 2), padding=(0, 2))],
            linear_in=("x", "w"))
-def upconv2d(x, w, b=None, scale=2, padding=1):
-    """Nearest up-sampling by `scale`, then conv2d with w (O, C, KH, KW), stride 1, in one operation.
+def upconv2d(x: Operand, w: Operand, b: Operand | None = None, scale: Pair = 2, padding: Pair = 1) -> Tensor:
+    """Nearest up-sampling of x (N, C, H, W) by `scale`, then conv2d with w (O, C, KH, KW), b (O,) or None, stride 1.
+
+    scale and padding P are ints or (h, w) pairs.
 
     Forward   y = conv2d(upsample2d(x, scale), w, b, padding=P) = conv_transpose2d(x, blur_filters(w), b, stride=scale,
               padding=K-1-P)
@@ -231,3 +246,6 @@ def upconv2d(x, w, b=None, scale=2, padding=1):
     if min(rest) < 0:
         raise ShapeError(f"upconv2d: padding={padding} must be smaller than the kernel {w.shape[2:]}")
     return conv_transpose2d(x, blur_filters(w, scale=scale), b, stride=scale, padding=rest)
+
+
+__all__ = ["blur_filters", "conv2d", "conv2d_weight_grad", "conv_transpose2d", "unblur_filters", "upconv2d"]

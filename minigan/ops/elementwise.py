@@ -5,18 +5,18 @@ Where a function has a kink, its derivative there is the subgradient of smallest
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from minigan.engine import Array, Operand, Remarks, S, Sample, Tensor, bind, operation, primitive
 from minigan.engine import device as devices
-from minigan.engine.primitive import S, operation, primitive
-from minigan.engine.tensor import Tensor
 from minigan.errors import ShapeError
 from minigan.ops._samples import normal, off_kinks, positive
 
 
-def _pairs(rng: np.random.Generator) -> list:
+def _pairs(rng: np.random.Generator) -> Sequence[Sample]:
     """Two arguments: equal shapes, a row against a matrix, a column against a row, a scalar."""
     return [
         S(off_kinks(rng, 3, 4), off_kinks(rng, 3, 4)),
@@ -26,14 +26,14 @@ def _pairs(rng: np.random.Generator) -> list:
     ]
 
 
-def _apart(rng: np.random.Generator) -> list:
+def _apart(rng: np.random.Generator) -> Sequence[Sample]:
     """Two arguments that nowhere come within 0.1 of each other."""
     a, b = off_kinks(rng, 3, 4), off_kinks(rng, 4)
     return [S(a + b, b), S(b, a + b)]
 
 
 @primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True, keeps=())
-def add(a, b):
+def add(a: Array, b: Array) -> Array:
     """Sum of two tensors.
 
     Forward   y = a + b
@@ -47,7 +47,7 @@ add.defvjp(a=lambda gy, y, a, b: gy, b=lambda gy, y, a, b: gy)
 
 
 @primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True, keeps=())
-def sub(a, b):
+def sub(a: Array, b: Array) -> Array:
     """Difference of two tensors.
 
     Forward   y = a - b
@@ -60,8 +60,8 @@ def sub(a, b):
 sub.defvjp(a=lambda gy, y, a, b: gy, b=lambda gy, y, a, b: neg(gy))
 
 
-@primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True, keeps=("a", "b"))
-def mul(a, b):
+@primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True, keeps=("a", "b"), remarks=Remarks(scales=True))
+def mul(a: Array, b: Array) -> Array:
     """Product of two tensors.
 
     Forward   y = a b
@@ -74,8 +74,9 @@ def mul(a, b):
 mul.defvjp(a=lambda gy, y, a, b: gy * b, b=lambda gy, y, a, b: gy * a)
 
 
-@primitive(samples=_pairs, linear_in=("a",), broadcasts=True, keeps=("b", "y"))
-def div(a, b):
+@primitive(samples=_pairs, linear_in=("a",), broadcasts=True, keeps=("b", "y"),
+           remarks=Remarks(scales=True, because="b"))
+def div(a: Array, b: Array) -> Array:
     """Quotient of two tensors.
 
     Forward   y = a / b
@@ -89,7 +90,7 @@ div.defvjp(a=lambda gy, y, a, b: gy / b, b=lambda gy, y, a, b: neg(gy * y / b))
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3))], linear_in=("x",), keeps=())
-def neg(x):
+def neg(x: Array) -> Array:
     """Minus x.
 
     Forward   y = -x
@@ -102,13 +103,14 @@ def neg(x):
 neg.defvjp(x=lambda gy, y, x: neg(gy))
 
 
-@primitive(samples=lambda rng: [S(positive(rng, 2, 3), exponent=c) for c in (-0.5, 0, 1, 2, 3.5)], keeps=("x",))
-def _power(x, *, exponent):
-    """X to a constant power.
+@primitive(samples=lambda rng: [S(positive(rng, 2, 3), exponent=c) for c in (-0.5, 0, 1, 2, 3.5)], keeps=("x",),
+           remarks=Remarks(because="x"))
+def _power(x: Array, exponent: float) -> Array:
+    """X to a constant power c, the exponent.
 
     Forward   y = x^c
     VJP       gx = gy c x^(c-1)
-    Why       the power rule; c = 0, 1, 2 are told apart so that x = 0 gives no 0 * infinity.
+    Why       the power rule; c = 0, 1, 2 are cases of their own so that x = 0 gives no 0 * infinity.
     """
     return np.ones_like(x) if exponent == 0 else x * x if exponent == 2 else x**exponent
 
@@ -122,7 +124,7 @@ def _power_vjp(gy, y, x, *, exponent):
 _power.defvjp(x=_power_vjp)
 
 
-def power(x: Any, exponent: Any) -> Tensor:
+def power(x: Operand, exponent: Operand) -> Tensor:
     """`x ** exponent`; a Tensor as exponent is differentiated too (and then x must be positive)."""
     if isinstance(exponent, Tensor):
         return exp(exponent * (log(x) if isinstance(x, Tensor) else np.log(x)))
@@ -132,7 +134,7 @@ def power(x: Any, exponent: Any) -> Tensor:
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3))], keeps=("y",))
-def exp(x):
+def exp(x: Array) -> Array:
     """Exponential.
 
     Forward   y = e^x
@@ -145,8 +147,8 @@ def exp(x):
 exp.defvjp(x=lambda gy, y, x: gy * y)
 
 
-@primitive(samples=lambda rng: [S(positive(rng, 2, 3))], keeps=("x",))
-def log(x):
+@primitive(samples=lambda rng: [S(positive(rng, 2, 3))], keeps=("x",), remarks=Remarks(because="x"))
+def log(x: Array) -> Array:
     """Natural logarithm, for x > 0.
 
     Forward   y = ln x
@@ -160,9 +162,9 @@ def log(x):
 log.defvjp(x=lambda gy, y, x: gy / x)
 
 
-@primitive(samples=lambda rng: [S(positive(rng, 2, 3))], keeps=("y",))
-def sqrt(x):
-    """Square root; its slope at 0 is infinite (use `norm` for lengths: it is safe there).
+@primitive(samples=lambda rng: [S(positive(rng, 2, 3))], keeps=("y",), remarks=Remarks(because="x"))
+def sqrt(x: Array) -> Array:
+    """Square root of x; its slope at 0 is infinite (use `norm` for lengths: it is safe there).
 
     Forward   y = x^(1/2)
     VJP       gx = gy / (2 y)
@@ -181,7 +183,7 @@ sqrt.defvjp(x=_sqrt_vjp)
 
 
 @primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4))], keeps=("x",))
-def _abs(x):
+def _abs(x: Array) -> Array:
     """Absolute value.
 
     Forward   y = |x|
@@ -196,7 +198,7 @@ abs = _abs  # under NumPy's and PyTorch's name
 
 
 @primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4))], keeps=())
-def sign(x):
+def sign(x: Array) -> Array:
     """Sign: -1, 0 or 1.
 
     Forward   y = sign(x)
@@ -210,7 +212,7 @@ sign.defvjp(x=None)
 
 
 @primitive(samples=_apart, broadcasts=True, keeps=("a", "b"))
-def maximum(a, b):
+def maximum(a: Array, b: Array) -> Array:
     """The larger of two.
 
     Forward   y = max(a, b)
@@ -224,7 +226,7 @@ maximum.defvjp(a=lambda gy, y, a, b: gy * _wins(a.data, b.data), b=lambda gy, y,
 
 
 @primitive(samples=_apart, broadcasts=True, keeps=("a", "b"))
-def minimum(a, b):
+def minimum(a: Array, b: Array) -> Array:
     """The smaller of two.
 
     Forward   y = min(a, b)
@@ -242,9 +244,10 @@ def _wins(a, b):
     return (a > b) + 0.5 * (a == b)
 
 
-@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4, kinks=(-0.7, 0.9)), low=-0.7, high=0.9)], keeps=("x",))
-def clip(x, *, low=None, high=None):
-    """Limit x to the interval from low to high.
+@primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4, kinks=(-0.7, 0.9)), low=-0.7, high=0.9)], keeps=("x",),
+           remarks=Remarks(clipped=lambda y, low=None, high=None: (y == low) | (y == high)))
+def clip(x: Array, low: float | None = None, high: float | None = None) -> Array:
+    """Limit x to the interval from low to high; None: no limit on that side.
 
     Forward   y = min(max(x, low), high)
     VJP       gx = gy [low < x < high]
@@ -261,7 +264,7 @@ clip.defvjp(x=lambda gy, y, x, *, low=None, high=None: gy * (
 @primitive(samples=lambda rng: [S(normal(rng, 3, 4), normal(rng, 4), condition=rng.random((3, 4)) > 0.5),
                                 S(normal(rng, 1), normal(rng, 2, 3), condition=rng.random((2, 1)) > 0.5)],
            linear_in=("a", "b"), broadcasts=True, keeps=())
-def _where(a, b, *, condition):
+def _where(a: Array, b: Array, condition: Any) -> Array:
     """Choose between two tensors, element by element.
 
     Forward   y = a where the condition holds, b elsewhere
@@ -277,7 +280,7 @@ _where.defvjp(
 )
 
 
-def where(condition: Any, a: Any, b: Any) -> Tensor:
+def where(condition: Any, a: Operand, b: Operand) -> Tensor:
     """`a` where `condition` (a boolean array, not differentiated) holds, `b` elsewhere."""
     mask = condition.data if isinstance(condition, Tensor) else condition
     here = devices.of(mask) if devices.is_array(mask) else "cpu"
@@ -285,7 +288,7 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
 
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 3))])
-def square(x):
+def square(x: Operand) -> Tensor:
     """Square.
 
     Forward   y = x x
@@ -295,3 +298,14 @@ def square(x):
     return _power(x, exponent=2)
 
 
+bind(
+    __add__=lambda a, b: add(a, b), __radd__=lambda a, b: add(b, a),
+    __sub__=lambda a, b: sub(a, b), __rsub__=lambda a, b: sub(b, a),
+    __mul__=lambda a, b: mul(a, b), __rmul__=lambda a, b: mul(b, a),
+    __truediv__=lambda a, b: div(a, b), __rtruediv__=lambda a, b: div(b, a),
+    __pow__=lambda x, exponent: power(x, exponent), __rpow__=lambda exponent, x: power(x, exponent),
+    __neg__=lambda x: neg(x), __abs__=lambda x: abs(x),
+)
+
+__all__ = ["abs", "add", "clip", "div", "exp", "log", "maximum", "minimum", "mul", "neg", "power", "sign", "sqrt",
+           "square", "sub", "where"]

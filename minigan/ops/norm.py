@@ -14,8 +14,8 @@ import math
 import numpy as np
 
 from minigan import kernels
-from minigan.engine.primitive import S, operation, primitive
-from minigan.engine.tensor import Tensor
+from minigan.engine import Array, Operand, Remarks, S, Tensor, operation, primitive
+from minigan.engine import device as devices
 from minigan.errors import DTypeError, OptionError, ShapeError
 from minigan.ops._samples import normal
 from minigan.ops.activation import gate, leaky_relu
@@ -45,15 +45,32 @@ def _samples(rng):
 
 
 def _reads(over, eps, slope=None, moments=None):
-    """What the rules need: y only for its sign.
-
-    Results of instance norm are computed again: its networks, for image translation, are deep, their images large.
-    """
+    """What the rules need: y only for its sign."""
     return ("x", "gamma") if slope is None else ("x", "gamma", "y")
 
 
-@primitive(samples=_samples, keeps=_reads, recomputed=lambda over, **_: over == "instance")
-def normalize(x, gamma=None, beta=None, *, over, eps, slope=None, moments=None):
+def _recomputed(over, **_):
+    """Results of instance norm are: its networks, for image translation, are deep, their images large."""
+    return over == "instance"
+
+
+def _deviation(moments=None, **_):
+    """Why a cotangent may grow, for `explain`."""
+    if moments is None:
+        return ""
+    return ("it divides by the standard deviation, the smallest of which is "
+            f"{1 / float(np.max(devices.asnumpy(moments.rstd))):.1e}")
+
+
+def _dead(y, slope=None, **_):
+    """Units that pass no gradient on, for `explain`: there are such only with a relu on top."""
+    return y <= 0 if slope == 0 else None
+
+
+@primitive(samples=_samples, keeps=_reads, recomputed=_recomputed,
+           remarks=Remarks(dead=_dead, summed=("gamma", "beta"), because=_deviation))
+def normalize(x: Array, gamma: Array | None = None, beta: Array | None = None, *, over: str, eps: float,
+              slope: float | None = None, moments: kernels.Moments | None = None) -> Array:
     """Normalise x (N, C, ...) over the elements that `over` names; gamma and beta are (C,) or None.
 
     With a slope >= 0, y is leaky_relu of that (0: relu): in one sweep over memory, and with one array less to keep.
@@ -64,7 +81,7 @@ def normalize(x, gamma=None, beta=None, *, over, eps, slope=None, moments=None):
               gbeta = sum gy        ggamma = sum gy xhat        (per channel);   with a slope, gate(gy, y) for gy
     Why       x enters through itself, through the mean and through rstd. The first term is the direct way. Shifting
               all x together changes no y, so gx has no mean: the second term takes it off. Scaling them together
-              changes no y (but for eps), so gx is orthogonal to xhat: the third takes that off.
+              changes no y (except through eps), so gx is orthogonal to xhat: the third takes that off.
     Source    Ioffe & Szegedy, Batch normalization, 2015, section 3.
     """
     m = kernels.norm_stats(x, over, eps) if moments is None else moments
@@ -122,8 +139,9 @@ def _affine(op, x, gamma, beta):
 @operation(samples=lambda rng: [S(normal(rng, 3, 2, 2, 3), normal(rng, 2), normal(rng, 2)),
                                 S(normal(rng, 2, 3, 2, 2), normal(rng, 3), normal(rng, 3), running_mean=np.ones(3),
                                   running_var=np.full(3, 2.0), training=False)])
-def batch_norm(x, gamma=None, beta=None, running_mean=None, running_var=None, training=True, momentum=0.1, eps=1e-5,
-               slope=None):
+def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = None,
+               running_mean: np.ndarray | None = None, running_var: np.ndarray | None = None, training: bool = True,
+               momentum: float = 0.1, eps: float = 1e-5, slope: float | None = None) -> Tensor:
     """Batch normalisation of x (N, C, ...); gamma and beta are (C,) or None; slope: a leaky_relu on top, or None.
 
     In training the statistics are the batch's, and running_mean and running_var (float arrays (C,), optional) are
@@ -161,12 +179,13 @@ def batch_norm(x, gamma=None, beta=None, running_mean=None, running_var=None, tr
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 3, 4, 2), normal(rng, 3), normal(rng, 3)),
                                 S(normal(rng, 1, 2, 3, 3))])
-def instance_norm(x, gamma=None, beta=None, eps=1e-5, slope=None):
+def instance_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = None, eps: float = 1e-5,
+                  slope: float | None = None) -> Tensor:
     """Instance normalisation of x (N, C, H, W): every channel of every image by its own mean and variance.
 
-    slope: a leaky_relu on top, or None.
+    gamma and beta are (C,) or None; slope: a leaky_relu on top, or None.
 
-    Forward   y = gamma xhat + beta,   mean and var over space
+    Forward   y = gamma (x - mean) / (var + eps)^(1/2) + beta,   mean and var over space
     VJP       see normalize
     Why       batch_norm with its statistics grouped per image.
     Source    Ulyanov, Vedaldi & Lempitsky, Instance normalization, 2016.
@@ -183,10 +202,10 @@ def instance_norm(x, gamma=None, beta=None, eps=1e-5, slope=None):
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 3, 2, 2), normal(rng, 3, 2, 2), normal(rng, 3, 2, 2)),
                                 S(normal(rng, 2, 5), normal(rng, 5), normal(rng, 5)), S(normal(rng, 2, 2, 3))])
-def layer_norm(x, gamma=None, beta=None, eps=1e-5):
+def layer_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = None, eps: float = 1e-5) -> Tensor:
     """Layer normalisation of x (N, C, ...) over all axes but the first; gamma, beta have x's shape without N.
 
-    Forward   y = gamma xhat + beta,   mean and var per sample
+    Forward   y = gamma (x - mean) / (var + eps)^(1/2) + beta,   mean and var per sample
     VJP       see normalize
     Why       independent of the other samples, so the critic of a WGAN-GP may use it.
     Source    Ba, Kiros & Hinton, Layer normalization, 2016.
@@ -201,7 +220,7 @@ def layer_norm(x, gamma=None, beta=None, eps=1e-5):
 
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 3, 2, 2)), S(normal(rng, 3, 4))])
-def pixel_norm(x, eps=1e-8):
+def pixel_norm(x: Operand, eps: float = 1e-8) -> Tensor:
     """Scale the channel vector of every pixel to unit mean square; x (N, C, ...).
 
     Forward   y = x (mean_c x^2 + eps)^(-1/2)
@@ -210,3 +229,6 @@ def pixel_norm(x, eps=1e-8):
     Source    Karras et al., Progressive growing of GANs, 2018, section 4.2.
     """
     return x * power(mean(x * x, 1, True) + eps, -0.5)
+
+
+__all__ = ["batch_norm", "instance_norm", "layer_norm", "normalize", "pixel_norm"]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import numpy as np
 
 from minigan import kernels
-from minigan.engine.primitive import S, primitive
+from minigan.engine import Array, S, Sample, primitive
 from minigan.errors import OptionError, ShapeError
 from minigan.ops._samples import normal
 
 MODES = ("constant", "reflect", "edge")
+Widths: TypeAlias = int | Sequence[tuple[int, int]]  # one (before, after) pair per axis; an int: on both sides of all
 
 
-def _pad_samples(make):
+def _pad_samples(make: Callable[..., Sample]) -> Callable[[np.random.Generator], list[Sample]]:
     return lambda rng: [
         make(rng, (3, 4), ((1, 0), (2, 3)), "constant"),
         make(rng, (4, 5), ((3, 1), (0, 2)), "reflect"),
@@ -21,7 +26,7 @@ def _pad_samples(make):
     ]
 
 
-def normal_widths(widths, ndim):
+def normal_widths(widths: Widths, ndim: int) -> tuple[tuple[int, int], ...]:
     """Widths as one (before, after) pair per axis; an int pads every axis on both sides."""
     if isinstance(widths, int):
         return ((widths, widths),) * ndim
@@ -49,8 +54,11 @@ def _validate(shape, widths, mode):
 @primitive(samples=lambda rng: [*_pad_samples(lambda r, s, w, m: S(normal(r, *s), widths=w, mode=m))(rng),
                                 S(normal(rng, 2, 3), widths=1, mode="constant", value=0.7)],
            linear_in=("x",), keeps=(), recomputed=True)
-def pad(x, *, widths, mode="constant", value=0.0):
-    """Add a border: of one value, of x mirrored without repeating the edge, or of the edge repeated.
+def pad(x: Array, widths: Widths, mode: str = "constant", value: float = 0.0) -> Array:
+    """Add a border to x. Widths are one (before, after) pair per axis, or an int for all sides.
+
+    The mode says of what: "constant" of one value, "reflect" of x mirrored without repeating the edge, "edge" of the
+    edge repeated.
 
     Forward   y[i + before] = x[i];  in the border value, x[reflected i], or x[nearest i]
     VJP       gx = fold(gy): gy inside, plus the cotangents of every copy in the border
@@ -67,8 +75,8 @@ pad.defvjp(x=lambda gy, y, x, *, widths, mode="constant", value=0.0: fold(gy, wi
 @primitive(samples=_pad_samples(lambda r, s, w, m: S(
     normal(r, *(n + a + b for n, (a, b) in zip(s, w, strict=True))), widths=w, mode=m)), linear_in=("g",),
     keeps=())
-def fold(g, *, widths, mode="constant"):
-    """Take a border off, adding it to the elements it was made of: the adjoint of pad.
+def fold(g: Array, widths: Widths, mode: str = "constant") -> Array:
+    """Take a border off g, adding it to the elements it was made of: the adjoint of pad, whose widths and mode it has.
 
     Forward   y[i] = g[i + before] + sum of g over the copies of i in the border
     VJP       gg = pad(gy) with value 0
@@ -78,3 +86,5 @@ def fold(g, *, widths, mode="constant"):
 
 
 fold.defvjp(g=lambda gy, y, g, *, widths, mode="constant": pad(gy, widths=widths, mode=mode))
+
+__all__ = ["fold", "pad"]

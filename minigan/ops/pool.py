@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 from minigan import kernels
+from minigan.engine import Array, S, primitive
 from minigan.engine import device as devices
-from minigan.engine.primitive import S, primitive
 from minigan.errors import ShapeError
 from minigan.ops._samples import normal, spread
-from minigan.ops.conv import out_size
+from minigan.ops.conv import Pair, out_size
 from minigan.ops.resample import window
 
+_Pair: TypeAlias = tuple[int, int]  # (h, w)
 _GEO = {"kernel": (3, 2), "stride": (2, 1), "padding": (1, 0)}  # windows that overlap
 
 
@@ -19,7 +22,7 @@ def _winners(rng):
 
 @primitive(samples=lambda rng: [S(spread(rng, 2, 3, 4, 6), kernel_size=2), S(
     spread(rng, 1, 2, 5, 4), kernel_size=(3, 2), stride=(2, 1), padding=(1, 0))])
-def max_pool2d(x, *, kernel_size, stride=None, padding=0):
+def max_pool2d(x: Array, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Array:
     """Largest value of each window of x (N, C, H, W); stride defaults to kernel_size; padding counts as -infinity.
 
     Forward   y[n,c,i,j] = max_{k,l} x[n,c, i*SH-PH+k, j*SW-PW+l]
@@ -43,8 +46,10 @@ max_pool2d.defvjp(x=_max_pool_vjp)
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3, 5, 4), index=_winners(rng), **_GEO)], linear_in=("x",))
-def pool_take(x, *, index, kernel, stride, padding):
+def pool_take(x: Array, index: Any, kernel: _Pair, stride: _Pair, padding: _Pair) -> Array:
     """Take from each window of x the pixel that `index` (the tap's number in the window) names.
+
+    kernel, stride and padding are (h, w) pairs.
 
     Forward   y[n,c,i,j] = x[n,c, i*SH-PH+k, j*SW-PW+l],   index[n,c,i,j] = k KW + l
     VJP       gx = pool_put(gy)
@@ -58,8 +63,10 @@ pool_take.defvjp(x=lambda gy, y, x, *, index, **geo: pool_put(gy, index=index, s
 
 @primitive(samples=lambda rng: [S(normal(rng, *(i := _winners(rng)).shape), index=i, size=(5, 4), **_GEO)],
            linear_in=("g",))
-def pool_put(g, *, index, kernel, stride, padding, size):
+def pool_put(g: Array, index: Any, kernel: _Pair, stride: _Pair, padding: _Pair, size: _Pair) -> Array:
     """Put each element of g where `index` says its window's pixel lies; overlapping windows add. Adjoint of pool_take.
+
+    kernel, stride and padding are (h, w) pairs, and so is the size of the result.
 
     Forward   y = 0;  y[n,c, i*SH-PH+k, j*SW-PW+l] += g[n,c,i,j]
     VJP       gg = pool_take(gy)

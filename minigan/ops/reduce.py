@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from minigan import kernels
-from minigan.engine.primitive import S, operation, primitive
+from minigan.engine import Array, Axes, Operand, S, Tensor, bind, operation, primitive
 from minigan.errors import ShapeError
 from minigan.ops._samples import normal, spread
 from minigan.ops.elementwise import exp, sqrt, where
@@ -24,7 +24,7 @@ def _axes(axis, ndim):
     return tuple(a % ndim for a in ((axis,) if isinstance(axis, int | np.integer) else axis))
 
 
-def _kept(shape, axis):
+def _kept_shape(shape, axis):
     """The shape with reduced axes at size 1."""
     axes = _axes(axis, len(shape))
     return tuple(1 if a in axes else n for a, n in enumerate(shape))
@@ -47,8 +47,8 @@ def _reductions(make):
 
 
 @primitive(samples=_reductions(normal), linear_in=("x",))
-def sum(x, *, axis=None, keepdims=False):
-    """Sum over axes.
+def sum(x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
+    """Sum of x over `axis`; `keepdims` keeps the reduced axes, with size 1.
 
     Forward   y = sum_i x_i
     VJP       gx_i = gy
@@ -58,12 +58,12 @@ def sum(x, *, axis=None, keepdims=False):
 
 
 sum.defvjp(x=lambda gy, y, x, *, axis=None, keepdims=False:
-           broadcast_to(reshape(gy, _kept(x.shape, axis)), x.shape))
+           broadcast_to(reshape(gy, _kept_shape(x.shape, axis)), x.shape))
 
 
 @operation(samples=_reductions(normal), linear_in=("x",))
-def mean(x, axis=None, keepdims=False):
-    """Mean over axes.
+def mean(x: Operand, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """Mean of x over `axis`; `keepdims` keeps the reduced axes, with size 1.
 
     Forward   y = (1/m) sum_i x_i
     VJP       gx_i = gy / m
@@ -73,8 +73,10 @@ def mean(x, axis=None, keepdims=False):
 
 
 @operation(samples=lambda rng: [*_reductions(normal)(rng)[:4], S(normal(rng, 5, 2), axis=0, correction=0)])
-def var(x, axis=None, keepdims=False, correction=1):
-    """Variance over axes: divided by m - correction, so unbiased by default, as in PyTorch (NumPy's ddof).
+def var(x: Operand, axis: Axes = None, keepdims: bool = False, correction: int = 1) -> Tensor:
+    """Variance of x over `axis`; `keepdims` keeps the reduced axes, with size 1.
+
+    The sum is divided by m - c, c the correction (NumPy's ddof): so it is unbiased by default, as in PyTorch.
 
     Forward   y = 1/(m-c) sum_i (x_i - mean)^2
     VJP       gx_i = gy 2/(m-c) (x_i - mean)
@@ -86,17 +88,17 @@ def var(x, axis=None, keepdims=False, correction=1):
 
 def _ties(x, y, axis):
     """1/k at the k elements of x that equal the extremum y, 0 elsewhere."""
-    hit = (x == y.reshape(_kept(x.shape, axis))).astype(x.dtype)
+    hit = (x == y.reshape(_kept_shape(x.shape, axis))).astype(x.dtype)
     return hit / np.sum(hit, axis=axis, keepdims=True)
 
 
 def _extremum_vjp(gy, y, x, *, axis=None, keepdims=False):
-    return reshape(gy, _kept(x.shape, axis)) * _ties(x.data, y.data, axis)
+    return reshape(gy, _kept_shape(x.shape, axis)) * _ties(x.data, y.data, axis)
 
 
 @primitive(samples=_reductions(spread))
-def max(x, *, axis=None, keepdims=False):
-    """Largest value over axes.
+def max(x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
+    """Largest value of x over `axis`; `keepdims` keeps the reduced axes, with size 1.
 
     Forward   y = max_i x_i
     VJP       gx_i = gy [x_i = y] / (number of ties)
@@ -109,8 +111,8 @@ max.defvjp(x=_extremum_vjp)
 
 
 @primitive(samples=_reductions(spread))
-def min(x, *, axis=None, keepdims=False):
-    """Smallest value over axes.
+def min(x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
+    """Smallest value of x over `axis`; `keepdims` keeps the reduced axes, with size 1.
 
     Forward   y = min_i x_i
     VJP       gx_i = gy [x_i = y] / (number of ties)
@@ -123,8 +125,10 @@ min.defvjp(x=_extremum_vjp)
 
 
 @primitive(samples=_reductions(normal))
-def logsumexp(x, *, axis=None, keepdims=False):
-    """Logarithm of a sum of exponentials, without overflow.
+def logsumexp(x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
+    """Logarithm of the sum of exponentials of x over `axis`, without overflow.
+
+    `keepdims` keeps the reduced axes, with size 1.
 
     Forward   y = ln sum_i e^(x_i) = m + ln sum_i e^(x_i - m),  m = max_i x_i
     VJP       gx_i = gy e^(x_i - y)
@@ -138,17 +142,19 @@ def logsumexp(x, *, axis=None, keepdims=False):
 
 
 def _logsumexp_vjp(gy, y, x, *, axis=None, keepdims=False):
-    kept = _kept(x.shape, axis)
+    shape = _kept_shape(x.shape, axis)
     floor = where(np.isneginf(y.data), 0.0, y)  # all x = -inf: e^(x - 0) = 0, where e^(x - y) would be NaN
-    return reshape(gy, kept) * exp(x - reshape(floor, kept))
+    return reshape(gy, shape) * exp(x - reshape(floor, shape))
 
 
 logsumexp.defvjp(x=_logsumexp_vjp)
 
 
 @operation(samples=_reductions(spread))
-def norm(x, axis=None, keepdims=False):
-    """Euclidean length over axes, with derivative 0 (not NaN) where all elements are 0.
+def norm(x: Operand, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """Euclidean length of x over `axis`, with derivative 0 (not NaN) where all elements are 0.
+
+    `keepdims` keeps the reduced axes, with size 1.
 
     Forward   y = (sum_i x_i^2)^(1/2)
     VJP       gx_i = gy x_i / y, and 0 where y = 0
@@ -158,3 +164,8 @@ def norm(x, axis=None, keepdims=False):
     squares = sum(x * x, axis, keepdims)
     zero = (squares.data == 0).astype(x.dtype)
     return sqrt(squares + zero) * (1 - zero)
+
+
+bind(sum=sum, mean=mean, var=var, max=max, min=min)
+
+__all__ = ["logsumexp", "max", "mean", "min", "norm", "sum", "var"]

@@ -8,21 +8,22 @@ faster kernel.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from minigan import kernels
-from minigan.engine.primitive import S, operation, primitive
+from minigan.engine import Array, Operand, S, Tensor, operation, primitive
 from minigan.errors import OptionError, ShapeError
 from minigan.ops._samples import normal
-from minigan.ops.conv import out_size, pair
+from minigan.ops.conv import Pair, out_size, pair
 from minigan.ops.reduce import mean
 from minigan.ops.shape import reshape, transpose
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3, 4, 2), rows=normal(rng, 5, 4), columns=normal(rng, 3, 2)),
                                 S(normal(rng, 1, 1, 2, 3), rows=None, columns=normal(rng, 2, 3))], linear_in=("x",))
-def resample(x, *, rows=None, columns=None):
+def resample(x: Array, rows: Any = None, columns: Any = None) -> Array:
     """Apply constant matrices, rows (OH, H) and columns (OW, W), to the two axes of x (N, C, H, W); None: leave alone.
 
     Forward   y[n,c] = A x[n,c] B^T,   A = rows, B = columns
@@ -38,7 +39,7 @@ resample.defvjp(x=lambda gy, y, x, *, rows=None, columns=None: resample(
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3, 3, 2), scale=(2, 3)), S(normal(rng, 1, 1, 1, 2), scale=(1, 2))],
            linear_in=("x",))
-def upsample_nearest(x, *, scale):
+def upsample_nearest(x: Array, scale: tuple[int, int]) -> Array:
     """Repeat every pixel of x (N, C, H, W) scale = (SH, SW) times.
 
     Forward   y[n,c,i,j] = x[n,c, i // SH, j // SW]
@@ -53,7 +54,7 @@ upsample_nearest.defvjp(x=lambda gy, y, x, *, scale: block_sum(gy, scale=scale))
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3, 4, 6), scale=(2, 3)), S(normal(rng, 1, 1, 2, 2), scale=(1, 2))],
            linear_in=("x",))
-def block_sum(x, *, scale):
+def block_sum(x: Array, scale: tuple[int, int]) -> Array:
     """Add up blocks of scale = (SH, SW) pixels: the adjoint of upsample_nearest.
 
     Forward   y[n,c,i,j] = sum_{a<SH, b<SW} x[n,c, i*SH+a, j*SW+b]
@@ -88,8 +89,8 @@ def _matrix(mode, size, out):
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 1, 3, 4), size=(5, 6), mode="bilinear"),
                                 S(normal(rng, 1, 2, 4, 5), size=(3, 7), mode="nearest")], linear_in=("x",))
-def interpolate(x, size, mode="bilinear"):
-    """Resize x (N, C, H, W) to size = (OH, OW) (or an int for both), bilinear with align_corners=False, or nearest.
+def interpolate(x: Operand, size: Pair, mode: str = "bilinear") -> Tensor:
+    """Resize x (N, C, H, W) to size = (OH, OW) (or an int), by mode: "bilinear" (align_corners=False) or "nearest".
 
     Forward   y = A x B^T with two non-zeros a row (bilinear: the two nearest pixels, by distance) or one (nearest)
     VJP       gx = A^T gy B
@@ -105,8 +106,8 @@ def interpolate(x, size, mode="bilinear"):
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 3, 3, 2), scale=2), S(normal(rng, 1, 2, 3, 2), scale=(2, 3),
                                                                       mode="bilinear")], linear_in=("x",))
-def upsample2d(x, scale=2, mode="nearest"):
-    """Enlarge x (N, C, H, W) by whole factors, `mode` "nearest" or "bilinear" (align_corners=False).
+def upsample2d(x: Operand, scale: Pair = 2, mode: str = "nearest") -> Tensor:
+    """Enlarge x (N, C, H, W) by whole factors, `scale`, with `mode` "nearest" or "bilinear" (align_corners=False).
 
     Forward   y[n,c,i,j] = x[n,c, i // SH, j // SW], or see interpolate
     VJP       gx = block_sum(gy), or see interpolate
@@ -131,7 +132,7 @@ def _averages(size, out, kernel, stride, padding):
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 3, 4, 6), kernel_size=2), S(
     normal(rng, 1, 2, 5, 4), kernel_size=(3, 2), stride=(2, 1), padding=(1, 0))], linear_in=("x",))
-def avg_pool2d(x, kernel_size, stride=None, padding=0):
+def avg_pool2d(x: Operand, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Tensor:
     """Mean over windows of x (N, C, H, W); stride defaults to kernel_size; padding counts as zeros, as in PyTorch.
 
     Forward   y[n,c,i,j] = 1/(KH KW) sum_{k,l} x[n,c, i*SH-PH+k, j*SW-PW+l]
@@ -145,7 +146,7 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0):
     return resample(x, rows=rows, columns=columns)
 
 
-def window(op, kernel_size, stride, padding):
+def window(op: str, kernel_size: Pair, stride: Pair | None, padding: Pair) -> tuple[tuple[int, int], ...]:
     """Pooling geometry as three pairs. Padding beyond half a window would make windows of nothing but padding."""
     kernel = pair(kernel_size, f"{op}: kernel_size", 1)
     stride = kernel if stride is None else pair(stride, f"{op}: stride", 1)
@@ -156,7 +157,7 @@ def window(op, kernel_size, stride, padding):
 
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 3, 4, 5))], linear_in=("x",))
-def global_avg_pool2d(x):
+def global_avg_pool2d(x: Operand) -> Tensor:
     """Mean over space: x (N, C, H, W) gives (N, C).
 
     Forward   y[n,c] = 1/(H W) sum_{i,j} x[n,c,i,j]
@@ -168,8 +169,8 @@ def global_avg_pool2d(x):
 
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 8, 3, 2), scale=2)], linear_in=("x",))
-def pixel_shuffle(x, scale):
-    """Rearrange channels into space: x (N, C r^2, H, W) gives (N, C, r H, r W).
+def pixel_shuffle(x: Operand, scale: int) -> Tensor:
+    """Rearrange channels into space: x (N, C r^2, H, W) gives (N, C, r H, r W), r the scale.
 
     Forward   y[n,c, i*r+a, j*r+b] = x[n, c*r^2 + a*r + b, i, j]
     VJP       gx: the same rearrangement backwards
@@ -182,3 +183,7 @@ def pixel_shuffle(x, scale):
         raise ShapeError(f"pixel_shuffle: C={c} is not a multiple of scale^2 with scale={scale!r}")
     y = reshape(x, (n, c // scale**2, scale, scale, h, w))  # (N, C, a, b, H, W)
     return reshape(transpose(y, (0, 1, 4, 2, 5, 3)), (n, c // scale**2, h * scale, w * scale))  # (N, C, H a, W b)
+
+
+__all__ = ["avg_pool2d", "block_sum", "global_avg_pool2d", "interpolate", "pixel_shuffle", "resample", "upsample2d",
+           "upsample_nearest"]

@@ -6,23 +6,23 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minigan import kernels
+from minigan.engine import Array, Axes, Operand, Remarks, S, Tensor, bind, primitive
 from minigan.engine import device as devices
-from minigan.engine.primitive import S, primitive
-from minigan.engine.tensor import Tensor
 from minigan.errors import ShapeError
 from minigan.ops._samples import normal
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 6), shape=(3, 4)), S(normal(rng, 2, 3, 2), shape=(-1, 4)),
                                 S(normal(rng, 1), shape=())], linear_in=("x",))
-def reshape(x, *, shape):
-    """The same elements in the same (row-major) order under other sizes; one size may be -1.
+def reshape(x: Array, shape: int | Sequence[int]) -> Array:
+    """The same elements of x in the same (row-major) order under another shape; one size may be -1.
 
     Forward   y = x, renumbered
     VJP       gx = reshape(gy, x's shape)
@@ -35,8 +35,8 @@ reshape.defvjp(x=lambda gy, y, x, *, shape: reshape(gy, shape=x.shape))
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3)), S(normal(rng, 2, 3, 4), axes=(2, 0, 1))], linear_in=("x",))
-def transpose(x, *, axes=None):
-    """Reorder axes; all reversed by default.
+def transpose(x: Array, axes: Sequence[int] | None = None) -> Array:
+    """Reorder the axes of x; all reversed by default.
 
     Forward   y[i_axes[0], i_axes[1], ...] = x[i_0, i_1, ...]
     VJP       gx = transpose(gy, inverse of axes)
@@ -50,8 +50,8 @@ transpose.defvjp(x=lambda gy, y, x, *, axes=None: transpose(
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 3, 1), shape=(2, 3, 4)), S(normal(rng), shape=(2, 2))], linear_in=("x",))
-def broadcast_to(x, *, shape):
-    """Repeat along new axes and axes of size 1, by NumPy's rule, without copying.
+def broadcast_to(x: Array, shape: tuple[int, ...]) -> Array:
+    """Repeat x along new axes and axes of size 1 up to a shape, by NumPy's rule, without copying.
 
     Forward   y[..., i, ...] = x[..., 0, ...]
     VJP       gx = sum_to(gy, x's shape)
@@ -65,7 +65,7 @@ broadcast_to.defvjp(x=lambda gy, y, x, *, shape: sum_to(gy, shape=x.shape))
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3, 4), shape=(3, 1)), S(normal(rng, 2, 3), shape=())],
            linear_in=("x",))
-def sum_to(x, *, shape):
+def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
     """Sum x down to a shape that broadcasts to x's: the adjoint of broadcast_to.
 
     Forward   y[..., 0, ...] = sum_i x[..., i, ...]
@@ -81,8 +81,9 @@ sum_to.defvjp(x=lambda gy, y, x, *, shape: broadcast_to(gy, shape=x.shape))
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3), normal(rng, 2, 1), normal(rng, 2, 4), axis=1),
-                                S(normal(rng, 3), normal(rng, 2), axis=-1)], linear_in=("xs",))
-def _concat(*xs, axis):
+                                S(normal(rng, 3), normal(rng, 2), axis=-1)], linear_in=("xs",),
+           remarks=Remarks(summed=("xs",)))
+def _concat(*xs: Array, axis: int) -> Array:
     """Join tensors along an axis they may differ in.
 
     Forward   y = x_0, x_1, ... one after the other along the axis
@@ -105,22 +106,26 @@ def _along(axis: int, ndim: int, part: slice) -> tuple[slice, ...]:
     return (slice(None),) * (axis % ndim) + (part,)
 
 
-def concat(tensors: Sequence[Any], axis: int = 0) -> Tensor:
+def concat(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     """Join tensors along an existing axis."""
     return _concat(*tensors, axis=axis)
 
 
-def stack(tensors: Sequence[Any], axis: int = 0) -> Tensor:
-    """Join tensors of one shape along a new axis."""
-    one = tensors[0].ndim + 1 if len(tensors) else 0
-    if not -one <= axis < one:
-        raise ShapeError(f"stack: axis {axis} does not exist: {len(tensors)} tensors, stacked, have {one} axes")
-    rows = [reshape(t, (*t.shape[: axis % one], 1, *t.shape[axis % one :])) for t in tensors]  # (..., 1, ...)
-    return _concat(*rows, axis=axis % one)
+def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
+    """Join tensors of one shape along a new axis.
+
+    Raises:
+        ShapeError: there is no such axis.
+    """
+    ndim = tensors[0].ndim + 1 if len(tensors) else 0
+    if not -ndim <= axis < ndim:
+        raise ShapeError(f"stack: axis {axis} does not exist: {len(tensors)} tensors, stacked, have {ndim} axes")
+    rows = [reshape(t, (*t.shape[: axis % ndim], 1, *t.shape[axis % ndim :])) for t in tensors]  # (..., 1, ...)
+    return _concat(*rows, axis=axis % ndim)
 
 
 def split(x: Tensor, sizes: int | Sequence[int], axis: int = 0) -> list[Tensor]:
-    """Cut an axis into pieces of `sizes` (a list of sizes, or one size for all, the last being what is left).
+    """Cut an axis of x into pieces of `sizes`: a list of sizes, or one size for all, the last piece being the rest.
 
     Raises:
         ShapeError: the listed sizes do not add up to the axis.
@@ -141,15 +146,15 @@ def _plain(index: Any) -> bool:
     return all(p is None or p is Ellipsis or isinstance(p, int | np.integer | slice) for p in parts)
 
 
-def _index_samples(rng):
+def _index_samples(rng: np.random.Generator) -> list[tuple[np.ndarray, Any]]:
     rows = np.array([0, 2, 2])  # an element taken twice
     return [(normal(rng, 3, 4), i) for i in ((1,), (slice(None, None, -2), 2), rows, (rows, np.array([1, 0, 0])),
                                              (Ellipsis, None, slice(1, 3)), np.arange(12).reshape(3, 4) % 3 == 0)]
 
 
 @primitive(samples=lambda rng: [S(x, index=i) for x, i in _index_samples(rng)], linear_in=("x",))
-def getitem(x, *, index):
-    """Take elements, by anything NumPy takes as an index.
+def getitem(x: Array, index: Any) -> Array:
+    """Take elements of x, by anything NumPy takes as an index.
 
     Forward   y = x[index]
     VJP       gx = scatter(gy, index): zeros, with gy added at the index
@@ -163,8 +168,8 @@ getitem.defvjp(x=lambda gy, y, x, *, index: scatter(gy, index=index, shape=x.sha
 
 @primitive(samples=lambda rng: [S(normal(rng, *x[i].shape), index=i, shape=x.shape) for x, i in _index_samples(rng)],
            linear_in=("g",))
-def scatter(g, *, index, shape):
-    """Add g at the index of an array of zeros: the adjoint of getitem.
+def scatter(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
+    """Add g at the index of an array of zeros of a shape: the adjoint of getitem.
 
     Forward   y = 0;  y[index] += g
     VJP       gg = gy[index]
@@ -181,8 +186,8 @@ scatter.defvjp(g=lambda gy, y, g, *, index, shape: getitem(gy, index=index))
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3), axis=1), S(normal(rng, 2, 3, 4), axis=(0, 2))], linear_in=("x",))
-def flip(x, *, axis=None):
-    """Reverse the order along axes (all of them by default).
+def flip(x: Array, axis: Axes = None) -> Array:
+    """Reverse the order of x along an axis or several (all of them by default).
 
     Forward   y[i] = x[n - 1 - i]
     VJP       gx = flip(gy)
@@ -192,3 +197,27 @@ def flip(x, *, axis=None):
 
 
 flip.defvjp(x=lambda gy, y, x, *, axis=None: flip(gy, axis=axis))
+
+
+# ---- as methods of Tensor ----
+def _reshape(x: Tensor, *shape: Any) -> Tensor:
+    """`t.reshape(2, 3)` or `t.reshape((2, 3))`."""
+    return reshape(x, shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
+
+
+def _transpose(x: Tensor, *axes: Any) -> Tensor:
+    """`t.transpose(0, 2, 1)` or `t.transpose((0, 2, 1))`; without axes, all reversed."""
+    return transpose(x, (axes[0] if len(axes) == 1 else axes) or None)
+
+
+def _copied(index: Any) -> Any:
+    """An index that the graph can keep: arrays and lists in it copied, as their owner may change them."""
+    if type(index) is tuple:
+        return tuple(map(_copied, index))
+    return copy.deepcopy(index) if isinstance(index, np.ndarray | list) else index
+
+
+bind(reshape=_reshape, transpose=_transpose, T=property(lambda x: transpose(x), doc="Axes reversed."), sum_to=sum_to,
+     __getitem__=lambda x, index: getitem(x, _copied(index)))
+
+__all__ = ["broadcast_to", "concat", "flip", "getitem", "reshape", "scatter", "split", "stack", "sum_to", "transpose"]

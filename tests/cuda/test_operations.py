@@ -5,8 +5,7 @@ import pytest
 
 import minigan as mg
 from minigan import gradcheck
-from minigan.engine.primitive import OPERATIONS
-from minigan.engine.tensor import Tensor, tensor
+from minigan.engine import OPERATIONS, Tensor, tensor
 from minigan.errors import DeviceError
 
 NAMES = sorted(OPERATIONS)

@@ -8,7 +8,7 @@ import pytest
 
 import minigan as mg
 from minigan import ops
-from minigan.engine.primitive import OPERATIONS, PRIMITIVES, S, primitive
+from minigan.engine import OPERATIONS, PRIMITIVES, S, primitive
 from minigan.errors import GradientError
 from minigan.gradcheck import check_operation
 from minigan.ops._samples import normal

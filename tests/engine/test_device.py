@@ -9,8 +9,7 @@ import pytest
 
 import minigan as mg
 from minigan import OPERATIONS, Tensor, gradcheck, ops
-from minigan.engine import device
-from minigan.engine.primitive import PRIMITIVES
+from minigan.engine import PRIMITIVES, device
 from minigan.errors import DeviceError
 
 

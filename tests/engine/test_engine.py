@@ -5,7 +5,7 @@ import pytest
 
 import minigan as mg
 from minigan import ops
-from minigan.engine.primitive import PRIMITIVES, Primitive
+from minigan.engine import PRIMITIVES, Primitive
 
 
 @pytest.fixture

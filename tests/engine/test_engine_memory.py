@@ -1,6 +1,7 @@
 """Memory of the engine: what a backward pass frees, whose arrays gradients are, and what no_grad keeps out."""
 
 import gc
+import importlib
 import threading
 import time
 import weakref
@@ -10,9 +11,7 @@ import pytest
 
 import minigan as mg
 from minigan import ops
-from minigan.engine import node
-from minigan.engine.primitive import PRIMITIVES
-from minigan.engine.tensor import Node
+from minigan.engine import PRIMITIVES, Node
 from minigan.errors import GraphError
 
 
@@ -171,7 +170,7 @@ def bytes_kept(y):
 @pytest.fixture
 def all_arrays_count(monkeypatch):
     """Also the small ones, which a graph keeps because leaving them out would cost more."""
-    monkeypatch.setattr(node, "WORTH", 0)
+    monkeypatch.setattr(importlib.import_module("minigan.engine.tensor"), "WORTH", 0)
 
 
 @pytest.mark.usefixtures("all_arrays_count")

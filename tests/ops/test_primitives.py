@@ -9,7 +9,7 @@ from poison import poison_new_memory
 
 import minigan as mg
 from minigan import OPERATIONS, PRIMITIVES, Tensor, gradcheck, ops
-from minigan.engine.primitive import Operation, S, operation, primitive
+from minigan.engine import Operation, S, operation, primitive
 from minigan.errors import GradientError
 
 NAMES = list(OPERATIONS)

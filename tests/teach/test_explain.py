@@ -12,7 +12,8 @@ import pytest
 
 import minigan as mg
 from minigan import nn, ops
-from minigan.engine.primitive import OPERATIONS, PRIMITIVES, state
+from minigan.engine import OPERATIONS, PRIMITIVES
+from minigan.engine.state import state
 from minigan.errors import DTypeError, GraphError, OptionError
 from minigan.teach.explain import subjects
 from minigan.teach.explain.formula import clauses, fields, latex, mathml
@@ -91,7 +92,7 @@ def test_the_graph_is_left_as_it_was(rng):
     loss = ops.instance_norm(ops.reshape(ops.leaky_relu(x), (2, 20, 10, 5))).sum() + (x * x).sum()
     expected, = mg.grad(loss, [x], retain_graph=True)
     mg.explain(loss)
-    assert x.grad is None and state.watch is None and state.node is None
+    assert x.grad is None and state.watchers == () and state.node is None
     loss.backward()
     np.testing.assert_array_equal(x.grad.data, expected.data)
 
@@ -219,7 +220,7 @@ def test_what_cannot_be_explained_is_answered_with_the_remedy():
         mg.explain({})
     with pytest.raises(GraphError, match="one by one"):
         mg.explain({"a": x.sum(), "b": x.sum()}, cotangent=1.0)
-    assert state.watch is None and state.node is None
+    assert state.watchers == () and state.node is None
 
 
 def test_an_unknown_subject_is_answered_with_the_list():

@@ -13,13 +13,12 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from minigan.engine.tensor import Operand, Tensor
-from minigan.errors import DTypeError, GraphError
-
-if TYPE_CHECKING:
-    from minigan.teach.explain.walk import Derivation
+from minigan.engine import Operand, Tensor
+from minigan.engine.state import watching
+from minigan.errors import DTypeError, GraphError, OptionError
+from minigan.teach.explain.derivation import Derivation
 
 Subject = Tensor | Mapping[str, Tensor] | Callable[[], Any]
 
@@ -71,7 +70,7 @@ def explain(subject: Subject, *, cotangent: Operand = None, names: Mapping[str, 
     """The derivation of a tensor's graph, of first or of higher order (a gradient taken with create_graph=True).
 
     Nothing is changed: the graph can be differentiated afterwards. Numbers that the graph no longer holds are computed
-    again where that is possible; elsewhere only the shape is told.
+    again where that is possible; elsewhere only the shape is shown.
 
     Args:
         subject: a tensor that was computed; a dict of several, whose gradients are those of their sum; or a function
@@ -79,11 +78,12 @@ def explain(subject: Subject, *, cotangent: Operand = None, names: Mapping[str, 
         cotangent: where the backward pass of a tensor starts; 1 by default, and then it must be one number.
         names: tensors and modules by the names they should have, looked up after the function has run; by default the
             caller's variables.
-        fold: tell the steps of a layer as one; by default when there are more than 16. Needs layers: a function.
+        fold: show the steps of a layer as one; by default when there are more than 16. Needs layers: a function.
 
     Raises:
         GraphError: the tensor is a leaf, has no graph, its graph was freed, or a leaf was changed in place since.
         DTypeError: the subject, or what the function returned, is no tensor and no dict of tensors.
+        OptionError: Python runs with -OO, which drops the docstrings that the formulas come from.
 
     >>> from minigan import tensor
     >>> x = tensor([3.0, 4.0], requires_grad=True)
@@ -94,31 +94,35 @@ def explain(subject: Subject, *, cotangent: Operand = None, names: Mapping[str, 
     from minigan.nn import Module
     from minigan.teach.explain import walk
 
+    if sys.flags.optimize > 1:
+        raise OptionError("explain: its formulas are the operations' docstrings, and `python -OO` drops those; run "
+                          "without -OO")
     if isinstance(subject, Module):
         raise DTypeError(f"explain: {type(subject).__name__} is a network, and derivatives are of what one computes; "
                          "try mg.explain(lambda: net(x).mean())")
     function = subject if callable(subject) else None
     around = names if names is not None else walk.names_around(sys._getframe(1), function)
-    with walk.Recorder(around) as recorder:
-        found: Any = function() if function is not None else subject
-    given = isinstance(found, Mapping)
-    outputs: dict[str, Tensor] = dict(found) if given else {_name_of(found, around): found}
+    recorder = walk.Recorder(around)
+    with watching(recorder):
+        result: Any = function() if function is not None else subject
+    several = isinstance(result, Mapping)
+    outputs: dict[str, Tensor] = dict(result) if several else {_name_of(result, around): result}
     if wrong := [value for value in outputs.values() if not isinstance(value, Tensor)]:
         got = f"{'the function returned' if function else 'got'} {type(wrong[0]).__name__}"
         raise DTypeError(f"explain: {got}; explain a tensor, a dict of name: tensor, or a function without arguments "
                          "that returns one of them")
     if not outputs:
         raise GraphError("explain: an empty dict has nothing to derive; give it at least one name: tensor")
-    if cotangent is not None and given:
+    if cotangent is not None and several:
         raise GraphError("explain: one cotangent cannot start several tensors; explain them one by one")
     cotangents = {} if cotangent is None else dict.fromkeys(outputs, cotangent)
     return Explanation(walk.derive(outputs, cotangents, around, recorder), fold)
 
 
-def _name_of(found: Any, around: Mapping[str, Any]) -> str:
+def _name_of(thing: Any, around: Mapping[str, Any]) -> str:
     """What the caller calls a tensor, else "y"."""
-    node = getattr(found, "node", None)
-    return next((name for name, value in around.items() if value is found
+    node = getattr(thing, "node", None)
+    return next((name for name, value in around.items() if value is thing
                  or (node is not None and isinstance(value, Tensor) and value.node is node)), "y")
 
 

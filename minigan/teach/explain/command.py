@@ -11,7 +11,7 @@ FORMATS = {".txt": "text", ".md": "markdown", ".html": "html"}
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    from minigan.engine.primitive import PRIMITIVES
+    from minigan.engine import PRIMITIVES
     from minigan.teach.explain import subjects
 
     told = {name: (make.__doc__ or "").splitlines()[0] for name, make in subjects.SUBJECTS.items()}

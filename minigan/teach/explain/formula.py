@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from minigan.engine.primitive import OPERATIONS, Operation
+from minigan.engine import OPERATIONS, Operation
 
 FIELDS = ("Forward", "VJP", "Why", "Source")
 _TOKEN = re.compile(r"\s+|\d+(?:\.\d+)?|[a-z]{2,}-[a-z]{2,}|[A-Za-z][^\W_]*(?:_[^\W_]+)*|'s\b|\.\.\.|//|\+=|<=|>=|.")
@@ -39,7 +39,7 @@ class Symbol(NamedTuple):
 _SPACE = Symbol(" ", "space")
 
 
-def fields(operation: Operation) -> dict[str, str]:
+def fields(operation: Operation[...]) -> dict[str, str]:
     """Forward, VJP, Why and Source of an operation's docstring, each without its indentation."""
     found: dict[str, list[str]] = {}
     current: list[str] | None = None

@@ -13,12 +13,12 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from minigan.teach.explain.derivation import Derivation, Step, Value
 from minigan.teach.explain.formula import clauses, fields, mathml
 from minigan.teach.explain.layout import Drawing, layout
 from minigan.teach.explain.remarks import rms
 from minigan.teach.explain.skin import CSS, JS
 from minigan.teach.explain.text import Group, backward_of, call, given, groups, headline, meaning, numbers, together
-from minigan.teach.explain.walk import Derivation, Step, Value
 
 BOX, CHARACTER, WIDEST = 58.0, 7.3, 30  # a box's height and a character's width in pixels; characters in a box
 _safe = html.escape

@@ -1,20 +1,20 @@
-"""What a teacher would point at: where a gradient vanishes or explodes at a step, and why."""
+"""What a teacher would point at: where a gradient vanishes or explodes at a step, and why.
+
+What there is to point at, each primitive's declaration says (`Remarks` in minigan.engine.primitive); here are the
+measures and the words.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minigan.engine import device
-
-if TYPE_CHECKING:
-    from minigan.teach.explain.walk import Step, Value
+from minigan.teach.explain.derivation import Step, Value
 
 FLAT = 0.01  # a slope below which a squashing function counts as saturated
-FAR = 1e4  # how many times one leaf's gradient is another's, to be worth a word
-SMALL, LARGE = 0.01, 100.0  # what a cotangent's root mean square is scaled by in one step, to be worth a word
+FAR = 1e4  # how many times one leaf's gradient is another's, to be worth a remark
+SMALL, LARGE = 0.01, 100.0  # what a cotangent's root mean square is scaled by in one step, to be worth a remark
 
 
 def rms(array: np.ndarray) -> float:
@@ -25,55 +25,44 @@ def rms(array: np.ndarray) -> float:
 def remarks(step: Step) -> list[str]:
     """Sentences about a step: numbers that are not finite, units that are saturated or dead, a cotangent that shrinks
     or grows a hundredfold and the numbers that did it."""
-    found = []
+    sentences = []
     for what, array in (("result", step.result.array), ("cotangent", step.result.gradient)):
         if array is not None and not np.isfinite(array).all():
-            found.append(f"not finite: {np.count_nonzero(~np.isfinite(array))} of {array.size} elements of its {what}")
-    look = _LOOKS.get(step.primitive.name)
-    if look is not None and step.result.array is not None:
-        found += [text for text in (look(step, step.result.array),) if text]
-    return found + _gain(step)
+            sentences.append(f"not finite: {np.count_nonzero(~np.isfinite(array))} of {array.size} elements "
+                             f"of its {what}")
+    if step.result.array is not None:
+        sentences += _blocked(step, step.result.array)
+    return sentences + _gains(step)
 
 
-def _saturated(slope: Callable[[np.ndarray], np.ndarray], formula: str) -> Callable[..., str]:
-    def look(step: Step, y: np.ndarray) -> str:
-        flat = int(np.count_nonzero(slope(y) < FLAT))
-        if not flat:
-            return ""
-        return (f"saturated: at {flat} of {y.size} elements the slope {formula} is below {FLAT:g} "
-                f"(the smallest {float(slope(y).min()):.1e}), so next to nothing of the gradient passes there")
+def _blocked(step: Step, y: np.ndarray) -> list[str]:
+    """Elements and units that pass next to nothing of the gradient."""
+    kinds, sentences = step.primitive.remarks, []
+    if kinds.saturated is not None:
+        sentences.append(_saturated(y, *kinds.saturated))
+    if kinds.dead is not None and (off := kinds.dead(y, **step.params)) is not None:
+        sentences.append(_dead(off))
+    if kinds.clipped is not None and (count := int(np.count_nonzero(kinds.clipped(y, **step.params)))):
+        sentences.append(f"clipped: {count} of {y.size} elements lie on a bound, where no gradient passes")
+    return [sentence for sentence in sentences if sentence]
 
-    return look
+
+def _saturated(y: np.ndarray, formula: str, slope: Callable[[np.ndarray], np.ndarray]) -> str:
+    flat = int(np.count_nonzero(slope(y) < FLAT))
+    if not flat:
+        return ""
+    return (f"saturated: at {flat} of {y.size} elements the slope {formula} is below {FLAT:g} "
+            f"(the smallest {float(slope(y).min()):.1e}), so next to nothing of the gradient passes there")
 
 
-def _dead(step: Step, y: np.ndarray) -> str:
+def _dead(off: np.ndarray) -> str:
     """Units (channels, axis 1) of a rectifier that are off for every sample: they pass no gradient to any weight."""
-    if y.ndim < 2 or len(y) < 2:
-        off = int(np.count_nonzero(y <= 0))
-        return f"dead: off at {off} of {y.size} elements, where no gradient passes" if off else ""
-    units = np.all(y <= 0, axis=(0, *range(2, y.ndim)))  # (C,)
-    share = f"off at {np.count_nonzero(y <= 0) / y.size:.0%} of the elements"
+    count = int(np.count_nonzero(off))
+    if off.ndim < 2 or len(off) < 2:
+        return f"dead: off at {count} of {off.size} elements, where no gradient passes" if count else ""
+    units = np.all(off, axis=(0, *range(2, off.ndim)))  # (C,)
     return (f"dead: {np.count_nonzero(units)} of {units.size} units are off for every sample, so no gradient reaches "
-            f"their weights ({share})" if units.any() else "")
-
-
-def _normalized(step: Step, y: np.ndarray) -> str:
-    return _dead(step, y) if step.params.get("slope") == 0 else ""
-
-
-def _clipped(step: Step, y: np.ndarray) -> str:
-    low, high = step.params.get("low"), step.params.get("high")
-    off = int(np.count_nonzero((y == low) | (y == high)))
-    return f"clipped: {off} of {y.size} elements lie on a bound, where no gradient passes" if off else ""
-
-
-_LOOKS: dict[str, Callable[..., str]] = {
-    "sigmoid": _saturated(lambda y: y * (1 - y), "y (1 - y)"),
-    "tanh": _saturated(lambda y: 1 - y * y, "1 - y^2"),
-    "relu": _dead,
-    "normalize": _normalized,
-    "clip": _clipped,
-}
+            f"their weights (off at {count / off.size:.0%} of the elements)" if units.any() else "")
 
 
 def overall(steps: Sequence[Step], leaves: Sequence[Value]) -> list[str]:
@@ -87,58 +76,62 @@ def overall(steps: Sequence[Step], leaves: Sequence[Value]) -> list[str]:
         return []
     vanishes = names.index(small) < names.index(large)
     first, last = (small, large) if vanishes else (large, small)
+    return [f"the gradient {'vanishes' if vanishes else 'explodes'} on its way back: g[{first}] is of size "
+            f"{sizes[first]:.1e}, g[{last}] {sizes[last]:.1e}{_most_of_it(steps, vanishes)}"]
+
+
+def _most_of_it(steps: Sequence[Step], vanishes: bool) -> str:
+    """The operation whose steps together shrink, or grow, the gradient most."""
     factors: dict[str, list[float]] = {}
     for step in steps:
+        gy = step.result.gradient
         for name, gx in step.terms.items():
-            gy = step.result.gradient
-            if gy is not None and step.arguments[name].kind == "computed" and not _summed(name, gx, gy) and rms(gx):
+            if gy is not None and step.arguments[name].kind == "computed" and not _summed(step, name, gy) and rms(gx):
                 factors.setdefault(step.primitive.name, []).append(float(np.log10(rms(gx) / rms(gy))))
     most = (min if vanishes else max)(factors, key=lambda name: sum(factors[name]), default="")
-    told = f"; most of it at {most}, {len(factors[most])} times, 1e{sum(factors[most]):+.0f} in all" if most else ""
-    return [f"the gradient {'vanishes' if vanishes else 'explodes'} on its way back: g[{first}] is of size "
-            f"{sizes[first]:.1e}, g[{last}] {sizes[last]:.1e}{told}"]
+    return f"; most of it at {most}, {len(factors[most])} times, 1e{sum(factors[most]):+.0f} in all" if most else ""
 
 
-def _summed(name: str, gx: np.ndarray, gy: np.ndarray) -> bool:
-    """A sum over samples and places, which is large because they are many."""
-    return name in _SUMMED or (gx.size < gy.size and name not in ("x", "g"))
-
-
-_SUMMED = ("w", "gamma", "beta")
-
-
-def _gain(step: Step) -> list[str]:
+def _gains(step: Step) -> list[str]:
     """A cotangent that a step scales a hundredfold, and the other numbers in its rule."""
-    gy, found = step.result.gradient, []
+    gy, sentences = step.result.gradient, []
     if gy is None or not rms(gy):
         return []
     for name, gx in step.terms.items():
-        if _summed(name, gx, gy):
+        if _summed(step, name, gy):
             continue
         gain = rms(gx) / rms(gy)
         if gain == 0:
-            found.append(f"vanishes: the gradient that reaches {step.arguments[name].name} is zero")
+            sentences.append(f"vanishes: the gradient that reaches {step.arguments[name].name} is zero")
         elif gain > LARGE or (gain < SMALL and not _scaled_on_purpose(step, name)):
             word = "explodes: grows" if gain > 1 else "vanishes: shrinks"
-            found.append(f"{word} {max(gain, 1 / gain):.2g}-fold on the way to {step.arguments[name].name}"
-                         f"{_because(step, name)}")
-    return found
+            sentences.append(f"{word} {max(gain, 1 / gain):.2g}-fold on the way to {step.arguments[name].name}"
+                             f"{_because(step, name)}")
+    return sentences
+
+
+def _summed(step: Step, name: str, gy: np.ndarray) -> bool:
+    """Whether a cotangent is a sum over samples and places, or over what was broadcast: large because they are many."""
+    letter = step.primitive.argnames[0] if step.primitive.variadic else name
+    return letter in step.primitive.remarks.summed or (
+        step.primitive.broadcasts and step.terms[name].size < gy.size)
 
 
 def _scaled_on_purpose(step: Step, name: str) -> bool:
     """A product with a constant number, such as the 1/m of a mean."""
     others = [v for other, v in step.arguments.items() if other != name]
-    return step.primitive.name in ("mul", "div") and len(others) == 1 and others[0].kind == "constant"
+    return step.primitive.remarks.scales and len(others) == 1 and others[0].kind == "constant"
 
 
 def _because(step: Step, name: str) -> str:
-    others = [v for other, v in step.arguments.items() if other != name and v.array is not None and v.array.size]
-    own = step.arguments[name].array
-    if step.primitive.name in ("log", "sqrt", "power", "div") and own is not None and own.size:
-        return f": the smallest |{step.arguments[name].name}| is {float(np.abs(own).min()):.1e}"
-    if step.primitive.name == "normalize" and step.params.get("moments") is not None:
-        deviation = 1 / float(np.max(device.asnumpy(step.params["moments"].rstd)))
-        return f": it divides by the standard deviation, the smallest of which is {deviation:.1e}"
-    if others:
-        return ": " + ", ".join(f"{v.name} is of size {rms(v.array):.2g}" for v in others if v.array is not None)
-    return ""
+    """Which numbers of the rule did it."""
+    because = step.primitive.remarks.because
+    if callable(because) and (sentence := because(**step.params)):
+        return f": {sentence}"
+    if isinstance(because, str) and because in step.arguments:
+        own = step.arguments[because]
+        if own.array is not None and own.array.size:
+            return f": the smallest |{own.name}| is {float(np.abs(own.array).min()):.1e}"
+    others = [v for other, v in step.arguments.items() if other != name]
+    sizes = [f"{v.name} is of size {rms(v.array):.2g}" for v in others if v.array is not None and v.array.size]
+    return ": " + ", ".join(sizes) if sizes else ""

@@ -9,9 +9,7 @@ import numpy as np
 
 from minigan import losses, models, nn, ops
 from minigan import random as randomness
-from minigan.engine.autodiff import grad
-from minigan.engine.primitive import PRIMITIVES, Primitive
-from minigan.engine.tensor import Tensor, tensor
+from minigan.engine import PRIMITIVES, Primitive, Tensor, grad, tensor
 from minigan.errors import OptionError
 from minigan.teach.explain import Explanation, explain
 
@@ -77,7 +75,7 @@ def _squares(count: int, side: int) -> np.ndarray:
     return images
 
 
-def operation(primitive: Primitive) -> Explanation:
+def operation(primitive: Primitive[...]) -> Explanation:
     """One operation on the first of the samples that it is checked with, from a random cotangent."""
     rng = np.random.default_rng(0)
     sample = primitive.samples(rng)[0]

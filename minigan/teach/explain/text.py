@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minigan.teach.explain.derivation import Derivation, Step, Value
 from minigan.teach.explain.formula import clauses, fields, latex
-from minigan.teach.explain.walk import Derivation, Step, Value
 
 FEW = 12  # numbers that are written out; of more, the norm
 LONG = 16  # steps from which on layers are folded

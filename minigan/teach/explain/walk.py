@@ -1,82 +1,42 @@
 """From a graph to its derivation: every step forward with its numbers, every step backward with its cotangents.
 
 A graph keeps of large arrays only what backward rules read, so numbers that are gone are computed again from what is
-there, in order of creation; where a constant is gone too, they stay unknown (None) and only the shape is told.
+there, in order of creation; where a constant is gone too, they stay unknown (None) and only the shape is shown. The
+way back is the engine's own walk, watched.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from minigan.engine import anomaly, autodiff, device
-from minigan.engine.node import Node, Origin
-from minigan.engine.primitive import Primitive, state
-from minigan.engine.tensor import Operand, Tensor
+from minigan.engine import Node, Operand, Primitive, Tensor, autodiff, device
+from minigan.engine.anomaly import origin
+from minigan.engine.state import Watcher, state, watching
+from minigan.engine.tensor import Maker
 from minigan.errors import GraphError
 from minigan.nn import Module
 from minigan.nn.module import Parameter
+from minigan.teach.explain.derivation import Derivation, Step, Value
 from minigan.teach.explain.remarks import overall, remarks
-
-Place = Tensor | Node
-
-
-@dataclass
-class Value:
-    """A tensor of the graph. `array` is None where its numbers are gone, `gradient` where none is wanted or arrives."""
-
-    name: str
-    kind: str  # "leaf", "constant" or "computed"
-    shape: tuple[int, ...]
-    array: np.ndarray | None = None
-    gradient: np.ndarray | None = None
-    parameter: bool = False  # of a layer
-    shares: int = 0  # how many cotangents `gradient` is the sum of
-
-
-@dataclass
-class Step:
-    """One operation: result = primitive(arguments), and what its rules make of the result's cotangent."""
-
-    number: int
-    primitive: Primitive
-    arguments: dict[str, Value]  # by the names the docstring uses
-    params: dict[str, Any]
-    result: Value
-    origin: Origin | None
-    differentiates: int | None = None  # number of the step whose rule this one carries out
-    terms: dict[str, np.ndarray] = field(default_factory=dict)  # cotangents it sends on, by the argument's name
-    remarks: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Derivation:
-    """A whole graph: its steps in order of creation, the leaves and the outputs."""
-
-    steps: list[Step]
-    leaves: list[Value]
-    outputs: list[Value]
-    kinds: Mapping[str, str]  # the class of each layer, by its path
-    remarks: list[str]  # about the whole of it
 
 
 def names_around(frame: FrameType | None, function: Any = None) -> dict[str, Any]:
     """Tensors and modules that the caller, or the function, has variables for: a derivation reads better with them."""
-    found: dict[str, Any] = {}
+    variables: dict[str, Any] = {}
     if function is not None and hasattr(function, "__code__"):
-        found.update(inspect.getclosurevars(function).nonlocals)
+        variables.update(inspect.getclosurevars(function).nonlocals)
     if frame is not None:
-        found.update({**frame.f_globals, **frame.f_locals})
-    return {name: value for name, value in found.items()
+        variables.update({**frame.f_globals, **frame.f_locals})
+    return {name: value for name, value in variables.items()
             if isinstance(value, Tensor | Module) and name.isidentifier() and not name.startswith("_")}
 
 
-class Recorder:
+class Recorder(Watcher):
     """While a function runs: every node remembers its layer and line, and every parameter the layer that used it."""
 
     def __init__(self, around: Mapping[str, Any]) -> None:
@@ -84,30 +44,42 @@ class Recorder:
         self.parameters: dict[Tensor, str] = {}
         self.kinds: dict[str, str] = {}
 
-    def __enter__(self) -> Recorder:
-        self.before, state.watch = state.watch, self.watch
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        state.watch = self.before
-
-    def watch(self, primitive: Primitive, y: Tensor, arguments: Any) -> None:
-        """Told of every result by the primitive that made it."""
-        if self.before is not None:  # detect_anomaly goes on
-            self.before(primitive, y, arguments)
+    def result(self, primitive: Maker, y: Tensor, arguments: Sequence[Tensor | None]) -> None:
+        """Note on the node where it was made, the layer named as its caller names it."""
         if y.node is None:
             return
-        origin = anomaly.origin()
-        if state.modules and origin.layer is not None:
+        here = origin()
+        if state.modules and here.layer is not None:
             root = state.modules[0]
             name = self.modules.get(id(root), type(root).__name__)
-            origin = origin._replace(layer=name + origin.layer.removeprefix(type(root).__name__))
-            self.kinds[str(origin.layer)] = type(state.modules[-1]).__name__
+            here = here._replace(layer=name + here.layer.removeprefix(type(root).__name__))
+            self.kinds[str(here.layer)] = type(state.modules[-1]).__name__
             for a in arguments:
                 if isinstance(a, Parameter) and a not in self.parameters:
                     own = next((n for n, p in state.modules[-1].named_parameters() if p is a), "parameter")
-                    self.parameters[a] = f"{origin.layer}.{own}"
-        y.node.origin = origin
+                    self.parameters[a] = f"{here.layer}.{own}"
+        y.node.origin = here
+
+
+class _Cotangents(Watcher):
+    """While the engine walks back: each step's cotangent, and what it sends on to its arguments."""
+
+    def __init__(self, steps: Mapping[Node, Step]) -> None:
+        self.steps = steps
+
+    def cotangent(self, node: Node, position: int, g: Tensor) -> None:
+        step = self.steps[node]
+        if position < 0:
+            step.result.gradient = device.asnumpy(g.data)
+        else:
+            letter = _letter(step.primitive, position)
+            step.terms[letter] = device.asnumpy(g.data)
+            step.arguments[letter].shares += 1
+
+
+def _letter(primitive: Primitive[...], position: int) -> str:
+    """What the docstring calls an argument."""
+    return f"{primitive.argnames[0]}_{position}" if primitive.variadic else primitive.argnames[position]
 
 
 def derive(outputs: Mapping[str, Tensor], cotangents: Mapping[str, Operand], around: Mapping[str, Any],
@@ -129,7 +101,10 @@ def derive(outputs: Mapping[str, Tensor], cotangents: Mapping[str, Operand], aro
     for step in steps.values():
         if step.origin is not None and step.origin.differentiates is not None:
             step.differentiates = by_order.get(step.origin.differentiates)
-    _backward(outputs, cotangents, steps, values)
+    with watching(_Cotangents(steps)):
+        gradients = autodiff.walk([(y, cotangents.get(name)) for name, y in outputs.items()], retain_graph=True)
+    for place, g in gradients.items():
+        values[place].gradient = device.asnumpy(g.data)
     for step in steps.values():
         step.remarks = remarks(step)
     leaves = [v for v in values.values() if v.kind == "leaf"]
@@ -139,7 +114,7 @@ def derive(outputs: Mapping[str, Tensor], cotangents: Mapping[str, Operand], aro
 
 def _nodes(outputs: Mapping[str, Tensor]) -> list[Node]:
     """Every node behind the outputs, oldest first; or what to do if there is none."""
-    found: set[Node] = set()
+    nodes: set[Node] = set()
     for name, y in outputs.items():
         if y.node is None and y.requires_grad:
             raise GraphError(f"explain: {name} is a leaf: no operation made it, so there is nothing to derive; pass "
@@ -148,26 +123,18 @@ def _nodes(outputs: Mapping[str, Tensor]) -> list[Node]:
             raise GraphError(f"explain: there is no graph behind {name}: nothing it was computed from requires a "
                              "gradient, or it was computed under no_grad(); make an input with requires_grad=True "
                              "and compute it again")
-        todo: list[Node] = [y.node]
-        while todo:
-            node = todo.pop()
-            if node in found:
-                continue
-            if node.args is None:
-                raise GraphError(f"explain: the graph behind {name} was freed by an earlier backward pass; explain it "
-                                 "before backward(), pass retain_graph=True there, or give explain a function that "
-                                 "computes it")
-            if node.version != node.version_now():
-                raise GraphError(f"explain: an argument of {node.primitive.name} was changed in place after it was "
-                                 f"used{' at ' + str(node.origin) if node.origin else ''}; explain it before the "
-                                 "optimiser's step, or compute it again")
-            found.add(node)
-            todo += [a.node for a in node.args if a is not None and a.node is not None and a.requires_grad]
-    return sorted(found, key=lambda node: node.order)
-
-
-def _place(t: Tensor) -> Place:
-    return t if t.node is None else t.node
+        try:
+            nodes.update(place for place in autodiff.reachable([y.node]) if isinstance(place, Node))
+        except GraphError as error:
+            raise GraphError(f"explain: the graph behind {name} was freed by an earlier backward pass; explain it "
+                             "before backward(), pass retain_graph=True there, or give explain a function that "
+                             "computes it") from error
+    for node in nodes:
+        if node.version != node.version_now():
+            raise GraphError(f"explain: an argument of {node.primitive.name} was changed in place after it was "
+                             f"used{' at ' + str(node.origin) if node.origin else ''}; explain it before the "
+                             "optimiser's step, or compute it again")
+    return sorted(nodes, key=lambda node: node.order)
 
 
 def _names(outputs: Mapping[str, Tensor], around: Mapping[str, Any],
@@ -176,8 +143,8 @@ def _names(outputs: Mapping[str, Tensor], around: Mapping[str, Any],
     names: dict[Any, str] = {}
     for name, thing in around.items():
         if isinstance(thing, Tensor):
-            names.setdefault(_place(thing), name)
-            names.setdefault(id(thing._version), f"{name}.detach()" if thing.requires_grad else name)
+            names.setdefault(thing.place, name)
+            names.setdefault(thing.memory, f"{name}.detach()" if thing.requires_grad else name)
     for name, thing in around.items():
         if isinstance(thing, Module):
             for path, own in thing.named_parameters():
@@ -185,7 +152,7 @@ def _names(outputs: Mapping[str, Tensor], around: Mapping[str, Any],
     for parameter, path in parameters.items():
         names.setdefault(parameter, path)
     for name, y in outputs.items():
-        names.setdefault(_place(y), name)
+        names.setdefault(y.place, name)
     return names
 
 
@@ -208,30 +175,30 @@ def _kept(outputs: Mapping[str, Tensor], nodes: list[Node]) -> dict[Node, np.nda
 
 def _shapes(outputs: Mapping[str, Tensor], nodes: list[Node]) -> dict[Any, tuple[int, ...]]:
     """Shapes of all results; even a shell has one."""
-    return {_place(t): t.shape for t in (*outputs.values(), *(a for n in nodes for a in n.args or () if a is not None))}
+    return {t.place: t.shape for t in (*outputs.values(), *(a for n in nodes for a in n.args or () if a is not None))}
 
 
 def _forward(node: Node, number: int, values: dict[Any, Value], kept: dict[Node, np.ndarray],
              names: dict[Any, str]) -> Step:
     """The step of a node: names for its arguments and result, and their numbers as far as they can be had."""
-    primitive = node.primitive
+    primitive = cast("Primitive[...]", node.primitive)
     arguments: dict[str, Value] = {}
     for i, a in enumerate(node.args or ()):
         if a is None:
             continue
-        place = _place(a)
+        place = a.place
         if place not in values:
             kind = "leaf" if a.is_leaf() else "constant"
-            named = names.get(place) or (names.get(id(a._version)) if kind == "constant" else None)
-            values[place] = Value(named or _new_name(kind, a, values), kind, a.shape, _here(a),
+            name = names.get(place) or (names.get(a.memory) if kind == "constant" else None)
+            values[place] = Value(name or _new_name(kind, a, values), kind, a.shape, _here(a),
                                   parameter=isinstance(a, Parameter))
         if a.requires_grad:  # a constant that sees the same memory is this one, detached
-            names.setdefault(id(a._version), f"{values[place].name}.detach()")
-        arguments[f"{primitive.argnames[0]}_{i}" if primitive.variadic else primitive.argnames[i]] = values[place]
+            names.setdefault(a.memory, f"{values[place].name}.detach()")
+        arguments[_letter(primitive, i)] = values[place]
     array = kept.get(node)
     if array is None and all(v.array is not None for v in arguments.values()):
-        given = [None if a is None else device.put(values[_place(a)].array, a.device) for a in node.args or ()]
-        array = np.asarray(device.asnumpy(primitive.function(*given, **node.params)))
+        arrays = [None if a is None else device.put(values[a.place].array, a.device) for a in node.args or ()]
+        array = np.asarray(device.asnumpy(primitive.function(*arrays, **node.params)))
     values[node] = Value(names.get(node, f"v{number}"), "computed", (), array)
     return Step(number, primitive, arguments, dict(node.params), values[node], node.origin)
 
@@ -241,26 +208,3 @@ def _new_name(kind: str, a: Tensor, values: Mapping[Any, Value]) -> str:
     if kind == "constant" and a.size == 1 and (array := _here(a)) is not None:
         return f"{array.item():.4g}"
     return f"{'x' if kind == 'leaf' else 'c'}{sum(v.kind == kind for v in values.values()) + 1}"
-
-
-def _backward(outputs: Mapping[str, Tensor], cotangents: Mapping[str, Operand], steps: dict[Node, Step],
-              values: dict[Any, Value]) -> None:
-    """The backward pass of the engine, step by step, looking at every cotangent on its way."""
-    gradients: dict[Any, Tensor] = {}
-    for name, y in outputs.items():
-        seed = autodiff._seed(y, cotangents.get(name))
-        gradients[y.node] = gradients[y.node] + seed if y.node in gradients else seed
-    with autodiff.recording(False), autodiff._differentiating():
-        for node, step in sorted(steps.items(), key=lambda item: -item[0].order):
-            g = gradients.pop(node, None)
-            if g is None:
-                continue
-            step.result.gradient = device.asnumpy(g.data)
-            for place, gx in autodiff._step(node, g, None):  # in the order of the arguments
-                name = next(n for n, v in step.arguments.items() if v is values[place] and n not in step.terms)
-                step.terms[name] = device.asnumpy(gx.data)
-                values[place].shares += 1
-                gradients[place] = gx if place not in gradients else gradients[place] + gx
-            node.leave(retain=True)
-    for place, g in gradients.items():
-        values[place].gradient = device.asnumpy(g.data)
