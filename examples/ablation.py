@@ -97,3 +97,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     run.main(main)
+
+# ci: --smoke --width 8 --blocks 1 --studies lambda_cycle_0,batch_norm

@@ -92,3 +92,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     run.main(main)
+
+# ci: --smoke --losses minimax,wasserstein_gp --width 4

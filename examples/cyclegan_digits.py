@@ -131,3 +131,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     run.main(main)
+
+# ci: --smoke --width 8
+# ci: --smoke --width 8 --labels usps --no-score
+# ci: --smoke --size 64 --colour --images 64 --width 4 --blocks 1 --batch-size 2 --no-score

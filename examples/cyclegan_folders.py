@@ -74,3 +74,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     run.main(main)
+
+# ci: --smoke --size 32 --width 8 --data pictures
+# ci: --smoke --size 32 --width 8 --data pictures --generator unet --judge multiscale

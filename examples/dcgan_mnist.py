@@ -41,3 +41,13 @@ def main() -> None:
 
 if __name__ == "__main__":
     run.main(main)
+
+# ci: --smoke --upsample deconv --size 32
+# ci: --smoke --loss minimax --check-finite
+# ci: --smoke --loss least_squares --check-finite
+# ci: --smoke --loss hinge --check-finite
+# ci: --smoke --loss hinge_spectral --check-finite
+# ci: --smoke --loss wasserstein_clip --check-finite
+# ci: --smoke --loss wasserstein_gp --check-finite
+# ci: --smoke --loss wasserstein_spectral --check-finite
+# ci: --smoke --device emulated --batch-size 2 --width 4

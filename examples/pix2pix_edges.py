@@ -81,3 +81,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     run.main(main)
+
+# ci: --smoke --size 32 --width 8 --scales 2 --lambda-features 10

@@ -88,3 +88,5 @@ def imaginary_step(f: Callable[..., complex], given: Numbers, name: str) -> np.n
 
 if __name__ == "__main__":
     run.main(main)
+
+# ci:

@@ -82,3 +82,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     run.main(main)
+
+# ci: runs/cyclegan_digits runs/pix2pix_edges/reals.png --out translated

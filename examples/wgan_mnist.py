@@ -39,3 +39,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     run.main(main)
+
+# ci: --smoke --lipschitz gp
+# ci: --smoke --lipschitz clip
+# ci: --smoke --lipschitz spectral

@@ -98,6 +98,8 @@ def compiler() -> str | None:
 
 def missing(index: int = 0) -> str | None:
     """What keeps the CUDA kernels from being run on this CPU, with the remedy; None if nothing does."""
+    if sys.platform in ("darwin", "win32", "cygwin"):
+        return "it needs Linux, whose linker (ELF) collects the kernels' shared memory; use `--device cpu`."
     return None if compiler() else "it needs a C++ compiler; install g++ (Debian, Ubuntu: `apt-get install g++`)."
 
 

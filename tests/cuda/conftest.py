@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from minigan.engine.device import why_no_cuda
+from minigan.engine.device import why_no_cuda, why_no_emulation
 from minigan.kernels.cuda import emulated, gpu
 
-COMPILER = emulated.compiler()
+NO_EMULATION = why_no_emulation()
 
 
 class Device:
@@ -37,8 +37,8 @@ class Device:
 def device(request):
     """The device to test on; a test that asks for it runs on each that there is."""
     if request.param == "emulated":
-        if COMPILER is None:
-            pytest.skip("device emulated needs g++ (apt-get install g++)")
+        if NO_EMULATION is not None:
+            pytest.skip(f"device emulated: {NO_EMULATION}")
         return Device(emulated)
     if (missing := why_no_cuda()) is not None:
         pytest.fail(f"-m gpu asks for a GPU: {missing}")

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+from minigan.engine.device import why_no_emulation
 from minigan.errors import DeviceError
 from minigan.kernels.cuda import emulated
 from minigan.kernels.cuda.loader import kernel
 from minigan.kernels.cuda.source import Table
 
-pytestmark = pytest.mark.skipif(emulated.compiler() is None, reason="device emulated needs g++ (apt-get install g++)")
+NO_EMULATION = why_no_emulation()
+pytestmark = pytest.mark.skipif(NO_EMULATION is not None, reason=f"device emulated: {NO_EMULATION}")
 
 FAULTS = """#include "common.cuh"
 extern "C" __global__ void copy_at(const REAL* x, REAL* y, int from, int to) { y[to] = x[from]; }

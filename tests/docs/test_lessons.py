@@ -2,13 +2,13 @@
 
 import codeop
 import re
-import shutil
 
 import numpy as np
 import pytest
 from lessons import CELL, lessons, run
 
 from minigan import OPERATIONS, PRIMITIVES, ops
+from minigan.engine.device import why_no_emulation
 from minigan.errors import GradientError
 from minigan.gradcheck import formula, gradcheck, gradgradcheck
 
@@ -31,8 +31,8 @@ def test_a_lesson_runs(path, capsys):
 
 def test_the_kernels_of_the_lesson_compile_under_their_own_file_names(tmp_path, monkeypatch):
     """The lesson itself is long; its first kernel shows that the loader takes a source from another folder."""
-    if not (shutil.which("g++") or shutil.which("clang++")):
-        pytest.skip("needs g++ or clang++")
+    if (missing := why_no_emulation()) is not None:
+        pytest.skip(f"device emulated: {missing}")
     from minigan.kernels.cuda import emulated, loader
 
     path = tmp_path / "twice.cu"

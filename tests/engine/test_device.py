@@ -188,6 +188,14 @@ def test_emulation_without_a_compiler_says_what_to_install(monkeypatch):
     assert device.default() == "cpu"
 
 
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_emulation_is_for_linux(monkeypatch, platform):
+    monkeypatch.setattr("sys.platform", platform)
+    with pytest.raises(DeviceError, match="device emulated: it needs Linux, .*; use `--device cpu`"):
+        mg.set_device("emulated")
+    assert device.default() == "cpu"
+
+
 def test_an_unknown_precision():
     with pytest.raises(mg.errors.OptionError, match="precision: 'bf16' is not 'tf32' or 'fp32'"):
         device.set_precision("bf16")
