@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 CI = re.compile(r"^# ci:(.*)$", re.M)
 
 
@@ -52,6 +52,6 @@ def test_it_takes_the_arguments_of_the_ci(path, arguments, monkeypatch):
 
 def test_the_ci_reads_the_same_lines():
     """`.ci/run` tries what is in the folder, by the lines that are read here; it names only the README's example."""
-    script = (Path(__file__).parent.parent / ".ci" / "run").read_text("utf-8")
+    script = (Path(__file__).parents[2] / ".ci" / "run").read_text("utf-8")
     assert 'for example in "$root"/examples/*.py; do' in script and "s/^# ci://p" in script
     assert {*re.findall(r"examples/(\w+)\.py", script)} == {"dcgan_mnist"}
