@@ -95,7 +95,7 @@ class _Region:
             _local.in_region = False
 
     def help(self) -> None:
-        """A helper's part. A helper that arrives late finds no block left, and nobody has waited for it."""
+        """A helper's part. One that arrives late finds no block left; nobody waits for it."""
         with self.changed:
             if not self.left:
                 return

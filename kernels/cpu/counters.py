@@ -1,4 +1,4 @@
-"""Numbers that change from step to step: on the CPU an int or a float is passed as it is, when the step runs.
+"""Numbers that change from step to step: on the CPU, plain ints and floats, passed when the step runs.
 
 A Counter or a Rate, which a captured graph needs (cuda/counters.py), is read from its array, so every kernel takes
 both here, too.

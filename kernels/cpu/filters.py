@@ -12,7 +12,7 @@ __all__ = ["blur_filters", "unblur_filters"]
 def blur_filters(w: Array, scale: Pair) -> Array:
     """Turn w (O, C, KH, KW) into (C, O, KH+SH-1, KW+SW-1), stored as (KH+SH-1, KW+SW-1, O, C).
 
-    y[c,o,r,q] = sum of w[o,c, KH-1+a-r, KW-1+b-q] over a < SH, b < SW, where that lies inside.
+    y[c,o,r,q] = sum of w[o,c, KH-1+a-r, KW-1+b-q] over a < SH, b < SW, where inside w.
     """
     (KH, KW), (SH, SW) = w.shape[2:], scale
     flipped = w.transpose(2, 3, 0, 1)[::-1, ::-1]  # (KH, KW, O, C)

@@ -132,7 +132,7 @@ def _windows(x: Array, rows: slice, width: int, kernel: Pair, stride: Pair, offs
 
 
 def _columns(windows: Array) -> Array:
-    """(n, oh, OW, KH, KW, C) windows as a matrix (n*oh*OW, KH*KW*C): in scratch, unless they already lie like that."""
+    """(n, oh, OW, KH, KW, C) windows as a matrix (n*oh*OW, KH*KW*C): in scratch, unless they are already stored so."""
     pixels, depth = math.prod(windows.shape[:3]), math.prod(windows.shape[3:])
     if windows.flags.c_contiguous:
         return windows.reshape(pixels, depth)

@@ -1,6 +1,6 @@
-"""Memory: where kernels put what they compute, and the order in which images lie there.
+"""Memory: where kernels put what they compute, and the order in which images are stored there.
 
-    empty(shape, dtype)          an output's memory; a large output gets that of an array nobody holds any more
+    empty(shape, dtype)          an output's memory; a large output gets that of an array that is gone
     scratch(key, shape, dtype)   this thread's own reusable memory, still warm in its cache from the block before
     channels_last(x)             the door: (N, C, H, W) in any layout -> a contiguous (N, H, W, C) array
 
@@ -32,11 +32,11 @@ _lock = threading.Lock()
 
 
 def _references(buffers: list[Array], i: int) -> int:
-    """References to a buffer: arrays that lie in it hold one each, through their .base."""
+    """References to a buffer: each array in its memory holds one, through its .base."""
     return sys.getrefcount(buffers[i])
 
 
-_IDLE = _references([np.empty(1, np.uint8)], 0)  # what an interpreter counts when nothing but a list holds a buffer
+_IDLE = _references([np.empty(1, np.uint8)], 0)  # the count if only a list holds a buffer
 
 
 def empty(shape: Sequence[int], dtype: DTypeLike) -> Array:
@@ -134,7 +134,7 @@ def channels_first(y: Array) -> Array:
 
 
 def memory_view(x: Array) -> Array | None:
-    """All of x as one flat axis in the order it lies in memory; None if it has holes, repeats or runs backwards."""
+    """All of x as one flat axis in memory order; None if it has holes, repeats or runs backwards."""
     ordered = x.transpose(sorted(range(x.ndim), key=lambda axis: (-x.strides[axis], axis)))
     return ordered.reshape(-1) if ordered.flags.c_contiguous else None
 

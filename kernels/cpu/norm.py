@@ -160,7 +160,7 @@ def _grad_sums(opened: Callable[[slice, slice], Array], table: _Table, mean: Arr
 
 
 class _Table:
-    """An image as (groups, rows, width): a group is an image, or all when merged; a row is some pixels side by side."""
+    """An image as (groups, rows, width): a group is an image, or all merged; a row is several pixels side by side."""
 
     def __init__(self, x: Array, merge: bool) -> None:
         last = channels_last(x)  # (N, *space, C)
@@ -187,7 +187,7 @@ class _Table:
         return np.empty((len(self.parts), self.groups, self.channels), np.float64)
 
     def sum_rows(self, part: Array) -> Array:
-        """(g, rows, width) -> (g, C): a product with ones, then the few pixels that lie side by side."""
+        """(g, rows, width) -> (g, C): a product with ones, then the few pixels side by side."""
         beside = math.gcd(self.side_by_side, _power_of_two(COLUMNS // self.channels))
         lines = part.reshape(len(part), -1, beside * self.channels)  # (g, rows * width / (beside*C), beside*C)
         sums = np.matmul(np.ones((1, lines.shape[1]), part.dtype), lines)  # (g, 1, beside*C)

@@ -37,7 +37,7 @@ def max_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> tuple[Arr
         for number, values in _taps(x[images], rows, OW, kernel, stride, padding, -np.inf):
             np.less_equal(values, best, out=better)
             np.logical_not(better, out=better)  # larger, or one of the two is NaN
-            better &= np.equal(best, best, out=known)  # what is NaN already stays
+            better &= np.equal(best, best, out=known)  # a best that is NaN stays
             np.copyto(tap, number, where=better, casting="unsafe")
             np.maximum(best, values, out=best)
 
@@ -46,7 +46,7 @@ def max_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> tuple[Arr
 
 
 def pool_take(x: Array, index: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
-    """y[n,c,i,j] = x at tap index[n,c,i,j] of window (i, j); zero where that tap lies in the padding."""
+    """y[n,c,i,j] = x at tap index[n,c,i,j] of window (i, j); zero where that tap is in the padding."""
     x, index = channels_last(x), channels_last(index)
     y = empty(index.shape, x.dtype)
 

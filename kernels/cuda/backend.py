@@ -25,7 +25,7 @@ class CapturedGraph(Protocol):
 
 
 class Backend(Protocol):
-    """What launch code, `minigan.device` and `minigan.capture` need of a device."""
+    """What launch code, minigan.engine.device and minigan.engine.capture need of a device."""
 
     name: str
     @property

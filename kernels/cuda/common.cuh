@@ -1,4 +1,4 @@
-// What every kernel file includes first: names that mean the same under nvcc, NVRTC and on a CPU (cuda_on_cpu.h), and the
+// Every kernel file includes this first: names that mean the same under nvcc, NVRTC and on a CPU (cuda_on_cpu.h), and the
 // PTX that tensor-core kernels need, wrapped in functions.
 #pragma once
 #ifndef CUDA_ON_CPU

@@ -6,27 +6,27 @@
 //     conv2d               A = window, B = w (KH*KW*C, O)                         A_ALONG_K=1 B_ALONG_K=0
 //     conv_transpose2d     the pixels of y that agree modulo the stride (a phase) are a dense convolution of x with the
 //                          taps that reach them, at stride 1: A = its window,
-//                          B = w transposed, read as it lies; all phases at once    A_ALONG_K=1 B_ALONG_K=1
+//                          B = w transposed, read as stored; all phases at once     A_ALONG_K=1 B_ALONG_K=1
 //     conv2d_weight_grad   A = window^T, B = gy (N*OH*OW, O)                      A_ALONG_K=0 B_ALONG_K=0
 //     matmul               images of one row, filters of one tap; all four
 //
 // A_ALONG_K (B_ALONG_K) says whether neighbours in memory are neighbours along the depth k or along the result's rows
-// (columns); tiles lie in shared memory as they do in global memory, so that no number is moved twice.
+// (columns); a tile has the same order in shared memory as in global memory, so that no number is moved twice.
 //
-// Threads   a block computes BM x BN numbers of y, in steps of BK = 16 along the depth; STAGES tiles are under way at once
+// Threads   a block computes BM x BN numbers of y, in steps of BK = 16 along the depth; STAGES tiles are in flight at once
 //           by cp.async. TF32: a warp has WM x WN of them, in mma.m16n8k8; else a thread has TM x TN, in multiply-adds.
 //           blockIdx = (row tile, column tile, (phase or matrix of a batch) * splits + split).
 // Traffic   A once per column tile, B once per row tile (taps that overlap: from L1 and L2), y once, and with splits > 1
 //           8 * splits bytes for a number of y. 128 x 128 tile: 64 operations for 4 bytes loaded. DCGAN-64's 64 -> 128 layer,
 //           batch 128: 8.6 GFLOP for 50 MB, arithmetic-bound on tensor cores; 3 -> 64: 0.8 GFLOP for 40 MB, memory-bound.
 // Few       channels C out of many in: windows would be read KH*KW/(SH*SW) times for little arithmetic, so `gemm` computes
-//           what each pixel gives to each tap, x read once, and `fold` adds it where it lands: 8*KH*KW*C bytes a pixel more.
-// Banks     lines of BK + 4 and BM + 8 (BN + 8) numbers: the 32 numbers that a warp's fragment needs lie in 32 banks.
-// Splits    the depth may be cut into pieces whose partial sums add_partials adds in order: no atomics, same bytes always.
+//           what each pixel adds to each tap, x read once, and `fold` adds it where it lands: 8*KH*KW*C bytes a pixel more.
+// Banks     lines of BK + 4 and BM + 8 (BN + 8) numbers: the 32 numbers that a warp's fragment needs are in 32 banks.
+// Splits    the depth may be cut into pieces whose partial sums add_partials adds in order: no atomics, the same bytes in any run.
 // Accuracy  of the result's scale: float64 1e-15, float32 1e-6, TF32 1e-3 (inputs rounded to 10 bits, sums in float32).
 // Versions  TF32=0 any architecture, float and double, the oracle (below sm_80 cp.async becomes a plain copy)
-//           TF32=1 sm_80 and later, float. VA, VB: numbers loaded at once from A and B, 16 bytes' worth or 1.
-// Twin      kernels/cpu/conv.py              Checked by tests/cuda/test_cuda_conv.py and test_matmul.py, emulated and on a GPU.
+//           TF32=1 sm_80 and later, float. VA, VB: numbers loaded at once from A and B, 16 bytes or one number.
+// Twin      kernels/cpu/conv.py              Checked by tests/cuda/test_cuda_conv.py, test_cuda_matmul.py, emulated and on a GPU.
 #include "common.cuh"
 #ifndef BM  // the smallest of the square tiles; conv.py has the list
 #define BM 64
@@ -82,7 +82,7 @@ __device__ __forceinline__ void add(Digits& d, const Digits& step, int B, int C)
   d.a += step.a + carry;
 }
 
-// Of one axis of y and one phase p of it: how many pixels and taps belong to it. Tap r is the filter's tap
+// One phase p of an axis of y: the numbers of its pixels and its taps. Tap r is the filter's tap
 // `last - r * apart`, and sees row i + start + r * step of x.
 struct Phase { int out, taps, last, apart, start, step; };
 
@@ -93,7 +93,7 @@ __device__ __forceinline__ Phase phase(int p, int size, int K, int S, int P, int
   return {(size - p + S - 1) / S, k < 0 ? 0 : k / apart + 1, k, apart, k < 0 ? 0 : (p + P - k * D) / S, D / gcd};
 }
 
-// To shared memory, V numbers or as many zeros; done when copies_arrived() says so and the block has met.
+// Copy V numbers, or V zeros, to shared memory: done after copies_arrived() and a __syncthreads().
 template <int V> __device__ __forceinline__ void copy(REAL* to, const REAL* from, bool valid) {
 #if defined(CUDA_ON_CPU) || __CUDA_ARCH__ >= 800
   cp_async<V * (int)sizeof(REAL)>(to, from, valid);
@@ -122,7 +122,7 @@ __device__ __forceinline__ REAL at_b(const REAL* tile, int k, int column) {
   return tile[B_ALONG_K ? column * PITCH_B + k : k * PITCH_B + column];
 }
 
-// What a thread adds up, and where in the block's tile its numbers lie: number `v` at (row(v), column(v)).
+// What a thread adds up, and where in the block's tile its numbers are: number `v` at (row(v), column(v)).
 #if TF32
 #define MI (WM / 16)
 #define NI (WN / 8)
@@ -190,7 +190,7 @@ struct alignas(16) Corner { long long image; int h, w; };  // where a pixel's wi
 
 // x (N, H, W, C) with pixels `ldx` numbers apart, windows at OH x OW places; O columns; lines of w (or gy) `ldw` apart. For
 // conv_transpose2d y is OH x OW; gh, gw = gcd(stride, dilation). A batch's matrix m is (m / inner, m % inner), at these steps
-// of x and w. y: `total` numbers, as many again per split.
+// of x and w. y: `total` numbers for each split.
 extern "C" __global__ void __launch_bounds__(THREADS)
 gemm(const REAL* __restrict__ x, const REAL* __restrict__ w, const REAL* __restrict__ b, REAL* __restrict__ y, int N, int H,
      int W, int C, int O, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW, int gh, int gw,
@@ -238,7 +238,7 @@ gemm(const REAL* __restrict__ x, const REAL* __restrict__ w, const REAL* __restr
 #else
   int k_b = first * BK + line_b;
 #endif
-  __syncthreads();  // corners are known
+  __syncthreads();  // corners are written
 
   auto load = [&](int stage) {  // the next tile of A and B
     REAL *A = tiles + stage * (SIZE_A + SIZE_B), *B = A + SIZE_A;
@@ -292,7 +292,7 @@ gemm(const REAL* __restrict__ x, const REAL* __restrict__ w, const REAL* __restr
   }
   for (int s = 0; s < count; s++) {
     copies_arrived();
-    __syncthreads();  // all have seen tile s arrive, and none reads tile s - 1 any more, whose place is filled now
+    __syncthreads();  // tile s has arrived for all, and none still reads tile s - 1, which is overwritten next
     if (s + STAGES - 1 < count) load((s + STAGES - 1) % STAGES);
     copies_end();
     const REAL* A = tiles + s % STAGES * (SIZE_A + SIZE_B);
@@ -338,9 +338,9 @@ add_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, REAL*
   y[e] = sum + (b ? b[e % O] : 0);
 }
 
-// The second half of a convolution with few channels C out: products (N*H*W, KH*KW*C) holds what each pixel gives to each
+// The second half of a convolution with few channels C out: products (N*H*W, KH*KW*C) holds what each pixel adds to each
 // tap; y[n,p,q,c] = b[c] + the sum of products[n,i,j, k,l,c] over p = i*SH-PH+k*DH, q = j*SW-PW+l*DW.
-// A thread per number; blockIdx.x is the row (n, p) of y.
+// One thread per number; blockIdx.x is the row (n, p) of y.
 extern "C" __global__ void __launch_bounds__(256)
 fold(const REAL* __restrict__ products, const REAL* __restrict__ b, REAL* __restrict__ y, int H, int W, int C, int KH, int KW,
      int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW) {

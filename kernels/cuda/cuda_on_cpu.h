@@ -2,12 +2,12 @@
 //
 // Every CUDA thread of a block is a fiber, a stack of its own on one CPU thread. A fiber runs until it meets a barrier,
 // then the next one runs; blocks run one after the other. So every run is the same, a debugger can step through it, and
-// what a GPU would leave to chance is made to fail instead:
+// faults that on a GPU depend on chance always show:
 //
 //   shared memory    filled with 0xff (NaN) before every block: reading what no thread wrote gives NaN
 //   thread order     ascending, descending or shuffled: a missing __syncthreads() changes the results
 //   cp.async         copies only when waited for; until then the destination is NaN
-//   barriers         one that not all threads reach is reported, not waited for
+//   barriers         a barrier that not all threads reach is reported as an error
 //
 // Warp functions (shuffles, mma) expect all live threads of the warp to take part. What differs from a GPU: expf, logf,
 // ... are the C library's, and a fused multiply-add is fused only where the source says fma.
@@ -25,7 +25,7 @@
 #endif
 
 #define CUDA_ON_CPU 1
-#define __global__  // hidden, as all is: a kernel called `advance` must not become the C library's function of that name
+#define __global__  // hidden, as all names are: a kernel called `advance` must not become the C library's function of that name
 #define __device__
 #define __host__
 #define __constant__ static const
@@ -56,7 +56,7 @@ extern "C" char __stop_cuda_shared[] __attribute__((visibility("hidden")));
 
 namespace cuda {
 
-constexpr size_t STACK = 64 * 1024;  // bytes per fiber; pages never touched cost nothing
+constexpr size_t STACK = 64 * 1024;  // bytes per fiber; pages that are never touched cost nothing
 constexpr int WARP = 32, BOX = 64;
 
 // ---- switching between fibers ----
@@ -102,13 +102,13 @@ struct Fiber {
 
 struct Barrier {
   unsigned generation = 0;
-  int arrived = 0, alive = 0, line = 0;  // line: where in the source those who wait have arrived
+  int arrived = 0, alive = 0, line = 0;  // line: the source line of the barrier at which threads wait
   void release_if_complete() {
     if (alive && arrived == alive) { arrived = 0; generation++; }
   }
 };
 
-struct Warp { Barrier barrier; alignas(16) char box[WARP][BOX]; };  // box: what a lane shows to the others
+struct Warp { Barrier barrier; alignas(16) char box[WARP][BOX]; };  // box: what a lane stores for the others
 
 struct Block {
   std::vector<Fiber> fibers;
@@ -227,7 +227,7 @@ inline const char* launch(const unsigned* dims, size_t shared, int order, std::f
   return nullptr;
 }
 
-template <class T> T exchange(T value, int lane) {  // every lane shows its value and reads that of `lane`
+template <class T> T exchange(T value, int lane) {  // every lane stores its value and reads that of `lane`
   static_assert(sizeof(T) <= BOX, "too large for a lane's box");
   Warp& warp = my_warp();
   memcpy(warp.box[my_lane()], &value, sizeof value);
@@ -282,7 +282,7 @@ inline void cp_async_commit() {
   f->groups.push_back(std::move(f->open));
   f->open.clear();
 }
-template <int N> void cp_async_wait() {  // until at most the N youngest groups are under way
+template <int N> void cp_async_wait() {  // until at most the N latest groups are in flight
   auto* f = cuda::block.current;
   while ((int)f->groups.size() > N) {
     for (auto& copy : f->groups[0]) {

@@ -1,9 +1,9 @@
-// gather_images: a batch, y[i] = table[data[order[position + i]]], from a data set that lies on the device as uint8.
+// gather_images: a batch, y[i] = table[data[order[position + i]]], from a data set stored on the device as uint8.
 //
 // Threads   256, one pixel or (uchar4) four each; blocks of one image stand side by side: grid = batch * blocks.
-// Traffic   reads 1 byte and writes 4 per pixel: 64 images of 64x64x3 are 3.9 MB, 1 us. The table lies in shared memory.
+// Traffic   reads 1 byte and writes 4 per pixel: 64 images of 64x64x3 are 3.9 MB, 1 us. The table is in shared memory.
 // Versions  PIXELS = 4 where the size of an image is a multiple of 4, else 1.
-// Twin      minigan/data/loader.py, Loader._take      Checked by tests/cuda/test_cuda_random.py
+// Twin      kernels/cpu/data.py      Checked by tests/cuda/test_cuda_data.py
 #include "common.cuh"
 #ifndef PIXELS
 #define PIXELS 4
@@ -28,7 +28,7 @@ extern "C" __global__ void __launch_bounds__(256) gather_images(const unsigned c
   if (row >= 0 && row < samples) {
     Bytes pixels = *(const Bytes*)(data + row * size + i);
     for (int e = 0; e < PIXELS; e++) out.v[e] = values[pixels.v[e]];
-  } else {  // beyond the epoch or the data: say so in numbers, as a kernel can raise nothing
+  } else {  // beyond the epoch or the data: NaN, because a kernel cannot raise an error
     for (int e = 0; e < PIXELS; e++) out.v[e] = (REAL)nan("");
   }
   *(Values*)(y + (blockIdx.x / blocks) * (long long)size + i) = out;

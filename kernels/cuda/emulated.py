@@ -166,7 +166,7 @@ def compile(text: str, file: str, defines: Defines) -> Module:
 
 
 def _casts(parameters: Sequence[Parameter]) -> str:
-    """`*(T*)a[i]` for every parameter; NumPy has put each value, or address, in memory of its own."""
+    """`*(T*)a[i]` for every parameter; each value, or address, is in a NumPy array of its own."""
     words = {np.dtype(kind): word for word, kind in TYPES.items()}
     return ", ".join(f"*({words[p.dtype]}{'*' * p.pointer}*)a[{i}]" for i, p in enumerate(parameters))
 

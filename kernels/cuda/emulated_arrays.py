@@ -2,7 +2,7 @@
 
 It refuses to be mixed with a NumPy array by accident, its sums are arrays without axes, and new memory holds no zeros:
 
-    NaN      fills new arrays, so what a kernel does not write is seen
+    NaN      fills new arrays, so what a kernel does not write shows
     guards   NaN lies before and after every array; a write there is an error, a read gives NaN
 
 While a graph is captured, work that only writes to arrays is recorded instead of done.

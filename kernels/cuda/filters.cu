@@ -6,7 +6,7 @@
 // One formula: out[i,j,m] = sum in[top+a-i, left+b-j, m]; unblur never leaves its input, blur does and adds nothing there.
 // Threads   one per element of the output; neighbours differ in m, so reads and writes are coalesced.
 // Traffic   reads SH*SW numbers per output, all but the first from L2; writes one. A 3x3x512x256 filter: 8 MB, 4 us.
-// Twin      kernels/cpu/filters.py      Checked by tests/cuda/test_filters.py
+// Twin      kernels/cpu/filters.py      Checked by tests/cuda/test_cuda_filters.py
 #include "common.cuh"
 
 extern "C" __global__ void flip_and_sum(const REAL* __restrict__ x, REAL* __restrict__ y, int H, int W, int OH, int OW,

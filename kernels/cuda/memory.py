@@ -1,4 +1,4 @@
-"""Where CUDA kernels put what they compute, and the order in which images lie there; the twin of cpu/memory.py.
+"""Where CUDA kernels put what they compute, and the order in which images are stored there; the twin of cpu/memory.py.
 
     empty(shape, dtype, like)    an output's memory, on the device of `like`
     empty_like(x)                the same in x's order of axes

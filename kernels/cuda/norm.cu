@@ -9,12 +9,12 @@
 //           norm_grad_sums reads gy, x (and y for the gate), norm_grad_apply reads them again and writes gx: 28 bytes.
 //           64 x 64 images of 32 x 32 (17 MB): the second readings come from L2 where it holds the three (H100: 50 MB).
 // Launches  moments 1, with partial results 2; apply 1; gradient 2: every block of norm_grad_apply adds up the partial
-//           sums of its own tile, from L2 and at most a third of what it reads anyway, instead of one more launch.
+//           sums of its own tile, from L2, at most a third of what it reads in any case, which saves a launch.
 // Accuracy  per column a thread keeps (n, mean, squares about that mean) of d = x - K, K = the group's first pixel, and
 //           merges batches of rows into it (Chan, Golub & LeVeque, 1983): no sum of squares that could cancel, and the
-//           mean is rounded where it is small. Float32, mean 1000 and deviation 0.01: var is as good as x's own rounding.
+//           mean is rounded while it is small. Float32, mean 1000 and deviation 0.01: var is as good as x's own rounding.
 // Versions  float4 (VEC=4) or double2 where a row is a number of whole packs and aligned, else VEC=1. Images of three
-//           channels lie four pixels side by side in a row of W = fold * C = 12 columns.
+//           channels have four pixels side by side in a row of W = fold * C = 12 columns.
 // Twin      kernels/cpu/norm.py                                 Checked by tests/cuda/test_cuda_norm.py, emulated and on a GPU.
 #include "common.cuh"
 #include "pack.cuh"
@@ -75,7 +75,7 @@ norm_moments(const REAL* __restrict__ x, REAL* __restrict__ mean, REAL* __restri
       Pack d[BATCH];
       int count = 0;
 #pragma unroll
-      for (int i = 0; i < BATCH; i++)  // beyond the end once more the last row: no branch keeps the loads apart
+      for (int i = 0; i < BATCH; i++)  // beyond the end the last row again, so that no branch separates the loads
         d[i] = load(from + (long long)min(r + i * (int)blockDim.y, end - 1) * W + column);
 #pragma unroll
       for (int i = 0; i < BATCH; i++) {
@@ -131,7 +131,7 @@ norm_combine(const REAL* __restrict__ x, const REAL* __restrict__ part_means, co
   }
 }
 
-// y = leaky_relu(gamma (x - mean) rstd + beta); slope 1 leaves it alone. layer: one mean per group, not per channel.
+// y = leaky_relu(gamma (x - mean) rstd + beta); slope 1 means without leaky_relu. layer: one mean per group, not per channel.
 extern "C" __global__ void __launch_bounds__(THREADS)
 norm_apply(const REAL* __restrict__ x, const REAL* __restrict__ mean, const REAL* __restrict__ rstd,
            const REAL* __restrict__ gamma, const REAL* __restrict__ beta, REAL slope, REAL* __restrict__ y, int rows, int W,
@@ -145,23 +145,23 @@ norm_apply(const REAL* __restrict__ x, const REAL* __restrict__ mean, const REAL
   for (int v = 0; gamma && v < VEC; v++) scale.v[v] *= gamma[(column + v) % C];
   long long first = (long long)g * rows * W + column;
   for (int r = part * share + threadIdx.y; r < end; r += BATCH * blockDim.y) {
-    Pack some[BATCH];
+    Pack batch[BATCH];
 #pragma unroll
     for (int i = 0; i < BATCH; i++)
-      some[i] = load(x + first + (long long)min(r + i * (int)blockDim.y, end - 1) * W);
+      batch[i] = load(x + first + (long long)min(r + i * (int)blockDim.y, end - 1) * W);
 #pragma unroll
     for (int i = 0; i < BATCH; i++) {
       for (int v = 0; v < VEC; v++)
-        some[i].v[v] = rectified((some[i].v[v] - centre.v[v]) * scale.v[v] + shift.v[v], slope);
+        batch[i].v[v] = rectified((batch[i].v[v] - centre.v[v]) * scale.v[v] + shift.v[v], slope);
       int at = r + i * (int)blockDim.y;
-      if (at < end) store(y + first + (long long)at * W, some[i]);
+      if (at < end) store(y + first + (long long)at * W, batch[i]);
     }
   }
 }
 
 #define PAIR (BATCH / 2)  // rows of gy, x and y together
 
-// Every TY-th row from r on of three tables; beyond the end once more the last row, so that no branch keeps the loads apart.
+// Every TY-th row from r on of three tables; beyond the end the last row again, so that no branch separates the loads.
 __device__ __forceinline__ void load_rows(const REAL* gy, const REAL* x, const REAL* y, int r, int end, int W, Pack* g,
                                           Pack* pixels, Pack* on) {
 #pragma unroll
@@ -184,12 +184,12 @@ norm_grad_sums(const REAL* __restrict__ gy, const REAL* __restrict__ x, const RE
     Pack centre = layer ? same(mean[g]) : per_channel(mean + (long long)g * C, column, C);
     long long first = (long long)g * rows * W + column;
     for (int r = part * share + threadIdx.y; r < end; r += PAIR * blockDim.y) {
-      Pack some[PAIR], pixels[PAIR], on[PAIR];
-      load_rows(gy + first, x + first, y ? y + first : y, r, end, W, some, pixels, on);
+      Pack cotangents[PAIR], pixels[PAIR], on[PAIR];
+      load_rows(gy + first, x + first, y ? y + first : y, r, end, W, cotangents, pixels, on);
 #pragma unroll
       for (int i = 0; i < PAIR; i++)
         for (int v = 0; v < VEC; v++) {
-          REAL open = r + i * (int)blockDim.y < end ? gated(some[i].v[v], on[i].v[v], slope) : (REAL)0;
+          REAL open = r + i * (int)blockDim.y < end ? gated(cotangents[i].v[v], on[i].v[v], slope) : (REAL)0;
           sum.v[v] += open;
           sum_x.v[v] += open * (pixels[i].v[v] - centre.v[v]);
         }
@@ -257,21 +257,21 @@ norm_grad_apply(const REAL* __restrict__ gy, const REAL* __restrict__ x, const R
     }
     long long first = (long long)g * rows * W + column;
     for (int r = part * share + row; r < end; r += PAIR * blockDim.y) {
-      Pack some[PAIR], pixels[PAIR], on[PAIR];
-      load_rows(gy + first, x + first, y ? y + first : y, r, end, W, some, pixels, on);
+      Pack cotangents[PAIR], pixels[PAIR], on[PAIR];
+      load_rows(gy + first, x + first, y ? y + first : y, r, end, W, cotangents, pixels, on);
 #pragma unroll
       for (int i = 0; i < PAIR; i++) {
         for (int v = 0; v < VEC; v++)
-          some[i].v[v] = a.v[v] * gated(some[i].v[v], on[i].v[v], slope) +
+          cotangents[i].v[v] = a.v[v] * gated(cotangents[i].v[v], on[i].v[v], slope) +
                          (b.v[v] * (pixels[i].v[v] - centre.v[v]) + c.v[v]);
         int at = r + i * (int)blockDim.y;
-        if (at < end) store(gx + first + (long long)at * W, some[i]);
+        if (at < end) store(gx + first + (long long)at * W, cotangents[i]);
       }
     }
   }
 
-  if (blockIdx.x > 0) return;  // all threads of a block together
-  bool known = groups == 1 && !layer;  // then sums has them already
+  if (blockIdx.x > 0) return;  // the same for all threads of a block
+  bool known = groups == 1 && !layer;  // then sums already holds them
   if (!known) {
     __syncthreads();
     total = same(0), total_x = same(0);
@@ -292,7 +292,7 @@ norm_grad_apply(const REAL* __restrict__ gy, const REAL* __restrict__ x, const R
     }
 }
 
-// Running statistics, one thread a channel: running += momentum (batch's - running), the variance unbiased.
+// Running statistics, one thread per channel: running += momentum (batch's - running), the variance unbiased.
 extern "C" __global__ void __launch_bounds__(THREADS)
 update_running(REAL* __restrict__ running_mean, REAL* __restrict__ running_var, const REAL* __restrict__ mean,
                const REAL* __restrict__ var, REAL momentum, REAL unbiased, int C) {

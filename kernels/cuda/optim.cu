@@ -1,16 +1,16 @@
 // sgd, rmsprop, adam, ema: the update rules of cpu/optim.py for up to a hundred arrays in one launch.
 //
 // A parameter, its gradient and its states are K arrays of one memory order, row by row in a table passed by value:
-//   word[K a + k]              address of array k of row a: the one updated, the one only read, the states
+//   word[K a + k]              address of array k of row a: the array updated, the array only read, the states
 //   word[K rows + a]           elements in row a
 //   word[(K + 1) rows + a]     the first block that works on row a
-// Threads   256, 16 bytes of each array apiece; a block does `chunk` elements of one row, chosen so that there are about
-//           1,000 blocks, one wave of a large GPU, up to 8 M elements, and more beyond.
+// Threads   256, each with 16 bytes of each array; a block does `chunk` elements of one row, at most 8 K of them: up to 8 M elements
+//           are about 1,000 blocks, which a large GPU runs at once; more elements are more blocks.
 // Traffic   reads K numbers and writes K-1 per element: Adam 28 bytes in float32. A DCGAN's 3.5 M parameters: 98 MB, 20 us
 //           at 4.8 TB/s. The arithmetic hides behind it; the two powers of Adam cost a block about a microsecond once.
 // Versions  16-byte accesses where all K addresses allow them and the row has that many elements left, else one by one.
-// Twin      kernels/cpu/optim.py, operation for operation: products are never fused with sums, so the bits agree, but for
-//           the last one of pow() and, as -ftz=true is CuPy's rule, numbers below 1.2e-38, which become 0.
+// Twin      kernels/cpu/optim.py, operation for operation: products are never fused with sums, so the bits agree, except
+//           the last bit of pow() and numbers below 1.2e-38, which CuPy's -ftz=true makes 0.
 // Checked by tests/cuda/test_cuda_optim.py
 #include "common.cuh"
 
@@ -20,11 +20,11 @@ struct __align__(16) Pack { REAL v[PACK]; };
 #ifdef CUDA_ON_CPU
 inline REAL times(REAL a, REAL b) { return a * b; }
 #else
-__device__ __forceinline__ float times(float a, float b) { return __fmul_rn(a, b); }  // a product of its own, never half
+__device__ __forceinline__ float times(float a, float b) { return __fmul_rn(a, b); }  // a product that is never part
 __device__ __forceinline__ double times(double a, double b) { return __dmul_rn(a, b); }  // of a fused multiply-add
 #endif
 
-// Calls rule(v), v[k] an element of array k, for this block's part of its row, and stores what it leaves in all but v[1].
+// Calls rule(v), v[k] an element of array k, for this block's part of its row, and stores all v but v[1].
 template <int K, class Rule>
 __device__ __forceinline__ void for_each(const Table& table, int rows, int chunk, Rule rule) {
   int row = 0;
@@ -96,7 +96,7 @@ extern "C" __global__ void __launch_bounds__(256) rmsprop(Table table, int rows,
   });
 }
 
-// t = *step0 + step counts from 1; a captured step finds t and the learning rate on the device, a plain one passes them.
+// t = *step0 + step counts from 1; a captured step reads t and the learning rate on the device, a plain one passes them.
 extern "C" __global__ void __launch_bounds__(256) adam(Table table, int rows, int chunk, const double* rate, double lr,
                                                        const long long* step0, long long step, double beta1, double beta2,
                                                        double eps, REAL weight_decay) {

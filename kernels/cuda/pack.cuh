@@ -1,4 +1,4 @@
-// A pack: VEC neighbouring numbers, 16 bytes that one thread moves by one instruction, or 1 where that is impossible.
+// A pack: VEC neighbouring numbers, 16 bytes that one thread moves in one instruction, or one number where that is impossible.
 #pragma once
 #ifndef VEC
 #define VEC (16 / (int)sizeof(REAL))  // float4 or double2

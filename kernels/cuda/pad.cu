@@ -1,4 +1,4 @@
-// Borders: pad gathers each number of y from x, fold adds up each number's copies, scatter_add those of any index.
+// Borders: pad gathers each number of y from x, fold and scatter_add add up the numbers of one place.
 // Threads   pad, fold: blockIdx.x is a row of the output, i.e. its axes 0 to 3; the threads of blockIdx.y share axis 4 and the
 //           `run` of numbers behind it that have no border (the channels of an image), a pack each.
 //           scatter_add: one thread per number of y.
@@ -6,14 +6,14 @@
 //           64 x 64 images of 32 x 32 by a border of 1: 37 MB, 11 us at 3.3 TB/s.
 // Order     fold adds along every axis the number itself, then its copies before it, then those behind; scatter_add by
 //           ascending position in g.
-// Versions  float4 (VEC=4) or double2 where the run is a number of whole packs and the arrays begin aligned, else VEC=1.
-// Twin      kernels/cpu/pad.py                                Checked by tests/cuda/test_pad.py, emulated and on a GPU.
+// Versions  float4 (VEC=4) or double2 where the run is a number of whole packs and the arrays are aligned, else VEC=1.
+// Twin      kernels/cpu/pad.py                                Checked by tests/cuda/test_cuda_pad.py, emulated and on a GPU.
 #include "common.cuh"
 #include "pack.cuh"
 #define CONSTANT 0
 #define REFLECT 1  // EDGE is 2
 
-// Of which x[s] is y[o] a copy, on an axis of n numbers behind a border of `before`? -1: of none.
+// The s for which y[o] is a copy of x[s], on an axis of n numbers behind a border of `before`; -1 if there is none.
 __device__ __forceinline__ int source(int o, int before, int n, int mode) {
   int s = o - before;
   if (0 <= s && s < n) return s;
@@ -48,8 +48,8 @@ pad(const REAL* __restrict__ x, REAL* __restrict__ y, REAL value, int mode, int 
   const REAL* from = x + ((((long long)s0 * n1 + s1) * n2 + s2) * n3 + s3) * n4 * run;
   for (int at = blockIdx.y * blockDim.x + threadIdx.x; at < m4 * packs; at += gridDim.y * blockDim.x) {
     int o4 = at / packs, c = at % packs * VEC, s4 = source(o4, b4, n4, mode);
-    Pack some = outside || s4 < 0 ? same(value) : load(from + (long long)s4 * run + c);
-    store(y + ((long long)row * m4 + o4) * run + c, some);
+    Pack pack = outside || s4 < 0 ? same(value) : load(from + (long long)s4 * run + c);
+    store(y + ((long long)row * m4 + o4) * run + c, pack);
   }
 }
 
@@ -72,8 +72,8 @@ fold(const REAL* __restrict__ g, REAL* __restrict__ y, int mode, int n0, int n1,
       line = (line * m2 + copy(k2, s2, b2, n2, mode)) * m3 + copy(k3, s3, b3, n3, mode);
 #pragma unroll 1
       for (int k4 = 0; k4 < count4; k4++) {
-        Pack some = load(g + (line * m4 + copy(k4, s4, b4, n4, mode)) * run + c);
-        for (int v = 0; v < VEC; v++) sum.v[v] += some.v[v];
+        Pack pack = load(g + (line * m4 + copy(k4, s4, b4, n4, mode)) * run + c);
+        for (int v = 0; v < VEC; v++) sum.v[v] += pack.v[v];
       }
     }
     store(y + ((long long)row * n4 + s4) * run + c, sum);

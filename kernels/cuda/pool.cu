@@ -4,7 +4,7 @@
 //           pool_take reads the index and one x a number; pool_put reads the index and g of the windows over a pixel, once
 //           where they do not overlap. 64 x 64 images of 32 x 32, windows of 2 x 2: 22 MB, 7 us at 3.3 TB/s.
 // Order     pool_put gathers: a pixel adds the windows over it by ascending tap, as the twin does. Same bytes every time.
-// Versions  float4 (VEC=4) or double2 where C is a number of whole packs and all arrays begin aligned, else VEC=1; the
+// Versions  float4 (VEC=4) or double2 where C is a number of whole packs and all arrays are aligned, else VEC=1; the
 //           index in `few` (bytes) or, for windows of more than 256 taps, in `many` (ints); the other one is null.
 // Twin      kernels/cpu/pool.py                              Checked by tests/cuda/test_cuda_pool.py, emulated and on a GPU.
 #include "common.cuh"
@@ -33,10 +33,10 @@ max_pool2d(const REAL* __restrict__ x, REAL* __restrict__ y, unsigned char* __re
   Taps taps = {};
   for (int k = max(0, PH - i * SH); k < min(KH, H + PH - i * SH); k++)
     for (int l = max(0, PW - j * SW); l < min(KW, W + PW - j * SW); l++) {
-      Pack some = load(x + (((long long)n * H + i * SH - PH + k) * W + j * SW - PW + l) * C + c);
+      Pack pack = load(x + (((long long)n * H + i * SH - PH + k) * W + j * SW - PW + l) * C + c);
       for (int v = 0; v < VEC; v++)
-        if (!(some.v[v] <= best.v[v]) && best.v[v] == best.v[v])  // larger or NaN; what is NaN already stays
-          best.v[v] = some.v[v], taps.v[v] = k * KW + l;
+        if (!(pack.v[v] <= best.v[v]) && best.v[v] == best.v[v])  // larger or NaN; a best that is NaN stays
+          best.v[v] = pack.v[v], taps.v[v] = k * KW + l;
     }
   long long at = ((long long)blockIdx.x * OW + j) * C + c;
   store(y + at, best);
@@ -65,7 +65,7 @@ pool_take(const REAL* __restrict__ x, const unsigned char* __restrict__ few, con
   store(y + at, taken);
 }
 
-// Here the threads stand on the pixels (p, q) of gx: pixel p is tap k of window i = (p + PH - k) / SH, where that is whole.
+// Here a thread works on a pixel (p, q) of gx: p is tap k of window i = (p + PH - k) / SH, where that is an integer.
 extern "C" __global__ void __launch_bounds__(THREADS)
 pool_put(const REAL* __restrict__ g, const unsigned char* __restrict__ few, const int* __restrict__ many, REAL* __restrict__ gx,
          int H, int W, int C, int OH, int OW, int KH, int KW, int SH, int SW, int PH, int PW) {
@@ -80,9 +80,9 @@ pool_put(const REAL* __restrict__ g, const unsigned char* __restrict__ few, cons
       if (j >= OW) continue;
       long long at = (((long long)n * OH + i) * OW + j) * C + c;
       Taps taps = load_taps(few, many, at);
-      Pack some = load(g + at);
+      Pack pack = load(g + at);
       for (int v = 0; v < VEC; v++)
-        if (taps.v[v] == k * KW + l) sum.v[v] += some.v[v];
+        if (taps.v[v] == k * KW + l) sum.v[v] += pack.v[v];
     }
   }
   store(gx + ((long long)blockIdx.x * W + q) * C + c, sum);

@@ -30,7 +30,7 @@ def max_pool2d(x: DeviceArray, kernel: Pair, stride: Pair, padding: Pair) -> tup
 
 
 def pool_take(x: DeviceArray, index: DeviceArray, kernel: Pair, stride: Pair, padding: Pair) -> DeviceArray:
-    """y[n,c,i,j] = x at tap index[n,c,i,j] of window (i, j); zero where that tap lies in the padding."""
+    """y[n,c,i,j] = x at tap index[n,c,i,j] of window (i, j); zero where that tap is in the padding."""
     x, index = memory.channels_last(x), memory.channels_last(index)
     (_, H, W, C), (_, OH, OW, _) = x.shape, index.shape
     y = memory.empty(index.shape, x.dtype, x)

@@ -1,10 +1,10 @@
-// uniform, normal, integers: Philox4x32-10, a keyed hash of (block, step, stream); the twin of minigan/random.py.
+// uniform, normal, integers: Philox4x32-10, a keyed hash of (block, step, stream); the twin of kernels/cpu/random.py.
 //
 // One thread hashes one block of four words and writes the 16 bytes of numbers made from it: four float, two double or
-// two 64-bit integers. The step comes from the device (base) when a captured graph must draw anew in every launch.
+// two 64-bit integers. The step is read from the device (base) when a captured graph draws new numbers in every launch.
 // Threads   256, one block of words each.
-// Traffic   writes its 16 bytes, reads nothing. 64 x 100 normals: 25 kB and 3,200 logarithms in double, below the launch.
-// Versions  numbers of float and of double, chosen by REAL. Words, uniforms and integers are equal to NumPy's bit for bit;
+// Traffic   writes its 16 bytes, reads nothing. 64 x 100 normals: 25 kB and 3,200 logarithms in double, less than the launch.
+// Versions  float and double, chosen by REAL. Words, uniforms and integers are equal to NumPy's bit for bit;
 //           normals are computed in double and rounded once.
 // Source    Salmon, Moraes, Dror & Shaw, Parallel random numbers: as easy as 1, 2, 3, SC 2011.
 // Checked by tests/cuda/test_cuda_random.py

@@ -1,14 +1,14 @@
-// Sums along one axis of a dense array, seen as groups of tables: y[g, c] = sum_r x[g, r, c].
+// Sums along one axis of a dense array, as groups of tables: y[g, c] = sum_r x[g, r, c].
 // Threads   reduce_columns: a block takes a tile of up to 32 columns and one part of a group's rows; a thread, a pack of
 //           columns and every TY-th row, four loads in flight; a tree in shared memory adds the TY row sums.
 //           reduce_lines (C = 1, short rows): a warp per group, lane by lane, then a tree of shuffles.
-// Traffic   x once, 4 bytes a number; y and the partial sums (at most 512 blocks x 128 bytes) are nothing beside it.
+// Traffic   x once, 4 bytes a number; y and the partial sums (at most 512 blocks x 128 bytes) are negligible.
 //           The bias gradient of 64 x 64 images of 32 x 32: 16 MB, 5 us at 3.3 TB/s.
 // Versions  float4 (VEC=4) or double2 where a row is a number of whole packs and aligned, else VEC=1. With several parts
 //           the kernel runs a second time, on the table of partial sums.
 // Order     fixed by shape and alignment, and nearly all of it a tree: of 10^8 numbers a thread adds 200 one by one.
 //           10^7 ones give 10^7 in float32.
-// Twin      kernels/cpu/reduce.py                               Checked by tests/cuda/test_reduce.py, emulated and on a GPU.
+// Twin      kernels/cpu/reduce.py                               Checked by tests/cuda/test_cuda_reduce.py, emulated and on a GPU.
 #include "common.cuh"
 #include "pack.cuh"
 
@@ -22,13 +22,13 @@ reduce_columns(const REAL* __restrict__ x, REAL* __restrict__ y, int rows, int W
   if (column < W) {
     const REAL* from = x + (long long)g * rows * W + column;
     for (int r = part * share + threadIdx.y; r < end; r += BATCH * blockDim.y) {
-      Pack some[BATCH];
+      Pack batch[BATCH];
 #pragma unroll
-      for (int i = 0; i < BATCH; i++)  // beyond the end once more the last row: no branch keeps the loads apart
-        some[i] = load(from + (long long)min(r + i * (int)blockDim.y, end - 1) * W);
+      for (int i = 0; i < BATCH; i++)  // beyond the end the last row again, so that no branch separates the loads
+        batch[i] = load(from + (long long)min(r + i * (int)blockDim.y, end - 1) * W);
 #pragma unroll
       for (int i = 0; i < BATCH; i++)
-        for (int v = 0; v < VEC; v++) sum.v[v] += r + i * (int)blockDim.y < end ? some[i].v[v] : (REAL)0;
+        for (int v = 0; v < VEC; v++) sum.v[v] += r + i * (int)blockDim.y < end ? batch[i].v[v] : (REAL)0;
     }
   }
   sums[me] = sum;

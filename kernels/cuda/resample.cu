@@ -1,9 +1,9 @@
-// Images made larger or smaller: every output number gathers what it is made of, so nothing is ever added in two places.
+// Images made larger or smaller: every output number gathers the numbers it depends on, so no two threads add to one place.
 // Threads   blockIdx.x is an output row (n, i), the threads of blockIdx.y a piece of its OW*C numbers, a pack each.
 // Traffic   upsample_nearest writes y once and reads x once from memory, SH*SW times from L1; block_sum reads x once;
-//           resample reads KR*KC pixels per output pixel (bilinear: 2 x 2), neighbours the same ones, from L1 and L2.
+//           resample reads KR*KC pixels per output pixel (bilinear: 2 x 2), neighbours share them in L1 and L2.
 //           To 64 x 64 images of 64 x 64 by nearest x 2: 67 MB written, 17 MB read, 26 us at 3.3 TB/s.
-// Versions  float4 (VEC=4) or double2 where C is a number of whole packs and the arrays begin aligned, else VEC=1.
+// Versions  float4 (VEC=4) or double2 where C is a number of whole packs and the arrays are aligned, else VEC=1.
 // Twin      kernels/cpu/resample.py                      Checked by tests/cuda/test_cuda_resample.py, emulated and on a GPU.
 #include "common.cuh"
 #include "pack.cuh"
@@ -22,14 +22,14 @@ block_sum(const REAL* __restrict__ x, REAL* __restrict__ y, int OH, int OW, int 
   const REAL* corner = x + ((long long)blockIdx.x * SH * OW + j) * SW * C + c;
   Pack sum = load(corner);
   for (int tap = 1; tap < SH * SW; tap++) {
-    Pack some = load(corner + ((long long)(tap / SW) * OW * SW + tap % SW) * C);
-    for (int v = 0; v < VEC; v++) sum.v[v] += some.v[v];
+    Pack pack = load(corner + ((long long)(tap / SW) * OW * SW + tap % SW) * C);
+    for (int v = 0; v < VEC; v++) sum.v[v] += pack.v[v];
   }
   store(y + ((long long)blockIdx.x * OW + j) * C + c, sum);
 }
 
 // y[n, i, j] = sum_{k<KR} sum_{l<KC} rows[i, k] columns[j, l] x[n, row_from[i] + k, column_from[j] + l]; the launch code has
-// cut the matrices to the KR and KC columns around their numbers that are not 0. A null matrix is the identity.
+// cut the matrices to the KR and KC columns around their nonzero numbers. A null matrix is the identity.
 extern "C" __global__ void __launch_bounds__(THREADS)
 resample(const REAL* __restrict__ x, REAL* __restrict__ y, const int* __restrict__ row_from, const REAL* __restrict__ rows,
          const int* __restrict__ column_from, const REAL* __restrict__ columns, int H, int W, int C, int OH, int OW, int KR,
@@ -44,9 +44,9 @@ resample(const REAL* __restrict__ x, REAL* __restrict__ y, const int* __restrict
     Pack line = same(0);
 #pragma unroll 2
     for (int l = 0; l < KC; l++) {
-      Pack some = load(corner + ((long long)k * W + l) * C);
+      Pack pack = load(corner + ((long long)k * W + l) * C);
       REAL weight = columns ? columns[(long long)j * KC + l] : (REAL)1;
-      for (int v = 0; v < VEC; v++) line.v[v] += weight * some.v[v];
+      for (int v = 0; v < VEC; v++) line.v[v] += weight * pack.v[v];
     }
     REAL weight = rows ? rows[(long long)i * KR + k] : (REAL)1;
     for (int v = 0; v < VEC; v++) sum.v[v] += weight * line.v[v];

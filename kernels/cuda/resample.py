@@ -38,7 +38,7 @@ def block_sum(x: DeviceArray, scale: Pair) -> DeviceArray:
 def resample(x: DeviceArray, rows: Array | None, columns: Array | None) -> DeviceArray:
     """y[n,c] = rows @ x[n,c] @ columns^T, host matrices rows (OH, H) and columns (OW, W); None leaves that axis alone.
 
-    A matrix is copied to the device when first seen (so not while a graph is captured) and must not change after that.
+    A matrix is copied to the device at its first use (so not while a graph is captured) and must not change after that.
     """
     x = memory.channels_last(x)
     N, H, W, C = x.shape
