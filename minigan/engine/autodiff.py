@@ -102,13 +102,14 @@ def walk(
     retain = create_graph if retain_graph is None else retain_graph
     cotangents: dict[Place, Tensor] = {}
     for y, cotangent in outputs:
-        seed = _seed(y, cotangent)
-        cotangents[y.place] = cotangents[y.place] + seed if y.place in cotangents else seed
+        seed, place = _seed(y, cotangent), y.place
+        cotangents[place] = cotangents[place] + seed if place in cotangents else seed
     order = reachable(cotangents)
     targets = None if inputs is None else {x.place for x in inputs}
     wanted = None if targets is None else _on_the_way(order, targets)
     gradients: dict[Place, Tensor] = {}
-    with recording(create_graph), _differentiating():
+    before, state.recording = (state.recording, state.node), create_graph
+    try:
         while order:
             place = order.pop()  # newest first; popped, so that what the graph held is freed as the pass goes
             if wanted is not None:
@@ -123,6 +124,8 @@ def walk(
             for argument, gx in _step(place, g, wanted):
                 cotangents[argument] = gx if argument not in cotangents else cotangents[argument] + gx
             place.leave(retain)
+    finally:
+        state.recording, state.node = before
     return gradients
 
 
@@ -208,16 +211,6 @@ def _step(node: Node, g: Tensor, wanted: set[Place] | None) -> Iterator[tuple[Pl
 def _tell(node: Node, position: int, g: Tensor) -> None:
     for watcher in state.watchers:
         watcher.cotangent(node, position, g)
-
-
-@contextlib.contextmanager
-def _differentiating() -> Iterator[None]:
-    """A backward pass: `state.node` says whose rules are at work, and is afterwards what it was."""
-    before = state.node
-    try:
-        yield
-    finally:
-        state.node = before
 
 
 def no_grad() -> contextlib.AbstractContextManager[None]:

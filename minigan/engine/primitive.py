@@ -15,12 +15,11 @@ checks, the page of derivations, `explain`) walks the two tables below.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import re
 import sys
-import types
 from collections.abc import Callable, Container, Sequence
+from types import MethodType
 from typing import Any, Generic, NamedTuple, ParamSpec
 
 import numpy as np
@@ -75,9 +74,10 @@ class Operation(Generic[P]):
     """
 
     def __init__(self, function: Callable[P, Any], samples: Samples, linear_in: Sequence[str] = ()) -> None:
-        functools.update_wrapper(self, function)
         self.name = self.__name__ = self.__qualname__ = function.__name__.strip("_")
+        self.__module__, self.__doc__ = function.__module__, function.__doc__
         self.function: Callable[..., Any] = function
+        self.__wrapped__ = function  # functools.update_wrapper does this, too, but asks for __dict__, which slows calls
         self.samples, self.linear_in = samples, tuple(linear_in)
         signature = inspect.signature(function)
         arguments = [p for p in signature.parameters.values() if _is_differentiated(p)]
@@ -102,7 +102,7 @@ class Operation(Generic[P]):
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """In a class, a method, as a function is: `Tensor.sum` is `ops.sum`."""
-        return self if instance is None else types.MethodType(self, instance)
+        return self if instance is None else MethodType(self, instance)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}{self.__signature__}>"
@@ -185,14 +185,15 @@ class Primitive(Operation[P]):
         count = len(self.argnames)
         if len(args) > count + len(self.parameters):
             raise TypeError(f"{self.name}: takes {', '.join([*self.argnames, *self.parameters])}; got {len(args)}")
-        positional = dict(zip(self.parameters, args[count:], strict=False))
-        if twice := positional.keys() & params.keys():
-            raise TypeError(f"{self.name}: {', '.join(sorted(twice))} given twice, by position and by name")
-        params = {**positional, **params}
+        if len(args) > count:
+            positional = dict(zip(self.parameters, args[count:], strict=False))
+            if twice := positional.keys() & params.keys():
+                raise TypeError(f"{self.name}: {', '.join(sorted(twice))} given twice, by position and by name")
+            return args[:count], positional | params
         named = [params.pop(name, None) for name in self.argnames[len(args):]]
         if len(args) < self.required and any(a is None for a in named[: self.required - len(args)]):
             raise TypeError(f"{self.name}: needs {', '.join(self.argnames[: self.required])}")
-        return (*args[:count], *named), params
+        return (*args, *named), params
 
     def vjps(self, need: list[int], gy: Tensor, node: Node) -> list[Tensor | None]:
         """The cotangents of arguments `need`: fused when that is allowed, else rule by rule."""

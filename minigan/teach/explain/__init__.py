@@ -13,12 +13,14 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minigan.engine import Operand, Tensor
 from minigan.engine.state import watching
 from minigan.errors import DTypeError, GraphError, OptionError
-from minigan.teach.explain.derivation import Derivation
+
+if TYPE_CHECKING:
+    from minigan.teach.explain.derivation import Derivation
 
 Subject = Tensor | Mapping[str, Tensor] | Callable[[], Any]
 
