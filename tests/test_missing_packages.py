@@ -21,8 +21,8 @@ EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.py") if "run.opti
 SENTENCE = re.compile(r'\S.* needs (\S+): run `pip install "minigan\[(\w+)\]"`')
 USES = {  # what a user does that needs a package: the package's import, an expression, the words before "needs"
     "curves": ("matplotlib", "report.loss_curves([], 'x.png')", "a figure"),
-    "points": ("matplotlib", "report.points_figure(toy, game, 'x.png')", "a figure"),
-    "film of points": ("PIL", "report.points_film(toy, game, 'x.gif')", "a film"),
+    "points": ("matplotlib", "figures.toy.points_figure(toy, game, 'x.png')", "a figure"),
+    "film of points": ("PIL", "figures.toy.points_film(toy, game, 'x.gif')", "a film"),
     "png": ("PIL", "report.save_png(np.zeros((2, 2), np.uint8), 'x.png')", "a picture"),
     "film": ("PIL", "report.film([np.zeros((2, 2), np.uint8)], 'x.gif')", "a picture"),
     "image files": ("PIL", "data.pictures.read_picture('x.png')", "an image file"),
@@ -42,12 +42,14 @@ USES = {  # what a user does that needs a package: the package's import, an expr
 PREPARED = """
 import pathlib, sys
 sys.modules[{module!r}] = None
+sys.path.append({examples!r})
+import figures.toy
 import numpy as np
 from minigan import checkpoint, data, latent, metrics, report, run
 import minigan.data.pictures, minigan.latent.maps, minigan.latent.units, minigan.metrics.svm, minigan.run.board
 noise = np.random.default_rng(0).uniform(-1, 1, (20, 1, 28, 28))
 toy = data.toy2d("ring")
-game = {{"GAN": [report.Snapshot(0, noise[0, 0, :, :2], toy.coverage(noise[0, 0, :, :2]))]}}
+game = {{"GAN": [figures.toy.Snapshot(0, noise[0, 0, :, :2], toy.coverage(noise[0, 0, :, :2]))]}}
 try:
     {expression}
 except ModuleNotFoundError as error:
@@ -58,7 +60,7 @@ except ModuleNotFoundError as error:
 @pytest.mark.parametrize("use", USES)
 def test_the_sentence(use, tmp_path):
     module, expression, what = USES[use]
-    program = PREPARED.format(module=module, expression=expression)
+    program = PREPARED.format(module=module, expression=expression, examples=str(ROOT / "examples"))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, timeout=120)
     package, extra = PACKAGES[module]
     assert done.stdout == f'{what} needs {package}: run `pip install "minigan[{extra}]"`\n', done.stderr
@@ -77,7 +79,7 @@ def test_the_extra_that_is_named_has_the_package():
 
 def test_every_optional_package_is_required_by_the_helper():
     """Whatever the library and the examples import outright is of the standard library, NumPy or threadpoolctl."""
-    always = {*sys.stdlib_module_names, "minigan", "numpy", "threadpoolctl"}
+    always = {*sys.stdlib_module_names, "minigan", "figures", "numpy", "threadpoolctl"}
     special = {("device.py", "cupy"), ("store.py", "requests")}  # asked what else is wrong with it; comes with pooch
     for path in [*(ROOT / "minigan").rglob("*.py"), *(ROOT / "examples").rglob("*.py")]:
         tree = ast.walk(ast.parse(path.read_text("utf-8")))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["Batches", "Labelled"]
+
 from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias, runtime_checkable
 

@@ -7,6 +7,8 @@ Source   Alpaydin & Kaynak, Optical recognition of handwritten digits, UCI machi
 
 from __future__ import annotations
 
+__all__ = ["digits"]
+
 import numpy as np
 
 from minigan.data.images import ImageData, boxed, channels_last, repeated

@@ -6,6 +6,8 @@ strict=True refused; files that are no images by their names are counted there. 
 
 from __future__ import annotations
 
+__all__ = ["domain_folders", "image_folder"]
+
 import os
 from pathlib import Path
 

@@ -8,6 +8,8 @@ Source   LeCun, Cortes & Burges, The MNIST database of handwritten digits, 1998,
 
 from __future__ import annotations
 
+__all__ = ["read_idx"]
+
 import gzip
 import math
 import os

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["ImageData", "enlarged", "scaled"]
+
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -55,6 +57,15 @@ def channels_last(pixels: np.ndarray) -> np.ndarray:
     """Pixels (N, H, W, C) or grey ones (N, H, W) as images (N, C, H, W), channels-last in memory."""
     pixels = pixels[..., None] if pixels.ndim == 3 else pixels
     return np.ascontiguousarray(pixels).transpose(0, 3, 1, 2)
+
+
+def scaled(pixels: np.ndarray) -> np.ndarray:
+    """Pixel values from 0 to 255, of any shape and type, as float32 in [-1, 1]: what networks take and give.
+
+    >>> scaled(np.array([0, 51, 255], np.uint8))
+    array([-1. , -0.6,  1. ], dtype=float32)
+    """
+    return pixels.astype(np.float32) / 127.5 - 1
 
 
 def resized(images: np.ndarray, size: int) -> np.ndarray:

@@ -6,6 +6,8 @@ uint8; a batch of them is looked up in a table of 256 float32 values when it is 
 
 from __future__ import annotations
 
+__all__ = ["Loader"]
+
 import operator
 from collections.abc import Iterator
 from typing import Any

@@ -9,6 +9,8 @@ Source   LeCun, Cortes & Burges, The MNIST database of handwritten digits, 1998.
 
 from __future__ import annotations
 
+__all__ = ["mnist"]
+
 import os
 from pathlib import Path
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["Unpaired", "paired"]
+
 from collections.abc import Iterator
 from typing import Any
 

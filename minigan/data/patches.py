@@ -10,6 +10,8 @@ to learn.
 
 from __future__ import annotations
 
+__all__ = ["edges", "luma", "patches"]
+
 import os
 
 import numpy as np

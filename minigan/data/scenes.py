@@ -6,6 +6,8 @@ known by its texture and its outline, which a network has to learn.
 
 from __future__ import annotations
 
+__all__ = ["scenes"]
+
 import numpy as np
 
 from minigan.data.images import NO_LABELS, ImageData, channels_last

@@ -7,6 +7,8 @@ draws with the partner of what it was given says how well it does.
 
 from __future__ import annotations
 
+__all__ = ["Shapes", "shapes"]
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["stacked"]
+
 import numpy as np
 
 from minigan.data.images import ImageData

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+__all__ = ["TOYS", "Toy2D", "toy2d"]
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple

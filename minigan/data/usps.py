@@ -8,6 +8,8 @@ Source         Hull, A database for handwritten text recognition research, 1994;
 
 from __future__ import annotations
 
+__all__ = ["read_libsvm", "usps"]
+
 import bz2
 import math
 import os

@@ -10,6 +10,8 @@ Scores of different classifiers cannot be compared: say which data it was traine
 
 from __future__ import annotations
 
+__all__ = ["digit_classifier", "train_classifier"]
+
 import contextlib
 import hashlib
 import json

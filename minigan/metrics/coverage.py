@@ -7,6 +7,9 @@
 
 from __future__ import annotations
 
+__all__ = ["class_histogram", "classifier_score", "density_coverage", "modes_covered", "nearest", "precision_recall",
+           "stacked_modes"]
+
 from collections.abc import Callable
 from typing import NamedTuple
 

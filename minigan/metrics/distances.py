@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+__all__ = ["frechet", "kid", "sliced_wasserstein"]
+
 import numpy as np
 
 from minigan.errors import ShapeError, require

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+__all__ = ["checkerboard"]
+
 import numpy as np
 
+from minigan.data.images import scaled
 from minigan.errors import DataError, ShapeError
 
 
@@ -18,7 +21,7 @@ def prepared(images: np.ndarray, name: str = "images") -> np.ndarray:
     if images.ndim != 4 or 0 in images.shape:
         raise ShapeError(f"{name} {images.shape} must be (N, C, H, W), not empty")
     if images.dtype == np.uint8:
-        return images.astype(np.float32) / 127.5 - 1
+        return scaled(images)
     images = images.astype(np.float32)
     if not np.isfinite(images).all():
         bad = int((~np.isfinite(images)).any(axis=(1, 2, 3)).sum())

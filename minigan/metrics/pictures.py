@@ -11,6 +11,8 @@ All take images (N, C, H, W), uint8 or floats in [-1, 1], and give means over th
 
 from __future__ import annotations
 
+__all__ = ["colourfulness", "edges_kept", "iou", "l1", "luma_error", "luma_weights", "mean_coloured", "psnr", "ssim"]
+
 import numpy as np
 
 from minigan.data.canny import edge_map

@@ -5,6 +5,8 @@ Nor has the generator, unless it was trained on all of the 5,000 digits in mlxte
 
 from __future__ import annotations
 
+__all__ = ["MEANINGS", "Scorer", "score"]
+
 import os
 from functools import lru_cache
 

@@ -8,6 +8,8 @@ Source: Radford, Metz & Chintala, Unsupervised representation learning with DCGA
 
 from __future__ import annotations
 
+__all__ = ["discriminator_features", "svm_accuracy", "svm_evaluation"]
+
 import copy
 import os
 from collections.abc import Callable

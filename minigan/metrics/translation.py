@@ -13,6 +13,8 @@ Source: Hoffman et al., CyCADA, 2018, section 4.1.
 
 from __future__ import annotations
 
+__all__ = ["DigitTranslation", "adaptation_accuracy", "label_kept"]
+
 from collections.abc import Callable
 
 import numpy as np

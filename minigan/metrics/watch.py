@@ -8,20 +8,35 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
 from minigan.checkpoint import save_weights
 from minigan.metrics.scorer import Scorer
 from minigan.random import Stream
-from minigan.trainers import GAN
 
-DRAWN = 2000  # images a score: a second of measuring; distances are larger than of 10,000, alike for every row
+DRAWN = 2000  # images per score: a second of measuring; distances are larger than for 10,000, by as much in every row
 BATCH = 250
 
 
-def samples(trainer: GAN, z: np.ndarray) -> np.ndarray:
-    """What a trainer draws for noise z (N, latent), some images at a time."""
+class Sampler(Protocol):
+    """What can be watched: a trainer of a generator that draws from noise, such as trainers.GAN."""
+
+    @property
+    def latent(self) -> int:
+        """Length of the noise vector."""
+
+    @property
+    def networks(self) -> dict[str, Any]:
+        """Its networks by name: "generator" and, if there is one, "averaged", which draws the samples."""
+
+    def sample(self, z: np.ndarray) -> np.ndarray:
+        """Images (N, C, H, W) in [-1, 1] for noise z (N, latent)."""
+
+
+def samples(trainer: Sampler, z: np.ndarray) -> np.ndarray:
+    """What a trainer draws for noise z (N, latent), BATCH images at a time."""
     return np.concatenate([trainer.sample(z[i : i + BATCH]) for i in range(0, len(z), BATCH)])
 
 
@@ -37,7 +52,7 @@ class Watch:
         As Scorer.
     """
 
-    def __init__(self, trainer: GAN, seed: int = 0, directory: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, trainer: Sampler, seed: int = 0, directory: str | os.PathLike[str] | None = None) -> None:
         self.trainer, self.scorer = trainer, Scorer(directory)
         self.noise = Stream(seed, "scores").normal((DRAWN, trainer.latent))
         self.best = float("inf")
@@ -49,7 +64,8 @@ class Watch:
             file.write(json.dumps({"step": step, **scores}) + "\n")
         if scores["frechet"] < self.best:
             self.best = scores["frechet"]
-            network = self.trainer.networks.get("averaged", self.trainer.generator)
+            networks = self.trainer.networks
+            network = networks.get("averaged", networks["generator"])
             save_weights(folder / "best.safetensors", network.state_dict(),
                          {"step": str(step), "frechet": repr(self.best)})
         return scores
