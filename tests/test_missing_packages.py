@@ -35,8 +35,8 @@ USES = {  # what a user does that needs a package: the package's import, an expr
     "neighbours": ("sklearn", "metrics.coverage.precision_recall(noise[:, 0, 0], noise[:, 0, 0])", "this measure"),
     "scores": ("sklearn", "metrics.Scorer()", "a score"),
     "svm": ("sklearn", "metrics.svm.svm_accuracy(noise, 1, 1, 1)", "this measure"),
-    "map": ("sklearn", "latent.maps.layout(noise)", "the map"),
-    "probe": ("sklearn", "latent.units.probe_units(noise[:, 0, 0], np.arange(20) > 9)", "the probe"),
+    "map": ("sklearn", "maps.layout(noise)", "the map"),
+    "probe": ("sklearn", "units.probe_units(noise[:, 0, 0], np.arange(20) > 9)", "the probe"),
     "TensorBoard": ("tensorboardX", "run.board.Board(pathlib.Path('x'))", "--tensorboard"),
 }
 PREPARED = """
@@ -45,8 +45,9 @@ sys.modules[{module!r}] = None
 sys.path.append({examples!r})
 import figures.toy
 import numpy as np
-from minigan import checkpoint, data, latent, metrics, report, run
-import minigan.data.pictures, minigan.latent.maps, minigan.latent.units, minigan.metrics.svm, minigan.run.board
+from minigan import checkpoint, data, metrics, report, run
+import minigan.data.pictures, minigan.metrics.svm, minigan.run.board
+from minigan.run.latent import maps, units
 noise = np.random.default_rng(0).uniform(-1, 1, (20, 1, 28, 28))
 toy = data.toy2d("ring")
 game = {{"GAN": [figures.toy.Snapshot(0, noise[0, 0, :, :2], toy.coverage(noise[0, 0, :, :2]))]}}
