@@ -1,6 +1,6 @@
-"""Scores while a network learns: scores.jsonl grows by a row each time, best.safetensors keeps the best weights so far.
+"""Scores while a network learns: each adds a row to scores.jsonl; best.safetensors has the best weights so far.
 
-A GAN's losses do not say when it was best, and the last step is seldom that; the Frechet distance does.
+A GAN's losses do not say when it is best, and its last step seldom is; the Frechet distance says it.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ def samples(trainer: Sampler, z: np.ndarray) -> np.ndarray:
 
 
 class Watch:
-    """Scores a trainer's samples, always from the same noise, in the measures of Scorer.quick.
+    """Scores a trainer's samples, always of the same noise, by the measures of Scorer.quick.
 
     Args:
-        trainer: draws the samples; of averaged weights if it has them, as in its sample grids.
+        trainer: draws the samples, with averaged weights if it has them, as in its sample grids.
         seed: of the noise.
         directory: where MNIST is; as in data.mnist.
 
     Raises:
-        As Scorer.
+        What Scorer raises.
     """
 
     def __init__(self, trainer: Sampler, seed: int = 0, directory: str | os.PathLike[str] | None = None) -> None:
@@ -58,7 +58,7 @@ class Watch:
         self.best = float("inf")
 
     def __call__(self, folder: Path, step: int) -> dict[str, float]:
-        """Score now; append the row to folder/scores.jsonl and keep the weights if no earlier ones scored better."""
+        """Score; append the row to folder/scores.jsonl, and save the weights if they are the best so far."""
         scores = self.scorer.quick(samples(self.trainer, self.noise))
         with (folder / "scores.jsonl").open("a") as file:
             file.write(json.dumps({"step": step, **scores}) + "\n")
@@ -71,7 +71,7 @@ class Watch:
         return scores
 
     def state_dict(self) -> dict[str, float]:
-        """What the next score depends on: the best so far."""
+        """All that the next score depends on: the best score so far."""
         return {"best": self.best}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
