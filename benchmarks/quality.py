@@ -26,7 +26,9 @@ from minigan.data import Loader
 from minigan.engine import device
 from minigan.metrics import MEANINGS, Scorer
 from minigan.random import Stream
-from minigan.report import Game, comparison_table
+
+sys.path.append(str(Path(__file__).parents[1] / "examples"))
+from figures.comparison import Game, comparison_table
 
 SYSTEMS = {  # name: recipe
     "dcgan": "non_saturating", "minimax": "minimax", "lsgan": "least_squares", "wgan": "wasserstein_clip",

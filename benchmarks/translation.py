@@ -106,7 +106,7 @@ def train(options):
 def translated_by(generator, pixels):
     """Translate uint8 images; the result is uint8."""
     with mg.no_grad():
-        made = [generator(mg.tensor(run.scaled(pixels[i : i + 64]))).numpy() for i in range(0, len(pixels), 64)]
+        made = [generator(mg.tensor(data.scaled(pixels[i : i + 64]))).numpy() for i in range(0, len(pixels), 64)]
     return as_pixels(np.concatenate(made))
 
 
@@ -142,7 +142,7 @@ def score(options):
             row = {"kept": accuracy(own[1 - i], translated, test[i].labels),
                    "there+back": accuracy(own[i], back, test[i].labels)}
             shown = [np.flatnonzero(test[i].labels == digit)[turn] for digit in range(10) for turn in (0, 1)]
-            picture = report.rows(*(run.scaled(images[shown]) for images in (test[i].images, translated, back)))
+            picture = report.rows(*(data.scaled(images[shown]) for images in (test[i].images, translated, back)))
             report.save_png(picture, options.out / f"{options.prefix}{way}-{seed}.png")
             learnt = reader(translated_by(forth, source.images), source.labels)
             row["adapted"] = accuracy(learnt, there.images, there.labels)

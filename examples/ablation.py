@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import minigan as mg
+from figures.ablation import Study, ablation_figure, ablation_table
 from minigan import data, models, report, run, trainers
 from minigan.checkpoint import write_atomically
 from minigan.errors import NonFiniteError, OptionError
@@ -41,7 +42,7 @@ STUDIES = {  # name: (title, what is changed)
 ROWS = ("MNIST (a)", "as USPS (b)", "USPS", "as MNIST")
 
 
-def train(name, domains, shown, judge, options) -> report.Study:
+def train(name, domains, shown, judge, options) -> Study:
     """One study."""
     title, changed = STUDIES[name]
     settings = {"norm": "instance", "schedule": "half_linear", **changed}
@@ -67,7 +68,7 @@ def train(name, domains, shown, judge, options) -> report.Study:
     made = [a, trainer.translate(a), b, trainer.translate(b, "ba")]
     picture = report.rows(*(np.nan_to_num(images) for images in made))
     scores = {} if diverged else judge.quick(trainer.translate, lambda x: trainer.translate(x, "ba"))
-    return report.Study(title, rows, picture, scores, seconds, diverged)
+    return Study(title, rows, picture, scores, seconds, diverged)
 
 
 def main() -> None:
@@ -85,12 +86,12 @@ def main() -> None:
     print(mg.device_info(), *(domain.source for domain in domains), "two classifiers are trained first", sep="\n")
     judge = DigitTranslation(*domains, *test, settings=Settings(images_seen=400 if options.smoke else 30_000))
     folder, studies = run.new_folder(Path(options.out)), []
-    shown = [run.scaled(t.images[[np.flatnonzero(t.labels == digit)[0] for digit in range(10)]]) for t in test]
+    shown = [data.scaled(t.images[[np.flatnonzero(t.labels == digit)[0] for digit in range(10)]]) for t in test]
     for name in dict.fromkeys(names):
         studies.append(train(name, domains, shown, judge, options))
         print(f"{studies[-1].name}: {studies[-1].diverged or dict(studies[-1].scores)}", flush=True)
-        report.ablation_figure(studies, folder / "ablation.png", ROWS)
-        write_atomically(folder / "table.md", (report.ablation_table(studies, QUICK) + "\n").encode())
+        ablation_figure(studies, folder / "ablation.png", ROWS)
+        write_atomically(folder / "table.md", (ablation_table(studies, QUICK) + "\n").encode())
         rows = [{"name": s.name, "scores": s.scores, "seconds": s.seconds, "diverged": s.diverged} for s in studies]
         write_atomically(folder / "scores.json", (json.dumps(rows, indent=1) + "\n").encode())
 

@@ -42,7 +42,7 @@ def score(trainer, domains, test, options, folder):
         every = max(1, len(source) // (50 if options.smoke else 2000))  # it may be sorted by label
         few, labels = source.images[::every], source.labels[::every]
         for j, target in enumerate(NAMES):
-            images = few if i == j else trainer.translate(run.scaled(few), i, j)
+            images = few if i == j else trainer.translate(data.scaled(few), i, j)
             scores[f"{NAMES[i]}->{target}"] = label_kept(read[j], images, labels)
     print("label kept (X->X: of real digits): " + ", ".join(f"{way} {value:.3f}" for way, value in scores.items()))
     write_atomically(folder / "scores.json", (json.dumps(scores, indent=1) + "\n").encode())
@@ -71,7 +71,7 @@ def main() -> None:
     trainer = trainers.ComboGAN(encoders, decoders, judges, options.loss, options.lr, lambda_cycle=options.lambda_cycle,
                                 lambda_identity=options.lambda_identity, pool=options.pool, seed=options.seed)
     batches = data.Unpaired(*domains, batch_size=options.batch_size, seed=options.seed)
-    shown = [run.scaled(domain.images[np.argsort(domain.labels, kind="stable")][:: len(domain) // PER_ROW][:PER_ROW])
+    shown = [data.scaled(domain.images[np.argsort(domain.labels, kind="stable")][:: len(domain) // PER_ROW][:PER_ROW])
              for domain in test]
 
     def sheet():

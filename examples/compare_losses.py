@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import minigan as mg
+from figures.comparison import Game, comparison_figure, comparison_table
 from minigan import data, models, report, run, trainers
 from minigan.checkpoint import write_atomically
 from minigan.errors import OptionError
@@ -28,7 +29,7 @@ SHOWN = ("frechet", "kid", "modes", "precision", "recall", "checkerboard")
 DRAWN = 10_000  # images of the final score
 
 
-def play(loss, seed, options, digits, scorer, folder) -> report.Game:
+def play(loss, seed, options, digits, scorer, folder) -> Game:
     """Train one game; its scores on the way, its last ones, some of its samples, its seconds of training."""
     mg.seed(seed)  # every game starts from the same weights
     recipe = trainers.recipe(loss)
@@ -52,7 +53,7 @@ def play(loss, seed, options, digits, scorer, folder) -> report.Game:
     log.close()
     report.loss_curves(folder / "metrics.jsonl", folder / "curves.png")
     drawn = samples(trainer, z)
-    return report.Game(loss, seen, frechet, scorer(drawn), drawn[:16], seconds)
+    return Game(loss, seen, frechet, scorer(drawn), drawn[:16], seconds)
 
 
 def main() -> None:
@@ -80,8 +81,8 @@ def main() -> None:
         for loss in losses:
             games.append(play(loss, seed, options, digits, scorer, folder / f"{loss}-{seed}"))
             print(f"{loss}, seed {seed}: Frechet distance {games[-1].scores['frechet']:.3g}", flush=True)
-            report.comparison_figure(games, folder / "comparison.png")
-            table = report.comparison_table(games, {name: MEANINGS[name] for name in SHOWN})
+            comparison_figure(games, folder / "comparison.png")
+            table = comparison_table(games, {name: MEANINGS[name] for name in SHOWN})
             write_atomically(folder / "table.md", (table + "\n").encode())
             rows = [{"loss": g.name, "seconds": g.seconds, "seen": g.seen, "frechet": g.frechet, "scores": g.scores}
                     for g in games]

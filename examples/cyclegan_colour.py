@@ -35,8 +35,8 @@ def score(trainer, colours, test, folder):
     from minigan import metrics
 
     grey, truth = test[0].images, test[1].images
-    coloured = trainer.translate(run.scaled(grey.repeat(3, 1)), "ab")
-    greyed = trainer.translate(run.scaled(truth), "ba")
+    coloured = trainer.translate(data.scaled(grey.repeat(3, 1)), "ab")
+    greyed = trainer.translate(data.scaled(truth), "ba")
     scores = {
         "psnr": metrics.psnr(coloured, truth),
         "psnr_mean_colour": metrics.psnr(metrics.mean_coloured(grey, colours.images), truth),
@@ -44,7 +44,7 @@ def score(trainer, colours, test, folder):
         "colourfulness": metrics.colourfulness(coloured),
         "colourfulness_truth": metrics.colourfulness(truth),
         "luma_error": by_channel(metrics.luma_error, truth, greyed),
-        "luma_error_colour": by_channel(metrics.luma_error, truth, run.scaled(truth)),
+        "luma_error_colour": by_channel(metrics.luma_error, truth, data.scaled(truth)),
         "luma_weights": metrics.luma_weights(truth, greyed.mean(1, keepdims=True)).round(3).tolist(),
     }
     print("\n".join(f"{name:<20} {value if isinstance(value, list) else round(value, 4)}"
@@ -78,7 +78,7 @@ def main() -> None:
         lambda_identity=options.lambda_identity, pool=options.pool, ema=options.ema, seed=options.seed)
     pixels = [domain.images.repeat(3 // domain.images.shape[1], 1) for domain in domains]
     batches = data.Unpaired(*pixels, batch_size=options.batch_size, seed=options.seed).to(options.device)
-    shown = [run.scaled(part.images[:SHOWN].repeat(3 // part.images.shape[1], 1)) for part in test]
+    shown = [data.scaled(part.images[:SHOWN].repeat(3 // part.images.shape[1], 1)) for part in test]
     folder = run.fit(trainer, batches, options, *domains, reals=report.rows(*shown),
                      sheet=lambda: report.there_and_back(trainer, *shown))
     score(trainer, domains[1], test, folder)

@@ -47,7 +47,7 @@ def digits(split, options):
 def one_of_each(domain):
     """The first 0, 1, ..., 9 of a set of digits, in [-1, 1]."""
     first = [np.flatnonzero(domain.labels == digit)[:1] for digit in range(10)]
-    return run.scaled(domain.images[np.concatenate(first)])
+    return data.scaled(domain.images[np.concatenate(first)])
 
 
 def reader_of(domain, options):

@@ -23,7 +23,7 @@ def shown_from(options, domains):
     if (options.data / "testA").is_dir() and (options.data / "testB").is_dir():
         domains = data.domain_folders(options.data, "test", options.size, sizes, strict=options.strict)
     count = min(SHOWN, *map(len, domains))
-    return [run.scaled(domain.images[:count]) for domain in domains]
+    return [data.scaled(domain.images[:count]) for domain in domains]
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ def score(trainer, held_out, folder):
     scores = {}
     for way, shapes in zip(("ab", "ba"), held_out, strict=True):
         partner = shapes.partner()
-        drawn = np.clip(trainer.translate(run.scaled(shapes.images), way), -1, 1)
+        drawn = np.clip(trainer.translate(data.scaled(shapes.images), way), -1, 1)
         scores[way] = {"iou": iou(drawn, partner.images), "untranslated": iou(shapes.images, partner.images)}
         print(f"{TESTED} held-out {shapes.kind}, as {partner.kind}: IoU {scores[way]['iou']:.3f} "
               f"({scores[way]['untranslated']:.3f} as they were given)")
@@ -63,7 +63,7 @@ def main() -> None:
         *generators, *judges, options.loss, options.lr, lambda_cycle=options.lambda_cycle,
         lambda_identity=options.lambda_identity, pool=options.pool, ema=options.ema, seed=options.seed)
     batches = data.Unpaired(*domains, batch_size=options.batch_size, seed=options.seed).to(options.device)
-    shown = [run.scaled(shapes.images[:SHOWN]) for shapes in held_out]
+    shown = [data.scaled(shapes.images[:SHOWN]) for shapes in held_out]
     folder = run.fit(trainer, batches, options, *domains, reals=report.rows(*shown),
                      sheet=lambda: report.there_and_back(trainer, *shown))
     score(trainer, held_out, folder)

@@ -15,7 +15,8 @@ common options --steps, --seed, --out, --device, --precision and --smoke have a 
 import math
 from typing import Any
 
-from minigan import report, run
+from figures.theory import theory_page
+from minigan import run
 from minigan.run import option
 from minigan.teach import theory
 from minigan.teach.theory import Claim, Gaussians, Lines
@@ -39,7 +40,7 @@ def main() -> None:
     claims = goodfellow(apart, equal) + [claim for line in lines for claim in arjovsky(line)] + vanishing(lines[-1])
     print("claim".ljust(70) + "exact".rjust(13) + "measured".rjust(13) + "off by".rjust(9), *claims, sep="\n")
     theory.save_numbers(folder / "numbers.json", claims, {**fixed, "lambda_gp": LAMBDA}, apart, equal, lines)
-    report.theory_page(apart, equal, lines, folder / "gan_theory.png")
+    theory_page(apart, equal, lines, folder / "gan_theory.png")
     print(folder / "gan_theory.png")
 
 

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import minigan as mg
+from figures.toy import Snapshot, film_steps, points_figure, points_film
 from minigan import data, models, report, run, trainers
 from minigan.random import Stream
 from minigan.run import option
@@ -26,7 +27,7 @@ STEPS = 5000
 SAMPLES = 2500  # points a snapshot
 
 
-def train(loss, toy, options, steps, folder) -> list[report.Snapshot]:
+def train(loss, toy, options, steps, folder) -> list[Snapshot]:
     """Play one game; what its generator draws, from the same noise, at each of the `steps`."""
     mg.seed(options.seed)  # every game starts from the same weights
     networks = models.mlp((2,), options.latent, options.hidden, options.layers, tanh=False)
@@ -42,7 +43,7 @@ def train(loss, toy, options, steps, folder) -> list[report.Snapshot]:
     for step in steps:
         trainer.fit(points, step - trainer.steps, lambda p: log(p._replace(seconds=time.perf_counter() - log.start)))
         drawn = trainer.sample(z) * toy.scale
-        film.append(report.Snapshot(step, drawn, toy.coverage(drawn)))
+        film.append(Snapshot(step, drawn, toy.coverage(drawn)))
     log.close()
     report.loss_curves(folder / "metrics.jsonl", folder / "curves.png")
     return film
@@ -61,12 +62,12 @@ def main() -> None:
         ema=option(0.99, "decay of the averaged generator, which draws the samples; 0 for none"),
     )
     toy = data.toy2d(options.points)
-    steps = report.film_steps(run.SMOKE_STEPS if options.smoke else options.steps or STEPS)
+    steps = film_steps(run.SMOKE_STEPS if options.smoke else options.steps or STEPS)
     folder = run.new_folder(Path(options.out))
     losses = ("non_saturating", "wasserstein_gp") if options.loss == "both" else (options.loss,)
     games = {TITLES.get(loss, loss): train(loss, toy, options, steps, folder / loss) for loss in losses}
-    report.points_figure(toy, games, folder / "points.png")
-    report.points_film(toy, games, folder / "points.gif", frames=folder / "samples")
+    points_figure(toy, games, folder / "points.png")
+    points_film(toy, games, folder / "points.gif", frames=folder / "samples")
     for title, film in games.items():
         print(f"{title}: {film[-1].coverage.covered} of {film[-1].coverage.modes} modes, "
               f"{film[-1].coverage.good:.0%} of the samples good")

@@ -57,7 +57,7 @@ def main() -> None:
     trainer = trainers.Pix2Pix(generator, judge, options.loss, options.lr, lambda_l1=options.lambda_l1,
                                lambda_features=options.lambda_features)
     batches = data.paired(edges, photographs, options.batch_size, options.seed)
-    lines, real = (run.scaled(domain.images[:SHOWN]) for domain in test)
+    lines, real = (data.scaled(domain.images[:SHOWN]) for domain in test)
 
     def sheet():
         painted = trainer.translate(lines)
@@ -66,8 +66,8 @@ def main() -> None:
     folder = run.fit(trainer, batches, options, edges, photographs, reals=report.rows(lines, real), sheet=sheet)
     from minigan import metrics
 
-    painted, mean = trainer.translate(run.scaled(test[0].images)), photographs.images.mean((0, 2, 3), keepdims=True)
-    plain = np.broadcast_to(run.scaled(mean), test[1].images.shape)
+    painted, mean = trainer.translate(data.scaled(test[0].images)), photographs.images.mean((0, 2, 3), keepdims=True)
+    plain = np.broadcast_to(data.scaled(mean), test[1].images.shape)
     scores = {"l1": metrics.l1(painted, test[1].images), "psnr": metrics.psnr(painted, test[1].images),
               "ssim": metrics.ssim(painted, test[1].images)}
     if edges.name == "edges":  # not of pairs of one's own

@@ -68,7 +68,7 @@ def main() -> None:
         *generators, *judges, pairs, options.lambda_supervised, lr=options.lr, lambda_cycle=options.lambda_cycle,
         lambda_identity=0.0, pool=options.pool, ema=options.ema, seed=options.seed)
     batches = data.Unpaired(images, others, batch_size=options.batch_size, seed=options.seed)
-    unseen, exact = run.scaled(test.images), run.scaled(truth.images)
+    unseen, exact = data.scaled(test.images), data.scaled(truth.images)
     reals = report.rows(unseen[:SHOWN], exact[:SHOWN])
 
     def sheet():

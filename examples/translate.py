@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import minigan as mg
-from minigan import models, report, run
+from minigan import data, models, report, run
 from minigan.checkpoint import load_weights
 from minigan.data.pictures import read_picture
 from minigan.errors import DataError, MiniganError, OptionError
@@ -47,7 +47,7 @@ def translated(generator, path):
     """The picture in a file, translated: uint8 (H, W) or (H, W, 3)."""
     pixels = read_picture(path, generator.in_channels).transpose(2, 0, 1)[None]  # (1, C, H, W)
     with mg.no_grad():
-        image = generator(mg.tensor(run.scaled(pixels))).numpy()
+        image = generator(mg.tensor(data.scaled(pixels))).numpy()
     return report.grid(np.asarray(image), 1, pad=0)
 
 

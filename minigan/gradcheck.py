@@ -14,6 +14,7 @@ The second order is the first order of the gradient: x, v -> vjp(x, v), differen
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import sys
 import time
@@ -23,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.engine import OPERATIONS, Operation, Primitive, Sample, Tensor, grad, no_grad, tensor
+from minigan.engine import Operation, Primitive, Sample, Tensor, grad, no_grad, tensor
 from minigan.engine import device as devices
 from minigan.errors import GradientError
 
@@ -277,37 +278,5 @@ def check_operation(op: Operation) -> Row:
     return row
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    import argparse
-
-    from minigan.errors import DeviceError
-
-    parser = argparse.ArgumentParser(prog="python -m minigan.gradcheck", description=(
-        "Check the first and second derivatives of operations against finite differences in float64."))
-    parser.add_argument("operations", nargs="*", metavar="OPERATION", help="names; all operations by default")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, emulated or auto (default: cpu)")
-    options = parser.parse_args(arguments)
-    unknown = sorted(set(options.operations) - set(OPERATIONS))
-    if unknown:
-        parser.error(f"no operation is called {', '.join(unknown)}; there are: {', '.join(sorted(OPERATIONS))}")
-    try:
-        devices.set_device(options.device)
-    except DeviceError as error:
-        parser.error(str(error))
-    print(f"{'operation':20} {'samples':>7} {'first':>9} {'second':>9} {'linear':>9} {'time':>8}")
-    rows = []
-    for name in options.operations or OPERATIONS:
-        row = check_operation(OPERATIONS[name])
-        linear = "" if row.linear is None else f"{row.linear:9.1e}"
-        print(f"{row.name:20} {row.samples:7} {row.first:9.1e} {row.second:9.1e} {linear:>9} {row.seconds:7.2f}s"
-              f"  {'FAIL  ' + row.failure if row.failure else 'pass'}", flush=True)
-        rows.append(row)
-    failed = [row.name for row in rows if row.failure]
-    print(f"{len(rows) - len(failed)} passed, {len(failed)} failed; {sum(row.samples for row in rows)} samples, bounds "
-          f"{RTOL:g} first and second order, {RTOL_LINEAR:g} linear and adjoint")
-    return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+if __name__ == "__main__":  # the command of the same name, which imports this module
+    sys.exit(importlib.import_module("minigan.commands.gradcheck").main())

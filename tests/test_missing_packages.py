@@ -21,8 +21,8 @@ EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.py") if "run.opti
 SENTENCE = re.compile(r'\S.* needs (\S+): run `pip install "minigan\[(\w+)\]"`')
 USES = {  # what a user does that needs a package: the package's import, an expression, the words before "needs"
     "curves": ("matplotlib", "report.loss_curves([], 'x.png')", "a figure"),
-    "points": ("matplotlib", "report.points_figure(toy, game, 'x.png')", "a figure"),
-    "film of points": ("PIL", "report.points_film(toy, game, 'x.gif')", "a film"),
+    "points": ("matplotlib", "figures.toy.points_figure(toy, game, 'x.png')", "a figure"),
+    "film of points": ("PIL", "figures.toy.points_film(toy, game, 'x.gif')", "a film"),
     "png": ("PIL", "report.save_png(np.zeros((2, 2), np.uint8), 'x.png')", "a picture"),
     "film": ("PIL", "report.film([np.zeros((2, 2), np.uint8)], 'x.gif')", "a picture"),
     "image files": ("PIL", "data.pictures.read_picture('x.png')", "an image file"),
@@ -35,19 +35,22 @@ USES = {  # what a user does that needs a package: the package's import, an expr
     "neighbours": ("sklearn", "metrics.coverage.precision_recall(noise[:, 0, 0], noise[:, 0, 0])", "this measure"),
     "scores": ("sklearn", "metrics.Scorer()", "a score"),
     "svm": ("sklearn", "metrics.svm.svm_accuracy(noise, 1, 1, 1)", "this measure"),
-    "map": ("sklearn", "run.latent.maps.layout(noise)", "the map"),
-    "probe": ("sklearn", "run.latent.units.probe_units(noise[:, 0, 0], np.arange(20) > 9)", "the probe"),
+    "map": ("sklearn", "maps.layout(noise)", "the map"),
+    "probe": ("sklearn", "units.probe_units(noise[:, 0, 0], np.arange(20) > 9)", "the probe"),
     "TensorBoard": ("tensorboardX", "run.board.Board(pathlib.Path('x'))", "--tensorboard"),
 }
 PREPARED = """
 import pathlib, sys
 sys.modules[{module!r}] = None
+sys.path.append({examples!r})
+import figures.toy
 import numpy as np
 from minigan import checkpoint, data, metrics, report, run
-import minigan.data.pictures, minigan.run.latent.maps, minigan.run.latent.units, minigan.metrics.svm, minigan.run.board
+import minigan.data.pictures, minigan.metrics.svm, minigan.run.board
+from minigan.run.latent import maps, units
 noise = np.random.default_rng(0).uniform(-1, 1, (20, 1, 28, 28))
 toy = data.toy2d("ring")
-game = {{"GAN": [report.Snapshot(0, noise[0, 0, :, :2], toy.coverage(noise[0, 0, :, :2]))]}}
+game = {{"GAN": [figures.toy.Snapshot(0, noise[0, 0, :, :2], toy.coverage(noise[0, 0, :, :2]))]}}
 try:
     {expression}
 except ModuleNotFoundError as error:
@@ -58,7 +61,7 @@ except ModuleNotFoundError as error:
 @pytest.mark.parametrize("use", USES)
 def test_the_sentence(use, tmp_path):
     module, expression, what = USES[use]
-    program = PREPARED.format(module=module, expression=expression)
+    program = PREPARED.format(module=module, expression=expression, examples=str(ROOT / "examples"))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, timeout=120)
     package, extra = PACKAGES[module]
     assert done.stdout == f'{what} needs {package}: run `pip install "minigan[{extra}]"`\n', done.stderr
@@ -77,7 +80,7 @@ def test_the_extra_that_is_named_has_the_package():
 
 def test_every_optional_package_is_required_by_the_helper():
     """Whatever the library and the examples import outright is of the standard library, NumPy or threadpoolctl."""
-    always = {*sys.stdlib_module_names, "minigan", "numpy", "threadpoolctl"}
+    always = {*sys.stdlib_module_names, "minigan", "figures", "numpy", "threadpoolctl"}
     special = {("gpu.py", "cupy"), ("gpu.py", "cupyx"), ("store.py", "requests")}  # gpu.missing was asked; pooch has it
     for path in [path for folder in ("minigan", "kernels", "examples") for path in (ROOT / folder).rglob("*.py")]:
         tree = ast.walk(ast.parse(path.read_text("utf-8")))

@@ -1,20 +1,30 @@
-"""What networks learn from, and the loader that serves it: arrays in memory, in an order that a seed decides."""
+"""What networks learn from, and the loader that serves it: arrays in memory, in an order that a seed decides.
 
-from minigan.data.batches import Batches, Labelled
-from minigan.data.digits import digits
-from minigan.data.folder import domain_folders, image_folder
-from minigan.data.idx import read_idx
-from minigan.data.images import ImageData, enlarged
-from minigan.data.loader import Loader
-from minigan.data.mnist import mnist
-from minigan.data.pairs import Unpaired, paired
-from minigan.data.patches import edges, luma, patches
-from minigan.data.scenes import scenes
-from minigan.data.shapes import Shapes, shapes
-from minigan.data.stacked import stacked
-from minigan.data.toy2d import TOYS, Toy2D, toy2d
-from minigan.data.usps import read_libsvm, usps
+A module of this folder is a data set, or a tool for them, by being here: what its __all__ names is data.NAME.
+"""
 
-__all__ = ["TOYS", "Batches", "ImageData", "Labelled", "Loader", "Shapes", "Toy2D", "Unpaired", "digits",
-           "domain_folders", "edges", "enlarged", "image_folder", "luma", "mnist", "paired", "patches",
-           "read_idx", "read_libsvm", "scenes", "shapes", "stacked", "toy2d", "usps"]
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for type checkers and editors, which do not run the loop below
+    from minigan.data.batches import *
+    from minigan.data.digits import *
+    from minigan.data.folder import *
+    from minigan.data.idx import *
+    from minigan.data.images import *
+    from minigan.data.loader import *
+    from minigan.data.mnist import *
+    from minigan.data.pairs import *
+    from minigan.data.patches import *
+    from minigan.data.scenes import *
+    from minigan.data.shapes import *
+    from minigan.data.stacked import *
+    from minigan.data.toy2d import *
+    from minigan.data.usps import *
+else:
+    __all__ = []
+    for _path in sorted(Path(__file__).parent.glob("[!_]*.py")):
+        _module = importlib.import_module(f"{__name__}.{_path.stem}")
+        __all__ += getattr(_module, "__all__", [])
+        globals().update({name: getattr(_module, name) for name in getattr(_module, "__all__", [])})

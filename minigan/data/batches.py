@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["Batches", "Labelled"]
+
 from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias, runtime_checkable
 
@@ -86,7 +88,7 @@ class Endless:
 def as_batches(source: Batches | Iterator[Batch]) -> Batches:
     """`source` itself if it is `Batches`, else a plain iterator wrapped as such.
 
-    >>> as_batches(iter([np.zeros((4, 2))])).device
+    >>> as_batches(iter([])).device
     'cpu'
     """
     return source if isinstance(source, Batches) else Endless(source)

@@ -1,4 +1,4 @@
-"""Edges of a picture, one pixel thin and connected: where the gradient is steepest, faint ones only beside strong ones.
+"""Edges of a picture, one pixel thin: where the gradient is steepest; faint edges count only if they touch strong ones.
 
 Source   Canny, A computational approach to edge detection, IEEE PAMI 8 (1986), sections 7 and 8.
 """
@@ -14,8 +14,8 @@ def edge_map(grey: np.ndarray, sigma: float = 1.0, low: float = 6.0, high: float
     """Edges of grey pixels (H, W), 0 .. 255, as uint8 (H, W): 255 on an edge, else 0.
 
     sigma  of the Gaussian that smooths first, in pixels
-    low    slope, in grey values a pixel, from which an edge goes on
-    high   slope from which it begins
+    high   slope, in grey values per pixel, at which an edge begins
+    low    slope down to which it continues
 
     Raises:
         ModuleNotFoundError: SciPy is not installed.
@@ -31,5 +31,5 @@ def edge_map(grey: np.ndarray, sigma: float = 1.0, low: float = 6.0, high: float
     pieces, count = ndimage.label(thin, np.ones((3, 3)))
     begins = np.zeros(count + 1, bool)
     begins[pieces[thin & (slope >= high)]] = True
-    begins[0] = False  # what is on no piece
+    begins[0] = False  # label 0 is everything outside the pieces
     return np.where(begins[pieces], np.uint8(255), np.uint8(0))

@@ -1,10 +1,13 @@
-"""Folders of a person's own images: one for a GAN, or trainA trainB testA testB as users of CycleGAN have them.
+"""Folders of your own images: one folder for a GAN, or trainA, trainB, testA and testB, the layout of CycleGAN's users.
 
-A folder is read whole, once, into uint8 of one size. What cannot be read is named in `source` and left out, or with
-strict=True refused; files that are no images by their names are counted there. Files come in the order of their names.
+A folder is read once and completely, into uint8 images of one size, in alphabetical order. Files that cannot be read
+are left out and named in `source`; with strict=True they are an error. `source` also says how many other files there
+are, those whose names do not end as image files do.
 """
 
 from __future__ import annotations
+
+__all__ = ["domain_folders", "image_folder"]
 
 import os
 from pathlib import Path
@@ -15,22 +18,22 @@ from minigan.data.images import MAX_BYTES, NO_LABELS, ImageData, channels_last
 from minigan.data.pictures import SUFFIXES, read_picture, square
 from minigan.errors import DataError, OptionError
 
-_NAMED = 3  # files that a sentence names; of more it says how many
+_NAMED = 3  # files named in a message; it gives the number of the others
 
 
 def image_folder(directory: str | os.PathLike[str], size: int | None = 64, channels: int | None = None,
                  strict: bool = False) -> ImageData:
-    """All images of a folder, uint8 (N, C, size, size), without labels; folders in it are not entered.
+    """All images of a folder, uint8 (N, C, size, size), without labels. Its subfolders are not searched.
 
-    size      the shorter side becomes so long and the middle square is kept; None takes images as they are, if equal
-    channels  3: grey is repeated; 1: colour becomes luma; None: as the files have, if all have the same
-    strict    whether an unreadable image is refused, instead of named in `source` and left out
+    size      the shorter side is scaled to this length, and the middle square kept; None: images must have one size
+    channels  3: grey is repeated; 1: colour becomes luma; None: images must all be grey or all in colour
+    strict    an unreadable image is an error; by default it is left out and named in `source`
 
-    See `read_picture` for palettes, transparency, 16 bits and cameras' orientation.
+    See `read_picture` for palettes, transparency, 16 bits and the orientation of photographs.
 
     Raises:
-        DataError: the folder is missing or holds no readable image; with strict, an image is unreadable; sizes or
-            channels differ and were not asked to be made equal; all of it takes more than 2 GiB.
+        DataError: the folder is missing or holds no readable image; with strict, an image is unreadable; with size or
+            channels None, sizes or channels differ; the images take more than 2 GiB.
         OptionError: another number of channels, or a size below 1. ModuleNotFoundError: Pillow is not installed.
     """
     _check(size, channels)
@@ -46,13 +49,13 @@ def domain_folders(directory: str | os.PathLike[str], split: str = "train", size
     """The images of two domains, from the folders trainA and trainB, or testA and testB, of `directory`.
 
     channels  of A and of B, each as in `image_folder`; they may differ
-    paired    for pix2pix: row i of A and row i of B show the same; files belong together that have the same name but
-              for the suffix, and an unreadable one takes its partner with it
+    paired    for pix2pix: row i of A and row i of B belong together, which files do if they have the same name, apart
+              from the suffix; the partner of an unreadable file is left out, too
 
     Raises:
-        DataError: as in `image_folder`; a domain's folder is missing or empty; paired files without a partner, or of
-            unequal sizes.
-        OptionError: another split; as in `image_folder`.
+        DataError: as in `image_folder`; a domain's folder is missing or empty; a paired file has no partner, or one of
+            another size.
+        OptionError: another split, or as in `image_folder`.
     """
     if split not in ("train", "test"):
         raise OptionError(f"domain_folders: split is 'train' or 'test', not {split!r}")
@@ -75,10 +78,10 @@ def domain_folders(directory: str | os.PathLike[str], split: str = "train", size
 
 
 def photographs(directory: str | os.PathLike[str]) -> tuple[list[np.ndarray], str]:
-    """The images of a folder in RGB at their own sizes, uint8 (H, W, 3), and a few words about them.
+    """The images of a folder in RGB at their own sizes, uint8 (H, W, 3), and a description of them.
 
     Raises:
-        DataError: the folder is missing or holds no readable image, or all take more than 2 GiB.
+        DataError: the folder is missing or holds no readable image, or its images take more than 2 GiB.
     """
     folder = Path(directory)
     paths, others = _files(folder)
@@ -94,7 +97,7 @@ def _check(size: int | None, *channels: int | None) -> None:
 
 
 def _files(folder: Path) -> tuple[list[Path], int]:
-    """The images of a folder by their names, in order, and how many other files there are."""
+    """The image files of a folder in alphabetical order, and the number of other files."""
     try:
         entries = sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
     except OSError as error:
@@ -111,7 +114,7 @@ Pictures = dict[Path, np.ndarray]  # pixels (H, W, C) by file
 
 
 def _read(paths: list[Path], channels: int | None, size: int | None, strict: bool) -> tuple[Pictures, list[str]]:
-    """What can be read, and what is wrong with the rest, a sentence each."""
+    """The pictures that can be read, and one sentence for each that cannot."""
     pictures: Pictures = {}
     bad: list[str] = []
     for path in paths:
@@ -127,7 +130,7 @@ def _read(paths: list[Path], channels: int | None, size: int | None, strict: boo
 
 def _read_pairs(folders: list[Path], files: list[list[Path]], channels: tuple[int | None, int | None],
                 size: int | None, strict: bool) -> list[tuple[Pictures, list[str]]]:
-    """As `_read` for two folders, file by file together."""
+    """As `_read` for two folders; a pair is kept or left out as a whole."""
     a, b = ({path.stem: path for path in paths} for paths in files)
     for mine, other, folder in ((a, b, folders[0]), (b, a, folders[1])):
         if alone := [path.name for stem, path in mine.items() if stem not in other]:
@@ -143,7 +146,7 @@ def _read_pairs(folders: list[Path], files: list[list[Path]], channels: tuple[in
         (first,), (second,) = (pictures.values() for pictures, _ in both)
         if first.shape[:2] != second.shape[:2]:
             sizes = " and ".join(f"{pixels.shape[1]} x {pixels.shape[0]}" for pixels in (first, second))
-            raise DataError(f"{a[stem]} and {b[stem]}: {sizes} pixels; a pair must have one size, pixel upon pixel")
+            raise DataError(f"{a[stem]} and {b[stem]}: {sizes} pixels; a pair must have one size, pixel for pixel")
         for paths, pixels, (pictures, _) in zip((a, b), (first, second), read, strict=True):
             pictures[paths[stem]] = square(pixels, size)
             _check_bytes(pictures, paths[stem].parent)
@@ -151,13 +154,13 @@ def _read_pairs(folders: list[Path], files: list[list[Path]], channels: tuple[in
 
 
 def _data(folder: Path, pictures: Pictures, bad: list[str], others: int) -> ImageData:
-    """One array of all, if they are alike."""
+    """All pictures as one array. Raises DataError if their sizes or channels differ."""
     _check_any(folder, pictures, bad)
     first_path, first = next(iter(pictures.items()))
     for path, pixels in pictures.items():
         if pixels.shape[2] != first.shape[2]:
             raise DataError(f"{folder}: {first_path.name} has {first.shape[2]} channels, {path.name} has "
-                            f"{pixels.shape[2]}: say channels=3 to repeat grey, or channels=1 for the luma of colour")
+                            f"{pixels.shape[2]}: give channels=3 to repeat grey, or channels=1 for the luma of colour")
         if pixels.shape != first.shape:
             raise DataError(f"{folder}: {first_path.name} has {first.shape[1]} x {first.shape[0]} pixels, {path.name} "
                             f"has {pixels.shape[1]} x {pixels.shape[0]}: give a size to make them equal")
@@ -187,6 +190,6 @@ def _sentence(folder: Path, count: int, bad: list[str], others: int) -> str:
 
 
 def _list(items: list[str]) -> str:
-    """The first few, and how many more."""
+    """The first few, and the number of the others."""
     more = len(items) - _NAMED
     return "; ".join(items[:_NAMED]) + (f"; and {more:,} more" if more > 0 else "")

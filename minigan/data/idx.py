@@ -1,12 +1,14 @@
-"""IDX, the file format of MNIST, read strictly: every number in the header is checked before memory is asked for.
+"""IDX, the file format of MNIST, read strictly: every number of the header is checked before memory is allocated.
 
     00 00  type  D  |  size 1 .. size D, 4 bytes each, big-endian  |  the values, last axis fastest
 
-Only type 08, unsigned bytes, is read. A file is plain or gzip; which one is told by its first bytes, not by its name.
+Only type 08, unsigned bytes, is read. A file is plain or gzip: its first bytes decide, not its name.
 Source   LeCun, Cortes & Burges, The MNIST database of handwritten digits, 1998, "file formats".
 """
 
 from __future__ import annotations
+
+__all__ = ["read_idx"]
 
 import gzip
 import math
@@ -19,7 +21,7 @@ import numpy as np
 
 from minigan.errors import DataError
 
-MAX_BYTES = 1 << 30  # the largest array a header may ask for; MNIST needs 47 MB
+MAX_BYTES = 1 << 30  # of the largest array that is read; MNIST has 47 MB
 _TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
 _DEFLATE_RATIO = 1032  # no gzip stream grows by more than this (zlib, "Maximum expansion factor")
 
@@ -27,8 +29,9 @@ _DEFLATE_RATIO = 1032  # no gzip stream grows by more than this (zlib, "Maximum 
 def read_idx(path: str | os.PathLike[str], ndim: int | None = None, max_bytes: int = MAX_BYTES) -> np.ndarray:
     """The array in an IDX file, uint8, with `ndim` axes if given.
 
-    Raises DataError, which names the file and the numbers that disagree, when it is missing or unreadable, not IDX, of
-    another type or number of axes, empty, larger than `max_bytes`, truncated, too long, or corrupt gzip.
+    Raises:
+        DataError: the file is missing, unreadable, not IDX, of another type or number of axes, empty, larger than
+            `max_bytes`, truncated, too long, or corrupt gzip. The message names the file and the numbers that disagree.
     """
     path = Path(path)
     try:
@@ -51,23 +54,23 @@ def read_idx(path: str | os.PathLike[str], ndim: int | None = None, max_bytes: i
 
 
 def _parse(stream: BinaryIO, path: Path, ndim: int | None, max_bytes: int, largest: int) -> np.ndarray:
-    """The array in an open stream; `largest` is the most bytes this file can possibly hold."""
+    """The array in an open stream; `largest` is the number of bytes that this file can hold at most."""
     sizes = _read_sizes(stream, path, ndim)
     count, shown = math.prod(sizes), " x ".join(f"{n:,}" for n in sizes)  # Python integers: no overflow
     if count > max_bytes:
         raise DataError(f"{path}: the header asks for {shown} = {count:,} bytes, more than the {max_bytes:,} allowed.")
     if count > largest:
         raise DataError(
-            f"{path}: truncated: the header says {shown} = {count:,} bytes, the file is far too short for it."
+            f"{path}: truncated: the header says {shown} = {count:,} bytes, but the file is far too short for that."
         )
     if count == 0:
-        raise DataError(f"{path}: the header says {shown}: there is nothing in it.")
+        raise DataError(f"{path}: the header says {shown}, so the array is empty.")
     array = np.empty(count, np.uint8)
     got = _read_into(stream, array)
     if got < count:
         raise DataError(f"{path}: truncated: the header says {shown} = {count:,} bytes, but only {got:,} follow it.")
     if stream.read(1):  # reading to the end also makes gzip check its CRC
-        raise DataError(f"{path}: trailing bytes after the {shown} = {count:,} that the header says.")
+        raise DataError(f"{path}: trailing bytes after the {shown} = {count:,} of the header.")
     return array.reshape(sizes)
 
 
@@ -89,7 +92,7 @@ def _read_sizes(stream: BinaryIO, path: Path, ndim: int | None) -> tuple[int, ..
 
 
 def _read_into(stream: BinaryIO, array: np.ndarray) -> int:
-    """Fill `array` and return how many bytes came; a stream may give fewer than asked for before its end."""
+    """Fill `array`, and return the number of bytes read; one read may give fewer than asked for."""
     view, got = array.data, 0
     while got < len(view):
         part = stream.readinto(view[got:])  # type: ignore[attr-defined]

@@ -1,6 +1,8 @@
-"""Images in memory, what every data set of images gives; and how small ones are enlarged."""
+"""Images in memory, as every data set of images returns them; their range, size and channels changed."""
 
 from __future__ import annotations
+
+__all__ = ["ImageData", "enlarged", "scaled"]
 
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -12,9 +14,9 @@ from minigan.engine.autodiff import no_grad
 from minigan.engine.tensor import Tensor
 from minigan.errors import DataError, OptionError
 
-MAX_BYTES = 2 << 30  # the largest set of images that is made; 60,000 digits of 128 x 128 x 3 would be 3 GB
+MAX_BYTES = 2 << 30  # of the largest set of images that is made; 60,000 digits of 128 x 128 x 3 would take 3 GB
 _BATCH = 500  # images enlarged at a time
-MNIST_BOX, MNIST_SIZES = 20, (28, 32)  # pixels that digits were fitted into, of so many
+MNIST_BOX, MNIST_SIZES = 20, (28, 32)  # MNIST's digits fill a box of 20 pixels in images of 28, or of 32 with a frame
 NO_LABELS = np.zeros(0, np.uint8)
 
 
@@ -25,7 +27,7 @@ class ImageData:
     images  uint8 (N, C, H, W), stored channels-last: images.transpose(0, 2, 3, 1) is contiguous
     labels  unsigned integers (N,), or (0,) for images without labels
     name    of the data set, such as "mnist"
-    source  one sentence that says how many there are and where they came from
+    source  one sentence: how many there are, and where they came from
     """
 
     images: np.ndarray
@@ -37,7 +39,7 @@ class ImageData:
         return len(self.images)
 
     def take(self, count: int) -> Self:
-        """The first `count` images with all that belongs to them; all of them if there are fewer.
+        """The first `count` images with their labels and other arrays; all images if there are fewer.
 
         Raises:
             OptionError: count is not positive.
@@ -57,11 +59,20 @@ def channels_last(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pixels).transpose(0, 3, 1, 2)
 
 
+def scaled(pixels: np.ndarray) -> np.ndarray:
+    """Pixel values from 0 to 255, of any shape and type, as float32 in [-1, 1]: what networks take and give.
+
+    >>> scaled(np.array([0, 51, 255], np.uint8))
+    array([-1. , -0.6,  1. ], dtype=float32)
+    """
+    return pixels.astype(np.float32) / 127.5 - 1
+
+
 def resized(images: np.ndarray, size: int) -> np.ndarray:
-    """Images uint8 (N, C, H, W) bilinearly enlarged to (N, C, size, size), uint8, rounded; align_corners=False.
+    """Images uint8 (N, C, H, W) enlarged bilinearly to uint8 (N, C, size, size), rounded; align_corners=False.
 
     Raises:
-        OptionError: `size` is below a side: bilinear reduction would skip pixels.
+        OptionError: `size` is smaller than a side of the images: bilinear reduction would skip pixels.
         DataError: the result would take more than MAX_BYTES.
     """
     N, C, H, W = images.shape
@@ -79,19 +90,19 @@ def resized(images: np.ndarray, size: int) -> np.ndarray:
 
 
 def enlarged(data: ImageData, size: int, channels: int | None = None) -> ImageData:
-    """The same data with images enlarged bilinearly to size x size; grey ones repeated to 3 `channels` if asked for.
+    """The same data with images enlarged bilinearly to size x size; with channels=3, grey ones are repeated.
 
-    As in the study of MNIST and USPS at 128 x 128 x 3, for networks made for photographs.
+    For networks made for photographs, as in the study of MNIST and USPS at 128 x 128 x 3.
 
     Raises:
-        OptionError: a size below the images', or channels that cannot be had by repeating.
+        OptionError: a size below that of the images, or channels other than theirs and 3 for grey ones.
         DataError: the result would take more than MAX_BYTES; take fewer.
     """
     have = data.images.shape[1]
     channels = have if channels is None else channels
     if channels != have and (have, channels) != (1, 3):
-        raise OptionError(f"enlarged: {data.name} has {have} channels, and channels={channels} cannot be made of them: "
-                          "1 can become 3, no other")
+        raise OptionError(f"enlarged: {data.name} has {have} channels, and channels={channels} cannot be made of them; "
+                          "only 1 channel can become 3")
     _check_bytes(len(data), channels, size)
     return replace(data, images=repeated(resized(data.images, size), channels))
 
@@ -99,7 +110,7 @@ def enlarged(data: ImageData, size: int, channels: int | None = None) -> ImageDa
 def boxed(images: np.ndarray, size: int, box: int | None) -> np.ndarray:
     """Digits (N, C, h, w) that fill their image, enlarged to box x box in the middle of size x size black pixels.
 
-    box None: 20 if size is 28 or 32, as MNIST's digits lie there; otherwise all of it.
+    box  None: 20 if size is 28 or 32, as in MNIST, otherwise `size`
 
     Raises:
         OptionError: a box smaller than the digits are, or larger than `size`.
@@ -114,7 +125,7 @@ def boxed(images: np.ndarray, size: int, box: int | None) -> np.ndarray:
 
 
 def repeated(images: np.ndarray, channels: int) -> np.ndarray:
-    """Images (N, C, H, W) whose one channel is repeated; as they are if they have `channels` already."""
+    """Images (N, 1, H, W) with their channel repeated; unchanged if they have `channels` already."""
     if images.shape[1] == channels:
         return images
     return channels_last(images.transpose(0, 2, 3, 1).repeat(channels, axis=3))

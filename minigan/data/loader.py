@@ -1,10 +1,12 @@
-"""Batches as a function of (seed, epoch, position): nothing else decides what comes next, so a run resumes exactly.
+"""Batches as a function of (seed, epoch, position): nothing else decides the next batch, so a run resumes exactly.
 
 The order of epoch e is the Philox permutation addressed by (seed, stream "loader", step e). Images stay in memory as
-uint8; a batch of them is looked up in a table of 256 float32 values when it is asked for.
+uint8; each batch is converted when it is drawn, by a table of 256 float32 values.
 """
 
 from __future__ import annotations
+
+__all__ = ["Loader"]
 
 import operator
 from collections.abc import Iterator
@@ -22,20 +24,21 @@ Batch = np.ndarray | tuple[np.ndarray, ...]
 
 
 class Loader(Iterator[Batch]):
-    """An endless iterator over batches, a new order each epoch.
+    """An endless iterator over batches, in a new order each epoch.
 
     data       an array whose first axis counts samples, a tuple of such arrays of equal length, or ImageData
     shuffle    False keeps the order of the data in every epoch
-    drop_last  whether samples left over at the end of an epoch, fewer than batch_size, are left out, each epoch
-               others, or form a smaller batch
-    scale      (low, high): where pixel values 0 and 255 go; None leaves uint8
+    drop_last  leave out the samples at the end of an epoch that do not fill a batch; they are other samples each
+               epoch. False makes a smaller batch of them
+    scale      (low, high): the values of pixels 0 and 255; None leaves uint8
 
-    A tuple gives tuples of batches, ImageData its images without the labels. Only images, uint8 (N, C, H, W), are
-    scaled, to float32; labels and all else keep their type. Batches of images are channels-last in memory.
-    epoch is the number of epochs completed, position that of samples served in this one.
+    A tuple gives tuples of batches, ImageData batches of its images, without labels. Only images, uint8 (N, C, H, W),
+    are scaled, to float32; labels and other arrays keep their type. Batches of images are channels-last in memory.
+    `epoch` is the number of completed epochs, `position` the number of samples served in the current one.
 
-    Raises DataError for empty data, arrays of unequal length, NaN or infinity; OptionError for a batch size below 1 or
-    above the number of samples.
+    Raises:
+        DataError: no data, arrays of unequal length, NaN or infinity.
+        OptionError: a batch size below 1 or above the number of samples.
 
     >>> loader = Loader(np.arange(10), batch_size=5, shuffle=False)
     >>> next(loader), next(loader), loader.epoch
@@ -68,28 +71,29 @@ class Loader(Iterator[Batch]):
 
     @property
     def batches_per_epoch(self) -> int:
-        """How many batches make an epoch."""
+        """The number of batches in an epoch."""
         whole, rest = divmod(self.samples, self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
     def to(self, device: str) -> Loader:
         """Keep the images on a device, as uint8, and assemble batches there; returns the loader.
 
-        Raises OptionError for data that is not one array of uint8 images with a scale.
+        Raises:
+            OptionError: the data are not one array of uint8 images, or there is no scale.
         """
         if device == "cpu":
             self.device = "cpu"
             return self
         if self._is_tuple or self._table is None or self._arrays[0].ndim != 4 or self._arrays[0].dtype != np.uint8:
-            raise OptionError("Loader.to: only images alone, uint8 (N, C, H, W) with a scale, are kept on a device; "
-                              "take batches from the CPU and move those.")
+            raise OptionError("Loader.to: only one array of images, uint8 (N, C, H, W), with a scale can be kept on a "
+                              "device; draw batches on the CPU and move each to the device.")
         images = np.ascontiguousarray(self._arrays[0].transpose(0, 2, 3, 1))  # (N, H, W, C)
         self._on_device = [devices.put(array, device) for array in (images, self._order, self._table)]
         self.device = device
         return self
 
     def ends_within(self, batches: int) -> bool:
-        """Whether the epoch ends while so many more batches are drawn, or with the last of them."""
+        """Whether the epoch ends while this many batches are drawn, or with the last of them."""
         left = self.samples - self.position - batches * self.batch_size
         return left < (self.batch_size if self.drop_last else 1)
 
@@ -133,14 +137,15 @@ class Loader(Iterator[Batch]):
         return pixels.transpose(0, 3, 1, 2)  # (n, C, H, W), channels-last in memory
 
     def state_dict(self) -> dict[str, Any]:
-        """What decides the batches to come: plain integers and booleans."""
+        """Everything that decides the next batches: plain integers and booleans."""
         names = ("seed", "epoch", "position", "samples", "batch_size", "shuffle", "drop_last")
         return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue with exactly the batches that would have come next.
 
-        Raises CheckpointError when the state is of other data or of another batch size, order or treatment of the rest.
+        Raises:
+            CheckpointError: the state is of other data, or of another batch size, shuffle or drop_last.
         """
         mine = self.state_dict()
         if set(state) != set(mine):
@@ -170,10 +175,10 @@ def _stored(array: np.ndarray) -> np.ndarray:
 
 
 def _common_length(arrays: list[np.ndarray]) -> int:
-    """The number of samples, which all arrays must share."""
+    """The number of samples, which must be the same for all arrays."""
     lengths = [len(array) if array.ndim else 0 for array in arrays]
     if not lengths or 0 in lengths:
-        raise DataError(f"Loader: there are no samples: the shapes are {[array.shape for array in arrays]}.")
+        raise DataError(f"Loader: there are no samples; the shapes are {[array.shape for array in arrays]}.")
     if len(set(lengths)) > 1:
         raise DataError(f"Loader: arrays of one data set must have equal lengths, but these have {lengths}.")
     return lengths[0]

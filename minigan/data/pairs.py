@@ -1,6 +1,8 @@
-"""Two domains at once: unpaired for CycleGAN, each in an order of its own, or paired for pix2pix, in one order."""
+"""Batches of several domains: unpaired for CycleGAN, each domain in its own order; paired for pix2pix, in one order."""
 
 from __future__ import annotations
+
+__all__ = ["Unpaired", "paired"]
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,17 +20,17 @@ Pair = tuple[np.ndarray, np.ndarray]  # images and their labels
 
 
 class Unpaired(Iterator[tuple[Array, ...]]):
-    """An endless iterator over tuples of batches, one a domain, of data that have nothing to do with each other.
+    """An endless iterator over tuples of batches, one per domain, of data that do not belong together.
 
-    Each domain has its own order each epoch, as a Loader of its own. `epoch` and `position` are those of the domain
-    with the most samples: an epoch shows all of them once, and those of the others as often as there is time.
+    Each domain has its own Loader, so its own order each epoch. `epoch` and `position` are those of the domain with
+    the most samples: an epoch shows each of these once, and the samples of smaller domains more than once.
 
     Args:
         domains: two or more data sets, ImageData or arrays whose first axis counts samples. A tuple of arrays, images
             and their labels, gives batches that are `Labelled`.
-        batch_size: samples a domain and batch.
+        batch_size: samples per domain and batch.
         seed: of the orders.
-        options: further ones of Loader.
+        options: further options of Loader.
 
     Raises:
         OptionError: fewer than two domains, or a batch larger than one of them.
@@ -51,7 +53,7 @@ class Unpaired(Iterator[tuple[Array, ...]]):
             if batch_size > len(images):
                 raise OptionError(f"Unpaired: batch_size={batch_size}, but domain {number} has only {len(images)} "
                                   "samples; use a smaller batch")
-            # not the same order for two domains of one length: their pairs would meet again each epoch
+            # two domains of one length need different orders, or the same pairs would meet again each epoch
             self.loaders.append(Loader(kept if isinstance(kept, tuple) else images, batch_size,
                                        seed=seed + (number << 32), **options))
         self.longest = max(self.loaders, key=lambda loader: loader.samples)
@@ -59,12 +61,12 @@ class Unpaired(Iterator[tuple[Array, ...]]):
 
     @property
     def batches_per_epoch(self) -> int:
-        """How many batches show every sample of the largest domain."""
+        """The number of batches that show every sample of the largest domain."""
         return self.longest.batches_per_epoch
 
     @property
     def epoch(self) -> int:
-        """Epochs of the largest domain completed."""
+        """Completed epochs of the largest domain."""
         return self.longest.epoch
 
     @property
@@ -84,7 +86,7 @@ class Unpaired(Iterator[tuple[Array, ...]]):
         return self
 
     def ends_within(self, batches: int) -> bool:
-        """Whether an epoch of any domain ends while so many more batches are drawn."""
+        """Whether an epoch of any domain ends while this many batches are drawn."""
         return any(loader.ends_within(batches) for loader in self.loaders)
 
     def __next__(self) -> tuple[Array, ...]:
@@ -92,7 +94,7 @@ class Unpaired(Iterator[tuple[Array, ...]]):
         return tuple(Labelled(*batch) if isinstance(batch, tuple) else batch for batch in drawn)
 
     def state_dict(self) -> dict[str, Any]:
-        """What decides the batches to come, a domain at a time."""
+        """Everything that decides the next batches, for each domain."""
         return {f"domain{i}": loader.state_dict() for i, loader in enumerate(self.loaders)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -109,7 +111,7 @@ class Unpaired(Iterator[tuple[Array, ...]]):
 
 
 def paired(a: Images, b: Images, batch_size: int, seed: int = 0, **options: Any) -> Loader:
-    """A Loader of tuples (batch of a, batch of b) in which sample i of one stays with sample i of the other.
+    """A Loader of tuples (batch of a, batch of b), where sample i of a always comes with sample i of b.
 
     Raises:
         DataError: the two differ in number or in height and width.
@@ -119,7 +121,7 @@ def paired(a: Images, b: Images, batch_size: int, seed: int = 0, **options: Any)
     counts, sizes = [len(x) for x in both], [x.shape[2:] for x in both]
     if counts[0] != counts[1]:
         raise DataError(f"paired: {counts[0]:,} images of one domain and {counts[1]:,} of the other are no pairs; give "
-                        "one of each")
+                        "one image of each")
     if sizes[0] != sizes[1]:
         one, other = ("x".join(map(str, size)) for size in sizes)
         raise DataError(f"paired: images of {one} and of {other} are no pairs for pix2pix; resize them to one size")

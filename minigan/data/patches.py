@@ -1,14 +1,16 @@
-"""Patches of photographs: colour and grey ones to translate between, and edges beside the photographs they come from.
+"""Patches of photographs: colour and grey patches to translate between; edges, and the photographs they belong to.
 
-The photographs are cut into cells, each twice a patch wide; a cell is for training or for testing, and patches lie
-inside a cell. So no pixel is seen in both, and both look alike. Colour and grey patches to train on lie anywhere in the
-training cells, each kind at places of its own: no pairs, but one distribution, as in the authors' own unpaired studies
-of paired data; with cells of its own, each kind would be of other things, and the difference would be learnt, too.
-A patch is the one with most contrast of three random ones: half of a photograph may be sky, from which there is little
-to learn.
+The photographs are cut into cells twice as wide as a patch. Each cell is for training or for testing, and a patch lies
+inside one cell, so no pixel is in both sets, and both sets look alike. Colour and grey training patches come from the
+same cells but from different places: they are no pairs, yet have one distribution, as in the unpaired studies of paired
+data by CycleGAN's authors. If each kind had cells of its own, it would show other things, and networks would learn that
+difference, too. Each patch is the one with the most contrast among three random ones: half of a photograph may be sky,
+which teaches little.
 """
 
 from __future__ import annotations
+
+__all__ = ["edges", "luma", "patches"]
 
 import os
 
@@ -22,16 +24,16 @@ from minigan.random import Stream
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in grey: ITU-R Recommendation BT.601
 CANDIDATES = 3
-PARTS = ("train", "train", "train", "train", "test")  # dealt out to the cells in turn
+PARTS = ("train", "train", "train", "train", "test")  # given to the cells in turn
 
 
 def patches(kind: str = "colour", count: int = 500, size: int = 32, split: str = "train",
             directory: str | os.PathLike[str] | None = None, seed: int = 0) -> ImageData:
-    """Patches to train on, colour (count, 3, size, size) or grey (count, 1, size, size), not at the same places.
+    """Patches in colour (count, 3, size, size) or grey (count, 1, size, size), the two kinds from different places.
 
-    With split="test" both kinds come from the same places, row for row: what the grey ones looked like is known.
+    With split="test" both kinds come from the same places, row for row: the true colours of grey patches are known.
 
-    kind       "colour", or "grey" by luma
+    kind       "colour", or "grey", which is the luma
     directory  a folder of photographs; by default scikit-learn's two sample photographs, 640 x 427 pixels
 
     Raises:
@@ -52,10 +54,9 @@ def patches(kind: str = "colour", count: int = 500, size: int = 32, split: str =
 
 def edges(count: int = 1000, size: int = 64, split: str = "train", directory: str | os.PathLike[str] | None = None,
           seed: int = 0) -> tuple[ImageData, ImageData]:
-    """Pairs of edges, white on black (count, 1, size, size), and the photographs (count, 3, size, size) they are of.
+    """Pairs of edges, white on black (count, 1, size, size), and the photographs (count, 3, size, size) they belong to.
 
-    Edges are found in whole photographs, by `edge_map`. Arguments and errors as in `patches`; training patches may lie
-    anywhere but in the test's cells.
+    `edge_map` finds the edges in the whole photographs. Arguments and errors are those of `patches`.
 
     Raises:
         ModuleNotFoundError: SciPy is not installed.
@@ -64,14 +65,14 @@ def edges(count: int = 1000, size: int = 64, split: str = "train", directory: st
     pictures, source = _photographs(directory)
     places = _places(pictures, split, "edges", count, size, seed)
     lines = [edge_map(luma(picture)) for picture in pictures]
-    return tuple(  # type: ignore[return-value]  # two of them
+    return tuple(  # type: ignore[return-value]  # a pair
         ImageData(channels_last(_cut(from_, places, size)), NO_LABELS, "edges",
                   f"{count:,} patches of {size} x {size} pixels to {split} on, {what} from {source}")
         for from_, what in ((lines, "edges"), (pictures, "photographs")))
 
 
 def luma(pixels: np.ndarray) -> np.ndarray:
-    """Grey of pixels (..., 3), uint8, as (...), uint8: the weighted sum by LUMA, rounded."""
+    """The grey values of pixels uint8 (..., 3), as uint8 (...): their sum weighted by LUMA, rounded."""
     grey: np.ndarray = np.rint(pixels @ np.array(LUMA)).astype(np.uint8)
     return grey
 
@@ -83,7 +84,7 @@ def _check(split: str, count: int, size: int) -> None:
 
 
 def _photographs(directory: str | os.PathLike[str] | None) -> tuple[list[np.ndarray], str]:
-    """Photographs uint8 (H, W, 3), and what they are, in a few words."""
+    """Photographs uint8 (H, W, 3), and a description of them."""
     if directory is not None:
         return photographs(directory)
     try:
@@ -94,7 +95,7 @@ def _photographs(directory: str | os.PathLike[str] | None) -> tuple[list[np.ndar
 
 
 def _places(pictures: list[np.ndarray], part: str, kind: str, count: int, size: int, seed: int) -> np.ndarray:
-    """Where patches of a kind lie: (count, 3), the picture, the row and the column of the first pixel."""
+    """Where patches of a kind lie, (count, 3): number of the picture, row and column of the first pixel."""
     side = 2 * size
     cells = [(number, row, column) for number, picture in enumerate(pictures)
              for row in range(0, picture.shape[0] - side + 1, side)

@@ -1,10 +1,12 @@
-"""Scenes drawn by code, with exact masks: striped and spotted things on a cloudy ground, to cut out with few labels.
+"""Scenes drawn by code, with exact masks: striped and spotted things on a cloudy ground, for segmentation.
 
-Ground and things take their colours from the same range, so neither colour nor brightness tells them apart: a thing is
-known by its texture and its outline, which a network has to learn.
+Things and ground take their colours from the same range, so that neither colour nor brightness tells them apart: a
+network has to learn textures and outlines.
 """
 
 from __future__ import annotations
+
+__all__ = ["scenes"]
 
 import numpy as np
 
@@ -13,14 +15,14 @@ from minigan.errors import OptionError
 from minigan.random import Stream
 
 MOST = 3  # things in a scene
-_FINE = 4  # lines and columns a pixel is drawn with
-_COARSE = 5  # points a side on which the ground's clouds are drawn
+_FINE = 4  # lines and columns per pixel while drawing
+_COARSE = 5  # points per side on which the ground's clouds are drawn
 
 
 def scenes(count: int = 500, size: int = 32, split: str = "train", seed: int = 0) -> tuple[ImageData, ImageData]:
-    """Images (count, 3, size, size) and masks (count, 1, size, size) row for row, 255 where a thing covers the pixel.
+    """Images (count, 3, size, size) and their masks (count, 1, size, size), 255 where a thing covers the whole pixel.
 
-    Each has one to MOST discs and turned rectangles, which may overlap. Equal arguments give equal bytes.
+    Each scene has one to MOST things, discs and turned rectangles, which may overlap. Equal arguments, equal bytes.
 
     Raises:
         OptionError: another split, a count below 1, or a size outside 16 .. 512.
@@ -55,13 +57,13 @@ def _scene(numbers: Stream, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _clouds(numbers: Stream, fine: int) -> np.ndarray:
-    """A ground (fine, fine, 3) between two colours, smoothly."""
+    """A ground (fine, fine, 3) that changes smoothly between two colours."""
     a, b = _colours(numbers)
     heights = numbers.uniform((_COARSE, _COARSE), np.float64)
     where = (np.arange(fine) + 0.5) / fine * (_COARSE - 1)
     low = where.astype(int)
     share = where - low
-    share = share * share * (3 - 2 * share)  # no crease at the points
+    share = share * share * (3 - 2 * share)  # smooth at the points
     along = heights[:, low] * (1 - share) + heights[:, low + 1] * share  # (_COARSE, fine)
     cloud = along[low] * (1 - share[:, None]) + along[low + 1] * share[:, None]  # (fine, fine)
     return a + cloud[..., None] * (b - a)
@@ -78,7 +80,7 @@ def _texture(numbers: Stream, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _outline(numbers: Stream, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Which points a disc or a turned rectangle covers, bool like x."""
+    """The points that a disc or a turned rectangle covers, as bools of x's shape."""
     kind, cx, cy, radius, turn, aspect = numbers.uniform(6, np.float64)
     radius = 0.12 + 0.13 * radius
     dx, dy = x - (0.15 + 0.7 * cx), y - (0.15 + 0.7 * cy)

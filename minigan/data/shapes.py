@@ -1,11 +1,13 @@
-"""Circles and squares, drawn by code: a translation between them that changes geometry, and can be scored exactly.
+"""Circles and squares, drawn by code: translating between them changes geometry, and can be scored exactly.
 
-A circle of radius r around a point and the square of side 2r around it belong together. Networks never see such pairs;
-but a translator that keeps place and size, as the cycle loss asks, must find them, so the overlap (IoU) of what it
-draws with the partner of what it was given says how well it does.
+A circle of radius r around a point and the square of side 2r around it belong together. Networks never see such pairs,
+but a translator that keeps place and size, as the cycle loss demands, draws an image's partner. So the overlap (IoU) of
+its output with that partner is a score.
 """
 
 from __future__ import annotations
+
+__all__ = ["Shapes", "shapes"]
 
 from dataclasses import dataclass
 
@@ -16,16 +18,16 @@ from minigan.errors import OptionError
 from minigan.random import Stream
 
 KINDS = ("circles", "squares")
-_FINE = 16  # lines a row of pixels is drawn with
+_FINE = 16  # lines per row of pixels while drawing
 _BATCH = 250
 
 
 @dataclass(frozen=True, eq=False)
 class Shapes(ImageData):
-    """White shapes on black, one an image.
+    """White shapes on black, one per image.
 
-    centres  float64 (N, 2): x and y in pixels, the image from 0 to its size
-    radii    float64 (N,): of the circle, or half the square's side
+    centres  float64 (N, 2): x and y in pixels, from 0 to the image's size
+    radii    float64 (N,), in pixels: the circle's radius, or half the square's side
     kind     "circles" or "squares"
     """
 
@@ -42,10 +44,10 @@ class Shapes(ImageData):
 
 
 def shapes(kind: str = "circles", count: int = 1000, size: int = 32, split: str = "train", seed: int = 0) -> Shapes:
-    """`count` circles or squares of random place and size, (count, 1, size, size); equal arguments, equal bytes.
+    """Circles or squares at random places, of random sizes, (count, 1, size, size); equal arguments, equal bytes.
 
-    Radii are uniform in [size / 8, size / 4], centres wherever a pixel stays free around the shape. Circles and squares
-    are drawn independently, as are the splits, so no circle has its square among the data.
+    Radii are uniform in [size / 8, size / 4], and so are centres, over the places that leave a free pixel around the
+    shape. Circles, squares and splits are drawn independently, so no circle has its square among the data.
 
     Raises:
         OptionError: another kind or split, a count below 1, or a size outside 8 .. 1024.
@@ -66,7 +68,7 @@ def shapes(kind: str = "circles", count: int = 1000, size: int = 32, split: str 
 def draw(kind: str, centres: np.ndarray, radii: np.ndarray, size: int) -> np.ndarray:
     """Shapes with smooth edges, uint8 (N, 1, size, size): a pixel is as white as it is covered.
 
-    A pixel's cover is the mean over _FINE lines through it; along a line it is exact.
+    A pixel's coverage is the mean over _FINE lines through it, exact along each line.
     """
     lines = (np.arange(size * _FINE) + 0.5) / _FINE  # (size*_FINE,)
     edges = np.arange(size + 1.0)

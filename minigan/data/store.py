@@ -1,7 +1,7 @@
-"""Where data files are looked for, and how they are fetched: the same search for every data set.
+"""Where data files are looked for, and how they are downloaded: the same search for every data set.
 
-Search order   `directory`  ->  the folder MINIGAN_DATA names  ->  the cache (MINIGAN_CACHE, or the user's cache folder)
-               ->  download into the cache, SHA-256 checked  ->  what a pip package has, which is up to the caller.
+Search order   `directory`  ->  the folder that MINIGAN_DATA names  ->  the cache (MINIGAN_CACHE, or the user's cache
+               folder)  ->  a download into the cache, SHA-256 checked  ->  what a pip package contains, by the caller
 """
 
 from __future__ import annotations
@@ -18,56 +18,56 @@ from urllib.parse import urlsplit
 
 from minigan.errors import DataError, not_installed, require
 
-PATIENCE = 4.0  # seconds until a network that has not answered counts as none
-Found = TypeVar("Found")
+PATIENCE = 4.0  # seconds after which a network that has not answered counts as missing
+Files = TypeVar("Files")  # what a data set's search returns: a path, or several
 
 
 class Remote(NamedTuple):
-    """Files that can be fetched: their SHA-256 by name, and the addresses, ending in /, of folders that have them."""
+    """Files that can be downloaded: their SHA-256 by name, and addresses, ending in /, of folders that hold them."""
 
     files: Mapping[str, str]
     mirrors: tuple[str, ...]
 
 
-def locate(name: str, search: Callable[[Path], Found | None], wanted: str, remote: Remote,
+def locate(name: str, search: Callable[[Path], Files | None], wanted: str, remote: Remote,
            directory: str | os.PathLike[str] | None, download: bool,
-           complete: Callable[[Path], Found | None] | None = None) -> tuple[Found | None, str]:
-    """What `search` finds in the first folder that has it; or None and, in words, why the network did not help.
+           complete: Callable[[Path], Files | None] | None = None) -> tuple[Files | None, str]:
+    """What `search` returns for the first folder that holds the files; or None, and why they were not downloaded.
 
-    name      of the data set and of its folder in the cache, "mnist"
-    search    looks in a folder, and may raise DataError for one that has half of what it should
-    wanted    what the message about a `directory` without it says was looked for
-    complete  `search` in the cache, where half is an interrupted download; by default the same
+    name      of the data set and of its folder in the cache, such as "mnist"
+    search    returns the files in a folder, or None; raises DataError if the folder holds only some of them
+    wanted    the files, in words, for the message about a `directory` that does not hold them
+    complete  as `search`, for the cache, where missing files mean an interrupted download; by default `search`
 
     Raises:
-        DataError: `directory` does not have it, or MINIGAN_DATA is no folder.
+        DataError: `directory` does not hold the files, or MINIGAN_DATA is not a folder.
     """
     if directory is not None:
-        found = search(Path(directory))
-        if found is None:
+        files = search(Path(directory))
+        if files is None:
             raise DataError(f"{directory}: no {name.upper()} here: looked for {wanted}.")
-        return found, ""
+        return files, ""
     named = os.environ.get("MINIGAN_DATA")
     if named and not Path(named).is_dir():
         raise DataError(f"MINIGAN_DATA is {named!r}, which is not a folder: correct it or unset it.")
-    found = search(Path(named)) if named else None
-    if found is not None:
-        return found, ""
+    files = search(Path(named)) if named else None
+    if files is not None:
+        return files, ""
     folder = cache(name)
     if folder is None:
         return None, not_installed("pooch", "a download")
     complete = complete or search
-    found = complete(folder)
-    if found is not None:
-        return found, ""
+    files = complete(folder)
+    if files is not None:
+        return files, ""
     why = fetch(folder, remote) if download else "download=False"
     return complete(folder), why
 
 
 def cache(name: str) -> Path | None:
-    """The folder downloads are kept in; None if none is chosen and pooch, which knows the usual place, is missing."""
-    if chosen := os.environ.get("MINIGAN_CACHE"):
-        return Path(chosen) / name
+    """The folder for downloads; None if MINIGAN_CACHE is not set and pooch, which knows the usual one, is missing."""
+    if folder := os.environ.get("MINIGAN_CACHE"):
+        return Path(folder) / name
     try:
         pooch = require("pooch", "a download")
     except ModuleNotFoundError:
@@ -76,7 +76,7 @@ def cache(name: str) -> Path | None:
 
 
 def fetch(folder: Path, remote: Remote) -> str:
-    """Bring all files into a folder. Returns "" or, in a few words, why they are not there."""
+    """Download all files into a folder. Returns "", or why they are not there."""
     try:
         pooch = require("pooch", "a download")
     except ModuleNotFoundError as error:
@@ -84,14 +84,14 @@ def fetch(folder: Path, remote: Remote) -> str:
     mirrors = answering(remote.mirrors, next(iter(remote.files)))
     if not mirrors:
         return "no network"
-    downloader = pooch.HTTPDownloader(timeout=(PATIENCE, 15))  # connect, then between two pieces
+    downloader = pooch.HTTPDownloader(timeout=(PATIENCE, 15))  # to connect, and between two pieces
     for name, sha256 in remote.files.items():
         why = ""
         for mirror in mirrors:
             try:
                 with _quiet(pooch.get_logger()):
                     pooch.retrieve(mirror + name, "sha256:" + sha256, name, folder, None, downloader)
-            except (OSError, ValueError) as error:  # ValueError: wrong checksum; pooch keeps no such file
+            except (OSError, ValueError) as error:  # ValueError: wrong checksum, and pooch removes the file
                 what = "wrong checksum" if isinstance(error, ValueError) else type(error).__name__
                 why = f"download of {name} from {urlsplit(mirror).hostname} failed: {what}"
             else:
@@ -104,13 +104,13 @@ def fetch(folder: Path, remote: Remote) -> str:
 def answering(mirrors: tuple[str, ...], name: str) -> list[str]:
     """The mirrors that answer for file `name` within PATIENCE seconds, in order of preference.
 
-    Why   A look-up of a host name has no time-out of its own and may hang for a minute without a network; so each
-          mirror is asked on a daemon thread, which can be left behind.
+    Why   Looking up a host name has no time-out and may hang for a minute without a network. So each mirror is asked
+          in a daemon thread, which can be abandoned.
     """
     answered = dict.fromkeys(mirrors, False)
 
     def ask(mirror: str) -> None:
-        import requests  # comes with pooch, knows about proxies
+        import requests  # comes with pooch; uses proxies
 
         with contextlib.suppress(OSError, ValueError):
             answered[mirror] = requests.head(mirror + name, timeout=PATIENCE, allow_redirects=True).ok
@@ -118,7 +118,7 @@ def answering(mirrors: tuple[str, ...], name: str) -> list[str]:
     threads = [threading.Thread(target=ask, args=(mirror,), daemon=True) for mirror in mirrors]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + PATIENCE  # one for all of them
+    deadline = time.monotonic() + PATIENCE  # the same for all threads
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     return [mirror for mirror in mirrors if answered[mirror]]
@@ -126,7 +126,7 @@ def answering(mirrors: tuple[str, ...], name: str) -> list[str]:
 
 @contextlib.contextmanager
 def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Pooch reports every download; ours is one sentence, in `source`."""
+    """Without pooch's message about every download: `source` says it in one sentence."""
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:

@@ -1,4 +1,4 @@
-"""Points in the plane whose modes can be counted: what a GAN has learnt of them is a number, not a matter of taste.
+"""Points in the plane with modes that can be counted: how much a GAN has learnt is a number, not a matter of taste.
 
     gaussians8    8 Gaussians on a circle of radius 2, std 0.02       Metz et al., Unrolled GANs, 2017, section 3.1
     gaussians25   25 Gaussians on a 5 x 5 grid, 2 apart, std 0.05     Dumoulin et al., ALI, 2017; Srivastava et al.,
@@ -7,6 +7,8 @@
 """
 
 from __future__ import annotations
+
+__all__ = ["TOYS", "Toy2D", "toy2d"]
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,11 +19,11 @@ import numpy as np
 from minigan.errors import DataError, OptionError, ShapeError
 from minigan.random import Stream
 
-WITHIN = 3.0  # standard deviations from a mode at which a sample still counts as good (VEEGAN, section 5.1)
+WITHIN = 3.0  # standard deviations from its mode within which a sample is good (VEEGAN, section 5.1)
 
 
 class Coverage(NamedTuple):
-    """What samples have of a distribution: modes reached, modes there are, share of good samples."""
+    """How much of a distribution samples cover: modes covered, modes in total, share of good samples."""
 
     covered: int
     modes: int
@@ -30,12 +32,12 @@ class Coverage(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Toy2D:
-    """Equally likely modes with Gaussian noise of one width.
+    """Equally likely modes, each with the same Gaussian noise.
 
-    name     as in the table of the module
+    name     as in the table of this module
     modes    (M, 2), the centres
     std      of the noise in each direction
-    is_ring  whether points lie anywhere on the circle through the modes, which then stand for arcs
+    is_ring  points lie anywhere on the circle through the modes, and each mode stands for an arc
     """
 
     name: str
@@ -45,7 +47,7 @@ class Toy2D:
 
     @property
     def scale(self) -> float:
-        """Root mean square of a coordinate of the modes; divided by it, points suit a network's initial weights."""
+        """Root mean square of the modes' coordinates; points divided by it suit a network's initial weights."""
         return float(np.sqrt(np.mean(self.modes**2)))
 
     def sample(self, n: int, stream: Stream) -> np.ndarray:
@@ -61,16 +63,16 @@ class Toy2D:
         return points
 
     def batches(self, batch_size: int, seed: int = 0) -> Iterator[np.ndarray]:
-        """Fresh points (batch_size, 2), without end."""
+        """New points (batch_size, 2) each time, without end."""
         stream = Stream(seed, "toy2d")
         while True:
             yield self.sample(batch_size, stream)
 
     def coverage(self, points: np.ndarray) -> Coverage:
-        """How many modes points (N, 2) cover, and what share of them is good.
+        """How many modes the points (N, 2) cover, and which share of the points is good.
 
-        A point is good within WITHIN std of its nearest mode (of the circle, for the ring). A mode is covered when at
-        least one in 10 M points is good and nearest to it: a tenth of its due.
+        A point is good if it lies within WITHIN std of its nearest mode (for the ring, of the circle). A mode is
+        covered if at least N / 10 M good points are nearest to it: a tenth of the points it should get.
 
         Raises:
             ShapeError: the points are not (N, 2), or there are none.
@@ -112,7 +114,7 @@ def toy2d(name: str) -> Toy2D:
     """A distribution by its name.
 
     Raises:
-        OptionError: none has that name; the message lists those there are.
+        OptionError: no distribution has that name; the message lists the names.
     """
     if name not in TOYS:
         raise OptionError(f"no distribution in the plane is called {name!r}; there are: {', '.join(TOYS)}")

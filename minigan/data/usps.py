@@ -1,12 +1,14 @@
-"""USPS, digits from envelopes: from a folder, the cache, the network, or scikit-learn's digits in their place.
+"""USPS, digits from envelopes, from a folder, the cache, the network, or, if there are none, scikit-learn's digits.
 
-Search order   as in data/store.py, and in the end the digits of 8 x 8 pixels that scikit-learn ships.
-Format         LIBSVM's: a line a digit, "label index:value index:value ...", label 1 .. 10 for digit 0 .. 9, index
-               1 .. 256 rising, value -1 (paper) .. 1 (ink), 0 where the index is left out. Plain or bzip2.
+Search order   as in data/store.py, and last the digits of 8 x 8 pixels that scikit-learn contains.
+Format         LIBSVM's: one line per digit, "label index:value index:value ...", label 1 .. 10 for digit 0 .. 9, index
+               1 .. 256 rising, value -1 (paper) .. 1 (ink), 0 where an index is left out. Plain or bzip2.
 Source         Hull, A database for handwritten text recognition research, 1994; Chang & Lin, LIBSVM data.
 """
 
 from __future__ import annotations
+
+__all__ = ["read_libsvm", "usps"]
 
 import bz2
 import math
@@ -39,19 +41,20 @@ def usps(
     channels: int = 1,
     box: int | None = None,
 ) -> ImageData:
-    """Digits from envelopes: 7,291 to train on or 2,007 to test on, or, for want of those, scikit-learn's.
+    """Digits from envelopes: 7,291 for training or 2,007 for testing; if they are not found, scikit-learn's digits.
 
-    size       16 or more; enlarged bilinearly
-    directory  a folder that must hold the files (or whose folder `usps` does), usps[.bz2] or usps.t[.bz2]
-    download   whether the network may be asked; when there is none, that is found out in a few seconds
+    size       16 or more; digits are enlarged bilinearly
+    directory  a folder that must hold usps[.bz2] or usps.t[.bz2], itself or in its folder `usps`
+    download   whether they may be downloaded; a missing network is noticed within seconds
     channels   1, or 3 equal ones
-    box        the side of the digits in the image, the rest is black; by default 20 if size is 28 or 32, else size.
-               MNIST's digits were fitted into 20 pixels of 28: a classifier of those reads 97 % of USPS in such a box,
-               and 85 % of USPS that fills 28, near the 82 % from which studies of adaptation start
+    box        side of the digits in the image, in pixels; the rest is black. By default 20 if size is 28 or 32, else
+               size. MNIST's digits fill 20 pixels of 28: a classifier of MNIST reads 97 % of USPS in such a box, and
+               85 % of USPS that fills 28, near the 82 % at which studies of domain adaptation start
 
     Raises:
-        DataError: a folder that was named does not hold USPS, a file is damaged, there is nothing at all to load.
-        OptionError: another size, split or number of channels; a box that does not fit.
+        DataError: `directory` does not hold USPS, or a file is damaged.
+        OptionError: another size, split or number of channels, or a box that does not fit.
+        ModuleNotFoundError: USPS was not found, and scikit-learn is not installed.
     """
     if size < SIDE or split not in _FILES or channels not in (1, 3):
         raise OptionError(f"usps: size is {SIDE} or more, split 'train' or 'test' and channels 1 or 3, not {size!r}, "
@@ -60,13 +63,12 @@ def usps(
     path, why = store.locate("usps", lambda folder: _search(folder, split), f"{_FILES[split]}[.bz2]",
                              store.Remote({name: _SHA256[name]}, _MIRRORS), directory, download)
     if path is None:
-        found = digits(SIDE, split)
-        source = f"{found.source}, in the place of USPS, which was not found ({why})"
-        found = replace(found, source=source)
+        data = digits(SIDE, split)
+        data = replace(data, source=f"{data.source}, in the place of USPS, which was not found ({why})")
     else:
         pixels, labels = read_libsvm(path)
-        found = ImageData(channels_last(pixels), labels, "usps", f"USPS, {len(labels):,} digits from {path.parent}")
-    return replace(found, images=repeated(boxed(found.images, size, box), channels))
+        data = ImageData(channels_last(pixels), labels, "usps", f"USPS, {len(labels):,} digits from {path.parent}")
+    return replace(data, images=repeated(boxed(data.images, size, box), channels))
 
 
 def _search(folder: Path, split: str) -> Path | None:
@@ -76,11 +78,11 @@ def _search(folder: Path, split: str) -> Path | None:
 
 
 def read_libsvm(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> tuple[np.ndarray, np.ndarray]:
-    """Digits uint8 (N, 16, 16), ink 255, and labels uint8 (N,), of a file in the format above.
+    """Digits uint8 (N, 16, 16), ink 255, and labels uint8 (N,), from a file in the format above.
 
     Raises:
-        DataError: the file is missing or unreadable, truncated or corrupt, empty, longer than `max_bytes` of text, or a
-            line is not as the format says; the message names the file, the line and what is wrong with it.
+        DataError: the file is missing, unreadable, truncated, corrupt, empty, or longer than `max_bytes` of text; or a
+            line is not in the format. The message names the file, the line and what is wrong with it.
     """
     path = Path(path)
     *lines, rest = _text(path, max_bytes).split(b"\n")
@@ -100,7 +102,7 @@ def read_libsvm(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> tup
 
 
 def _parse(line: bytes, out: np.ndarray) -> int:
-    """Write the values of a line to `out` (256,); returns the digit. ValueError says what is wrong, in a few words."""
+    """Write the values of a line to `out` (256,), and return the digit. Raises ValueError, which says what is wrong."""
     label, *pairs = line.split()[: len(out) + 2] or [b""]
     if not (label.isdigit() and 1 <= int(label[:9]) <= 10):
         raise ValueError(f"the label {_shown(label)} is not one of 1 .. 10")
@@ -127,7 +129,7 @@ def _shown(text: bytes) -> str:
 
 
 def _text(path: Path, max_bytes: int) -> bytes:
-    """The whole text of a plain or bzip2 file, told apart by the first bytes."""
+    """The whole text of a plain or bzip2 file; its first bytes say which it is."""
     try:
         with path.open("rb") as raw:
             zipped = raw.read(3) == b"BZh"

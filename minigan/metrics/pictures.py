@@ -1,15 +1,17 @@
-"""How near two pictures are: of a translation there and back, of a colouring, of a mask and the mask it should be.
+"""Measures of pictures: a translation there and back beside the original, a colouring, a mask beside the true mask.
 
-All take images (N, C, H, W), uint8 or floats in [-1, 1], and give means over the images, not over the pixels of all.
+All take images (N, C, H, W), uint8 or floats in [-1, 1], and return the mean of the images' values, one number.
 
-    l1, psnr, ssim      a picture and what it should be       0, infinity and 1 are best
-    iou                 what two masks share                  1 is best
-    edges_kept          edges of a picture, and those given   1 is best
-    colourfulness       how strong the colours are            0 is grey, 60 and more is vivid
-    luma_error          grey against the colours it is of     0 is best
+    l1, psnr, ssim      a picture and the true one                  0, infinity and 1 are best
+    iou                 the overlap of two masks                    1 is best
+    edges_kept          a picture's edges and those it should have  1 is best
+    colourfulness       how strong colours are                      0 is grey, 60 and more is vivid
+    luma_error          grey and the colours it was made from       0 is best
 """
 
 from __future__ import annotations
+
+__all__ = ["colourfulness", "edges_kept", "iou", "l1", "luma_error", "luma_weights", "mean_coloured", "psnr", "ssim"]
 
 import numpy as np
 
@@ -18,12 +20,12 @@ from minigan.data.patches import LUMA
 from minigan.errors import ShapeError, require
 from minigan.metrics.images import prepared
 
-SIGMA, RADIUS = 1.5, 5  # of the window that SSIM looks through: 11 x 11
-K1, K2 = 0.01, 0.03  # its constants
+SIGMA, RADIUS = 1.5, 5  # of SSIM's window, 11 x 11
+K1, K2 = 0.01, 0.03  # SSIM's constants
 
 
 def l1(images: np.ndarray, truth: np.ndarray) -> float:
-    """Mean absolute difference of pixels from -1 to 1, as cycle losses count it."""
+    """Mean absolute difference of pixels in [-1, 1], as in cycle losses."""
     a, b = _both("l1", images, truth)
     return float(np.abs(a - b).mean())
 
@@ -31,7 +33,7 @@ def l1(images: np.ndarray, truth: np.ndarray) -> float:
 def psnr(images: np.ndarray, truth: np.ndarray) -> float:
     """Peak signal-to-noise ratio in dB, 10 log10(range^2 / mean squared error), the mean over the images.
 
-    Infinite if an image is equal to its truth.
+    It is infinite if an image equals the true one.
     """
     a, b = _both("psnr", images, truth)
     error = np.square(a - b).mean((1, 2, 3))  # (N,)
@@ -44,7 +46,7 @@ def ssim(images: np.ndarray, truth: np.ndarray) -> float:
 
         (2 m_a m_b + c1) (2 v_ab + c2) / ((m_a^2 + m_b^2 + c1) (v_a + v_b + c2))
 
-    the mean over channels and over all places where the window of 11 x 11 lies inside the image.
+    It is the mean over channels and over all places where the window of 11 x 11 lies inside the image.
     Source: Wang, Bovik, Sheikh & Simoncelli, Image quality assessment, 2004, section III.B.
 
     Raises:
@@ -60,7 +62,7 @@ def ssim(images: np.ndarray, truth: np.ndarray) -> float:
         means: np.ndarray = smooth(x, SIGMA, axes=(2, 3), radius=RADIUS)[inside]
         return means
 
-    c1, c2 = (K1 * 2) ** 2, (K2 * 2) ** 2  # 2: the range from -1 to 1. Pixels count from black, as in the paper:
+    c1, c2 = (K1 * 2) ** 2, (K2 * 2) ** 2  # 2 is the range from -1 to 1; black is 0, as in the paper:
     a, b = a + 1, b + 1
     mean_a, mean_b = local(a), local(b)
     var_a, var_b, both = local(a * a) - mean_a**2, local(b * b) - mean_b**2, local(a * b) - mean_a * mean_b
@@ -80,13 +82,13 @@ def iou(masks: np.ndarray, truth: np.ndarray, threshold: float = 0.0) -> float:
 
 
 def edges_kept(images: np.ndarray, edges: np.ndarray, tolerance: int = 1) -> float:
-    """How well the edges of painted images, RGB or grey, are the edges (N, 1, H, W) they were painted from, 0 to 1.
+    """How well painted images, RGB or grey, have the edges (N, 1, H, W) from which they were painted, 0 to 1.
 
-    The F-measure 2 P R / (P + R), of the share P of a picture's edge pixels (`data.canny.edge_map`) that lie within
-    `tolerance` pixels, diagonals included, of a given one, and the share R of given ones near the picture's. 1 where
-    there are neither.
-    Source: Martin, Fowlkes & Malik, Learning to detect natural image boundaries, 2004, section 4; edges that lie near
-    are not matched one to one here.
+    The F-measure 2 P R / (P + R). P is the share of a picture's edge pixels (`data.canny.edge_map`) that lie within
+    `tolerance` pixels, also diagonally, of a given edge pixel; R is the share of given edge pixels that lie as near to
+    the picture's. A picture without edges that should have none scores 1.
+    Source: Martin, Fowlkes & Malik, Learning to detect natural image boundaries, 2004, section 4, where edges are
+    matched one to one; here they are not.
 
     Raises:
         ShapeError: edges of another number or size than the images, or with more than one channel.
@@ -96,21 +98,22 @@ def edges_kept(images: np.ndarray, edges: np.ndarray, tolerance: int = 1) -> flo
     colours = images if images.shape[1] == 3 else images.repeat(3, 1)
     given = _grey("edges_kept", edges, (len(images), *images.shape[2:])) > 127
     luma = np.tensordot(np.array(LUMA), _rgb("edges_kept", colours), 1)  # (N, H, W)
-    found = np.stack([edge_map(picture) > 0 for picture in luma])
-    around = (1, 2 * tolerance + 1, 2 * tolerance + 1)
+    painted = np.stack([edge_map(picture) > 0 for picture in luma])  # (N, H, W), as given
+    window = (1, 2 * tolerance + 1, 2 * tolerance + 1)
     ndimage = require("scipy.ndimage", "this measure")
-    near_given, near_found = (ndimage.maximum_filter(x, around) for x in (given, found))
-    hits, called = (found & near_given).sum((1, 2)), found.sum((1, 2))  # (N,)
-    recalled, there = (given & near_found).sum((1, 2)), given.sum((1, 2))
-    precision, recall = hits / np.maximum(called, 1), recalled / np.maximum(there, 1)
-    both = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    return float(np.where(called + there, both, 1.0).mean())
+    near_given, near_painted = (ndimage.maximum_filter(edge, window) for edge in (given, painted))
+    right, all_painted = (painted & near_given).sum((1, 2)), painted.sum((1, 2))  # (N,)
+    recalled, all_given = (given & near_painted).sum((1, 2)), given.sum((1, 2))
+    precision, recall = right / np.maximum(all_painted, 1), recalled / np.maximum(all_given, 1)
+    f_measure = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    return float(np.where(all_painted + all_given, f_measure, 1.0).mean())
 
 
 def colourfulness(images: np.ndarray) -> float:
     """How colourful RGB images look: sqrt(var rg + var yb) + 0.3 sqrt(mean rg^2 + mean yb^2), pixels from 0 to 255.
 
-    rg = R - G and yb = (R + G) / 2 - B. Grey is 0; people call about 15 slightly, 45 quite, 82 highly colourful.
+    rg = R - G and yb = (R + G) / 2 - B. Grey scores 0; people call images slightly colourful at about 15, quite
+    colourful at 45, highly colourful at 82.
     Source: Hasler & Suesstrunk, Measuring colourfulness in natural images, 2003, section 5.
 
     Raises:
@@ -124,17 +127,17 @@ def colourfulness(images: np.ndarray) -> float:
 
 
 def luma_error(colours: np.ndarray, grey: np.ndarray) -> float:
-    """Mean absolute difference between grey and the luma of the colours it was made of, as a share of the range.
+    """Mean absolute difference between grey and the luma of the colours it was made from, as a share of the range.
 
     Raises:
-        ShapeError: not three channels and one, or other images.
+        ShapeError: not three channels and one, or unequal N, H or W.
     """
     luma = np.tensordot(np.array(LUMA), _rgb("luma_error", colours), 1)  # (N, H, W)
     return float(np.abs(luma - _grey("luma_error", grey, luma.shape)).mean() / 255)
 
 
 def luma_weights(colours: np.ndarray, grey: np.ndarray) -> np.ndarray:
-    """The shares (3,) of red, green and blue that explain grey best, by least squares; LUMA for perfect ones.
+    """The shares (3,) of red, green and blue that explain grey best, by least squares; LUMA for perfect grey.
 
     Raises:
         ShapeError: as luma_error.
@@ -147,12 +150,12 @@ def luma_weights(colours: np.ndarray, grey: np.ndarray) -> np.ndarray:
 
 
 def mean_coloured(grey: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Grey images coloured with one colour: that of the average pixel of `colours`; float32 (N, 3, H, W) in [-1, 1].
+    """Grey images tinted with the mean colour of `colours`; float32 (N, 3, H, W) in [-1, 1].
 
-    What a colouring must beat: their luma is right, and their hue the best constant one.
+    A colouring must be better than these: their luma is right, and their hue is the best constant one.
 
     Raises:
-        ShapeError: not one channel, and three.
+        ShapeError: grey does not have one channel, or colours not three.
     """
     grey = prepared(grey)
     mean = _rgb("mean_coloured", colours).mean((1, 2, 3)) / 127.5  # (3,)
@@ -163,9 +166,9 @@ def mean_coloured(grey: np.ndarray, colours: np.ndarray) -> np.ndarray:
 
 
 def _both(name: str, images: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    a, b = (prepared(x, what).astype(np.float64) for x, what in ((images, "images"), (truth, "truth")))
+    a, b = (prepared(x, name_of).astype(np.float64) for x, name_of in ((images, "images"), (truth, "truth")))
     if a.shape != b.shape:
-        raise ShapeError(f"{name}: images {a.shape} and what they should be {b.shape} must have equal shapes")
+        raise ShapeError(f"{name}: images {a.shape} and the true ones {b.shape} must have equal shapes")
     return a, b
 
 
@@ -180,5 +183,5 @@ def _rgb(name: str, images: np.ndarray) -> np.ndarray:
 def _grey(name: str, images: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     images = prepared(images)
     if images.shape[1] != 1 or (len(images), *images.shape[2:]) != shape:
-        raise ShapeError(f"{name}: grey {images.shape} must be (N, 1, H, W) with N, H, W = {shape}, as the colours")
+        raise ShapeError(f"{name}: grey {images.shape} must be (N, 1, H, W) with N, H, W = {shape}, like the colours")
     return (images[:, 0].astype(np.float64) + 1) * 127.5

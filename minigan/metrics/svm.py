@@ -1,12 +1,15 @@
-"""DCGAN's own measure of what a discriminator has learnt: a linear classifier on its features, from few labels.
+"""The DCGAN paper's measure of what a discriminator has learnt: a linear classifier on its features, from few labels.
 
     features of every layer -> largest value in each cell of a 4x4 grid -> one long vector -> linear L2-SVM -> accuracy
 
-Beside it stand the same on raw pixels and on a discriminator with random weights: what is not above both is not learnt.
+Compare it with the accuracy on pixels and on features of random weights: a discriminator that is not better than both
+has learnt nothing.
 Source: Radford, Metz & Chintala, Unsupervised representation learning with DCGANs, 2016, section 5.1.
 """
 
 from __future__ import annotations
+
+__all__ = ["discriminator_features", "svm_accuracy", "svm_evaluation"]
 
 import copy
 import os
@@ -26,15 +29,15 @@ from minigan.random import Stream, default
 from minigan.random import seed as seed_default
 
 GRID = 4
-STRENGTHS = (0.1, 1.0, 10.0)  # C of the SVM, chosen on a fifth of the labelled digits
+STRENGTHS = (0.1, 1.0, 10.0)  # of regularisation, C of the SVM; the best on a fifth of the labelled digits is used
 _BATCH = 250
 
 
 def grid_max(maps: np.ndarray, cells: int = GRID) -> np.ndarray:
     """Largest value of maps (N, C, H, W) in each cell of a grid, (N, C, cells, cells).
 
-    Cell i covers the rows floor(i H / cells) .. ceil((i + 1) H / cells) - 1, so any H of at least `cells` will do;
-    cells overlap by a row where it is no multiple.
+    Cell i covers the rows floor(i H / cells) .. ceil((i + 1) H / cells) - 1. H may be any number of at least `cells`;
+    if it is no multiple, neighbouring cells overlap by one row.
 
     Raises:
         ShapeError: the maps are smaller than the grid.
@@ -47,9 +50,9 @@ def grid_max(maps: np.ndarray, cells: int = GRID) -> np.ndarray:
 
 
 def discriminator_features(discriminator: nn.Module, images: np.ndarray) -> np.ndarray:
-    """What a discriminator sees in images (N, C, H, W), float32 (N, 16 * channels of all its layers) on the host.
+    """A discriminator's features of images (N, C, H, W), float32 (N, 16 * channels of all its layers) on the host.
 
-    `discriminator.layers` is a Sequential; taken is the output of every rectifier in it. Batch norm uses running
+    They are the outputs of every rectifier in `discriminator.layers`, an nn.Sequential. Batch norm uses running
     statistics.
 
     Raises:
@@ -70,23 +73,23 @@ def discriminator_features(discriminator: nn.Module, images: np.ndarray) -> np.n
 
 
 def _rectified(layers: nn.Sequential, images: np.ndarray, where: str) -> np.ndarray:
-    x, found = tensor(images, device=where), []
-    for layer in list(layers)[:-1]:  # the last one gives the logit
+    x, features = tensor(images, device=where), []
+    for layer in list(layers)[:-1]:  # the last one returns the logit
         x = layer(x)
         if isinstance(layer, nn.LeakyReLU | nn.ReLU):
             if x.ndim != 4:
                 raise OptionError(f"discriminator_features: a layer gives {x.shape}, not images (N, C, H, W)")
-            found.append(grid_max(device.asnumpy(x.data)).reshape(len(images), -1))  # (N, C*4*4)
-    if not found:
+            features.append(grid_max(device.asnumpy(x.data)).reshape(len(images), -1))  # (N, C*4*4)
+    if not features:
         raise OptionError("discriminator_features: no rectifier (nn.LeakyReLU, nn.ReLU) in the discriminator's layers")
-    return np.concatenate(found, 1)
+    return np.concatenate(features, 1)
 
 
 def svm_accuracy(features: np.ndarray, labels: np.ndarray, test_features: np.ndarray, test_labels: np.ndarray) -> float:
     """Accuracy on test features (M, D) of a linear SVM with squared hinge loss fitted to features (N, D).
 
-    All features are divided by their root mean square on the training set, one number, so that the strengths to choose
-    from mean the same for every kind of feature. The strength is chosen on every fifth sample, then all are fitted.
+    All features are divided by one number, their root mean square on the training set, so that STRENGTHS mean the same
+    for every kind of feature. Every fifth sample decides which strength is best; then all samples are fitted with it.
 
     Raises:
         ModuleNotFoundError: without scikit-learn.
@@ -109,10 +112,18 @@ def _accuracy(machine: object, features: np.ndarray, labels: np.ndarray) -> floa
 
 def svm_evaluation(discriminator: nn.Module, size: int = 32, labels: int = 1000, test: int = 10_000,
                    directory: str | os.PathLike[str] | None = None, seed: int = 0) -> dict[str, float]:
-    """Accuracy on MNIST's test digits from so many labelled training digits: {"discriminator", "random", "pixels"}.
+    """Accuracy on MNIST's test digits of classifiers trained on few labels: {"discriminator", "random", "pixels"}.
 
-    size is the side of the images the discriminator takes; "random" is the same network with DCGAN's initial weights,
-    its batch norm's statistics those it starts with. The digits that are labelled are drawn from the seed.
+    "discriminator" uses the discriminator's features, "random" those of the same network with DCGAN's initial weights
+    and initial statistics in batch norm, "pixels" the pixels themselves.
+
+    Args:
+        discriminator: as in `discriminator_features`.
+        size: side of the images it takes.
+        labels: number of labelled training digits, drawn from the seed.
+        test: number of test digits.
+        directory: where MNIST is; as in data.mnist.
+        seed: of the labelled digits, the test digits and the random weights.
 
     Raises:
         DataError: no MNIST. OptionError: more labels than digits, or fewer than 50; as `discriminator_features`.
@@ -121,22 +132,23 @@ def svm_evaluation(discriminator: nn.Module, size: int = 32, labels: int = 1000,
     train = mnist(size, "train", directory, holdout=True)
     held_out = mnist(size, "test", directory)
     if not 50 <= labels <= len(train):
-        raise OptionError(f"svm_evaluation: labels={labels} must lie in 50 .. {len(train)}, the training digits")
-    chosen = Stream(seed, "labels").permutation(len(train))[:labels]
-    some = Stream(seed, "test").permutation(len(held_out))[:test]
+        raise OptionError(f"svm_evaluation: labels={labels} must lie in 50 .. {len(train)}, the number of training "
+                          "digits")
+    labelled = Stream(seed, "labels").permutation(len(train))[:labels]
+    tested = Stream(seed, "test").permutation(len(held_out))[:test]
     kinds: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "discriminator": lambda images: discriminator_features(discriminator, images),
         "random": lambda images: discriminator_features(fresh, images),
         "pixels": lambda images: prepared(images).reshape(len(images), -1),  # (N, H*W)
     }
     fresh = _fresh(discriminator, seed)
-    return {name: svm_accuracy(features(train.images[chosen]), train.labels[chosen],
-                               features(held_out.images[some]), held_out.labels[some])
+    return {name: svm_accuracy(features(train.images[labelled]), train.labels[labelled],
+                               features(held_out.images[tested]), held_out.labels[tested])
             for name, features in kinds.items()}
 
 
 def _fresh(discriminator: nn.Module, seed: int) -> nn.Module:
-    """The same network with initial weights and statistics; the numbers `mg.seed` seeds stay where they were."""
+    """A copy with initial weights and statistics; the random numbers that `mg.seed` seeds are not used."""
     network, numbers = copy.deepcopy(discriminator), default.state_dict()
     seed_default(seed)
     try:

@@ -1,17 +1,20 @@
-"""Is a translated digit still the same digit, and does it look like the others there? Answered by classifiers.
+"""Is a translated digit still the same digit, and does it look like those of its new domain? Classifiers answer.
 
     kept         share of digits whose translation a classifier of the target reads as their label
-    there_back   share of digits translated there and back that a classifier of the source still reads as their label
-    adapted      accuracy, on the target's own test digits, of a classifier trained on translated source digits alone
-    source_only  the same, trained on the source's digits as they are: what translation must beat
-    target_only  the same, trained on the target's own digits: what it can hope for
+    there_back   share of digits, translated there and back, that a classifier of the source still reads as their label
+    adapted      accuracy on the target's test digits of a classifier trained on translated source digits alone
+    source_only  the same, trained on untranslated source digits: a translation must be better
+    target_only  the same, trained on the target's own digits: the best to be expected
 
-The classifiers are the small CNN of metrics/classifier.py. Published for `adapted`, MNIST to USPS and back, by larger
-networks: source only 82.2 / 69.6, CyCADA 95.6 / 96.5, SBADA-GAN 97.6 / 95.0, target only 96.3 / 99.2 percent.
+The classifiers are the small CNN of metrics/classifier.py. Published results of larger networks for `adapted`, from
+MNIST to USPS / and back, in percent: source only 82.2 / 69.6, CyCADA 95.6 / 96.5, SBADA-GAN 97.6 / 95.0, target only
+96.3 / 99.2.
 Source: Hoffman et al., CyCADA, 2018, section 4.1.
 """
 
 from __future__ import annotations
+
+__all__ = ["DigitTranslation", "adaptation_accuracy", "label_kept"]
 
 from collections.abc import Callable
 
@@ -30,18 +33,18 @@ QUICK = {
     "back_a": "share of a's test digits that a classifier of a still reads as their label after there and back",
     "cycle": "mean difference of a's digits there and back from what they were, of at most 2",
 }
-WAYS = {"ab": (0, 1), "ba": (1, 0)}  # source and target of each
+WAYS = {"ab": (0, 1), "ba": (1, 0)}  # source and target
 
 
 def label_kept(probabilities: Reader, images: np.ndarray, labels: np.ndarray) -> float:
-    """Share of images whose likeliest class, by a classifier of their domain, is their label.
+    """Share of images whose label is the most probable class for a classifier of their domain.
 
     Raises:
-        ShapeError: not as many labels as images, or none. And as digits28.
+        ShapeError: there are not as many labels as images, or none. And as digits28.
     """
     if not len(labels) or len(labels) != len(images):
-        raise ShapeError(f"label_kept: {len(images)} images and {len(labels)} labels must be equally many, at least "
-                         "one")
+        raise ShapeError(f"label_kept: {len(images)} images and {len(labels)} labels; give as many labels as images, "
+                         "at least one")
     return float((probabilities(images).argmax(1) == labels).mean())
 
 
@@ -56,10 +59,11 @@ def adaptation_accuracy(translated: np.ndarray, labels: np.ndarray, target: Imag
         settings: of the classifier.
 
     Raises:
-        ShapeError: not as many labels as digits; other sizes.
+        ShapeError: there are not as many labels as digits; another size.
     """
     if len(labels) != len(translated):
-        raise ShapeError(f"adaptation_accuracy: {len(translated)} digits and {len(labels)} labels are not equally many")
+        raise ShapeError(f"adaptation_accuracy: {len(translated)} digits and {len(labels)} labels; give one label per "
+                         "digit")
     digits = ImageData(as_pixels(translated), labels, "translated", f"{len(labels):,} translated digits")
     probabilities = readers(train_classifier(digits, settings or Settings()))[1]
     return label_kept(probabilities, target.images, target.labels)
@@ -69,9 +73,9 @@ class DigitTranslation:
     """Scores many translators between the same two labelled sets of digits, whose classifiers it trains once.
 
     Args:
-        a, b: digits of the two domains to train on, of one size, 28 or 32.
-        test_a, test_b: digits to test on.
-        translated: how many source digits, at most, are translated to train a classifier on.
+        a, b: training digits of the two domains, of one size, 28 or 32.
+        test_a, test_b: their test digits.
+        translated: how many source digits, at most, are translated for the training of a classifier.
         settings: of the classifiers.
     """
 
@@ -79,7 +83,7 @@ class DigitTranslation:
                  settings: Settings | None = None) -> None:
         self.training, self.test = (a.take(translated), b.take(translated)), (test_a, test_b)
         self.settings = settings or Settings()
-        self.read: tuple[Reader, Reader] = tuple(  # type: ignore[assignment]  # two of them
+        self.read: tuple[Reader, Reader] = tuple(  # type: ignore[assignment]  # a pair
             readers(train_classifier(digits, self.settings))[1] for digits in (a, b))
 
     def baselines(self) -> dict[str, dict[str, float]]:
@@ -91,7 +95,7 @@ class DigitTranslation:
     def __call__(self, way: str, there: Translate, back: Translate) -> dict[str, float]:
         """Scores of one way, "ab" or "ba": "kept", "there_back", "adapted", and "l1" and "ssim" of there and back.
 
-        there and back translate a batch of digits (N, 1, H, W) in [-1, 1] from source to target and from there home.
+        `there` translates digits (N, 1, H, W) in [-1, 1] from source to target, `back` from target to source.
 
         Raises:
             OptionError: another way.
@@ -111,9 +115,8 @@ class DigitTranslation:
             "ssim": ssim(returned, digits.images),
         }
 
-
     def quick(self, there: Translate, back: Translate, digits: int = 1000) -> dict[str, float]:
-        """Scores without training another classifier, see QUICK; of so many digits from all over the test sets."""
+        """Scores that need no new classifier, see QUICK, of about this many digits from all parts of the test sets."""
         (a, labels_a), (b, labels_b) = ((prepared(test.images[::n]), test.labels[::n])
                                         for test in self.test for n in [max(1, len(test) // digits)])
         translated = there(a)
@@ -124,7 +127,7 @@ class DigitTranslation:
 
 
 def as_pixels(images: np.ndarray) -> np.ndarray:
-    """Images, uint8 or in [-1, 1], as uint8 channels-last: what a translation is once it is saved."""
+    """Images, uint8 or in [-1, 1], as uint8, channels-last in memory: as a saved translation has them."""
     if images.dtype == np.uint8:
         return images
     pixels = np.rint((prepared(images) + 1) * 127.5).clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)

@@ -8,6 +8,8 @@ of D a convolution with an image-sized kernel. Up-convolution by default: it has
 
 from __future__ import annotations
 
+__all__ = ["dcgan"]
+
 from minigan import nn
 from minigan.engine.tensor import Tensor, tensor
 from minigan.errors import OptionError, ShapeError

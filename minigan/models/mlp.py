@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["mlp"]
+
 import math
 from itertools import pairwise
 

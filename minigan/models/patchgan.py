@@ -8,6 +8,8 @@ takes images of any size, and leaves what spans more than a patch to other losse
 
 from __future__ import annotations
 
+__all__ = ["MultiScaleDiscriminator", "PatchDiscriminator", "layers_for"]
+
 from minigan import nn, ops
 from minigan.engine.tensor import Tensor
 from minigan.errors import OptionError, ShapeError

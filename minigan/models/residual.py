@@ -8,6 +8,8 @@ Source   He, Zhang, Ren & Sun, Deep residual learning for image recognition, 201
 
 from __future__ import annotations
 
+__all__ = ["Grey", "Residual"]
+
 from minigan import nn, ops
 from minigan.engine.tensor import Tensor
 from minigan.errors import OptionError

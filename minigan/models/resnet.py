@@ -8,6 +8,8 @@ passes through: most of an image is kept when it is translated. Modules are name
 
 from __future__ import annotations
 
+__all__ = ["EncoderDecoder", "ResnetDecoder", "ResnetEncoder", "ResnetGenerator", "blocks_for"]
+
 from minigan import nn
 from minigan.engine.tensor import Tensor
 from minigan.errors import OptionError

@@ -9,6 +9,8 @@ one module inside another, named as in the authors' PyTorch code. Source: Isola 
 
 from __future__ import annotations
 
+__all__ = ["UnetGenerator", "depth_for"]
+
 from minigan import nn, ops
 from minigan.engine.tensor import Tensor
 from minigan.errors import OptionError

@@ -3,7 +3,6 @@
 A module's `__all__` lists the names that are public here.
 """
 
-# ruff: noqa: F403
 from minigan.ops.activation import *
 from minigan.ops.conv import *
 from minigan.ops.elementwise import *

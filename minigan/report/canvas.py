@@ -12,6 +12,10 @@ from typing import Any
 
 from minigan.errors import require
 
+# Okabe & Ito's palette without its yellow: colour-blind readers can tell the colours apart
+BLUE, ORANGE, GREEN, PINK, SKY, AMBER = PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+BLACK, GREY = "#000000", "#999999"
+
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so the picture is the same everywhere
     "font.size": 9.0,

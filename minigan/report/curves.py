@@ -7,6 +7,8 @@ window, no settings of the user's, no time stamp, so equal rows give equal bytes
 
 from __future__ import annotations
 
+__all__ = ["loss_curves", "read_rows"]
+
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -17,26 +19,25 @@ import numpy as np
 
 from minigan.checkpoint import write_atomically
 from minigan.errors import DataError, OptionError
-from minigan.report.canvas import drawing
+from minigan.report.canvas import AMBER, BLUE, GREY, ORANGE, SKY, drawing
 
 Row = Mapping[str, Any]
 
-_BLUE, _ORANGE = "#0072b2", "#d55e00"  # Okabe & Ito's palette: told apart by colour-blind readers, and in grey
 _PANELS: tuple[tuple[str, str, tuple[tuple[tuple[str, ...], str, str], ...]], ...] = (
     (
         "Losses",
         "loss",
         (
-            (("d_loss",), "discriminator", _BLUE),
-            (("g_loss",), "generator", _ORANGE),
+            (("d_loss",), "discriminator", BLUE),
+            (("g_loss",), "generator", ORANGE),
         ),
     ),
     (
         "Discriminator output",
         "probability of being real",
         (
-            (("d_real", "d_x", "D(x)"), "D(x), real", _BLUE),
-            (("d_fake", "d_g_z", "D(G(z))"), "D(G(z)), generated", _ORANGE),
+            (("d_real", "d_x", "D(x)"), "D(x), real", BLUE),
+            (("d_fake", "d_g_z", "D(G(z))"), "D(G(z)), generated", ORANGE),
         ),
     ),
 )
@@ -44,25 +45,25 @@ _DISTANCE = (  # in place of the second panel, for a critic
     "Wasserstein distance",
     "estimate",
     (
-        (("wasserstein",), "E f(x) - E f(G(z))", _BLUE),
-        (("penalty",), "gradient penalty", _ORANGE),
-        (("clipped",), "share of clipped weights", _ORANGE),
+        (("wasserstein",), "E f(x) - E f(G(z))", BLUE),
+        (("penalty",), "gradient penalty", ORANGE),
+        (("clipped",), "share of clipped weights", ORANGE),
     ),
 )
 _BETWEEN = (  # both panels of a translation between two domains
     ("Losses", "loss", tuple(((f"{side}_{domain}",), f"{name} {domain}", colour) for side, name, colours in (
-        ("d", "discriminator", (_BLUE, "#56b4e9")), ("g", "generator to", (_ORANGE, "#e69f00")))
+        ("d", "discriminator", (BLUE, SKY)), ("g", "generator to", (ORANGE, AMBER)))
         for domain, colour in zip("ab", colours, strict=True))),
     ("There and back", "mean difference", tuple(((f"{key}_{domain}",), f"{name} {domain}", colour)
-        for key, name, colours in (("cycle", "cycle", (_BLUE, "#56b4e9")), ("idt", "identity", (_ORANGE, "#e69f00")))
+        for key, name, colours in (("cycle", "cycle", (BLUE, SKY)), ("idt", "identity", (ORANGE, AMBER)))
         for domain, colour in zip("ab", colours, strict=True))),
 )
 _TARGET = (  # in place of the second panel, for pairs
     "Distance to the target",
     "mean difference",
     (
-        (("l1",), "of pixels", _BLUE),
-        (("features",), "of the discriminator's features", _ORANGE),
+        (("l1",), "of pixels", BLUE),
+        (("features",), "of the discriminator's features", ORANGE),
     ),
 )
 
@@ -135,7 +136,7 @@ def _render(rows: list[Row]) -> bytes:
             window = max(window, _draw(panel, title, label, found))
         if opinions.lines and panels is _PANELS:
             opinions.set_ylim(-0.02, 1.02)
-            opinions.axhline(0.5, color="#999999", linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)  # it cannot tell
+            opinions.axhline(0.5, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)  # it cannot tell
         opinions.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         opinions.set_xlabel(f"step   (strong lines: mean of {window} values)" if window else "step")
     return sheet.png

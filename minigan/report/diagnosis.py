@@ -5,6 +5,8 @@ Judged are the means of the last steps, `WINDOW` of them, because a GAN's single
 
 from __future__ import annotations
 
+__all__ = ["diagnose"]
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

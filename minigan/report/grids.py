@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["grid", "rows", "save_png"]
+
 import io
 import math
 import os

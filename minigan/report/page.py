@@ -6,6 +6,8 @@ numbers that are inside, too. Long runs are thinned out so that the page stays b
 
 from __future__ import annotations
 
+__all__ = ["report_page"]
+
 import base64
 import html
 import json

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["run_curves"]
+
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -12,10 +14,9 @@ import numpy as np
 
 from minigan.checkpoint import write_atomically
 from minigan.errors import DataError, OptionError
-from minigan.report.canvas import drawing
+from minigan.report.canvas import PALETTE, drawing
 from minigan.report.curves import Row, _limits, _series, sliding_mean
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # Okabe & Ito's palette, one a run
 NAMES = {"d_loss": "discriminator's loss", "g_loss": "generator's loss", "d_real": "D(x), real",
          "d_fake": "D(G(z)), generated", "wasserstein": "Wasserstein estimate", "penalty": "gradient penalty",
          "clipped": "share of clipped weights", "g_slope": "gradient at G's output"}
@@ -63,7 +64,7 @@ def _render(runs: Mapping[str, Sequence[Row]], keys: Sequence[str]) -> bytes:
 def _lines(panel: Any, runs: Mapping[str, Sequence[Row]], key: str) -> None:
     """One metric of all runs that have it."""
     shown = []
-    for (name, rows), colour in zip(runs.items(), _COLOURS, strict=False):
+    for (name, rows), colour in zip(runs.items(), PALETTE, strict=False):
         steps, values = _series(list(rows), (key,))
         if not len(values):
             continue

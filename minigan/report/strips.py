@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["film", "stacked"]
+
 import io
 import os
 from collections.abc import Sequence

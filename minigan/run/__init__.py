@@ -5,14 +5,14 @@
     command.py   warnings, errors, exit status  tuning.py    BLAS kernels that suit the CPU
     durable.py   what a checkpoint holds, when  board.py     TensorBoard's files
     log.py       metrics.jsonl, progress        signals.py   the first ends a run after its step, the second at once
-    plan.py      steps, epochs, or a time       listing.py   `python -m minigan runs` and `compare`
-    saved.py     networks of a run that is over
+    plan.py      steps, epochs, or a time       listing.py   runs side by side: a line for each, what differs
+    saved.py     the networks of a run          latent/      looking into what a run has learnt
 """
 
 from minigan.run.command import main
 from minigan.run.folder import new_folder, read_config, write_config
 from minigan.run.log import LABELS, Log
-from minigan.run.loop import SAMPLES, fit, scaled, train
+from minigan.run.loop import SAMPLES, fit, train
 from minigan.run.options import IMAGES_SEEN, SMOKE_STEPS, RunOptions, duration, option, options, positive
 from minigan.run.plan import planned_steps
 from minigan.run.saved import SavedGenerator, load_generator
@@ -22,4 +22,4 @@ from minigan.run.tuning import tune_blas
 
 __all__ = ["IMAGES_SEEN", "LABELS", "SAMPLES", "SMOKE_STEPS", "Log", "RunOptions", "SavedGenerator", "Scores",
            "Stopped", "check_finite", "duration", "fit", "load_generator", "main", "new_folder", "option", "options",
-           "planned_steps", "positive", "read_config", "scaled", "train", "tune_blas", "write_config"]
+           "planned_steps", "positive", "read_config", "train", "tune_blas", "write_config"]

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from minigan import report
-from minigan.data import Batches, ImageData, Loader
+from minigan.data import Batches, ImageData, Loader, scaled
 from minigan.engine import device
 from minigan.errors import OptionError
 from minigan.random import Stream
 from minigan.run import folder as folders
 from minigan.run.board import tensorboardx
+from minigan.run.latent.pictures import write_default_pictures
 from minigan.run.options import RunOptions
 from minigan.run.plan import check_length, planned_steps
 from minigan.run.saved import NEEDED
@@ -55,9 +56,7 @@ def train(trainer: GAN, images: ImageData, options: RunOptions) -> Path:
     session = opened(trainer, loader, options, [images], reals, sheet, score)
     session.run()
     if trainer.steps >= LOOKED_INTO and options.recorded().keys() >= {*NEEDED}:
-        from minigan.run.latent.command import leave  # which looks into runs, so imports this package
-
-        leave(session.folder, options.seed)
+        write_default_pictures(session.folder, options.seed)
     return session.folder
 
 
@@ -116,8 +115,3 @@ def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequen
 def _same_length(before: dict[str, Any], options: RunOptions) -> bool:
     """Whether a resumed run is to be as long as it was planned to be."""
     return all(before.get(name) == getattr(options, name) for name in (*folders.LONGER, "budget", "smoke"))
-
-
-def scaled(pixels: np.ndarray) -> np.ndarray:
-    """uint8 pixels as float32 in [-1, 1]."""
-    return pixels.astype(np.float32) / 127.5 - 1

@@ -1,4 +1,4 @@
-"""The networks of a run that is over, or goes on: `generator = load_generator("runs/dcgan_mnist")`.
+"""The networks of a run, finished or not: `generator = load_generator("runs/dcgan_mnist")`.
 
 Only runs that draw images from noise have such a generator: those of examples/dcgan_mnist.py and wgan_mnist.py.
 """
@@ -21,11 +21,11 @@ from minigan.nn import Module
 from minigan.random import Stream
 from minigan.run.folder import read_config
 
-WEIGHTS = {  # which file is read, the first that is there: a run with --ema samples from averaged weights
+WEIGHTS = {  # the files to look for, in this order: a run with --ema draws its samples from averaged weights
     "last": ("averaged.safetensors", "generator.safetensors"),
     "best": ("best.safetensors",),
 }
-NEEDED = ("size", "latent", "width", "upsample")  # options that say what the generator is
+NEEDED = ("size", "latent", "width", "upsample")  # options that determine the generator
 BATCH = 250
 
 
@@ -33,70 +33,71 @@ class SavedGenerator:
     """A trained generator: noise in, images out, both NumPy arrays.
 
     network  the module, in evaluation mode    latent   length of its noise vector
-    options  of its run                        weights  name of the file they are from
+    options  of its run                        weights  name of the file with its weights
+    folder   of its run
 
         load_generator("runs/dcgan_mnist").draw(64, seed=3)      an array (64, 1, 32, 32)
     """
 
-    def __init__(self, network: Module, options: dict[str, Any], weights: str) -> None:
-        self.network, self.options, self.weights, self.latent = network, options, weights, int(options["latent"])
+    def __init__(self, network: Module, options: dict[str, Any], weights: str, folder: Path) -> None:
+        self.network, self.options, self.weights, self.folder = network, options, weights, folder
+        self.latent = int(options["latent"])
 
     def __call__(self, z: np.ndarray) -> np.ndarray:
         """Images (N, C, H, W) in [-1, 1] for noise z (N, latent). Raises ShapeError for noise of another shape."""
         z = np.asarray(z, np.float32)
         if z.ndim != 2 or z.shape[1] != self.latent:
             raise ShapeError(f"load_generator: noise is (N, {self.latent}) for this run, not {z.shape}")
-        return images(self.network, z)
+        where = self.network.parameters()[0].device
+        with no_grad():
+            batches = [self.network(tensor(z[i : i + BATCH], device=where)) for i in range(0, len(z), BATCH)]
+        return np.concatenate([device.asnumpy(batch.data) for batch in batches])
 
     def noise(self, count: int, seed: int = 0) -> np.ndarray:
         """Standard normal noise (count, latent); the first rows are the same for any count."""
         return Stream(seed, "scores").normal((count, self.latent))
 
     def draw(self, count: int, seed: int = 0) -> np.ndarray:
-        """Images of `noise(count, seed)`."""
+        """Images (count, C, H, W) in [-1, 1] of `noise(count, seed)`; the same for a seed, whatever `mg.seed` said."""
         return self(self.noise(count, seed))
 
 
 def load_generator(run: str | os.PathLike[str], which: str = "last") -> SavedGenerator:
-    """The generator of a run by its folder; with which="best", the weights that scored best under --score-every.
+    """The generator of a run, by its folder.
 
-    Raises:
-        As load_run.
-    """
-    return SavedGenerator(*load_run(Path(run), which))
-
-
-def load_run(folder: Path, which: str = "last") -> tuple[Module, dict[str, Any], str]:
-    """The generator of a run, its options, its weights' file; see `load_generator`.
+    Args:
+        run: the folder.
+        which: "last", the weights the run ended with, or "best", those that scored best under --score-every.
 
     Raises:
         DataError: the folder, config.json or the weights are missing, or config.json is damaged or of another program.
         CheckpointError: the weights are damaged or belong to another network.
     """
+    folder = Path(run)
     options, config = dict(read_config(folder)["options"]), folder / "config.json"
     if missing := [name for name in NEEDED if name not in options]:
         raise DataError(f"{config}: the option{'s' * (len(missing) > 1)} {', '.join(missing)} "
-                        f"{'are' if len(missing) > 1 else 'is'} missing; only runs that draw digits have a generator "
-                        "of them")
+                        f"{'are' if len(missing) > 1 else 'is'} missing; only runs of dcgan_mnist.py and wgan_mnist.py "
+                        "have a generator that draws from noise")
     weights = next((folder / name for name in WEIGHTS[which] if (folder / name).is_file()), None)
     if weights is None:
-        why = ("nothing was scored while it trained; train with --score-every" if which == "best" else
+        why = ("nothing was scored during the training; train with --score-every" if which == "best" else
                "the run ended before its first epoch did; continue it with --resume")
         raise DataError(f"{folder}: the weights are missing, {' or '.join(WEIGHTS[which])}: {why}")
     state = load_weights(weights)
     try:
-        generator, _ = models.dcgan(1, *(options[name] for name in NEEDED))
+        network, _ = models.dcgan(1, *(options[name] for name in NEEDED))
     except (TypeError, ValueError) as error:
         raise DataError(f"{config}: its options make no generator ({error}); restore it or train again") from None
     try:
-        generator.load_state_dict(state)
+        network.load_state_dict(state)
     except CheckpointError as error:
         raise CheckpointError(f"{weights}: {error}; they do not fit the options in config.json") from None
-    return generator.eval(), options, weights.name
+    return SavedGenerator(network.eval(), options, weights.name, folder)
 
 
 def load_discriminator(folder: Path, options: dict[str, Any]) -> Module:
-    """The discriminator of a run.
+    """The discriminator of a run, in training mode.
 
     Raises:
         CheckpointError: its weights are missing, damaged, or belong to another network.
@@ -107,16 +108,3 @@ def load_discriminator(folder: Path, options: dict[str, Any]) -> Module:
     _, discriminator = models.dcgan(1, options["size"], options["latent"], options["width"], norm=norm)
     discriminator.load_state_dict(load_weights(folder / "discriminator.safetensors"))
     return discriminator
-
-
-def images(network: Module, z: np.ndarray) -> np.ndarray:
-    """What a generator draws for noise z (N, latent), on the host, BATCH images at a time."""
-    where = network.parameters()[0].device
-    with no_grad():
-        drawn = [network(tensor(z[i : i + BATCH], device=where)) for i in range(0, len(z), BATCH)]
-    return np.concatenate([device.asnumpy(batch.data) for batch in drawn])
-
-
-def draw(generator: Module, count: int, seed: int, latent: int) -> np.ndarray:
-    """`count` images (count, C, H, W) in [-1, 1] on the host; the same for the same seed, whatever the batch."""
-    return images(generator, Stream(seed, "scores").normal((count, latent)))

@@ -1,14 +1,25 @@
-"""Trainers: one `step` per iteration of an algorithm, one loop for all."""
+"""Trainers: one `step` per iteration of an algorithm, one loop for all.
 
-from minigan.trainers.base import Progress, Trainer
-from minigan.trainers.combogan import ComboGAN
-from minigan.trainers.cyclegan import CycleGAN
-from minigan.trainers.gan import GAN
-from minigan.trainers.labelled import SemiSupervised, TaskCycleGAN
-from minigan.trainers.pix2pix import Pix2Pix
-from minigan.trainers.pool import ImagePool
-from minigan.trainers.recipes import RECIPES, Recipe, recipe
-from minigan.trainers.wgan import WGAN
+A module of this folder is a trainer, or a part of one, by being here: what its __all__ names is trainers.NAME.
+"""
 
-__all__ = ["GAN", "RECIPES", "WGAN", "ComboGAN", "CycleGAN", "ImagePool", "Pix2Pix", "Progress", "Recipe",
-           "SemiSupervised", "TaskCycleGAN", "Trainer", "recipe"]
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for type checkers and editors, which do not run the loop below
+    from minigan.trainers.base import *
+    from minigan.trainers.combogan import *
+    from minigan.trainers.cyclegan import *
+    from minigan.trainers.gan import *
+    from minigan.trainers.labelled import *
+    from minigan.trainers.pix2pix import *
+    from minigan.trainers.pool import *
+    from minigan.trainers.recipes import *
+    from minigan.trainers.wgan import *
+else:
+    __all__ = []
+    for _path in sorted(Path(__file__).parent.glob("[!_]*.py")):
+        _module = importlib.import_module(f"{__name__}.{_path.stem}")
+        __all__ += getattr(_module, "__all__", [])
+        globals().update({name: getattr(_module, name) for name in getattr(_module, "__all__", [])})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["Progress", "Trainer"]
+
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple

@@ -10,6 +10,8 @@ Source: Anoosheh, Agustsson, Timofte & Van Gool, ComboGAN: unrestrained scalabil
 
 from __future__ import annotations
 
+__all__ = ["ComboGAN"]
+
 from collections.abc import Sequence
 from functools import partial
 from typing import Any

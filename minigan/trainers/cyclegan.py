@@ -11,6 +11,8 @@ Source: Zhu, Park, Isola & Efros, Unpaired image-to-image translation, 2017, equ
 
 from __future__ import annotations
 
+__all__ = ["CycleGAN"]
+
 import copy
 import warnings
 from functools import partial

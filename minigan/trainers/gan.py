@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["GAN"]
+
 import copy
 from collections.abc import Callable
 from functools import partial

@@ -9,6 +9,8 @@ classifier, Hoffman et al., CyCADA, 2018, equation 4.
 
 from __future__ import annotations
 
+__all__ = ["SemiSupervised", "TaskCycleGAN"]
+
 import numpy as np
 
 from minigan import ops

@@ -10,6 +10,8 @@ Source: Isola, Zhu, Zhou & Efros, Image-to-image translation with conditional ad
 
 from __future__ import annotations
 
+__all__ = ["Pix2Pix"]
+
 from functools import partial
 from typing import Any, cast
 

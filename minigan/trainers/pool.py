@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["ImagePool"]
+
 from typing import Any, NamedTuple
 
 import numpy as np

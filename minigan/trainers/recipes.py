@@ -5,6 +5,8 @@ One row an algorithm, so that they can be compared, or chosen on a command line.
 
 from __future__ import annotations
 
+__all__ = ["RECIPES", "Recipe", "recipe"]
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial

@@ -11,6 +11,8 @@ The critic looks for the f, the generator moves q. What keeps f from growing wit
 
 from __future__ import annotations
 
+__all__ = ["WGAN"]
+
 from functools import partial
 from typing import Any
 

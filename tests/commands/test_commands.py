@@ -1,8 +1,14 @@
-"""`python -m minigan NAME`: every name of the table leads somewhere, and a wrong one says which there are."""
+"""`python -m minigan NAME`: every module of commands is found, and a wrong name is answered with those there are."""
+
+import subprocess
+import sys
 
 import pytest
 
-from minigan.__main__ import COMMANDS, main
+from minigan import commands
+from minigan.__main__ import main, summaries
+
+COMMANDS = summaries()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -16,13 +22,33 @@ def test_every_command_answers_to_help(name, capsys):
 def test_without_a_name_the_commands_are_listed(capsys):
     assert main([]) == 0
     listed = capsys.readouterr().out
-    assert all(name in listed and meaning in listed for name, (_, meaning) in COMMANDS.items())
+    assert {*COMMANDS} == {"compare", "explain", "gradcheck", "latent", "metrics", "report", "runs", "sample"}
+    assert all(COMMANDS.values()) and all(f"  {name:<10} {purpose}\n" in listed for name, purpose in COMMANDS.items())
 
 
 def test_a_name_that_does_not_exist_is_answered_with_those_that_do(capsys):
     assert main(["expalin"]) == 2
     said = capsys.readouterr().err
     assert "'expalin'" in said and all(name in said for name in COMMANDS)
+
+
+@pytest.mark.parametrize("module", ["minigan.gradcheck", "minigan.metrics"])
+def test_two_commands_are_also_programs_of_their_own(module, capsys):
+    done = subprocess.run([sys.executable, "-W", "error", "-m", module, "--help"], capture_output=True, text=True,
+                          timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    with pytest.raises(SystemExit):
+        main([module.partition(".")[2], "--help"])
+    assert done.stdout.split() == capsys.readouterr().out.split()
+
+
+def test_a_new_file_is_a_new_command(tmp_path, monkeypatch, capsys):
+    """One file, touched nowhere else; docstrings are read from the source, so python -OO lists it too."""
+    (tmp_path / "greet.py").write_text('"""Greet."""\ndef main(arguments):\n    print("hello", *arguments)\n')
+    monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(tmp_path)])
+    assert main(["greet", "you"]) == 0 and main([]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("hello you\n") and "  greet      Greet.\n" in printed
 
 
 def test_arguments_and_exit_status_pass_through(capsys):

@@ -83,7 +83,7 @@ DAMAGED = {
     "no axes": (bytes([0, 0, 8, 0]) + GOOD[4:], "0 axes"),
     "255 axes": (bytes([0, 0, 8, 255]) + bytes(1020), "255 axes"),
     "absurd": (HUGE, "79,228,162,458,924,105,385,300,197,375 bytes, more than the 1,073,741,824"),
-    "nothing inside": (idx(np.empty((0, 28, 28), np.uint8)), "0 x 28 x 28: there is nothing"),
+    "nothing inside": (idx(np.empty((0, 28, 28), np.uint8)), "0 x 28 x 28, so the array is empty"),
     "too short for its header": (bytes([0, 0, 8, 1]) + struct.pack(">I", 10**9) + b"12", "far too short"),
     "gzip, too short for its header": (gzip.compress(bytes([0, 0, 8, 1]) + struct.pack(">I", 10**9)), "far too short"),
     "gzip, short": (gzip.compress(GOOD[:-7]), "3 x 4 x 5 = 60 bytes, but only 53 follow"),

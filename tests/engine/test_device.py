@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import OPERATIONS, Tensor, gradcheck, ops
+from minigan import OPERATIONS, Tensor, ops
+from minigan.commands.gradcheck import main
 from minigan.engine import PRIMITIVES, device
 from minigan.errors import DeviceError
 
@@ -116,7 +117,7 @@ def test_two_gpus_do_not_mix():
 
 # ---- python -m minigan.gradcheck ----
 def test_gradcheck_passes_and_prints_a_row_per_operation(capsys):
-    assert gradcheck.main(["tanh", "add", "mul"]) == 0
+    assert main(["tanh", "add", "mul"]) == 0
     head, *rows, total = capsys.readouterr().out.splitlines()
     assert head.split() == ["operation", "samples", "first", "second", "linear", "time"]
     assert [row.split()[0] for row in rows] == ["tanh", "add", "mul"]
@@ -126,7 +127,7 @@ def test_gradcheck_passes_and_prints_a_row_per_operation(capsys):
 
 def test_gradcheck_fails_with_both_numbers(capsys, monkeypatch):
     monkeypatch.setitem(PRIMITIVES["tanh"].rules, "x", lambda gy, y, x: gy * (1 - y))
-    assert gradcheck.main(["exp", "tanh"]) == 1
+    assert main(["exp", "tanh"]) == 1
     out = capsys.readouterr().out
     assert "FAIL  GradientError: input 0, element (" in out
     assert "the vjp gives" in out
@@ -136,7 +137,7 @@ def test_gradcheck_fails_with_both_numbers(capsys, monkeypatch):
 def test_gradcheck_fails_on_an_empty_table_and_on_a_crash(capsys, monkeypatch):
     monkeypatch.setattr(OPERATIONS["exp"], "samples", lambda rng: [])
     monkeypatch.setitem(PRIMITIVES["tanh"].rules, "x", lambda gy, y, x: 1 / 0)
-    assert gradcheck.main(["exp", "tanh"]) == 1
+    assert main(["exp", "tanh"]) == 1
     out = capsys.readouterr().out
     assert "exp: its table of samples is empty" in out
     assert "ZeroDivisionError" in out
@@ -144,14 +145,14 @@ def test_gradcheck_fails_on_an_empty_table_and_on_a_crash(capsys, monkeypatch):
 
 def test_gradcheck_of_an_unknown_operation(capsys):
     with pytest.raises(SystemExit) as end:
-        gradcheck.main(["tanh", "tahn"])
+        main(["tanh", "tahn"])
     assert end.value.code == 2
     assert "no operation is called tahn; there are: abs, add," in capsys.readouterr().err
 
 
 def test_gradcheck_on_a_missing_device(situation, capsys):
     with pytest.raises(SystemExit) as end:
-        gradcheck.main(["tanh", "--device", "cuda"])
+        main(["tanh", "--device", "cuda"])
     assert end.value.code == 2
     error = capsys.readouterr().err
     assert all(word in " ".join(error.split()) for word in situation)

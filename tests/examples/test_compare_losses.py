@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from minigan import report
+from figures.comparison import Game, comparison_figure, comparison_table
 from minigan.errors import OptionError
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "compare_losses.py"
@@ -16,23 +16,23 @@ SCRIPT = Path(__file__).parents[2] / "examples" / "compare_losses.py"
 @pytest.fixture
 def games(rng):
     """Two seeds of one game, one of another."""
-    return [report.Game(name, [10, 20], [8.0 * f, 4.0 * f], {"frechet": 4.0 * f, "modes": 9 + f},
+    return [Game(name, [10, 20], [8.0 * f, 4.0 * f], {"frechet": 4.0 * f, "modes": 9 + f},
                         rng.uniform(-1, 1, (4, 1, 8, 8)), 5.0) for name, f in (("b", 1), ("a", 0.5), ("b", 2))]
 
 
 def test_a_table_has_mean_and_spread(games):
-    lines = report.comparison_table(games, {"frechet": "0 is best", "modes": "10 is best"}).splitlines()
+    lines = comparison_table(games, {"frechet": "0 is best", "modes": "10 is best"}).splitlines()
     assert lines[2] == "| b | 6 ± 2.8 | 10.5 ± 0.71 | 5 |"  # 4 and 8: 4 / 2^(1/2)
     assert lines[3] == "| a | 2 | 9.5 | 5 |"
     assert "frechet: 0 is best" in lines[-1]
 
 
 def test_equal_games_give_equal_pictures(games, tmp_path):
-    report.comparison_figure(games, tmp_path / "a.png")
-    report.comparison_figure(games, tmp_path / "b.png")
+    comparison_figure(games, tmp_path / "a.png")
+    comparison_figure(games, tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     with pytest.raises(OptionError, match="at least one game"):
-        report.comparison_figure([], tmp_path / "c.png")
+        comparison_figure([], tmp_path / "c.png")
 
 
 def compare(*arguments, **environment):

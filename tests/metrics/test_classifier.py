@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import metrics, models, nn
+from minigan import models, nn
 from minigan import random as randoms
 from minigan.checkpoint import load_weights
 from minigan.data.images import ImageData
@@ -122,7 +122,3 @@ def test_dcgans_evaluation_on_digits(mnist_folder):
     assert all(value > 0.5 for value in found.values())  # random features are good features, too
     with pytest.raises(OptionError, match="50 .. 2000"):
         svm_evaluation(discriminator, 32, labels=10, directory=mnist_folder)
-
-
-def test_names_are_all_there():
-    assert all(hasattr(metrics, name) for name in metrics.__all__)

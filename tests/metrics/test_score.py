@@ -11,10 +11,12 @@ import pytest
 import minigan as mg
 from minigan import models, trainers
 from minigan.checkpoint import load_metadata, load_weights, save_weights
+from minigan.commands import metrics as command_of_metrics
 from minigan.errors import CheckpointError, DataError, ShapeError
-from minigan.metrics import MEANINGS, __main__
+from minigan.metrics import MEANINGS
 from minigan.metrics.watch import Watch
 from minigan.run import saved
+from minigan.run.saved import load_generator
 
 pytest.importorskip("sklearn", reason="neighbourhoods need scikit-learn")
 EXAMPLE = Path(__file__).parents[2] / "examples" / "dcgan_mnist.py"
@@ -83,7 +85,7 @@ def trained(tmp_path_factory, mnist_folder):
 def command(read, monkeypatch):
     """The command line, with the classifier of the tests."""
     monkeypatch.setattr("minigan.metrics.scorer.digit_classifier", lambda *_: read)
-    return __main__.main
+    return command_of_metrics.main
 
 
 def test_a_run_is_scored_by_command(trained, command, capsys):
@@ -99,11 +101,11 @@ def test_a_run_is_scored_by_command(trained, command, capsys):
 
 
 def test_images_do_not_depend_on_the_batch(trained, monkeypatch):
-    generator, options, _ = __main__.load_run(trained)
-    one = __main__.draw(generator, 20, 3, options["latent"])
+    generator = load_generator(trained)
+    one = generator.draw(20, 3)
     monkeypatch.setattr(saved, "BATCH", 7)
-    np.testing.assert_allclose(__main__.draw(generator, 20, 3, options["latent"]), one, atol=1e-5)
-    assert not np.array_equal(__main__.draw(generator, 20, 4, options["latent"]), one)
+    np.testing.assert_allclose(generator.draw(20, 3), one, atol=1e-5)
+    assert not np.array_equal(generator.draw(20, 4), one)
 
 
 @pytest.mark.parametrize("damage, words", [
@@ -134,12 +136,12 @@ def test_a_damaged_run_says_what_is_missing(trained, tmp_path, damage, words):
         generator, _ = models.dcgan(1, 28, 100, 4)
         save_weights(run / "averaged.safetensors", generator.state_dict())
     with pytest.raises((DataError, CheckpointError), match=words):
-        __main__.load_run(run)
+        load_generator(run)
 
 
 def test_a_seed_draws_the_same_images_whatever_mg_seed_says(trained):
-    generator, options, _ = __main__.load_run(trained)
+    generator = load_generator(trained)
     mg.seed(1)
-    one = __main__.draw(generator, 3, 0, options["latent"])
+    one = generator.draw(3, 0)
     mg.seed(2)
-    np.testing.assert_array_equal(__main__.draw(generator, 3, 0, options["latent"]), one)
+    np.testing.assert_array_equal(generator.draw(3, 0), one)

@@ -1,21 +1,12 @@
-"""What a translation leaves to look at: rows, curves, one page of studies; and pictures of one's own, translated."""
-
-import importlib.util
-import sys
-from pathlib import Path
+"""What a translation leaves to look at: rows, curves, and what is said about them."""
 
 import numpy as np
 import pytest
 
-import minigan as mg
-from minigan import models, report, run
-from minigan.checkpoint import save_weights
-from minigan.data.pictures import read_picture
-from minigan.errors import OptionError
+from minigan import report
 from minigan.report import curves
 
 Image = pytest.importorskip("PIL.Image", reason="pictures need Pillow")
-EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 class Doubling:
@@ -55,130 +46,3 @@ def test_trouble_between_domains_is_said():
         "no sign of trouble in them"]
     assert "does not lead home" in report.diagnose([{**row, "cycle_b": 0.5} for row in rows_of(200)])[1]
     assert "tells all fakes" in report.diagnose([{**row, "d_a": 0.001} for row in rows_of(200)])[1]
-
-
-def test_a_page_of_studies(tmp_path):
-    picture = np.zeros((20, 40), np.uint8)
-    studies = [report.Study("as published", rows_of(), picture, {"kept_ab": 0.9}, 12.0),
-               report.Study("learning rate 9", rows_of(5, g_a=np.nan), picture, {}, 3.0, "step 5")]
-    pages = []
-    for name in ("one.png", "two.png"):
-        report.ablation_figure(studies, tmp_path / name, ["MNIST", "as USPS"])
-        pages.append((tmp_path / name).read_bytes())
-    assert pages[0] == pages[1]
-    table = report.ablation_table(studies, {"kept_ab": "share"})
-    assert "| learning rate 9 (diverged: step 5) | - | 3 |" in table
-    with pytest.raises(OptionError, match="at least one study"):
-        report.ablation_figure([], tmp_path / "none.png")
-
-
-# ---- examples/translate.py ----
-@pytest.fixture
-def translate(monkeypatch, capsys):
-    """The example, called with arguments; its exit status, what it prints and what it warns of."""
-    program = example("translate")
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["translate.py", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            run.main(program.main)
-        return end.value.code, *capsys.readouterr()
-
-    return call
-
-
-def pictures(folder):
-    """One file of every kind of a person's images, 12 x 16 pixels."""
-    rng = np.random.default_rng(0)
-    rgb = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8))
-    alpha = Image.fromarray(rng.integers(0, 256, (12, 16, 4), np.uint8))
-    kinds = {"grey": rgb.convert("L"), "rgb": rgb, "rgba": alpha, "palette": rgb.quantize(16)}
-    for name, image in kinds.items():
-        image.save(folder / f"{name}.png")
-    return [folder / f"{name}.png" for name in kinds]
-
-
-@pytest.mark.parametrize(("inputs", "outputs"), [(1, 3), (3, 1)])
-def test_every_kind_of_picture_is_translated(translate, tmp_path, inputs, outputs):
-    mg.seed(1)
-    generator = models.ResnetGenerator(inputs, outputs, 2, 1)
-    save_weights(tmp_path / "g_ab.safetensors", generator.state_dict())
-    files = pictures(tmp_path)
-    status, out, _ = translate(tmp_path, *files)
-    assert (status, out.split()) == (0, [str(tmp_path / f"{file.stem}_ab.png") for file in files])
-    for file in files:
-        x = read_picture(file, inputs).transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1  # (1, C, H, W)
-        expected = np.rint((generator(mg.tensor(x)).data + 1) * 127.5)[0].transpose(1, 2, 0)
-        np.testing.assert_array_equal(read_picture(tmp_path / f"{file.stem}_ab.png"), expected)
-
-
-def test_averaged_weights_come_first_and_odd_sizes_are_told(translate, tmp_path):
-    names = ("g_ab", "averaged_ab")
-    for seed, name in enumerate(names):
-        mg.seed(seed)
-        save_weights(tmp_path / f"{name}.safetensors", models.ResnetGenerator(1, 1, 2, 1).state_dict())
-    Image.fromarray(np.zeros((9, 11), np.uint8)).save(tmp_path / "odd.png")
-    with pytest.warns(UserWarning, match="images of 9x11 are mirrored at their borders to 12x12"):
-        status, _, _ = translate(tmp_path, tmp_path / "odd.png", "--out", tmp_path / "out")
-    assert status == 0
-    x = mg.tensor(np.full((1, 1, 9, 11), -1.0, np.float32))
-    with pytest.warns(UserWarning, match="mirrored"):
-        expected = models.generator_of(mg.checkpoint.load_weights(tmp_path / "averaged_ab.safetensors"))(x).data[0, 0]
-    written = read_picture(tmp_path / "out" / "odd_ab.png")[:, :, 0]
-    np.testing.assert_array_equal(written, np.rint((expected + 1) * 127.5))
-
-
-def test_what_cannot_be_translated_is_named_and_skipped(translate, tmp_path):
-    save_weights(tmp_path / "g_ab.safetensors", models.ResnetGenerator(1, 1, 2, 1).state_dict())
-    good, _, _, _ = pictures(tmp_path)
-    (tmp_path / "notes.png").write_text("no picture")
-    Image.fromarray(np.zeros((2, 3), np.uint8)).save(tmp_path / "tiny.png")
-    files = [tmp_path / "notes.png", tmp_path / "tiny.png", tmp_path / "none.png", good]
-    status, out, err = translate(tmp_path, *files)
-    assert status == 1 and out.split() == [str(tmp_path / "grey_ab.png")]
-    assert [line.split(": ")[1] for line in err.splitlines()] == [str(file) for file in files[:3]]
-    assert "smaller than the network's reach" in err and "no such file" in err
-    status, out, err = translate(tmp_path, *files, "--strict", "--out", tmp_path / "strict")
-    assert status == 2 and not out and "notes.png: not an image" in err and not list((tmp_path / "strict").iterdir())
-
-
-def test_runs_without_a_generator_this_way_are_named(translate, tmp_path):
-    (good, *_) = pictures(tmp_path)
-    assert "no such run folder" in translate(tmp_path / "none", good)[2]
-    assert "holds no generator for --way ba" in translate(tmp_path, good, "--way", "ba")[2]
-    for kind, network in (("encoder", models.ResnetEncoder(1, 2, 1)), ("decoder", models.ResnetDecoder(1, 2, 0))):
-        for i in range(2):
-            save_weights(tmp_path / f"{kind}{i}.safetensors", network.state_dict())
-    assert "a ComboGAN of 2 domains; give two of their numbers, such as 0-1" in translate(tmp_path, good)[2]
-    assert translate(tmp_path, good, "--way", "1-0")[0] == 0
-    assert (tmp_path / "grey_1-0.png").exists()
-
-
-# ---- examples/cyclegan_folders.py ----
-def example(name):
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_folders_of_grey_and_colour_images_are_translated(translate, tmp_path, monkeypatch, capsys):
-    """A whole run on two folders, then its generator on a picture: 1 channel here, 3 there, one file damaged."""
-    rng = np.random.default_rng(0)
-    for name, shape in (("trainA", (16, 20)), ("trainB", (20, 16, 3))):
-        (tmp_path / name).mkdir()
-        for i in range(3):
-            Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(tmp_path / name / f"{i}.png")
-    (tmp_path / "trainA" / "x.png").write_text("no picture")
-    arguments = ["--data", tmp_path, "--out", tmp_path / "run", "--smoke", "--size", "16", "--width", "1", "--blocks",
-                 "0", "--no-blas-tuning", "--device", "cpu"]
-    monkeypatch.setattr(sys, "argv", ["cyclegan_folders.py", *map(str, arguments)])
-    with pytest.warns(UserWarning, match="the domains have 1 and 3 channels"):
-        run.main(example("cyclegan_folders").main)
-    assert "x.png" in capsys.readouterr().out
-    assert read_picture(tmp_path / "run" / "reals.png").shape[2] == 3
-    status, out, _ = translate(tmp_path / "run", "--way", "ba", tmp_path / "trainB" / "0.png")
-    assert status == 0 and read_picture(Path(out.strip())).shape == (20, 16, 1)
-    monkeypatch.setattr(sys, "argv", sys.argv[:1] + ["--strict", *map(str, arguments)])
-    with pytest.raises(SystemExit, match="2"):
-        run.main(example("cyclegan_folders").main)

@@ -196,12 +196,11 @@ def test_sample_by_command(trained, tmp_path, capsys):
 
 
 def test_a_run_leaves_an_interpolation_and_a_map(trained, monkeypatch):
-    from minigan.run.latent import maps
-    from minigan.run.latent.command import leave
+    from minigan.run.latent import maps, pictures
 
     monkeypatch.setattr(maps, "layout", lambda vectors, seed: np.linspace(0, 1, 2 * len(vectors)).reshape(-1, 2))
     for file in (trained / "latent").glob("*"):
         file.unlink()
-    leave(trained, 0)
+    pictures.write_default_pictures(trained, 0)
     assert {"interpolate.png", "interpolate.gif", "map.png"} >= {p.name for p in (trained / "latent").iterdir()}
     assert json.loads((trained / "config.json").read_text())["steps"] == 2

@@ -44,7 +44,7 @@ def trained(make, out, *arguments, spoiled=False):
     if spoiled:
         spoil(trainer)
         mg.random.default.normal(3)
-    shown = run.scaled(pictures(2, 9))
+    shown = data.scaled(pictures(2, 9))
 
     def sheet():
         made = report.rows(shown, translate(shown))

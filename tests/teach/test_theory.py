@@ -1,19 +1,14 @@
 """The theory's exact numbers against closed forms, and trained networks against the exact numbers."""
 
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from minigan import report
 from minigan.errors import OptionError
 from minigan.teach import theory
 from minigan.teach.theory import Claim, Gaussians, Lines
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "gan_theory.py"
 ONE, WIDE, SHIFTED = Gaussians((0.0,), (1.0,)), Gaussians((1.0,), (2.0,)), Gaussians((3.0,), (1.0,))
 
 
@@ -74,19 +69,3 @@ def test_a_claim_is_off_by_its_kind():
     assert Claim("a", 2.0, 2.1).off == pytest.approx(0.05)
     assert Claim("a", 2.0, 2.1, "absolute").off == pytest.approx(0.1)
     assert Claim("a", 2.0, 1.5, "bound").off == 0 and Claim("a", 2.0, 2.5, "bound").off == 0.5
-
-
-def test_the_example_leaves_the_same_bytes_twice(tmp_path):
-    for out in "ab":
-        done = subprocess.run([sys.executable, str(SCRIPT), "--smoke", "--device", "cpu", "--no-blas-tuning", "--out",
-                               str(tmp_path / out)], capture_output=True, text=True, timeout=240)
-        assert done.returncode == 0, done.stderr
-    for name in ("gan_theory.png", "numbers.json"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
-
-
-def test_a_page_needs_lines_and_a_png(tmp_path):
-    with pytest.raises(OptionError, match="theory_page"):
-        report.theory_page({}, {}, [], tmp_path / "a.png")
-    with pytest.raises(OptionError, match=r"a\.gif"):
-        report.theory_page({}, {}, [{}], tmp_path / "a.gif")

@@ -5,10 +5,10 @@
     classes.py   arithmetic on the mean noise vectors of classes
     units.py     units of the generator that a probe ties to a class, switched off
     guided.py    what a discriminator's features look for in real images (guided backpropagation)
-    command.py   the command line, and the pictures in RUN/latent/
+    pictures.py  a picture by each of these tools, and the files in RUN/latent/
 
-A generator is any function from noise (N, latent) to images (N, C, H, W) in [-1, 1], on NumPy arrays: what
-`mg.load_generator(run)` returns, or `trainer.sample`.
+In all but pictures.py a generator is any function from noise (N, latent) to images (N, C, H, W) in [-1, 1], on NumPy
+arrays: what `mg.load_generator(run)` returns, or `trainer.sample`.
 """
 
 from minigan.run.latent.classes import Term, arithmetic, most_typical, parse_terms

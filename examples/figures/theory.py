@@ -16,9 +16,8 @@ import numpy as np
 
 from minigan.checkpoint import write_atomically
 from minigan.errors import OptionError
-from minigan.report.canvas import drawing
+from minigan.report.canvas import BLACK, BLUE, GREEN, ORANGE, drawing
 
-_BLACK, _BLUE, _ORANGE, _GREEN, _SKY = "#000000", "#0072b2", "#d55e00", "#009e73", "#56b4e9"  # Okabe & Ito's palette
 Found = Mapping[str, Any]
 
 
@@ -55,11 +54,11 @@ def _discriminators(panel: Any, apart: Found, equal: Found) -> None:
     x, m = np.asarray(apart["x"]), (np.asarray(apart["p"]) + np.asarray(apart["q"])) / 2
     seen = m > m.max() / 1000
     panel.set_title("1  The best discriminator is p_data / (p_data + p_g)")
-    for key, name, colour in (("p", "p_data", _BLUE), ("q", "p_g", _ORANGE)):
+    for key, name, colour in (("p", "p_data", BLUE), ("q", "p_g", ORANGE)):
         panel.fill_between(x[seen], np.asarray(apart[key])[seen], color=colour, alpha=0.25, linewidth=0, label=name)
-    panel.plot(x[seen], np.asarray(apart["d_star"])[seen], color=_BLACK, linewidth=1.4, label="D*, exact")
-    _dots(panel, x[seen], np.asarray(apart["d"])[seen], _BLUE, "D, trained")
-    _dots(panel, x[seen], np.asarray(equal["d"])[seen], _GREEN, "D, trained with p_g = p_data")
+    panel.plot(x[seen], np.asarray(apart["d_star"])[seen], color=BLACK, linewidth=1.4, label="D*, exact")
+    _dots(panel, x[seen], np.asarray(apart["d"])[seen], BLUE, "D, trained")
+    _dots(panel, x[seen], np.asarray(equal["d"])[seen], GREEN, "D, trained with p_g = p_data")
     panel.set_ylim(0, 1.28)
     panel.set_yticks([0, 0.25, 0.5, 0.75, 1])
     panel.set_xlabel("x")
@@ -70,7 +69,7 @@ def _discriminators(panel: Any, apart: Found, equal: Found) -> None:
 def _values(panel: Any, apart: Found, equal: Found) -> None:
     """V of the discriminator on its way to the optimum: the gap that is left, on a logarithmic scale."""
     panel.set_title("2  Its value is -ln 4 + 2 JS")
-    for found, name, colour in ((apart, "p_g as in panel 1", _BLUE), (equal, "p_g = p_data", _GREEN)):
+    for found, name, colour in ((apart, "p_g as in panel 1", BLUE), (equal, "p_g = p_data", GREEN)):
         steps, values = _columns(found["trace"], "step", "value")
         best = float(found["best"])
         panel.plot(steps, values, color=colour, marker="o", markersize=3, linewidth=1, label=f"V, trained, {name}")
@@ -89,11 +88,11 @@ def _distances(panel: Any, lines: Sequence[Found]) -> None:
     end = max(float(np.abs(theta).max()), 0.1)
     panel.set_title("3  Parallel lines: JS is flat, W is not")
     for side in (-end, end):
-        panel.plot([0, side], [math.log(2)] * 2, color=_ORANGE, linewidth=1.4, label="JS = ln 2" if side > 0 else None)
-        panel.plot([0, side], [0, end], color=_BLUE, linewidth=1.4, label="W = |theta|" if side > 0 else None)
-    panel.plot([0], [math.log(2)], "o", color="white", markeredgecolor=_ORANGE, markersize=6, zorder=4)
-    _dots(panel, theta, js, _ORANGE, "by a trained discriminator", every=1)
-    _dots(panel, theta, w, _BLUE, "by a trained critic", every=1)
+        panel.plot([0, side], [math.log(2)] * 2, color=ORANGE, linewidth=1.4, label="JS = ln 2" if side > 0 else None)
+        panel.plot([0, side], [0, end], color=BLUE, linewidth=1.4, label="W = |theta|" if side > 0 else None)
+    panel.plot([0], [math.log(2)], "o", color="white", markeredgecolor=ORANGE, markersize=6, zorder=4)
+    _dots(panel, theta, js, ORANGE, "by a trained discriminator", every=1)
+    _dots(panel, theta, w, BLUE, "by a trained critic", every=1)
     panel.text(0, 0.97 * math.log(2) + 0.12, "KL = infinity, except at 0", ha="center", color="#555555", fontsize=8)
     panel.set_ylim(-0.05 * end, 1.3 * end)
     panel.set_xlabel("theta, where the generated line stands")
@@ -105,14 +104,14 @@ def _slopes(panel: Any, found: Found) -> None:
     """What a generator is told, as its opponents learn."""
     panel.set_title(f"4  A better discriminator teaches less (theta = {found['theta']:g})")
     for key, name, colour in (
-        ("non_saturating", "log D trick", _GREEN),
-        ("critic", "critic", _BLUE),
-        ("minimax", "minimax", _ORANGE),
+        ("non_saturating", "log D trick", GREEN),
+        ("critic", "critic", BLUE),
+        ("minimax", "minimax", ORANGE),
     ):
         steps, values = _columns(found["trace"], "step", key)
         panel.plot(steps, values, color=colour, marker="o", markersize=3, linewidth=1.2, label=name)
     steps, bound = _columns(found["trace"], "step", "bound")
-    panel.plot(steps, np.where(bound < 10, bound, np.nan), color=_BLACK, linewidth=0.9, linestyle=(0, (4, 3)),
+    panel.plot(steps, np.where(bound < 10, bound, np.nan), color=BLACK, linewidth=0.9, linestyle=(0, (4, 3)),
                label="bound on minimax")
     panel.set_yscale("log")
     _steps(panel)

@@ -14,11 +14,10 @@ import numpy as np
 
 from minigan.checkpoint import write_atomically
 from minigan.errors import OptionError
-from minigan.report.canvas import drawing
+from minigan.report.canvas import BLACK, GREY, PALETTE, drawing
 from minigan.report.grids import grid
 
-# Okabe & Ito's palette without yellow, then greys: one colour a game
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999")
+COLOURS = (*PALETTE, BLACK, GREY)  # one for each game
 
 
 class Game(NamedTuple):
@@ -89,7 +88,7 @@ def comparison_figure(games: Sequence[Game], out_path: str | os.PathLike[str]) -
 
 
 def _render(groups: dict[str, list[Game]]) -> bytes:
-    colours = {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(groups)}
+    colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(groups)}
     best_first = sorted(groups, key=lambda name: np.mean([game.scores["frechet"] for game in groups[name]]))
     strip = 0.66  # inches
     with drawing(10.4, 3.6 + strip * len(groups), legend_frameon=False) as sheet:

@@ -20,7 +20,7 @@ from minigan.checkpoint import write_atomically
 from minigan.data.toy2d import Coverage, Toy2D
 from minigan.errors import OptionError, require
 from minigan.random import Stream
-from minigan.report.canvas import require_matplotlib
+from minigan.report.canvas import BLUE, GREEN, ORANGE, PINK, require_matplotlib
 
 REALS = 2000  # points of the distribution itself, drawn faintly below the generated ones
 COLUMNS = 5
@@ -29,7 +29,7 @@ SHADES = 4  # of each colour in the film
 FILM_POINTS = 600  # drawn in a frame of the film: scattered dots are what its bytes go into
 
 _LEFT, _TOP, _BELOW, _GAP = 0.3, 0.3, 0.32, 0.1  # inches around the panels, for the words
-_COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7")  # Okabe & Ito's palette, one colour a game
+_COLOURS = (ORANGE, BLUE, GREEN, PINK)  # one for each game
 _REAL, _TEXT = "#b5b5b5", "#333333"
 _STYLE: dict[Any, Any] = {"font.family": "DejaVu Sans", "font.size": 9.0}  # comes with matplotlib: same everywhere
 

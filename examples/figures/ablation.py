@@ -14,8 +14,8 @@ import numpy as np
 
 from minigan.checkpoint import write_atomically
 from minigan.errors import OptionError
-from minigan.report.canvas import drawing
-from minigan.report.curves import _BLUE, _ORANGE, sliding_mean
+from minigan.report.canvas import BLUE, ORANGE, drawing
+from minigan.report.curves import sliding_mean
 
 ROW = 1.45  # inches
 
@@ -101,7 +101,7 @@ def _label(panel: Any, study: Study) -> None:
 def _curves(panel: Any, study: Study) -> None:
     """Both discriminators' and both generators' losses, without the spikes of the first steps."""
     steps, shown = np.arange(1, len(study.rows) + 1), []
-    for side, name, colour in (("d", "discriminators", _BLUE), ("g", "generators", _ORANGE)):
+    for side, name, colour in (("d", "discriminators", BLUE), ("g", "generators", ORANGE)):
         values = np.array([(row[f"{side}_a"] + row[f"{side}_b"]) / 2 for row in study.rows])
         finite = np.isfinite(values)
         if finite.any():
