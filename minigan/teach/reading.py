@@ -122,10 +122,26 @@ def _project_path(file: str) -> str | None:
     return None
 
 
+def source(path: Path, name: str) -> str:
+    """The text of a function, class, method or statement of a file, by its name as in `Stop.functions`.
+
+    Raises:
+        OptionError: there is nothing of that name in the file.
+
+    >>> print(source(Path(__file__), "Stop.lines").splitlines()[-1].strip())
+    return sum(last - first + 1 for first, last in self.functions.values())
+    """
+    lines = [(first, last) for known, first, last in _statements(str(path)) if known == name]
+    if not lines:
+        raise OptionError(f"{path}: there is no {name}")
+    text = path.read_text(encoding="utf-8").splitlines()
+    return "\n".join(text[lines[0][0] - 1:lines[-1][1]])
+
+
 def _statement(code: CodeType) -> tuple[str, tuple[int, int]]:
     """The function, method or statement that code is written in, and its lines; a lambda's is the one around it."""
     for name, first, last in _statements(code.co_filename):
-        if first <= code.co_firstlineno <= last:
+        if first <= code.co_firstlineno <= last:  # classes come after what is in them
             return name, (first, last)
     return code.co_qualname, (code.co_firstlineno, code.co_firstlineno)
 
@@ -134,7 +150,9 @@ def _statement(code: CodeType) -> tuple[str, tuple[int, int]]:
 def _statements(file: str) -> list[tuple[str, int, int]]:
     """(name, first line, last line) of what a file is made of: functions, the parts of its classes, statements."""
     path = Path(file)
-    return list(_named(ast.parse(path.read_text(encoding="utf-8")).body, "")) if path.is_file() else []
+    if path.suffix != ".py" or not path.is_file():  # a notebook's cell, a session
+        return []
+    return list(_named(ast.parse(path.read_text(encoding="utf-8")).body, ""))
 
 
 def _named(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, int, int]]:
@@ -142,6 +160,7 @@ def _named(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, int, int]]:
         first = min((d.lineno for d in getattr(node, "decorator_list", [])), default=node.lineno)
         if isinstance(node, ast.ClassDef):
             yield from _named(node.body, f"{prefix}{node.name}.")
+            yield prefix + node.name, first, node.end_lineno or first
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield prefix + node.name, first, node.end_lineno or first
         else:

@@ -1,0 +1,139 @@
+"""docs/one_step.md is the way that a real step takes: its files, their order, the functions in them, its excerpts."""
+
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+from lessons import run
+
+import minigan as mg
+from minigan.teach.reading import follow, source
+from minigan.trainers import GAN
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "ext"))
+import one_step
+
+ROOT = one_step.ROOT
+PAGE = one_step.PAGE.read_text("utf-8")
+ALGORITHM, END_TO_END = one_step.algorithm(PAGE), one_step.end_to_end(PAGE)
+INCLUDE = re.compile(r"^```\{literalinclude\} (\S+)\n((?:^:.*\n)+)```", re.M)
+
+
+@pytest.fixture(scope="module")
+def way(tmp_path_factory):
+    """The way from the example's main() to the end of GAN.update in the second step; on one thread, to see it all."""
+    main = runpy.run_path(str(ROOT / "examples" / "dcgan_mnist.py"))["main"]
+    threads, folder = mg.get_threads(), tmp_path_factory.mktemp("run")
+    mg.set_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["dcgan_mnist.py", "--smoke", "--no-blas-tuning", "--device", "cpu",
+                                    "--out", str(folder / "run")])
+        followed = follow(main, GAN.draw, GAN.update)
+    mg.set_threads(threads)
+    return followed
+
+
+def test_the_page_lists_the_files_that_run_in_the_order_of_first_call(way):
+    assert [stop.file for stop in END_TO_END] == [stop.file for stop in way.stops]
+
+
+def test_the_functions_that_the_page_names_run(way):
+    ran = {stop.file: stop.functions for stop in way.stops}
+    assert [(stop.file, name) for stop in END_TO_END for name in stop.functions if name not in ran[stop.file]] == []
+    assert all(stop.functions for stop in END_TO_END)
+
+
+def test_the_algorithm_is_in_the_rooms_of_algorithms(way):
+    """Part 1 names every file of the trainers, the networks and how they learn that the step passes through."""
+    rooms = re.compile(r"minigan/(trainers|models)/|minigan/(losses|optim)\.py")
+    assert {stop.file for stop in ALGORITHM} == {stop.file for stop in way.stops if rooms.match(stop.file)}
+    for stop in ALGORITHM:
+        for name in stop.functions:
+            assert source(ROOT / stop.file, name)  # raises if there is none
+
+
+def test_five_calls_at_most_lead_from_main_to_the_algorithm(way):
+    told = next(part for part in PAGE.split("\n\n") if "lead from the example to the algorithm" in part)
+    assert list(dict.fromkeys(one_step.CODE.findall(told))) == way.frames
+    assert (way.frames[0], way.frames[-1]) == ("main", "GAN.update")
+    assert len(way.frames[1:-1]) <= 5
+
+
+@pytest.mark.parametrize("stops, files, most", [(ALGORITHM, 5, 350), (END_TO_END, 20, 2300)])
+def test_the_sizes_are_as_told(stops, files, most):
+    counted, lines = one_step.size(stops)
+    told = re.search({5: "five", 20: "twenty"}[files] + r"\s+files(?:\s+to\s+read)?,\s+about\s+(\d+)\s+lines", PAGE)[1]
+    assert counted == files
+    assert lines <= most
+    assert int(told) == pytest.approx(lines, rel=0.1)
+
+
+def test_the_files_to_read_are_numbered():
+    numbers = [int(number) for number, _, _ in one_step.ROW.findall(PAGE) if number]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_the_excerpts_are_in_the_files():
+    """What a build of the site would warn of."""
+    includes = INCLUDE.findall(PAGE)
+    assert len(includes) == PAGE.count("{literalinclude}")
+    for file, given in includes:
+        options = {name: text.strip().strip('"') for name, text in re.findall(r"^:([\w-]+):(.*)$", given, re.M)}
+        path = (one_step.PAGE.parent / file).resolve()
+        text = source(path, options["pyobject"]) if "pyobject" in options else path.read_text("utf-8")
+        for marker in ("start-at", "end-at", "end-before"):
+            assert text.count(options.get(marker, text)) == 1, (file, marker)
+
+
+@pytest.mark.parametrize("file, function, line", [
+    ("minigan/trainers/base.py", "Trainer.fit", "self.update(self.draw(batches))"),
+    ("minigan/run/session.py", "Session.run", "self.trainer.fit("),
+    ("minigan/optim.py", "Optimizer.minimize", "gradients = grad(loss, "),
+    ("minigan/optim.py", "Optimizer._apply", "self.lr * self.schedule(steps)"),
+    ("minigan/trainers/gan.py", "GAN.generator_step", "self.loss.generator_loss("),
+    ("minigan/trainers/gan.py", "GAN.generator_step", "self.g_optimizer.minimize("),
+    ("minigan/trainers/gan.py", "GAN.update", "fake.detach()"),
+    ("minigan/models/dcgan.py", "Discriminator", 'wrap = nn.SpectralNorm if norm == "spectral"'),
+    ("minigan/data/loader.py", "Loader._take", "self._table"),
+    ("minigan/ops/norm.py", "batch_norm", "kernels.update_running("),
+    ("kernels/cpu/gather.py", "correlate", "np.matmul(columns, matrix, out=product)"),
+    ("kernels/cpu/optim.py", "adam", "p -= change"),
+])
+def test_an_answer_of_the_page_is_in_the_code(file, function, line):
+    assert line in source(ROOT / file, function)
+
+
+def test_the_cells_run(capsys):
+    run(one_step.PAGE)
+    assert "generator: 1 forward pass, discriminator: 3\n" in capsys.readouterr().out
+
+
+def test_a_way_is_that_of_one_step_only():
+    """The tracer itself: what comes before the time asked for, or after, is not on the way."""
+    ran = []
+
+    def early():
+        ran.append("early")
+
+    def first():
+        ran.append("first")
+        if len(ran) == 3:  # the second time
+            mg.optim.step_decay(2)
+
+    def last():
+        first()
+        mg.optim.warmup(2)
+
+    def program():
+        early()
+        last()
+        last()
+        mg.optim.linear_decay(1, 2)
+
+    stops = {stop.file: stop for stop in follow(program, first, last).stops}
+    assert ran == ["early", "first", "first"]
+    assert [*stops["minigan/optim.py"].functions] == ["step_decay", "warmup"]
+    with pytest.raises(mg.errors.OptionError, match="called the first 2 times"):
+        follow(program, first, last, time=3)
