@@ -86,7 +86,11 @@ def of(array: Any) -> str:
 
 def is_array(value: Any) -> bool:
     """Whether a value is an array of some device: NumPy's, CuPy's or an emulated one."""
-    return isinstance(value, np.ndarray) or backend("emulated").owns(value) or backend("cuda").owns(value)
+    if isinstance(value, np.ndarray):
+        return True
+    if not hasattr(value, "dtype"):
+        return False  # a number or a list: no need to load the CUDA wing to ask it
+    return bool(backend("emulated").owns(value) or backend("cuda").owns(value))
 
 
 def copy(array: Any, dtype: Any, name: str) -> Any:
