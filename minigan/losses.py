@@ -85,7 +85,7 @@ wasserstein = GANLoss("wasserstein", lambda real, _: -ops.mean(real), ops.mean, 
 hinge = GANLoss("hinge", lambda real, _: ops.mean(ops.relu(1.0 - real)), lambda fake: ops.mean(ops.relu(1.0 + fake)),
                 lambda fake: -ops.mean(fake), labels=False)
 
-GAN_LOSSES = {loss.name: loss for loss in (minimax, non_saturating, least_squares, wasserstein, hinge)}
+GAN_LOSSES = {pair.name: pair for pair in tuple(globals().values()) if isinstance(pair, GANLoss)}  # those above
 
 
 def gan_loss(name: str | GANLoss) -> GANLoss:

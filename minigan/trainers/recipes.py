@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from minigan.errors import OptionError
+from minigan.losses import GAN_LOSSES
 from minigan.nn import Module
 from minigan.trainers.gan import GAN
 from minigan.trainers.wgan import WGAN
@@ -58,6 +59,9 @@ RECIPES = {
     "wasserstein_gp": Recipe(partial(_wgan, lipschitz="gp"), "none", "Gulrajani et al., 2017"),
     "wasserstein_spectral": Recipe(partial(_wgan, lipschitz="spectral"), "spectral", "Miyato et al., 2018"),
 }
+for _name in GAN_LOSSES:  # a pair without a recipe above is trained as DCGAN's
+    if _name != "wasserstein":  # it needs a bound: one of the three above
+        RECIPES.setdefault(_name, Recipe(partial(GAN, loss=_name), "batch", f"minigan.losses.{_name}"))
 
 
 def recipe(name: str) -> Recipe:
