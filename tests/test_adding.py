@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-BLOCK = re.compile(r"^( *)```python\n\1# ([\w/.]+)(?:, above (.+))?\n(.*?)^\1```", re.M | re.S)
+BLOCK = re.compile(r"^( *)```python\n\1# ([\w/.]+)(?:, above ([^\n]+))?\n(.*?)^\1```", re.M | re.S)
 SECTION = re.compile(r"^## Add an? (operation|loss|data set|trainer|example)\n(.*?)(?=^## )", re.M | re.S)
 MOST_FILES = {"operation": 1, "loss": 1, "data set": 2, "trainer": 2, "example": 1}  # and an operation's own test
 
@@ -143,7 +143,8 @@ def test_a_trainer_is_in_trainers_learns_and_resumes(house):
         from minigan import nn
         def made():
             mg.seed(0)
-            return mg.trainers.Autoencoder(nn.Sequential(nn.Conv2d(1, 8, 4, 4), nn.ReLU(), nn.ConvTranspose2d(8, 1, 4, 4)))
+            network = nn.Sequential(nn.Conv2d(1, 8, 4, 4), nn.ReLU(), nn.ConvTranspose2d(8, 1, 4, 4))
+            return mg.trainers.Autoencoder(network, lr=1e-2)
         def losses(trainer, batches, steps):
             rows = []
             trainer.fit(batches, steps, on_step=lambda progress: rows.append(progress.metrics["loss"]))
@@ -178,7 +179,7 @@ def test_the_map_names_every_room_and_no_other():
     named = rooms_on_the_map()
     assert [name for name in named if not (ROOT / name).exists()] == []
     rooms = {f"minigan/{path.name}" for path in (ROOT / "minigan").iterdir()
-             if path.suffix == ".py" and path.stem.strip("_") == path.stem or (path / "__init__.py").exists()}
+             if (path.suffix == ".py" and path.stem.strip("_") == path.stem) or (path / "__init__.py").exists()}
     rooms |= {f"kernels/{path.name}" for path in (ROOT / "kernels").iterdir() if (path / "__init__.py").exists()}
     assert rooms <= named
     assert {"examples", "tests", "docs", "benchmarks"} <= named

@@ -72,8 +72,9 @@ def reachable(graph, start):
 
 
 def room(module):
-    """`ops` of minigan.ops.conv, "" of minigan."""
-    return (module.split(".") + [""])[1]
+    """`ops` of minigan.ops.conv, "" of minigan; a __main__ is a command, wherever it lies."""
+    parts = module.split(".")
+    return "__main__" if parts[-1] == "__main__" else (*parts, "")[1]
 
 
 def arrows_up(graph):
