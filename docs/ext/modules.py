@@ -1,7 +1,7 @@
 """The page of modules names them in an order that reads well, but a new file needs no line there.
 
-`.. automodule:: minigan.data.*` brings every public module of the package that the page does not name. A module is public
-if it has `__all__`.
+`.. automodule:: minigan.data.*` brings every public module of the package that the page does not name. A module is
+public if it has `__all__`.
 """
 
 import importlib
@@ -16,8 +16,8 @@ OTHERS = re.compile(r"^\.\. automodule:: ([\w.]+)\.\*$", re.M)
 def completed(text):
     """The page with each `.*` replaced by a line per module."""
     named = set(NAMED.findall(text))
-    return OTHERS.sub(lambda line: "\n".join(f".. automodule:: {name}" for name in public(line[1]) if name not in named),
-                      text)
+    return OTHERS.sub(lambda line: "\n".join(
+        f".. automodule:: {name}" for name in public(line[1]) if name not in named), text)
 
 
 def public(package):
