@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shutil
 import subprocess
 import zlib
@@ -16,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-import minigan
 from minigan.checkpoint import write_atomically
 from minigan.data import ImageData
 from minigan.engine import device
 from minigan.errors import DataError, OptionError
 from minigan.run.log import lock
 
+PACKAGE = Path(__file__).resolve().parents[1]
 ABOUT_NOW = ("resume", "overwrite")  # options that say nothing about the run
 LONGER = ("steps", "epochs")  # may change if the learning rate does not depend on them
 MAY_CHANGE = (*ABOUT_NOW, "out", "data", "device", "precision", "graph", "blas_tuning", "check_finite",
@@ -98,7 +99,7 @@ def make_config(options: Mapping[str, Any], data: Sequence[ImageData], steps: in
         "data": [{"name": images.name, "source": images.source, "images": len(images), "crc32": _crc32(images)}
                  for images in data],
         "device": device.device_info(),
-        "versions": {"minigan": minigan.__version__, "numpy": np.__version__, "python": platform.python_version(),
+        "versions": {"minigan": _version(), "numpy": np.__version__, "python": platform.python_version(),
                      "system": f"{platform.system()} {platform.machine()}", "git": _revision()},
     }
 
@@ -146,9 +147,15 @@ def _crc32(data: ImageData) -> int | None:
     return zlib.crc32(np.ascontiguousarray(pixels).data.cast("B")) if isinstance(pixels, np.ndarray) else None
 
 
+def _version() -> str:
+    """minigan.__version__, from the file that has it: an import of the whole package from here would be a circle."""
+    text = (PACKAGE / "__init__.py").read_text(encoding="utf-8")
+    return re.findall(r'^__version__ = "(.+)"$', text, re.M)[0]  # test_version holds it to be a literal
+
+
 def _revision() -> str | None:
     """The git revision of the checkout minigan is imported from, with a + if files differ from it; None without one."""
-    here = Path(minigan.__file__).resolve().parent.parent
+    here = PACKAGE.parent
     if not (here / ".git").exists():
         return None
     try:
