@@ -1,6 +1,5 @@
-"""The rooms of the house: each hands on what its modules name, finds new modules, and imports only from below."""
+"""The rooms of the house: each hands on what its modules name, and finds new modules."""
 
-import ast
 import importlib
 import pkgutil
 import shutil
@@ -9,68 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from test_house import imports, modules
 
 import minigan as mg
 
 ROOT = Path(__file__).parents[1]
-STOREYS = [  # from the bottom; a module may import from its own storey and from those above it in this list
-    ("minigan.kernels", "minigan.errors"),
-    ("minigan.engine", "minigan.ops", "minigan.random", "minigan.gradcheck"),
-    ("minigan.nn", "minigan.optim", "minigan.losses"),
-    ("minigan.models",),
-    ("minigan.data", "minigan.metrics", "minigan.report", "minigan.checkpoint"),
-    ("minigan.trainers",),
-    ("minigan.run",),
-    ("minigan.teach",),
-    ("minigan.commands",),
-    ("minigan.__main__", "minigan.metrics.__main__"),
-]
-
-
-def modules():
-    """{name: path} of every module of the library."""
-    folders = {"minigan": ROOT / "minigan", "minigan.kernels": ROOT / "kernels"}
-    names = {}
-    for package, folder in folders.items():
-        for path in folder.rglob("*.py"):
-            parts = [part for part in path.relative_to(folder).with_suffix("").parts if part != "__init__"]
-            names[".".join([package, *parts])] = path
-    return names
-
-
-MODULES = modules()
-
-
-def imported(name):
-    """The library's modules that a module imports, at its top, in functions, and for type checkers."""
-    for node in ast.walk(ast.parse(MODULES[name].read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in MODULES)
-        elif isinstance(node, ast.ImportFrom) and node.module in MODULES:
-            for alias in node.names:
-                module = f"{node.module}.{alias.name}"
-                yield module if module in MODULES else node.module
-
-
-def storey(name):
-    """The number of a module's storey, counted from the bottom; None for minigan/__init__.py."""
-    return next((i for i, rooms in reversed([*enumerate(STOREYS)])
-                 for room in rooms if f"{name}.".startswith(f"{room}.")), None)
-
-
-def test_every_module_has_a_storey():
-    assert [name for name in MODULES if storey(name) is None] == ["minigan"]
-
-
-def test_imports_point_down():
-    up = {f"{name} -> {other}" for name in MODULES for other in imported(name)
-          if None not in (storey(name), storey(other)) and storey(other) > storey(name)}
-    assert not up
 
 
 def test_only_mg_explain_and_its_command_import_what_is_for_teaching():
-    users = {name for name in MODULES if not name.startswith("minigan.teach")
-             for other in imported(name) if other.startswith("minigan.teach")}
+    users = {name for name, others in imports(modules()).items() if not name.startswith("minigan.teach")
+             for other in others if other.startswith("minigan.teach")}
     assert users == {"minigan", "minigan.commands.explain"}
 
 
