@@ -13,7 +13,7 @@ import numpy as np
 from docstrings import PARTS, escaped, parts, restructured
 
 from minigan import ops
-from minigan.engine.primitive import OPERATIONS, PRIMITIVES, Operation
+from minigan.engine import OPERATIONS, PRIMITIVES
 
 PAGE = "reference/derivations"
 LESSONS = {  # where an operation is derived at length
@@ -64,10 +64,9 @@ def entry(op, code):
         facts.append(f"linear in {' and '.join(op.linear_in)}: checked to 1e-12, and as an adjoint")
     facts.append("a primitive, with its own rule" if op.name in PRIMITIVES else "made of primitives")
     lessons = [f"derived in :doc:`/lessons/{lesson}`" for lesson, names in LESSONS.items() if op.name in names]
-    public = getattr(ops, op.name, op)
     return "\n\n".join([
         titled(op.name, "-"),
-        python(call(op.name, public.function if isinstance(public, Operation) else public)),
+        python(call(op.name, getattr(ops, op.name, op))),
         restructured(op.__doc__),
         "; ".join([*lessons, escaped("; ".join(facts))]).capitalize() + ".",
         ".. raw:: html\n\n    <details><summary>Code</summary>",
@@ -92,10 +91,8 @@ def code_of(module):
 
 
 def call(name, function):
-    """`name(x, w, *, stride=1)`: the signature without types."""
-    signature = inspect.signature(function)
-    bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
-    return name + str(signature.replace(parameters=bare, return_annotation=signature.empty))
+    """`name(x: Operand, stride: Pair = 1) -> Tensor`: the signature, types without the quotes that Python shows."""
+    return name + re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(function)))
 
 
 def titled(title, line):

@@ -8,7 +8,7 @@ import pytest
 
 import minigan as mg
 from minigan import ops
-from minigan.engine import OPERATIONS, PRIMITIVES, S, primitive
+from minigan.engine import OPERATIONS, PRIMITIVES, Array, S, primitive
 from minigan.errors import GradientError
 from minigan.gradcheck import check_operation
 from minigan.ops._samples import normal
@@ -35,7 +35,7 @@ def test_the_readmes_library_example_runs():
 @pytest.fixture
 def softsign():
     """The operation of CONTRIBUTING's walk-through, declared as written there and taken off the tables afterwards."""
-    names = {"np": np, "ops": ops, "normal": normal, "S": S, "primitive": primitive}
+    names = {"np": np, "ops": ops, "normal": normal, "Array": Array, "S": S, "primitive": primitive}
     exec(next(b for b in blocks("CONTRIBUTING.md", "python") if "softsign" in b), names)
     yield names["softsign"]
     del OPERATIONS["softsign"], PRIMITIVES["softsign"]
