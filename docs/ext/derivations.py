@@ -78,16 +78,16 @@ def entry(op, code):
 def code_of(module):
     """{name: source of its declaration and of its rules} for every operation of a module, without docstrings."""
     text = inspect.getsource(module)
-    lines, found = text.splitlines(), {}
+    lines, codes = text.splitlines(), {}
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef) and node.decorator_list and ast.get_docstring(node):
             doc = node.body[0]
             kept = [*lines[node.decorator_list[0].lineno - 1:doc.lineno - 1], *lines[doc.end_lineno:node.end_lineno]]
-            found.setdefault(node.name.strip("_"), []).append("\n".join(kept))
+            codes.setdefault(node.name.strip("_"), []).append("\n".join(kept))
         elif isinstance(node, ast.Expr) and ast.unparse(node).partition("(")[0].endswith(".defvjp"):
             name = ast.unparse(node).partition(".")[0].strip("_")
-            found[name].append("\n".join(lines[node.lineno - 1:node.end_lineno]))
-    return {name: "\n\n".join(pieces) for name, pieces in found.items()}
+            codes[name].append("\n".join(lines[node.lineno - 1:node.end_lineno]))
+    return {name: "\n\n".join(pieces) for name, pieces in codes.items()}
 
 
 def call(name, function):

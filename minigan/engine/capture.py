@@ -1,11 +1,11 @@
 """A whole training step as one CUDA graph: `step = mg.capture(step)`.
 
-A small GAN's step is about a hundred kernels of a few microseconds each, and Python takes longer to launch one than the
-GPU to run it. A graph holds all the launches and is itself launched as one. Python runs the step twice as usual, which
-compiles the kernels, then once more while the launches are recorded; from then on only the graph runs.
+A small GAN's step is about a hundred kernels of a few microseconds each, and Python takes longer to launch one than
+the GPU to run it. A graph holds all the launches and is itself launched as one. Python runs the step twice as usual,
+which compiles the kernels, then once more while the launches are recorded; from then on only the graph runs.
 
-A graph fixes the launches, the addresses they read and write, and the numbers that Python passed. What changes from step
-to step is read from device memory instead:
+A graph fixes the launches, the addresses they read and write, and the numbers that Python passed. What changes from
+step to step is read from device memory instead:
 
     counter(optimizer, "steps")    a number that goes up: a small kernel at the graph's end increases it
     scalar(f, optimizer, "steps")  a number computed from a counter, such as a learning rate: sent when it changes

@@ -1,8 +1,8 @@
 """Where arrays live: the CPU, a CUDA device, or the emulated one, which runs the CUDA kernels on a CPU.
 
 `"auto"` takes a GPU if one is usable, else the CPU; `"cuda"` raises an error if none is usable. The error says what is
-missing (CuPy, a driver, a device), because each has its own remedy. On a CPU most of the time goes into matrix products,
-so this module also finds out which of OpenBLAS's kernels run, and which would be faster.
+missing (CuPy, a driver, a device), because each has its own remedy. On a CPU most of the time goes into matrix
+products, so this module also finds out which of OpenBLAS's kernels run, and which would be faster.
 """
 
 from __future__ import annotations
