@@ -1,15 +1,15 @@
 """Is a gradient right? Finite differences in float64, over every element, with a random cotangent.
 
     python -m minigan.gradcheck                 every operation
-    python -m minigan.gradcheck conv2d tanh     some of them
+    python -m minigan.gradcheck conv2d tanh     these two
 
 For a function f and a random cotangent v, the vjp claims to be the gradient of the number s(x) = <v, f(x)>. Central
 differences (s(x+h) - s(x-h)) / 2h give each element of that gradient to about h^2; h = 1e-5 and float64 leave ten
 digits. The cotangent must be random: with ones, the gradient of batch norm is zero, and a rule that returns zeros
-passes. Where f is linear, a step of 1 makes the difference exact but for rounding, and <A x, y> = <x, A* y> tests the
+passes. Where f is linear, the difference with a step of 1 is exact up to rounding, and <A x, y> = <x, A* y> tests the
 adjoint.
 
-The second order is the first order of the gradient: x, v -> vjp(x, v), differentiated by everything it depends on.
+The second order is the first order of the gradient: the map x, v -> vjp(x, v), differentiated by all of its arguments.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def gradcheck(
         rtol: largest difference allowed, relative to the gradient's largest element.
 
     Returns:
-        The largest relative difference found.
+        The largest relative difference.
 
     Raises:
         GradientError: with both numbers, the element, and what a smaller and a larger step say about the cause.
@@ -76,7 +76,7 @@ def gradcheck(
         for create_graph in (False, True):
             analytic = _analytic(f, arrays, i, v, create_graph)
             error = _error(analytic, numeric)
-            if not error <= rtol:  # so written, because NaN is not greater than anything
+            if not error <= rtol:  # written this way because NaN is not greater than anything
                 raise GradientError(_explain(f, arrays, i, v, step, analytic, numeric, error, rtol))
             worst = max(worst, error)
     return worst
@@ -102,7 +102,7 @@ def gradgradcheck(f: Function, inputs: Sequence[Any], *, wrt: Iterable[int] | No
 
 
 def formula(forward: Callable[..., np.ndarray], vjp: Callable[..., Any]) -> Function:
-    """A function of tensors whose gradient is what `vjp` says: to check a formula that is no declared operation.
+    """A function of tensors whose gradient is what `vjp` returns: to check a formula that is no declared operation.
 
     Args:
         forward: arrays in, one array out.
@@ -135,7 +135,7 @@ def formula(forward: Callable[..., np.ndarray], vjp: Callable[..., Any]) -> Func
 
 def _cotangent(f: Function, arrays: list[np.ndarray], seed: int) -> np.ndarray:
     y = f(*(_tensor(a) for a in arrays))
-    return np.random.default_rng([seed, 1]).normal(size=y.shape)  # a stream of its own: never equal to a drawn input
+    return np.random.default_rng([seed, 1]).normal(size=y.shape)  # other numbers than an input drawn with this seed
 
 
 def _analytic(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, create_graph: bool = False) -> np.ndarray:
@@ -168,7 +168,7 @@ def _at(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, position: 
 
 
 def _error(analytic: np.ndarray, numeric: np.ndarray) -> float:
-    """Largest difference over the gradient's largest element; 1e-3 stands in for gradients that vanish."""
+    """Largest difference over the gradient's largest element, or over 1e-3 where the gradient vanishes."""
     if not analytic.size:
         return 0.0
     if not np.isfinite(analytic).all():
@@ -200,7 +200,7 @@ def _explain(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, step:
 
 def _differences(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, position: tuple[int, ...],
                  h: float) -> tuple[float, float]:
-    """Sum and difference of the slopes on both sides of an element; of a smooth function the latter goes as h."""
+    """Sum and difference of the slopes on both sides of an element; of a smooth function the difference goes as h."""
     ahead, here, behind = (_at(f, arrays, i, v, position, s) for s in (h, 0.0, -h))
     return abs(ahead - behind) / h, abs(ahead - 2 * here + behind) / h
 
@@ -208,7 +208,7 @@ def _differences(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, p
 # ---- the table of operations ----
 @dataclass
 class Row:
-    """What the checks of one operation found: largest relative errors, the time, and the first failure."""
+    """The results of one operation's checks: largest relative errors, the time, and the first failure."""
 
     name: str
     samples: int = 0

@@ -13,7 +13,7 @@ import numpy as np
 from docstrings import PARTS, escaped, parts, restructured
 
 from minigan import ops
-from minigan.engine.primitive import OPERATIONS, PRIMITIVES, Operation
+from minigan.engine import OPERATIONS, PRIMITIVES
 
 PAGE = "reference/derivations"
 LESSONS = {  # where an operation is derived at length
@@ -64,10 +64,9 @@ def entry(op, code):
         facts.append(f"linear in {' and '.join(op.linear_in)}: checked to 1e-12, and as an adjoint")
     facts.append("a primitive, with its own rule" if op.name in PRIMITIVES else "made of primitives")
     lessons = [f"derived in :doc:`/lessons/{lesson}`" for lesson, names in LESSONS.items() if op.name in names]
-    public = getattr(ops, op.name, op)
     return "\n\n".join([
         titled(op.name, "-"),
-        python(call(op.name, public.function if isinstance(public, Operation) else public)),
+        python(call(op.name, getattr(ops, op.name, op))),
         restructured(op.__doc__),
         "; ".join([*lessons, escaped("; ".join(facts))]).capitalize() + ".",
         ".. raw:: html\n\n    <details><summary>Code</summary>",
@@ -79,23 +78,21 @@ def entry(op, code):
 def code_of(module):
     """{name: source of its declaration and of its rules} for every operation of a module, without docstrings."""
     text = inspect.getsource(module)
-    lines, found = text.splitlines(), {}
+    lines, codes = text.splitlines(), {}
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef) and node.decorator_list and ast.get_docstring(node):
             doc = node.body[0]
             kept = [*lines[node.decorator_list[0].lineno - 1:doc.lineno - 1], *lines[doc.end_lineno:node.end_lineno]]
-            found.setdefault(node.name.strip("_"), []).append("\n".join(kept))
+            codes.setdefault(node.name.strip("_"), []).append("\n".join(kept))
         elif isinstance(node, ast.Expr) and ast.unparse(node).partition("(")[0].endswith(".defvjp"):
             name = ast.unparse(node).partition(".")[0].strip("_")
-            found[name].append("\n".join(lines[node.lineno - 1:node.end_lineno]))
-    return {name: "\n\n".join(pieces) for name, pieces in found.items()}
+            codes[name].append("\n".join(lines[node.lineno - 1:node.end_lineno]))
+    return {name: "\n\n".join(pieces) for name, pieces in codes.items()}
 
 
 def call(name, function):
-    """`name(x, w, *, stride=1)`: the signature without types."""
-    signature = inspect.signature(function)
-    bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
-    return name + str(signature.replace(parameters=bare, return_annotation=signature.empty))
+    """`name(x: Operand, stride: Pair = 1) -> Tensor`: the signature, types without the quotes that Python shows."""
+    return name + re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(function)))
 
 
 def titled(title, line):

@@ -28,13 +28,13 @@ def restructured(docstring):
 
 def parts(docstring):
     """{"Forward": lines, "VJP": ..., ...} of a docstring, without margins."""
-    lines, found = inspect.cleandoc(docstring or "").splitlines(), {}
+    lines, texts = inspect.cleandoc(docstring or "").splitlines(), {}
     while lines:
         taken, head = _length(lines), _PART.match(lines[0])
         if head:
-            found[head[1]] = _joined(head[2], lines[1:taken])
+            texts[head[1]] = _joined(head[2], lines[1:taken])
         del lines[:taken]
-    return found
+    return texts
 
 
 def _length(lines):

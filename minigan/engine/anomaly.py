@@ -37,8 +37,8 @@ class _Scanner(Watcher):
             return
         inputs = ", ".join(census(a) for a in arguments if a is not None)
         stale = any(a is not None and not np.isfinite(a.data).all() for a in arguments)
-        blame = "a leaf it was given, data or a parameter, is not finite" if stale else (
-            "it made the first non-finite value")
+        blame = ("a leaf among its arguments (data or a parameter) is not finite" if stale else
+                 "it made the first non-finite value")
         raise NonFiniteError(f"{primitive.name}: in the forward pass {blame} (result: {census(y)}; "
                              f"arguments: {inputs}); created at {place}")
 

@@ -1,14 +1,14 @@
 """A whole training step as one CUDA graph: `step = mg.capture(step)`.
 
-A small GAN's step is some hundred kernels of a few microseconds each, and Python needs longer to launch one than the
-GPU to run it. A graph holds all the launches and is itself launched as one. Python runs the step twice as usual, which
-compiles the kernels, then once more while the launches are recorded; from then on only the graph runs.
+A small GAN's step is about a hundred kernels of a few microseconds each, and Python takes longer to launch one than
+the GPU to run it. A graph holds all the launches and is itself launched as one. Python runs the step twice as usual,
+which compiles the kernels, then once more while the launches are recorded; from then on only the graph runs.
 
-Frozen in a graph are the launches with their addresses and Python's numbers. What changes from step to step comes from
-the device's own memory instead:
+A graph fixes the launches, the addresses they read and write, and the numbers that Python passed. What changes from
+step to step is read from device memory instead:
 
-    counter(optimizer, "steps")    a number that goes up: a small kernel at the graph's end moves it on
-    scalar(f, optimizer, "steps")  a number that follows from a counter, as a learning rate does: sent when it changes
+    counter(optimizer, "steps")    a number that goes up: a small kernel at the graph's end increases it
+    scalar(f, optimizer, "steps")  a number computed from a counter, such as a learning rate: sent when it changes
 
 The owners of the counters keep their attributes up to date, so a captured step may be mixed with plain ones, saved, and
 resumed; captured and plain steps give the same bytes.
@@ -28,20 +28,20 @@ from minigan.engine import device as devices
 from minigan.engine.tensor import Array, Tensor
 from minigan.errors import DeviceError
 
-WARM_UP = 2  # plain steps before the capture: the first compiles and allocates, the second shows that nothing is left
-SLOTS = 64  # counters and scalars a step may have
+WARM_UP = 2  # plain steps before the capture: the first compiles and allocates, the second shows that all is compiled
+SLOTS = 64  # how many counters, and how many scalars, a step may have
 
 _recording: _Recording | None = None
 
 
 def counter(owner: Any, name: str) -> Any:
-    """The integer attribute `name` of `owner`, which the step will increase: a number, or its place on the device."""
+    """The integer attribute `name` of `owner`, which the step will increase: a number or, in a capture, its slot."""
     value = getattr(owner, name)
     return value if _recording is None else _recording.counter(owner, name, value)
 
 
 def scalar(function: Callable[[int], float], owner: Any, name: str) -> Any:
-    """function(owner.name): a number, or its place on the device, where a new one is sent whenever it has changed."""
+    """function(owner.name): a number or, in a capture, its slot, where a new one is sent whenever it has changed."""
     value = getattr(owner, name)
     return function(value) if _recording is None else _recording.scalar(function, owner, name, value)
 
@@ -73,7 +73,7 @@ class _Recording:
         kernels.advance(self.counters, self.increments)
 
     def rewind(self) -> None:
-        """Note how far each counter has come, and put it back: nothing has run yet."""
+        """Note how far each counter was moved, and move it back: nothing has run yet."""
         steps = np.zeros(SLOTS, np.int64)
         for (_, name), (slot, owner, start) in self.slots.items():
             steps[slot] = getattr(owner, name) - start
@@ -107,10 +107,10 @@ class Capture:
     """A step that becomes a graph. Call it like the step itself; on a CPU it is the step itself.
 
     The step takes arrays, tensors, tuples of them (named ones, too) or nothing, and returns a Tensor or a dict, list or
-    tuple of them. What a launch returns lies in the graph's own memory: it is overwritten by the next. Inputs are
-    copied to where the graph reads them; those of another shape, such as a last, smaller batch, take the plain way.
-    Weights are read where they lay at the capture: `load_state_dict` and optimisers write there; `t.data = array`
-    gives a tensor other memory, and needs a new Capture.
+    tuple of them. What a launch returns is in the graph's own memory: the next launch overwrites it. Inputs are
+    copied to where the graph reads them; a step whose inputs have another shape, such as a last, smaller batch, runs
+    as a plain step. Weights are read from where they were at the capture: `load_state_dict` and optimisers write
+    there; `t.data = array` gives a tensor other memory, and needs a new Capture.
     """
 
     def __init__(self, step: Callable[..., Any]) -> None:
@@ -137,7 +137,7 @@ class Capture:
         return self.outputs
 
     def _record(self, where: str, inputs: tuple[Any, ...]) -> bool:
-        """Capture the step; if that is impossible, warn once and stay with plain steps."""
+        """Capture the step; if that is impossible, warn once and go on with plain steps."""
         global _recording
         self.backend = backend = devices.backend(where)
         self.kinds = [_kind(a) for a in inputs]

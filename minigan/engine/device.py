@@ -1,8 +1,8 @@
 """Where arrays live: the CPU, a CUDA device, or the emulated one, which runs the CUDA kernels on a CPU.
 
-`"auto"` takes a GPU when one is usable and says why when it is not; `"cuda"` insists. What is missing (CuPy, a driver,
-a device) is told apart, because each has another remedy. On a CPU most of the time goes into matrix products: which of
-OpenBLAS's kernels run, and which should, is found out here, too.
+`"auto"` takes a GPU if one is usable, else the CPU; `"cuda"` raises an error if none is usable. The error says what is
+missing (CuPy, a driver, a device), because each has its own remedy. On a CPU most of the time goes into matrix
+products, so this module also finds out which of OpenBLAS's kernels run, and which would be faster.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def copy(array: Any, dtype: Any, name: str) -> Any:
 
 
 def index(value: Any, array: Any) -> Any:
-    """Something to index or fill `array` with: host arrays in it moved to where the array is."""
+    """What to index or fill `array` with, host arrays in it moved to the array's device."""
     if isinstance(array, np.ndarray):
         return value
     if isinstance(value, tuple):
@@ -131,7 +131,7 @@ def put(array: Any, name: str) -> Any:
 
 
 def constant(value: float, dtype: Any, name: str) -> Any:
-    """An array without axes on device `name`, the same one for the same number, so nobody may write to it.
+    """An array without axes on device `name`; the same array for the same number, so it must not be written to.
 
     Constants such as the 2 in `2 * x` come again in every step.
     """
@@ -147,14 +147,14 @@ def constant(value: float, dtype: Any, name: str) -> Any:
 
 
 def nans_like(array: Any) -> Any:
-    """An array of NaN of another's shape, dtype and device that takes no memory: one NaN that all indices lead to."""
+    """An array of NaN with another's shape, dtype and device. It takes no memory: every index leads to the same NaN."""
     if isinstance(array, np.ndarray):
         return np.ndarray(array.shape, array.dtype, _NAN[array.dtype], 0, (0,) * array.ndim)
     return np.broadcast_to(constant(math.nan, array.dtype, of(array)), array.shape)
 
 
 def kept_constants() -> list[Any]:
-    """The arrays that `constant` has given out: who holds them keeps them where they are."""
+    """The arrays that `constant` has returned. As long as a caller holds them, their memory is not used for others."""
     return list(_constants.values())
 
 
@@ -164,7 +164,7 @@ def asnumpy(array: Any) -> np.ndarray:
 
 
 def fetch(array: Any) -> Callable[[], np.ndarray]:
-    """Start copying an array to the host; a function that waits until it is there and returns it."""
+    """Start copying an array to the host. Returns a function that waits for the copy and returns it."""
     if isinstance(array, np.ndarray):
         return lambda: array
     wait: Callable[[], np.ndarray] = backend(of(array)).fetch(array)
@@ -209,9 +209,9 @@ def _blas() -> dict[str, Any]:
 
 
 def better_blas_kernels(cpuinfo: str) -> str | None:
-    """The name for OPENBLAS_CORETYPE under which OpenBLAS would run faster than it does now; None if there is none.
+    """The value of OPENBLAS_CORETYPE with which OpenBLAS would run faster than it does now; None if there is none.
 
-    OpenBLAS chooses when it is loaded, from a list of CPUs as old as itself: one it does not know gets AVX2 kernels.
+    OpenBLAS chooses when it is loaded, from a list of the CPUs that it knows; any newer one gets AVX2 kernels.
 
     Args:
         cpuinfo: the text of Linux's /proc/cpuinfo.

@@ -16,7 +16,6 @@ checks, the page of derivations, `explain`) walks the two tables below.
 from __future__ import annotations
 
 import inspect
-import re
 import sys
 from collections.abc import Callable, Container, Sequence
 from types import MethodType
@@ -35,7 +34,8 @@ Keeps = Sequence[str] | Callable[..., Sequence[str]] | None
 Samples = Callable[[np.random.Generator], Sequence["Sample"]]
 ALL = range(-1, sys.maxsize)  # every position
 PARTS = ("Forward", "VJP", "Why")  # what a docstring must have
-_ARRAY = re.compile(r"(Array|Operand)( \| None)?")
+_TENSORS = (inspect.Parameter.empty, Array, Array | None, Operand, Operand | None,
+            "Array", "Array | None", "Operand", "Operand | None")  # as they are, or postponed
 
 
 class Sample(NamedTuple):
@@ -274,7 +274,7 @@ def _register(op: Operation[...]) -> None:
 
 def _is_differentiated(p: inspect.Parameter) -> bool:
     """Whether an argument is one to differentiate by; the others are parameters."""
-    return p.kind < p.KEYWORD_ONLY and (p.annotation is p.empty or bool(_ARRAY.fullmatch(str(p.annotation))))
+    return p.kind < p.KEYWORD_ONLY and p.annotation in _TENSORS
 
 
 def _public(p: inspect.Parameter) -> inspect.Parameter:

@@ -13,15 +13,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Container
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
 
 from minigan.engine import device as devices
 from minigan.errors import DTypeError, GraphError, ShapeError
 
-Array: TypeAlias = Any  # numpy.ndarray or cupy.ndarray
-Operand: TypeAlias = Any  # a Tensor, an array or a number
+Array: TypeAlias = Annotated[Any, "numpy.ndarray or cupy.ndarray"]
+Operand: TypeAlias = Annotated[Any, "a Tensor, an array or a number"]
 Axes: TypeAlias = "int | tuple[int, ...] | None"  # None: all of them
 Place: TypeAlias = "Tensor | Node"  # where a tensor stands in a graph: a leaf is its own place, else it is the node
 

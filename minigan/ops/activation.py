@@ -166,10 +166,13 @@ def softmax(x: Operand, axis: int = -1) -> Tensor:
 
 
 def dropout(x: Tensor, p: float = 0.5, training: bool = True, stream: Stream | None = None) -> Tensor:
-    """Set each element to 0 with probability p and scale the others by 1/(1-p); the identity when not training.
+    """Set each element of x to 0 with probability p and scale the others by 1/(1-p); x itself when not training.
 
     The mask comes from `stream` (default: the one `mg.seed` seeds), so the same seed drops the same elements.
     Source: Srivastava et al., Dropout, 2014.
+
+    Raises:
+        OptionError: p is not in [0, 1).
     """
     if not 0 <= p < 1:
         raise OptionError(f"dropout: p={p} is not a probability below 1")

@@ -55,10 +55,10 @@ def _validate(shape, widths, mode):
                                 S(normal(rng, 2, 3), widths=1, mode="constant", value=0.7)],
            linear_in=("x",), keeps=(), recomputed=True)
 def pad(x: Array, widths: Widths, mode: str = "constant", value: float = 0.0) -> Array:
-    """Add a border to x. Widths are one (before, after) pair per axis, or an int for all sides.
+    """Add a border to x; `widths` are one (before, after) pair per axis, or an int for all sides.
 
-    The mode says of what: "constant" of one value, "reflect" of x mirrored without repeating the edge, "edge" of the
-    edge repeated.
+    The mode says what the border holds: "constant" one value, "reflect" x mirrored without repeating the edge, "edge"
+    the edge repeated.
 
     Forward   y[i + before] = x[i];  in the border value, x[reflected i], or x[nearest i]
     VJP       gx = fold(gy): gy inside, plus the cotangents of every copy in the border
@@ -76,7 +76,7 @@ pad.defvjp(x=lambda gy, y, x, *, widths, mode="constant", value=0.0: fold(gy, wi
     normal(r, *(n + a + b for n, (a, b) in zip(s, w, strict=True))), widths=w, mode=m)), linear_in=("g",),
     keeps=())
 def fold(g: Array, widths: Widths, mode: str = "constant") -> Array:
-    """Take a border off g, adding it to the elements it was made of: the adjoint of pad, whose widths and mode it has.
+    """Take a border off g, adding it to the elements it was made of: the adjoint of pad, with its widths and mode.
 
     Forward   y[i] = g[i + before] + sum of g over the copies of i in the border
     VJP       gg = pad(gy) with value 0

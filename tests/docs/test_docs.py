@@ -1,5 +1,6 @@
 """The documents say true things: their code runs, what they quote and link to exists."""
 
+import doctest
 import re
 from pathlib import Path
 
@@ -25,6 +26,12 @@ def test_the_readmes_library_example_runs():
     np.testing.assert_allclose(names["slope"].data, [3, 12])
     second, = mg.grad(mg.grad((names["u"] ** 3).sum(), [names["u"]], create_graph=True)[0].sum(), [names["u"]])
     np.testing.assert_allclose(second.data, [6, 12])
+
+
+def test_the_page_about_the_engine_is_true():
+    results = doctest.testfile(str(ROOT / "docs/engine.md"), module_relative=False)
+    assert results.failed == 0
+    assert results.attempted > 5
 
 
 def test_the_readme_shows_conv2d_as_it_is():

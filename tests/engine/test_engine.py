@@ -6,6 +6,9 @@ import pytest
 import minigan as mg
 from minigan import ops
 from minigan.engine import PRIMITIVES, Primitive
+from minigan.engine.autodiff import walk
+from minigan.engine.state import Watcher, state, watching
+from minigan.errors import GraphError, NonFiniteError
 
 
 @pytest.fixture
@@ -171,3 +174,73 @@ def test_a_fused_rule_is_not_called_in_vain(monkeypatch):
     y = ops.normalize(x, over="batch", eps=1e-5)
     monkeypatch.setattr(PRIMITIVES["normalize"], "fused", lambda *a, **k: pytest.fail("called"))
     assert mg.grad(y, [other], np.ones(y.shape))[0].item() == 0.0
+
+
+# ---- the one walk, and who watches it ----
+class Log(Watcher):
+    """Everything heard, in order."""
+
+    def __init__(self):
+        self.results, self.cotangents = [], []
+
+    def result(self, primitive, y, arguments):
+        self.results.append((primitive.name, y.data.tolist(), [a.data.tolist() for a in arguments]))
+
+    def cotangent(self, node, position, g):
+        self.cotangents.append((node.primitive.name, position, g.data.tolist()))
+
+
+def test_a_watcher_hears_of_every_result_and_every_cotangent(x):
+    with watching(log := Log()):
+        y = (x * x).sum()
+        assert log.results == [("mul", [1.0, 4.0, 9.0], [[1.0, 2.0, 3.0]] * 2), ("sum", 14.0, [[1.0, 4.0, 9.0]])]
+        y.backward()
+    ones = [1.0, 1.0, 1.0]
+    assert log.cotangents == [("sum", -1, 1.0), ("sum", 0, ones),
+                              ("mul", -1, ones), ("mul", 0, x.data.tolist()), ("mul", 1, x.data.tolist())]
+    assert x.grad.data.tolist() == [2.0, 4.0, 6.0]
+    (x * x).sum().backward()
+    assert len(log.cotangents) == 5  # and of nothing afterwards
+
+
+def test_a_watcher_sees_cotangents_of_the_arguments_shapes():
+    """Summed back where an argument was broadcast, and only of what is asked for."""
+    row, column = (mg.tensor(np.ones(s), requires_grad=True) for s in ((1, 3), (2, 1)))
+    with watching(log := Log()):
+        mg.grad((row + column).sum(), [row])
+    assert log.cotangents[-1] == ("add", 0, [[2.0, 2.0, 2.0]])
+    assert len(log.cotangents) == 4
+
+
+def test_a_step_whose_derivative_is_zero_is_reached_and_sends_nothing_on(x):
+    with watching(log := Log()):
+        mg.grad(ops.sign(x).sum(), [x])
+    assert [(name, position) for name, position, _ in log.cotangents] == [("sum", -1), ("sum", 0), ("sign", -1)]
+
+
+def test_watchers_are_left_as_they_were_after_an_error(x):
+    with pytest.raises(ZeroDivisionError), watching(Log()), watching(Log()):
+        assert len(state.watchers) == 2
+        raise ZeroDivisionError
+    assert state.watchers == ()
+
+
+def test_two_watchers_hear_the_same(x):
+    """detect_anomaly inside a watched block, and the other way round: neither keeps the other from hearing."""
+    for outer, inner in ((log := Log(), None), (None, log)):
+        with watching(outer) if outer else mg.detect_anomaly(), watching(inner) if inner else mg.detect_anomaly():
+            before = len(log.results)
+            ops.exp(x)
+            assert len(log.results) == before + 1
+            with pytest.raises(NonFiniteError, match="log: in the forward pass"):
+                ops.log(x - 5.0)
+
+
+def test_a_walk_from_several_outputs_is_that_of_their_sum(x):
+    y, z = (x * x).sum(), ops.exp(x)
+    gradients = walk([(y, None), (z, [1.0, 0.0, 2.0]), (y, 3.0)])
+    np.testing.assert_allclose(gradients[x].data, 4.0 * 2.0 * x.data + [1.0, 0.0, 2.0] * np.exp(x.data))
+    with pytest.raises(GraphError, match="freed"):
+        walk([(y, None)])
+    assert state.node is None
+    assert state.recording

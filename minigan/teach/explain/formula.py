@@ -41,18 +41,18 @@ _SPACE = Symbol(" ", "space")
 
 def fields(operation: Operation[...]) -> dict[str, str]:
     """Forward, VJP, Why and Source of an operation's docstring, each without its indentation."""
-    found: dict[str, list[str]] = {}
+    parts: dict[str, list[str]] = {}
     current: list[str] | None = None
     for line in (operation.__doc__ or "").splitlines():
         word, indent = line.strip().split(" ", 1)[0], len(line) - len(line.lstrip())
         if word in FIELDS and indent <= 4:
-            current = found.setdefault(word, [])
+            current = parts.setdefault(word, [])
             line = line.strip()[len(word):]
         elif indent <= 4:
             current = None
         if current is not None:
             current.append(line.strip())
-    return {name: "\n".join(lines).strip() for name, lines in found.items()}
+    return {name: "\n".join(lines).strip() for name, lines in parts.items()}
 
 
 def clauses(text: str) -> list[str]:

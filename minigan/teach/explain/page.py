@@ -57,7 +57,7 @@ def render(derivation: Derivation, fold: bool | None = None) -> str:
 
 # ---- the graph ----
 def _sources(derivation: Derivation, parts: list[Group]) -> Iterator[Box]:
-    """Leaves and constants with a box of their own: all but the parameters of folded layers, told in the layer."""
+    """Leaves and constants with a box of their own: all except parameters of folded layers, shown with the layer."""
     inside = {id(v) for group in parts if group.folded for step in group.steps for v in step.arguments.values()}
     outside = {id(v) for group in parts if not group.folded for step in group.steps for v in step.arguments.values()}
     for i, v in enumerate(given(derivation)):
@@ -76,9 +76,8 @@ def _arrows(boxes: list[Box]) -> list[tuple[str, str]]:
     """From the box that makes a value to each that uses it."""
     makers = {id(box.value): box.id for box in boxes if box.value is not None}
     makers |= {id(step.result): box.id for box in boxes if box.group for step in box.group.steps}
-    found = dict.fromkeys((makers[id(v)], box.id) for box in boxes if box.group for step in box.group.steps
-                          for v in step.arguments.values() if id(v) in makers and makers[id(v)] != box.id)
-    return list(found)
+    return list(dict.fromkeys((makers[id(v)], box.id) for box in boxes if box.group for step in box.group.steps
+                              for v in step.arguments.values() if id(v) in makers and makers[id(v)] != box.id))
 
 
 def _short(text: str) -> str:
@@ -181,11 +180,11 @@ def _group(derivation: Derivation, group: Group) -> Iterator[str]:
 
 
 def _where(derivation: Derivation, step: Step) -> str:
-    told = [f"step {step.number}", f"shape {step.result.shape}"]
-    told += [made for made in (backward_of(derivation, step),) if made]
+    facts = [f"step {step.number}", f"shape {step.result.shape}"]
+    facts += [made for made in (backward_of(derivation, step),) if made]
     if step.origin is not None and not step.origin.place.startswith("<"):
-        told.append(os.path.basename(step.origin.place.split(" in ")[0]))
-    return f"<p class=where>{_safe(' · '.join(told))}</p>"
+        facts.append(os.path.basename(step.origin.place.split(" in ")[0]))
+    return f"<p class=where>{_safe(' · '.join(facts))}</p>"
 
 
 def _step(step: Step) -> str:
@@ -226,5 +225,6 @@ def _table(values: Iterable[Value], gradients: bool) -> str:
 
 
 def _rows(rows: Iterable[tuple[str, tuple[int, ...], str]]) -> str:
-    return "<table>" + "".join(f"<tr><td><code>{_safe(name)}</code></td><td>{shape}</td>"
-                               f"<td class=numbers>{_safe(told)}</td></tr>" for name, shape, told in rows) + "</table>"
+    cells = (f"<td><code>{_safe(name)}</code></td><td>{shape}</td><td class=numbers>{_safe(words)}</td>"
+             for name, shape, words in rows)
+    return "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"

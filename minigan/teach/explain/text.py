@@ -10,13 +10,13 @@ import numpy as np
 from minigan.teach.explain.derivation import Derivation, Step, Value
 from minigan.teach.explain.formula import clauses, fields, latex
 
-FEW = 12  # numbers that are written out; of more, the norm
-LONG = 16  # steps from which on layers are folded
+FEW = 12  # up to this many numbers are written out; of more, the norm and the range
+LONG = 16  # with more steps than this, layers are folded
 
 
 @dataclass
 class Group:
-    """Steps that are told as one: those of a layer, forward, or of the rules of a layer; or a single step."""
+    """Steps that are shown as one: those of a layer, forward, or of the rules of a layer; or a single step."""
 
     title: str
     steps: list[Step]
@@ -26,20 +26,20 @@ class Group:
 def groups(derivation: Derivation, fold: bool | None = None) -> list[Group]:
     """Neighbouring steps of one layer together, if there are more than LONG or `fold` is True; else each by itself."""
     fold = len(derivation.steps) > LONG if fold is None else fold
-    found: list[Group] = []
+    parts: list[Group] = []
     last: tuple[str, bool] | None = None
     for step in derivation.steps:
         layer = step.origin.layer if step.origin else None
         key = None if layer is None or not fold else (layer, _made_backward(step))
         if key is None:
-            found.append(Group(step.primitive.name, [step], False))
+            parts.append(Group(step.primitive.name, [step], False))
         elif key == last:
-            found[-1].steps.append(step)
+            parts[-1].steps.append(step)
         else:
             kind = derivation.kinds.get(layer or "", "")
-            found.append(Group(f"{layer} {kind}{', backward' if key[1] else ''}", [step], True))
+            parts.append(Group(f"{layer} {kind}{', backward' if key[1] else ''}", [step], True))
         last = key
-    return found
+    return parts
 
 
 def _made_backward(step: Step) -> bool:
@@ -47,7 +47,7 @@ def _made_backward(step: Step) -> bool:
 
 
 def numbers(array: np.ndarray | None) -> str:
-    """The numbers themselves when they are few, else their norm and range; or that they are gone."""
+    """The numbers themselves if they are few, else their norm and range; or the words that they are gone."""
     if array is None:
         return "numbers not kept by the graph"
     if array.size <= FEW:
@@ -124,7 +124,7 @@ def plain(derivation: Derivation, fold: bool | None = None) -> str:
 
 
 def given(derivation: Derivation) -> list[Value]:
-    """What the graph starts from: leaves and constants, but for plain numbers, which are called by their value."""
+    """What the graph starts from: leaves and constants, except plain numbers, which are called by their value."""
     values = {id(v): v for step in derivation.steps for v in step.arguments.values() if v.kind != "computed"}
     return [v for v in values.values() if v.kind == "leaf" or v.array is None or v.array.size > 1]
 
@@ -175,8 +175,8 @@ def _backward(step: Step, brief: bool) -> Iterator[str]:
 def _table(leaves: Sequence[Value]) -> Iterator[str]:
     width = max((len(v.name) for v in leaves), default=0)
     for v in leaves:
-        told = "no gradient arrives" if v.gradient is None else numbers(v.gradient)
-        yield f"g[{v.name}]{' ' * (width - len(v.name))}  {v.shape}  {told}"
+        words = "no gradient arrives" if v.gradient is None else numbers(v.gradient)
+        yield f"g[{v.name}]{' ' * (width - len(v.name))}  {v.shape}  {words}"
 
 
 def _rules(steps: Sequence[Step]) -> Iterator[list[str]]:
