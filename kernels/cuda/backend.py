@@ -80,9 +80,6 @@ class Backend(Protocol):
         """Wait for all work on the current stream."""
 
 
-BACKENDS: tuple[Backend, ...] = (emulated, gpu)
-
-
 def named(device: str) -> Backend:
     """The backend of a device: "emulated", "cuda:0", ..."""
     return emulated if device == "emulated" else gpu
@@ -90,7 +87,7 @@ def named(device: str) -> Backend:
 
 def owner(array: Any) -> Backend | None:
     """The backend an array belongs to; None for any other object."""
-    return next((backend for backend in BACKENDS if backend.owns(array)), None)
+    return emulated if emulated.owns(array) else gpu if gpu.owns(array) else None
 
 
 def backend_of(array: DeviceArray) -> Backend:
