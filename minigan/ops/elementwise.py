@@ -106,7 +106,7 @@ neg.defvjp(x=lambda gy, y, x: neg(gy))
 @primitive(samples=lambda rng: [S(positive(rng, 2, 3), exponent=c) for c in (-0.5, 0, 1, 2, 3.5)], keeps=("x",),
            remarks=Remarks(because="x"))
 def _power(x: Array, exponent: float) -> Array:
-    """X to a constant power c, the exponent.
+    """The power of x with a constant exponent c.
 
     Forward   y = x^c
     VJP       gx = gy c x^(c-1)

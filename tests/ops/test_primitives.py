@@ -134,8 +134,7 @@ def test_a_result_outlives_the_next_call(op, sample):
     """No result lies in memory that another call of the same operation writes to."""
     first = evaluate(op, sample, sample.args)
     kept = [a.copy() for a in (first[0], *first[1])]
-    evaluate(op, sample, [a[::-1] if a.ndim else -a for a in sample.args] if op.name not in ("log", "sqrt", "power")
-             else [a + 1 for a in sample.args])
+    evaluate(op, sample, [a[::-1] if a.ndim else a + 1 for a in sample.args])  # other numbers from the same domain
     for a, b in zip((first[0], *first[1]), kept, strict=True):
         np.testing.assert_array_equal(a, b)
 
