@@ -1,4 +1,4 @@
-"""Figures that only one example draws, each in a module of that example's subject.
+"""Figures that only one example draws: each in a module named after the example's subject.
 
-They draw on minigan.report.canvas as the library's own pictures do: equal numbers give equal bytes.
+They are drawn as the library's own figures are, see minigan.report.canvas: equal numbers give equal bytes.
 """

@@ -1,7 +1,4 @@
-"""One page on what each part of an algorithm contributes: a row a study, its pictures, its losses, its scores.
-
-Drawn as in minigan.report.curves: no pyplot, no settings of the user's, so equal studies give equal bytes.
-"""
+"""What each part of an algorithm contributes, on one page: one row per study, with pictures, losses and scores."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ class Study(NamedTuple):
     picture   uint8 (H, W) or (H, W, 3), see report.rows
     scores    by name, as fractions
     seconds   of training
-    diverged  what was not finite, and where; "" if all was
+    diverged  the step at which a number was not finite; "" if there was none
     """
 
     name: str
@@ -40,7 +37,7 @@ class Study(NamedTuple):
 
 
 def ablation_table(studies: Sequence[Study], measures: Mapping[str, str]) -> str:
-    """A Markdown table: a row a study, a column a score; then what the scores mean.
+    """A Markdown table: one row per study, one column per score; then what the scores mean.
 
     >>> one = Study("as published", [], np.zeros((4, 4), np.uint8), {"kept": 0.951}, 60.0)
     >>> print(ablation_table([one, one._replace(name="lr 0.01", diverged="step 9")], {"kept": "share, 1 is best"}))
@@ -60,12 +57,13 @@ def ablation_table(studies: Sequence[Study], measures: Mapping[str, str]) -> str
 
 
 def ablation_figure(studies: Sequence[Study], out_path: str | os.PathLike[str], rows: Sequence[str] = ()) -> None:
-    """Every study's name and scores, its picture, and its losses by step; a PNG.
+    """Write a PNG with each study's name and scores, its picture, and its losses by step.
 
-    rows  what the rows of each picture are, written above the first
+    rows  names of the rows of each picture, written above the first
 
-    Raises OptionError for a name that does not end in .png or no studies, ImportError with the remedy when matplotlib
-    is missing, OSError when the file cannot be written.
+    Raises:
+        OptionError: a name that does not end in .png, or no studies. ModuleNotFoundError: matplotlib is missing.
+        OSError: the file cannot be written.
     """
     if Path(out_path).suffix != ".png" or not studies:
         raise OptionError(f"ablation_figure: needs at least one study (got {len(studies)}) and a name *.png for the "

@@ -1,7 +1,4 @@
-"""Games side by side: a table of their scores, mean and spread over seeds, and a picture of how they came there.
-
-Drawn as in minigan.report.curves: no pyplot, no settings of the user's, so equal games give equal bytes.
-"""
+"""Games side by side: a table of their scores, mean and spread over seeds, and a figure of their way there."""
 
 from __future__ import annotations
 
@@ -23,9 +20,9 @@ COLOURS = (*PALETTE, BLACK, GREY)  # one for each game
 class Game(NamedTuple):
     """One training of one game.
 
-    name     of the game; several of one name are its seeds
-    seen     real images seen at each look, ascending
-    frechet  the distance at each look
+    name     of the game; trainings of one game with several seeds share it
+    seen     real images seen when the game was scored, ascending
+    frechet  the Frechet distance each time
     scores   all measures at the end
     samples  (N, C, H, W) in [-1, 1]
     seconds  of training
@@ -40,15 +37,17 @@ class Game(NamedTuple):
 
 
 def by_name(games: Sequence[Game]) -> dict[str, list[Game]]:
-    """The seeds of each game, in the order in which the games first come."""
-    found: dict[str, list[Game]] = {}
+    """The trainings of each game, one per seed; games in the order of their first appearance."""
+    groups: dict[str, list[Game]] = {}
     for game in games:
-        found.setdefault(game.name, []).append(game)
-    return found
+        groups.setdefault(game.name, []).append(game)
+    return groups
 
 
 def comparison_table(games: Sequence[Game], measures: Mapping[str, str]) -> str:
-    """A Markdown table: a row a game, a column a measure, mean and standard deviation over seeds; then what each means.
+    """A Markdown table: one row per game, one column per measure, mean and standard deviation over seeds.
+
+    Below it stands what the measures mean.
 
     measures  names of scores, and their meanings
 
@@ -76,10 +75,11 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def comparison_figure(games: Sequence[Game], out_path: str | os.PathLike[str]) -> None:
-    """Frechet distance by images seen, a line a game, above a strip of each game's samples, best game first; a PNG.
+    """Write a PNG with the Frechet distance by images seen, one line per game; below, samples of each, best game first.
 
-    Raises OptionError for a name that does not end in .png or no games, ImportError with the remedy when matplotlib is
-    missing, OSError when the file cannot be written.
+    Raises:
+        OptionError: a name that does not end in .png, or no games. ModuleNotFoundError: matplotlib is missing.
+        OSError: the file cannot be written.
     """
     if Path(out_path).suffix != ".png" or not games:
         raise OptionError(f"comparison_figure: needs at least one game (got {len(games)}) and a name *.png for the "
@@ -105,7 +105,7 @@ def _distances(panel: Any, groups: dict[str, list[Game]], order: Sequence[str], 
     """The mean over seeds, and the range as a band."""
     for name in order:
         seeds = groups[name]
-        frechet = np.array([game.frechet for game in seeds], float)  # (seeds, looks)
+        frechet = np.array([game.frechet for game in seeds], float)  # (seeds, times)
         panel.plot(seeds[0].seen, frechet.mean(0), color=colours[name], marker="o", markersize=3, label=name)
         if len(seeds) > 1:
             panel.fill_between(seeds[0].seen, frechet.min(0), frechet.max(0), color=colours[name], alpha=0.18,
@@ -119,7 +119,7 @@ def _distances(panel: Any, groups: dict[str, list[Game]], order: Sequence[str], 
 
 
 def _strip(label: Any, panel: Any, name: str, seeds: Sequence[Game], colour: str) -> None:
-    """The first seed's samples in a row, and what the game scores."""
+    """The first seed's samples in a row, and the game's scores."""
     game = seeds[0]
     panel.imshow(grid(game.samples, len(game.samples)), cmap="gray", vmin=0, vmax=255)
     modes = f"\n{np.mean([g.scores['modes'] for g in seeds]):.3g} digits" if "modes" in game.scores else ""

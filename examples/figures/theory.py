@@ -1,7 +1,6 @@
-"""One page for examples/gan_theory.py: four claims, each with its exact curve and what trained networks make of it.
+"""The page of examples/gan_theory.py: four claims, each with its exact curve and what trained networks show.
 
-Lines are exact unless the legend says trained; dots are measured. Drawn as in minigan.report.curves: no pyplot, no
-window, no settings of the user's, no time stamp, so equal numbers give equal bytes.
+Lines are exact unless the legend says trained; dots are measured.
 """
 
 from __future__ import annotations
@@ -18,17 +17,18 @@ from minigan.checkpoint import write_atomically
 from minigan.errors import OptionError
 from minigan.report.canvas import BLACK, BLUE, GREEN, ORANGE, drawing
 
-Found = Mapping[str, Any]
+Result = Mapping[str, Any]  # of an experiment of minigan.teach.theory
 
 
-def theory_page(apart: Found, equal: Found, lines: Sequence[Found], out_path: str | os.PathLike[str]) -> None:
+def theory_page(apart: Result, equal: Result, lines: Sequence[Result], out_path: str | os.PathLike[str]) -> None:
     """Draw the four claims into the PNG file `out_path`.
 
     apart, equal  what theory.optimum returns for p_data and another p_g, and for p_data and itself
     lines         what theory.parallel_lines returns, by theta; the last one's trace is the fourth panel
 
-    Raises OptionError for a name that does not end in .png or no lines, ImportError with the remedy when matplotlib is
-    missing, OSError when the file cannot be written.
+    Raises:
+        OptionError: a name that does not end in .png, or no lines. ModuleNotFoundError: matplotlib is missing.
+        OSError: the file cannot be written.
     """
     if Path(out_path).suffix != ".png" or not lines:
         raise OptionError(f"theory_page: needs at least one theta (got {len(lines)}) and a name *.png for the picture, "
@@ -36,7 +36,7 @@ def theory_page(apart: Found, equal: Found, lines: Sequence[Found], out_path: st
     write_atomically(out_path, _render(apart, equal, lines))
 
 
-def _render(apart: Found, equal: Found, lines: Sequence[Found]) -> bytes:
+def _render(apart: Result, equal: Result, lines: Sequence[Result]) -> bytes:
     """The bytes of the PNG."""
     with drawing(10.4, 7.4, dpi=150, legend_frameon=False, legend_fontsize=8.0) as sheet:
         figure = sheet.figure
@@ -49,8 +49,8 @@ def _render(apart: Found, equal: Found, lines: Sequence[Found]) -> bytes:
     return sheet.png
 
 
-def _discriminators(panel: Any, apart: Found, equal: Found) -> None:
-    """Densities, D* and the trained D, where there is anything to learn from."""
+def _discriminators(panel: Any, apart: Result, equal: Result) -> None:
+    """Densities, D* and the trained D, where there are samples to learn from."""
     x, m = np.asarray(apart["x"]), (np.asarray(apart["p"]) + np.asarray(apart["q"])) / 2
     seen = m > m.max() / 1000
     panel.set_title("1  The best discriminator is p_data / (p_data + p_g)")
@@ -66,12 +66,12 @@ def _discriminators(panel: Any, apart: Found, equal: Found) -> None:
     panel.legend(loc="upper center", ncols=3)
 
 
-def _values(panel: Any, apart: Found, equal: Found) -> None:
-    """V of the discriminator on its way to the optimum: the gap that is left, on a logarithmic scale."""
+def _values(panel: Any, apart: Result, equal: Result) -> None:
+    """V of the discriminator on its way to the optimum, with a logarithmic scale of steps."""
     panel.set_title("2  Its value is -ln 4 + 2 JS")
-    for found, name, colour in ((apart, "p_g as in panel 1", BLUE), (equal, "p_g = p_data", GREEN)):
-        steps, values = _columns(found["trace"], "step", "value")
-        best = float(found["best"])
+    for result, name, colour in ((apart, "p_g as in panel 1", BLUE), (equal, "p_g = p_data", GREEN)):
+        steps, values = _columns(result["trace"], "step", "value")
+        best = float(result["best"])
         panel.plot(steps, values, color=colour, marker="o", markersize=3, linewidth=1, label=f"V, trained, {name}")
         panel.axhline(best, color=colour, linewidth=0.9, linestyle=(0, (4, 3)), label=f"best: {best:.4f}")
     low, high = float(equal["best"]), float(apart["best"])
@@ -82,7 +82,7 @@ def _values(panel: Any, apart: Found, equal: Found) -> None:
     panel.legend(loc="lower right")
 
 
-def _distances(panel: Any, lines: Sequence[Found]) -> None:
+def _distances(panel: Any, lines: Sequence[Result]) -> None:
     """JS and W of the parallel lines by theta."""
     theta, js, w = _columns(lines, "theta", "js", "wasserstein")
     end = max(float(np.abs(theta).max()), 0.1)
@@ -100,17 +100,17 @@ def _distances(panel: Any, lines: Sequence[Found]) -> None:
     panel.legend(loc="upper center", ncols=2)
 
 
-def _slopes(panel: Any, found: Found) -> None:
-    """What a generator is told, as its opponents learn."""
-    panel.set_title(f"4  A better discriminator teaches less (theta = {found['theta']:g})")
+def _slopes(panel: Any, line: Result) -> None:
+    """The slope of a generator's loss, while its opponents learn."""
+    panel.set_title(f"4  A better discriminator teaches less (theta = {line['theta']:g})")
     for key, name, colour in (
         ("non_saturating", "log D trick", GREEN),
         ("critic", "critic", BLUE),
         ("minimax", "minimax", ORANGE),
     ):
-        steps, values = _columns(found["trace"], "step", key)
+        steps, values = _columns(line["trace"], "step", key)
         panel.plot(steps, values, color=colour, marker="o", markersize=3, linewidth=1.2, label=name)
-    steps, bound = _columns(found["trace"], "step", "bound")
+    steps, bound = _columns(line["trace"], "step", "bound")
     panel.plot(steps, np.where(bound < 10, bound, np.nan), color=BLACK, linewidth=0.9, linestyle=(0, (4, 3)),
                label="bound on minimax")
     panel.set_yscale("log")
@@ -120,17 +120,17 @@ def _slopes(panel: Any, found: Found) -> None:
     panel.legend(loc="lower left")
 
 
-def _columns(rows: Sequence[Found], *keys: str) -> list[np.ndarray]:
+def _columns(rows: Sequence[Result], *keys: str) -> list[np.ndarray]:
     return [np.array([float(row[key]) for row in rows]) for key in keys]
 
 
 def _dots(panel: Any, x: np.ndarray, y: np.ndarray, colour: str, name: str, every: int | None = None) -> None:
-    """Measured points, few enough to see the line behind."""
+    """Measured points, few enough that the line behind them can be seen."""
     every = every or max(1, len(x) // 40)
     panel.plot(x[::every], y[::every], "o", color=colour, markersize=4, zorder=5, label=name)
 
 
 def _steps(panel: Any) -> None:
-    """An axis of steps from 0, logarithmic from 1 on."""
+    """An axis of steps that begins at 0 and is logarithmic from 1 on."""
     panel.set_xscale("symlog", linthresh=1, linscale=0.3)
     panel.set_xlim(left=-0.1)

@@ -1,9 +1,9 @@
-"""Pictures of a game in the plane: what a generator draws while it learns, over what it should, as a table and a film.
+"""Pictures of games in the plane: the points a generator draws while it learns, over those it should draw.
 
-    points_figure  one row a game, one column a step: does it spread over the modes, or run from one to the next?
+    points_figure  one row per game, one column per step: does it spread over the modes, or jump from one to the next?
     points_film    the same as a GIF, all games side by side; its frames also as PNGs
 
-Drawn like the curves, with matplotlib's objects and no pyplot, so equal points give equal bytes.
+Equal points give equal bytes.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from minigan.errors import OptionError, require
 from minigan.random import Stream
 from minigan.report.canvas import BLUE, GREEN, ORANGE, PINK, require_matplotlib
 
-REALS = 2000  # points of the distribution itself, drawn faintly below the generated ones
+REALS = 2000  # points of the distribution itself, drawn faintly behind the generated ones
 COLUMNS = 5
-FRAME_MS, LAST_MS = 120, 2500  # how long the film shows a frame, and the last one
+FRAME_MS, LAST_MS = 120, 2500  # how long the film shows each frame, and the last one
 SHADES = 4  # of each colour in the film
-FILM_POINTS = 600  # drawn in a frame of the film: scattered dots are what its bytes go into
+FILM_POINTS = 600  # in each frame of the film: scattered dots take most of its bytes
 
-_LEFT, _TOP, _BELOW, _GAP = 0.3, 0.3, 0.32, 0.1  # inches around the panels, for the words
+_LEFT, _TOP, _BELOW, _GAP = 0.3, 0.3, 0.32, 0.1  # inches around the panels, for text
 _COLOURS = (ORANGE, BLUE, GREEN, PINK)  # one for each game
 _REAL, _TEXT = "#b5b5b5", "#333333"
 _STYLE: dict[Any, Any] = {"font.family": "DejaVu Sans", "font.size": 9.0}  # comes with matplotlib: same everywhere
 
 
 class Snapshot(NamedTuple):
-    """What a generator draws after so many steps: points (N, 2), and what they cover."""
+    """What a generator draws after a step: points (N, 2), and what they cover."""
 
     step: int
     points: np.ndarray
     coverage: Coverage
 
 
-Games = Mapping[str, Sequence[Snapshot]]  # by the name of the game; all at the same steps
+Games = Mapping[str, Sequence[Snapshot]]  # by the game's name; all games at the same steps
 
 
 def film_steps(last: int, frames: int = 30) -> list[int]:
-    """The steps to look at, from 0 to `last`: at most `frames`, close together at first, when most happens.
+    """At most `frames` steps from 0 to `last`, for a film: close together at first, when most happens.
 
-    They grow as squares, so the time between two frames grows evenly.
+    They grow as squares do, so the time between two frames grows evenly.
 
     >>> film_steps(100, 6)
     [0, 4, 16, 36, 64, 100]
@@ -57,10 +57,11 @@ def film_steps(last: int, frames: int = 30) -> list[int]:
 
 
 def points_figure(toy: Toy2D, games: Games, out_path: str | os.PathLike[str]) -> None:
-    """Draw a row for each game, and in it COLUMNS of its snapshots, the first and the last among them, into a PNG file.
+    """Write a PNG with one row per game: COLUMNS of its snapshots, among them the first and the last.
 
-    Raises OptionError for a name that does not end in .png and for games without the same steps, ImportError with the
-    remedy when matplotlib is missing, OSError when the file cannot be written.
+    Raises:
+        OptionError: a name that does not end in .png, or games with different steps.
+        ModuleNotFoundError: matplotlib is missing. OSError: the file cannot be written.
     """
     _named(out_path, ".png")
     shown = np.unique(np.linspace(0, _count(games) - 1, COLUMNS).round().astype(int))
@@ -70,9 +71,9 @@ def points_figure(toy: Toy2D, games: Games, out_path: str | os.PathLike[str]) ->
 
 def points_film(toy: Toy2D, games: Games, out_path: str | os.PathLike[str],
                 frames: str | os.PathLike[str] | None = None) -> None:
-    """Write a GIF with a frame for each step, the games side by side; with `frames`, each also as a PNG in that folder.
+    """Write a GIF with one frame per step, the games side by side; with `frames`, each also as a PNG in that folder.
 
-    The colours are few and the same in all frames, which keeps the file small. Raises what `points_figure` raises.
+    All frames share a few colours, which keeps the file small. Raises what `points_figure` raises.
     """
     _named(out_path, ".gif")
     pillow = require("PIL.Image", "a film")
@@ -82,13 +83,14 @@ def points_film(toy: Toy2D, games: Games, out_path: str | os.PathLike[str],
     for step, image in zip(steps, images, strict=True):
         if frames is not None:
             write_atomically(Path(frames) / f"step_{step:06d}.png", _encoded(image, "PNG"))
-    film = [image.quantize(palette=_palette(), dither=pillow.Dither.NONE) for image in images]  # dots compress badly
+    no_dither = pillow.Dither.NONE  # its dots would compress badly
+    film = [image.quantize(palette=_palette(), dither=no_dither) for image in images]
     shown = [FRAME_MS] * (len(film) - 1) + [LAST_MS]
     write_atomically(out_path, _encoded(film[0], "GIF", save_all=True, append_images=film[1:], duration=shown, loop=0))
 
 
 def _palette() -> Any:
-    """A Pillow image with the film's colours: each one that is drawn, in SHADES steps to white, for smooth edges."""
+    """A Pillow image with the film's colours: SHADES of each, up to white, for smooth edges."""
     shades = []
     for colour in (_TEXT, _REAL, *_COLOURS):
         ink = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
@@ -105,7 +107,7 @@ def _named(path: str | os.PathLike[str], suffix: str) -> None:
 
 
 def _count(games: Games) -> int:
-    """How many snapshots each game has."""
+    """The number of snapshots, which is the same for all games."""
     steps = {tuple(snapshot.step for snapshot in snapshots) for snapshots in games.values()}
     if len(steps) != 1 or steps == {()}:
         raise OptionError(f"a picture compares games at the same steps, at least one; {', '.join(games) or 'none'} "
@@ -120,7 +122,7 @@ def _encoded(image: Any, kind: str, **options: Any) -> bytes:
 
 
 def _draw(toy: Toy2D, rows: list[tuple[str, list[Snapshot]]], side: float, dpi: int, across: bool = False) -> Any:
-    """A Pillow image of square panels, `side` inches wide: a row a game or, `across`, one panel a game side by side."""
+    """A Pillow image of square panels, `side` inches wide: one row per game or, if `across`, one panel per game."""
     matplotlib, FigureCanvasAgg, Figure = require_matplotlib()
     high, wide = (1, len(rows)) if across else (len(rows), len(rows[0][1]))
     width, height = _LEFT + wide * (side + _GAP), _TOP * (1 + across) + high * (side + _BELOW)  # inches
@@ -152,11 +154,11 @@ def _draw(toy: Toy2D, rows: list[tuple[str, list[Snapshot]]], side: float, dpi: 
 
 
 def _panel(panel: Any, toy: Toy2D, snapshot: Snapshot, colour: str, most: int | None) -> None:
-    """One square: real points faint, over them the generated ones, at most `most`; what they all cover below."""
+    """One square: faint real points, at most `most` generated ones over them; below, how many modes these cover."""
     reals = toy.sample(REALS, Stream(0, "picture"))  # the same in every panel
     panel.scatter(*reals.T, s=1.5, color=_REAL, linewidths=0)
     panel.scatter(*snapshot.points[:most].T, s=2.0, color=colour, linewidths=0)
-    side = 1.3 * float(np.abs(toy.modes).max())  # points farther out are not seen
+    side = 1.3 * float(np.abs(toy.modes).max())  # points farther out are cut off
     panel.set(xlim=(-side, side), ylim=(-side, side), aspect="equal", xticks=[], yticks=[])
     for spine in panel.spines.values():
         spine.set(color="#cccccc", linewidth=0.6)

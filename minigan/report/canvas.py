@@ -1,6 +1,6 @@
-"""A figure that becomes a PNG: matplotlib's objects on a canvas of their own, so equal numbers give equal bytes.
+"""A figure that becomes a PNG, in one style for all figures; equal numbers give equal bytes.
 
-No pyplot, no window, no settings of the user's, no time stamp; one look for all pictures.
+It uses matplotlib's objects without pyplot, so there is no window, no settings file of the user, and no time stamp.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BLUE, ORANGE, GREEN, PINK, SKY, AMBER = PALETTE = ("#0072b2", "#d55e00", "#009e7
 BLACK, GREY = "#000000", "#999999"
 
 STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so the picture is the same everywhere
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so figures are the same everywhere
     "font.size": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -36,10 +36,10 @@ STYLE: dict[Any, Any] = {
 
 
 def require_matplotlib() -> tuple[Any, Any, Any]:
-    """The package matplotlib, and its FigureCanvasAgg and Figure.
+    """The package matplotlib, its FigureCanvasAgg and its Figure.
 
     Raises:
-        ModuleNotFoundError: it is missing; the message says what to run.
+        ModuleNotFoundError: matplotlib is missing; the message says what to run.
     """
     package = require("matplotlib", "a figure")
     canvas, figure = (require(f"matplotlib.{part}", "a figure") for part in ("backends.backend_agg", "figure"))
@@ -47,7 +47,7 @@ def require_matplotlib() -> tuple[Any, Any, Any]:
 
 
 class Drawing:
-    """A matplotlib Figure to draw on, and, once the `with` has ended, the bytes of its PNG."""
+    """A matplotlib Figure to draw on and, after the `with` block, the bytes of its PNG."""
 
     def __init__(self, figure: Any) -> None:
         self.figure, self.png = figure, b""
@@ -55,10 +55,10 @@ class Drawing:
 
 @contextlib.contextmanager
 def drawing(width: float, height: float, dpi: int = 130, **style: Any) -> Iterator[Drawing]:
-    """A figure of so many inches in STYLE, with further settings of matplotlib (`_` for `.`).
+    """A figure of width x height inches in STYLE; `style` has further settings of matplotlib, with `_` for `.`.
 
     Raises:
-        As `require_matplotlib`.
+        ModuleNotFoundError: matplotlib is missing; the message says what to run.
     """
     matplotlib, FigureCanvasAgg, Figure = require_matplotlib()
     with matplotlib.rc_context():

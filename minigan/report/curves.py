@@ -1,8 +1,7 @@
-"""The curves of a run: each value faint, its sliding mean strong, losses above and the discriminator's output below.
+"""The curves of a run: values as faint lines, their sliding means as strong ones.
 
-Two panels, because the two say different things. The losses of a GAN do not fall; what tells a healthy run is that D(x)
-and D(G(z)) stay apart but away from 1 and 0. Drawn with matplotlib's objects on a canvas of their own: no pyplot, no
-window, no settings of the user's, no time stamp, so equal rows give equal bytes.
+Losses are above, the discriminator's output is below. The losses of a GAN do not fall; a healthy run shows in D(x) and
+D(G(z)), which stay apart from each other and away from 1 and 0. Equal rows give equal bytes, see canvas.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _PANELS: tuple[tuple[str, str, tuple[tuple[tuple[str, ...], str, str], ...]], ..
         ),
     ),
 )
-_DISTANCE = (  # in place of the second panel, for a critic
+_DISTANCE = (  # the second panel for a critic
     "Wasserstein distance",
     "estimate",
     (
@@ -50,7 +49,7 @@ _DISTANCE = (  # in place of the second panel, for a critic
         (("clipped",), "share of clipped weights", ORANGE),
     ),
 )
-_BETWEEN = (  # both panels of a translation between two domains
+_BETWEEN = (  # both panels for a translation between two domains
     ("Losses", "loss", tuple(((f"{side}_{domain}",), f"{name} {domain}", colour) for side, name, colours in (
         ("d", "discriminator", (BLUE, SKY)), ("g", "generator to", (ORANGE, AMBER)))
         for domain, colour in zip("ab", colours, strict=True))),
@@ -58,7 +57,7 @@ _BETWEEN = (  # both panels of a translation between two domains
         for key, name, colours in (("cycle", "cycle", (BLUE, SKY)), ("idt", "identity", (ORANGE, AMBER)))
         for domain, colour in zip("ab", colours, strict=True))),
 )
-_TARGET = (  # in place of the second panel, for pairs
+_TARGET = (  # the second panel for pairs
     "Distance to the target",
     "mean difference",
     (
@@ -69,17 +68,19 @@ _TARGET = (  # in place of the second panel, for pairs
 
 
 def read_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl file, one JSON object a line.
+    """The rows of a metrics.jsonl file, which has one JSON object per line.
 
-    A last line without its end is left out: the run is still writing it, or was stopped in the middle of it. Raises
-    DataError, naming file and line, for anything else that is not a JSON object, and when the file cannot be read.
+    A last line without a line end is left out: the run is still writing it, or was stopped while it did.
+
+    Raises:
+        DataError: the file cannot be read, or another line is not a JSON object; the message names file and line.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}).") from None
     rows = []
-    for number, line in enumerate(text.split("\n")[:-1], start=1):  # what follows the last line end is no line yet
+    for number, line in enumerate(text.split("\n")[:-1], start=1):  # what follows the last line end is incomplete
         if not line.strip():
             continue
         try:
@@ -95,7 +96,7 @@ def read_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def sliding_mean(values: np.ndarray, window: int) -> np.ndarray:
-    """The mean over `window` values, an odd number, centred on each one; near the ends, over those of them that exist.
+    """The mean over `window` values, an odd number, centred on each value; near the ends, over those that exist.
 
     >>> sliding_mean(np.array([1.0, 2.0, 6.0, 7.0]), 3)
     array([1.5, 3. , 5. , 6.5])
@@ -108,16 +109,17 @@ def sliding_mean(values: np.ndarray, window: int) -> np.ndarray:
 
 
 def loss_curves(rows: Iterable[Row] | str | os.PathLike[str], out_path: str | os.PathLike[str]) -> None:
-    """Draw d_loss and g_loss, and D(x) and D(G(z)), against the step, into the PNG file `out_path`.
+    """Draw d_loss and g_loss, and D(x) and D(G(z)), by step, into the PNG file `out_path`.
 
-    Rows of a critic have its estimate of the Wasserstein distance in the second panel, those of a translation the
-    losses of both domains and how near there and back, or to the target, comes.
+    For a critic, the second panel shows its estimate of the Wasserstein distance. For a translation, the panels show
+    the losses of both domains and the differences after there and back, or from the target.
 
-    rows  dicts with any of the keys step, d_loss, g_loss, d_real, d_fake, or the path of a metrics.jsonl with them;
-          missing keys, None, NaN and infinity are left out, a row without `step` is numbered by its place
+    rows  dicts with any of the keys step, d_loss, g_loss, d_real, d_fake, or the path of a metrics.jsonl with them.
+          Missing keys, None, NaN and infinity are left out; a row without `step` has its index as step
 
-    Raises DataError for a damaged metrics file, OptionError for a name that does not end in .png, ImportError with the
-    remedy when matplotlib is missing, OSError when the file cannot be written.
+    Raises:
+        DataError: a damaged metrics file. OptionError: a name that does not end in .png.
+        ModuleNotFoundError: matplotlib is missing. OSError: the file cannot be written.
     """
     if Path(out_path).suffix != ".png":
         raise OptionError(f"loss_curves: the picture is a PNG, so name it *.png, not {Path(out_path).name!r}.")
@@ -132,24 +134,24 @@ def _render(rows: list[Row]) -> bytes:
         losses, opinions = figure.subplots(2, 1, sharex=True)
         panels = _panels({key for row in rows for key in row})
         for panel, (title, label, series) in zip((losses, opinions), panels, strict=True):
-            found = [(name, colour, *_series(rows, keys)) for keys, name, colour in series]
-            window = max(window, _draw(panel, title, label, found))
+            drawn = [(name, colour, *series_of(rows, keys)) for keys, name, colour in series]
+            window = max(window, _draw(panel, title, label, drawn))
         if opinions.lines and panels is _PANELS:
             opinions.set_ylim(-0.02, 1.02)
-            opinions.axhline(0.5, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)  # it cannot tell
+            opinions.axhline(0.5, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)  # here it only guesses
         opinions.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         opinions.set_xlabel(f"step   (strong lines: mean of {window} values)" if window else "step")
     return sheet.png
 
 
 def _panels(keys: set[str]) -> Any:
-    """What is drawn of a run that records these numbers: by default losses and the discriminator's output."""
+    """The panels for a run that records these metrics: by default, losses and the discriminator's output."""
     second = _DISTANCE if "wasserstein" in keys else _TARGET if "l1" in keys else None
     return _BETWEEN if "cycle_a" in keys else (_PANELS[0], second) if second else _PANELS
 
 
-def _series(rows: list[Row], keys: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """The steps at which a number is known under one of the keys, and these numbers."""
+def series_of(rows: list[Row], keys: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The steps at which one of the keys has a finite number, and these numbers."""
     points = []
     for place, row in enumerate(rows):
         value = next((row[key] for key in keys if isinstance(row.get(key), (int, float, np.number))), np.nan)
@@ -161,7 +163,7 @@ def _series(rows: list[Row], keys: tuple[str, ...]) -> tuple[np.ndarray, np.ndar
 
 
 def _draw(panel: Any, title: str, label: str, series: list[tuple[str, str, np.ndarray, np.ndarray]]) -> int:
-    """One panel: values faint, means strong, legend beside the title, where no data can be. Returns the window."""
+    """One panel; its legend is beside the title, where it hides no data. Returns the window of its means."""
     panel.set_title(title)
     panel.set_ylabel(label)
     shown = [(name, colour, steps, values) for name, colour, steps, values in series if len(values)]
@@ -180,14 +182,14 @@ def _draw(panel: Any, title: str, label: str, series: list[tuple[str, str, np.nd
             steps, mean, color=colour, linewidth=1.6, zorder=3, label=name, marker="o" if len(mean) == 1 else None
         )
     panel.margins(x=0.01)
-    panel.set_ylim(*_limits([values for *_, values in shown]))
+    panel.set_ylim(*limits([values for *_, values in shown]))
     beside_title = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.0, "borderpad": 0.35}
     panel.legend(**beside_title, ncols=2, frameon=False, handlelength=1.2, columnspacing=1.5)
     return longest
 
 
-def _limits(series: list[np.ndarray]) -> tuple[float, float]:
-    """A range for the axis that a few spikes, such as the first steps of a run, do not flatten everything else in."""
+def limits(series: list[np.ndarray]) -> tuple[float, float]:
+    """A range for the axis in which a few spikes, such as those of a run's first steps, do not flatten the rest."""
     low = min(float(np.quantile(values, 0.005)) for values in series)
     high = max(float(np.quantile(values, 0.995)) for values in series)
     margin = 0.06 * (high - low) or 0.5

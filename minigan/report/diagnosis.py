@@ -1,6 +1,6 @@
-"""What a run's numbers say, in words: is the game balanced, and if not, who wins and what to change.
+"""What a run's numbers say, in words: whether the game is balanced, and if not, who wins and what to change.
 
-Judged are the means of the last steps, `WINDOW` of them, because a GAN's single steps say nothing.
+The means of the last WINDOW steps are judged, because single steps of a GAN say nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 WINDOW = 200  # steps
 _Means = Mapping[str, float]
 
-# (what must be recorded, when it is said, the sentence); every sentence ends with what to do
+# (metrics it needs, condition, sentence); every sentence ends with what to do
 _SIGNS: tuple[tuple[tuple[str, ...], Callable[[_Means], bool], str], ...] = (
     (("g_slope",), lambda m: m["g_slope"] < 1e-6,
      "D wins: the gradient at G's output is {g_slope:.1e}, too small to learn from; "
@@ -36,11 +36,11 @@ _SIGNS: tuple[tuple[tuple[str, ...], Callable[[_Means], bool], str], ...] = (
      "the critic's slopes are far from 1 (penalty {penalty:.3g}): the estimate is not a distance yet; "
      "use a smaller --lr or a larger lambda_gp"),
     (("cycle_a", "cycle_b"), lambda m: max(m["cycle_a"], m["cycle_b"]) > 0.3,
-     "there and back does not lead home (mean difference {cycle_a:.2f} and {cycle_b:.2f} of at most 2): what the "
-     "images show is lost on the way; train longer, or use a larger --lambda-cycle"),
+     "images translated there and back differ from the originals (on average by {cycle_a:.2f} and {cycle_b:.2f} of at "
+     "most 2), so their content is lost; train longer, or use a larger --lambda-cycle"),
     (("d_a", "d_b"), lambda m: min(m["d_a"], m["d_b"]) < 0.01,
-     "a discriminator tells all fakes (losses {d_a:.3f} and {d_b:.3f}): the generators learn little from it; use a "
-     "smaller --lr, or train longer if the pictures still improve"),
+     "a discriminator recognises all fakes (losses {d_a:.3f} and {d_b:.3f}), so the generators learn little from it; "
+     "use a smaller --lr, or train longer if the pictures still improve"),
 )
 _SHOWN = (("d_real", "D(x) {:.2f}"), ("d_fake", "D(G(z)) {:.2f}"), ("wasserstein", "Wasserstein estimate {:.3g}"),
           ("penalty", "penalty {:.2g}"), ("clipped", "clipped {:.0%}"), ("g_slope", "gradient at G's output {:.1e}"),
@@ -50,11 +50,11 @@ _SHOWN = (("d_real", "D(x) {:.2f}"), ("d_fake", "D(G(z)) {:.2f}"), ("wasserstein
 
 
 def diagnose(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Lines to print: the means of the last steps' metrics, then a sentence for each thing that looks wrong.
+    """Lines to print: the means of the last steps' metrics, then one sentence for each thing that looks wrong.
 
-    rows  one a step, as in metrics.jsonl; without any, that is what is said
+    rows  one per step, as in metrics.jsonl; there may be none
 
-    A run shorter than WINDOW steps is described, not judged; a NaN or an infinity is named with its step.
+    A run shorter than WINDOW steps is described, not judged. A NaN or an infinity is named, with its step.
     """
     if not rows:
         return ["no steps were recorded"]
@@ -68,5 +68,5 @@ def diagnose(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     line = f"last {len(last)} steps: " + ", ".join(text.format(means[key]) for key, text in _SHOWN if key in means)
     if len(last) < WINDOW:
         return [line]
-    said = [sentence.format(**means) for needs, sign, sentence in _SIGNS if set(needs) <= set(means) and sign(means)]
-    return [line, *(said or ["no sign of trouble in them"])]
+    signs = [sentence.format(**means) for needs, sign, sentence in _SIGNS if set(needs) <= set(means) and sign(means)]
+    return [line, *(signs or ["no sign of trouble in them"])]

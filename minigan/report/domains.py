@@ -1,4 +1,4 @@
-"""Pictures of translations, in rows as in the papers: a row of images, below it what has become of them."""
+"""Pictures of translations, as in the papers: a row of images, and their translations in the rows below."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from minigan.report.grids import rows
 
 
 def there_and_back(trainer: Any, a: np.ndarray, b: np.ndarray) -> Callable[[], np.ndarray]:
-    """A picture of six rows: images of a, translated to b, and back; images of b, translated to a, and back.
+    """A function that returns a picture of six rows: a, translated to b, and back; b, translated to a, and back.
 
-    trainer  has `translate(images, way)`, as trainers.CycleGAN; a and b equally many, of one size, in [-1, 1]
+    run.fit takes such functions, because pictures from a GPU may come later.
 
-    A function that returns it, as run.fit asks for.
+    trainer  has `translate(images, way)`, as trainers.CycleGAN has
+    a, b     images (N, C, H, W) in [-1, 1], equally many and of one size
     """
-    there, other = trainer.translate(a, "ab"), trainer.translate(b, "ba")
-    picture = rows(a, there, trainer.translate(there, "ba"), b, other, trainer.translate(other, "ab"))
+    a_to_b, b_to_a = trainer.translate(a, "ab"), trainer.translate(b, "ba")
+    picture = rows(a, a_to_b, trainer.translate(a_to_b, "ba"), b, b_to_a, trainer.translate(b_to_a, "ab"))
     return lambda: picture

@@ -1,4 +1,4 @@
-"""Pictures of samples: a batch of images laid out as one, and a PNG that is the same bytes for the same pixels."""
+"""Pictures of samples: a batch of images as one picture, and PNG files; equal pixels give equal bytes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ from minigan.errors import DataError, OptionError, require
 def grid(images: np.ndarray, columns: int | None = None, pad: int = 2) -> np.ndarray:
     """Lay out images (N, C, H, W), C = 1 or 3, values in [-1, 1], row by row, as uint8 (height, width[, 3]).
 
-    columns  by default the root of N, rounded up, so that the picture is about square
+    columns  by default the root of N, rounded up, so that the picture is almost square
     pad      black pixels between the images and around them
 
-    Values beyond [-1, 1] are clipped. Raises DataError for another shape and for NaN or infinity, which would be drawn
-    as a picture like any other.
+    Values beyond [-1, 1] are clipped.
+
+    Raises:
+        DataError: another shape, or NaN or infinity, which would look like any other pixel.
+        OptionError: columns below 1, or pad below 0.
 
     >>> grid(np.full((6, 1, 28, 28), -1.0)).shape
     (62, 92)
     """
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
-        raise DataError(f"grid: images {images.shape} must be (N, C, H, W) with C = 1 or 3, and none of them 0.")
+        raise DataError(f"grid: images {images.shape} must be (N, C, H, W) with C = 1 or 3, and not empty.")
     broken = ~np.isfinite(images).all(axis=(1, 2, 3))
     if broken.any():
         raise DataError(f"grid: {broken.sum()} of {len(images)} images hold NaN or infinity: the network has diverged.")
@@ -39,7 +42,7 @@ def grid(images: np.ndarray, columns: int | None = None, pad: int = 2) -> np.nda
         raise OptionError(f"grid: columns={columns} must be at least 1 and pad={pad} at least 0.")
     columns = min(columns, N)
     rows = -(-N // columns)
-    cells = np.zeros((rows * columns, H + pad, W + pad, C), np.uint8)  # each with its frame above and to the left
+    cells = np.zeros((rows * columns, H + pad, W + pad, C), np.uint8)  # each with a frame above and to the left
     pixels = np.rint((np.clip(images.astype(np.float64), -1, 1) + 1) * 127.5)
     cells[:N, pad:, pad:] = pixels.transpose(0, 2, 3, 1)  # (N, H, W, C)
     sheet = cells.reshape(rows, columns, H + pad, W + pad, C).swapaxes(1, 2)  # (rows, H, columns, W, C)
@@ -49,26 +52,32 @@ def grid(images: np.ndarray, columns: int | None = None, pad: int = 2) -> np.nda
 
 
 def rows(*batches: np.ndarray) -> np.ndarray:
-    """Lay out batches of images (N, C, H, W), one below the other, image n of each in column n; see `grid`.
+    """Lay out batches of images (N, C, H, W), one row per batch, with image n of each in column n; see `grid`.
 
-    Grey batches are drawn beside colour ones. Raises DataError for batches of unequal numbers or sizes, and as `grid`.
+    Grey and colour batches can be mixed.
+
+    Raises:
+        DataError: batches of unequal numbers or sizes; and as `grid`.
 
     >>> rows(np.zeros((5, 1, 28, 28)), np.zeros((5, 3, 28, 28))).shape
     (62, 152, 3)
     """
     shapes = [np.shape(batch) for batch in batches]
     if not batches or any(len(shape) != 4 for shape in shapes) or len({(n, *size) for n, _, *size in shapes}) > 1:
-        raise DataError(f"rows: batches {shapes} must be at least one, all (N, C, H, W) of equal N, H and W.")
+        raise DataError(f"rows: batches {shapes} must be at least one, all (N, C, H, W) with equal N, H and W.")
     channels = max(shape[1] for shape in shapes)
     alike = [np.repeat(batch, channels, 1) if np.shape(batch)[1] == 1 else batch for batch in batches]
     return grid(np.concatenate(alike), shapes[0][0])
 
 
 def save_png(array: np.ndarray, path: str | os.PathLike[str], scale: int = 1) -> None:
-    """Write uint8 pixels (H, W) or (H, W, 3) as a PNG, each pixel a square of `scale` x `scale`.
+    """Write uint8 pixels (H, W) or (H, W, 3) as a PNG, each pixel as a square of `scale` x `scale`.
 
-    The file appears whole or not at all, and equal pixels give equal bytes. Raises DataError for another shape or type,
-    OSError when the file cannot be written.
+    The file appears complete or not at all, and equal pixels give equal bytes.
+
+    Raises:
+        DataError: another shape or type. OptionError: scale below 1. ModuleNotFoundError: Pillow is missing.
+        OSError: the file cannot be written.
     """
     image = require("PIL.Image", "a picture")
     array = np.asarray(array)

@@ -1,7 +1,7 @@
-"""report.html: all there is to see of a run in one file that opens anywhere, from a mail as well as from a folder.
+"""report.html: everything there is to see of a run, in one file that any browser opens, also from a mail.
 
-No network, no server, nothing to install: pictures are inside as data, curves are drawn by a few lines of script from
-numbers that are inside, too. Long runs are thinned out so that the page stays below MOST_BYTES.
+It needs no network and no server: pictures are in the file as data, and a few lines of script draw the curves from
+numbers in the file. Pictures and points of long runs are thinned out, so that the page stays below MOST_BYTES.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ import numpy as np
 
 from minigan.checkpoint import write_atomically
 from minigan.errors import DataError
-from minigan.report.curves import _series, read_rows, sliding_mean
+from minigan.report.curves import read_rows, series_of, sliding_mean
 from minigan.report.diagnosis import diagnose
 from minigan.report.page_template import PAGE
 from minigan.report.runs import NAMES, metrics_of
 
 MOST_BYTES = 15_000_000  # of the page
-_SHEET_BYTES, _FIGURE_BYTES = 8_000_000, 3_000_000  # of PNG and GIF files in it; base64 makes 4 of 3
+_SHEET_BYTES, _FIGURE_BYTES = 8_000_000, 3_000_000  # of the PNG and GIF files; base64 makes 4 bytes of 3
 POINTS = 800  # of a curve
-_GROUPS = (  # metrics that share a panel, because they are measured on one scale
+_GROUPS = (  # metrics that share a panel, because they share a scale
     ("Losses", ("d_loss", "g_loss")),
     ("Discriminator's output", ("d_real", "d_fake")),
     ("Wasserstein distance, estimated", ("wasserstein",)),
 )
 _PREFIXES = {"d": "Discriminators' losses", "g": "Generators' losses", "cycle": "Cycle consistency",
              "identity": "Identity"}  # of metrics such as d_a, d_b
-_FIGURES = {  # files of latent/, in this order: title, what is to be seen
+_FIGURES = {  # files of latent/, in this order: title, what the picture shows
     "interpolate": ("Interpolation", "From one noise vector to another: above along the line, below along the sphere."),
     "walk": ("A walk along one coordinate", "A row is one noise vector; one of its numbers goes from -3 to 3."),
     "map": ("Map of the latent space", "Noise vectors, placed by t-SNE so that similar images are neighbours."),
@@ -47,10 +47,12 @@ _FIGURES = {  # files of latent/, in this order: title, what is to be seen
 
 
 def report_page(folder: str | os.PathLike[str]) -> Path:
-    """Write report.html into a run's folder, whole or not at all; returns its path.
+    """Write report.html into a run's folder, completely or not at all; returns its path.
 
-    Made of what is there: config.json, metrics.jsonl, scores.jsonl, samples/, reals.png, latent/. Raises DataError when
-    config.json is missing or one of the files is damaged, OSError when the page cannot be written.
+    It shows what there is of config.json, metrics.jsonl, scores.jsonl, samples/, reals.png and latent/.
+
+    Raises:
+        DataError: config.json is missing, or a file is damaged. OSError: the page cannot be written.
     """
     folder = Path(folder)
     try:
@@ -68,7 +70,7 @@ def report_page(folder: str | os.PathLike[str]) -> Path:
         "name": html.escape(folder.resolve().name),
         "state": _state(done, planned),
         "facts": _facts(config, options),
-        "diagnosis": "".join(f"<li>{html.escape(line)}</li>" for line in [*diagnose(rows), *_said(events)]),
+        "diagnosis": "".join(f"<li>{html.escape(line)}</li>" for line in [*diagnose(rows), *_events(events)]),
         "last": sheets[-1]["src"] if sheets else "",
         "reals": _reals(folder),
         "figures": _figures(folder),
@@ -84,44 +86,44 @@ def report_page(folder: str | os.PathLike[str]) -> Path:
 
 
 def _state(done: int, planned: Any) -> str:
-    """How far the run is, in words."""
+    """The number of steps done, in words."""
     if not isinstance(planned, int):
         return f"{done:,} steps"
     return f"all {done:,} steps done" if done >= planned else f"{done:,} of {planned:,} steps done"
 
 
 def _facts(config: Mapping[str, Any], options: Mapping[str, Any]) -> str:
-    """What identifies a run, at a glance."""
+    """The options that identify a run."""
     data = " and ".join(dict.fromkeys(str(part.get("name")) for part in config.get("data", [])))
     shown = {"data": data, **{key: options.get(key) for key in ("loss", "lipschitz", "size", "batch_size", "seed")}}
     return "".join(f"<span><b>{html.escape(key.replace('_', ' '))}</b> {html.escape(str(value))}</span>"
                    for key, value in shown.items() if value not in (None, ""))
 
 
-def _said(events: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Roll-backs and resumptions, in words."""
+def _events(events: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each roll-back and resumption, in words."""
     return [f"step {event.get('step')}: {event.get('event')}" + (f" ({event['reason']})" if "reason" in event else "")
             for event in events]
 
 
 def _sheets(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Sample grids by step, the first and the last among them, as many as fit."""
-    ends: dict[int, int] = {}  # the step with which an epoch ended
+    """Sample grids by step: as many as fit, among them the first and the last."""
+    ends: dict[int, int] = {}  # the last step of each epoch
     for row in rows:
         ends.setdefault(int(row.get("epoch", 0)), int(row.get("step", 0)))
-    found = {}
+    files = {}
     for path in sorted((folder / "samples").glob("*.png")):
         if match := re.fullmatch(r"(epoch|step)_(\d+)", path.stem):
             number = int(match[2])
             step = ends.get(number) if match[1] == "epoch" else number
             if step is not None:
-                found[step] = path
-    steps, total = sorted(found), sum(path.stat().st_size for path in found.values())
+                files[step] = path
+    steps, total = sorted(files), sum(path.stat().st_size for path in files.values())
     most = max(2, int(len(steps) * min(1.0, _SHEET_BYTES / max(1, total))))
     if not steps:
         return []
-    chosen = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), most)).round().astype(int))
-    return [{"step": steps[i], "src": _inline(found[steps[i]])} for i in chosen]
+    shown = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), most)).round().astype(int))
+    return [{"step": steps[i], "src": _inline(files[steps[i]])} for i in shown]
 
 
 def _inline(path: Path) -> str:
@@ -136,7 +138,7 @@ def _reals(folder: Path) -> str:
 
 
 def _figures(folder: Path) -> str:
-    """What the latent tools have left, as far as it fits."""
+    """Pictures of the latent tools, as many as fit."""
     parts, room = [], _FIGURE_BYTES
     for stem, (title, text) in _FIGURES.items():
         images = []
@@ -161,7 +163,7 @@ def _shown(value: Any) -> str:
 
 
 def _panels(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Every metric, in groups that share a scale."""
+    """Curves of every metric; metrics that share a scale share a panel."""
     keys = metrics_of(rows[:1])
     groups = [(title, [key for key in group if key in keys]) for title, group in _GROUPS]
     grouped = {key for _, group in groups for key in group}
@@ -176,8 +178,8 @@ def _panels(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _curve(rows: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
-    """A metric's values, for long runs the smallest and largest of each stretch; and their sliding mean."""
-    steps, values = _series(list(rows), (key,))
+    """A metric's values, of long runs the smallest and the largest of each stretch; and their sliding mean."""
+    steps, values = series_of(list(rows), (key,))
     mean = sliding_mean(values, len(values) // 40 | 1) if len(values) else values
     stretch = -(-2 * len(values) // POINTS) if len(values) > POINTS else 1
     raw = [(steps[i], v) for i in range(0, len(values), stretch) for v in
@@ -200,7 +202,7 @@ def _score_panels(scores: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _table(scores: Sequence[Mapping[str, Any]]) -> str:
-    """The last score and the best."""
+    """The last score beside the best one."""
     if not scores:
         return ""
     best = min(scores, key=lambda row: row.get("frechet", np.inf))

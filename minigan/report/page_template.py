@@ -1,4 +1,4 @@
-"""The page of a run as HTML, style and script; {{names}} are filled in by minigan.report.page."""
+"""The page of a run: HTML, style and script; minigan.report.page fills in the {{names}}."""
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -107,12 +107,12 @@ if (data.sheets.length) {
   });
 } else document.getElementById("samples").remove();
 
-// Curves: values faint, their sliding mean strong; the pointer reads the means off.
+// Curves: faint values, strong sliding means; the pointer shows the means at a step.
 const ticks = (low, high, count) => {
   const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map(m => m * power).find(s => s >= rough), found = [];
-  for (let i = Math.ceil(low / step); i * step <= high; i++) found.push(i * step);
-  return found;
+  const step = [1, 2, 5, 10].map(m => m * power).find(s => s >= rough), marks = [];
+  for (let i = Math.ceil(low / step); i * step <= high; i++) marks.push(i * step);
+  return marks;
 };
 const quantile = (sorted, q) => sorted[Math.round(q * (sorted.length - 1))];
 const draw = (card, panel) => {

@@ -1,4 +1,4 @@
-"""The curves of several runs in one picture: a panel a metric, a colour a run. Drawn as in minigan.report.curves."""
+"""The curves of several runs in one picture: one panel per metric, one colour per run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from minigan.checkpoint import write_atomically
 from minigan.errors import DataError, OptionError
 from minigan.report.canvas import PALETTE, drawing
-from minigan.report.curves import Row, _limits, _series, sliding_mean
+from minigan.report.curves import Row, limits, series_of, sliding_mean
 
 NAMES = {"d_loss": "discriminator's loss", "g_loss": "generator's loss", "d_real": "D(x), real",
          "d_fake": "D(G(z)), generated", "wasserstein": "Wasserstein estimate", "penalty": "gradient penalty",
@@ -23,10 +23,11 @@ NAMES = {"d_loss": "discriminator's loss", "g_loss": "generator's loss", "d_real
 
 
 def run_curves(runs: Mapping[str, Sequence[Row]], out_path: str | os.PathLike[str]) -> None:
-    """Draw every metric of several runs, by name, into a PNG file: values faint, sliding means strong.
+    """Draw every metric of several runs, given by name, into a PNG file: faint values, strong sliding means.
 
-    Raises OptionError for a name that does not end in .png, DataError when no run has a metric, ImportError with the
-    remedy when matplotlib is missing, OSError when the file cannot be written.
+    Raises:
+        OptionError: a name that does not end in .png. DataError: no run has a metric.
+        ModuleNotFoundError: matplotlib is missing. OSError: the file cannot be written.
     """
     if Path(out_path).suffix != ".png":
         raise OptionError(f"run_curves: the picture is a PNG, so name it *.png, not {Path(out_path).name!r}.")
@@ -37,7 +38,7 @@ def run_curves(runs: Mapping[str, Sequence[Row]], out_path: str | os.PathLike[st
 
 
 def metrics_of(rows: Any) -> list[str]:
-    """The names of the metrics in rows, in the order in which they first come."""
+    """The names of the metrics in rows, in the order of their first appearance."""
     return list(dict.fromkeys(key for row in rows for key, value in row.items() if isinstance(value, float)))
 
 
@@ -62,10 +63,10 @@ def _render(runs: Mapping[str, Sequence[Row]], keys: Sequence[str]) -> bytes:
 
 
 def _lines(panel: Any, runs: Mapping[str, Sequence[Row]], key: str) -> None:
-    """One metric of all runs that have it."""
+    """One metric, for all runs that have it."""
     shown = []
     for (name, rows), colour in zip(runs.items(), PALETTE, strict=False):
-        steps, values = _series(list(rows), (key,))
+        steps, values = series_of(list(rows), (key,))
         if not len(values):
             continue
         shown.append(values)
@@ -74,4 +75,4 @@ def _lines(panel: Any, runs: Mapping[str, Sequence[Row]], key: str) -> None:
             panel.plot(steps, values, color=colour, alpha=0.2, linewidth=0.5)
         panel.plot(steps, sliding_mean(values, window), color=colour, linewidth=1.4, label=name)
     panel.margins(x=0.01)
-    panel.set_ylim(*_limits(shown))
+    panel.set_ylim(*limits(shown))

@@ -1,4 +1,4 @@
-"""Pictures above one another, each with a line of words; and films of pictures."""
+"""Pictures one above the other, each below a line of text; and films."""
 
 from __future__ import annotations
 
@@ -14,21 +14,25 @@ import numpy as np
 from minigan.checkpoint import write_atomically
 from minigan.errors import DataError, require
 
-_WORDS = 15  # height of the letters in pixels
+_LETTERS = 15  # height in pixels
 _GAP = 10
 
 
 def stacked(parts: Sequence[tuple[str, np.ndarray]], scale: int = 2) -> np.ndarray:
-    """Pictures, uint8 (H, W) or (H, W, 3), each enlarged and below a line of words, as one picture on black.
+    """Pictures, uint8 (H, W) or (H, W, 3), enlarged, each below a line of text, as one picture on black.
+
+    Args:
+        parts: text, which may be empty, and picture.
+        scale: enlargement of the pictures.
 
     Raises:
-        DataError: there are none. ModuleNotFoundError: without Pillow.
+        DataError: there are no pictures. ModuleNotFoundError: Pillow is missing.
     """
     if not parts:
         raise DataError("stacked: there are no pictures")
     blocks = []
-    for words, picture in parts:
-        blocks += [_line(words)] if words else []
+    for text, picture in parts:
+        blocks += [_line(text)] if text else []
         blocks.append(_coloured(picture).repeat(scale, 0).repeat(scale, 1))
         blocks.append(np.zeros((_GAP, 1, 3), np.uint8))
     width = max(block.shape[1] for block in blocks)
@@ -37,13 +41,19 @@ def stacked(parts: Sequence[tuple[str, np.ndarray]], scale: int = 2) -> np.ndarr
 
 
 def film(frames: Sequence[np.ndarray], path: str | os.PathLike[str], milliseconds: int = 80, scale: int = 2) -> None:
-    """Write frames, uint8 (H, W) or (H, W, 3), as a GIF that goes round for ever; equal frames give equal bytes.
+    """Write frames, uint8 (H, W) or (H, W, 3), as a GIF that repeats for ever; equal frames give equal bytes.
+
+    Args:
+        frames: all of one size.
+        path: the file.
+        milliseconds: time of each frame.
+        scale: enlargement of the frames.
 
     Raises:
-        DataError: there are no frames. ModuleNotFoundError: without Pillow. OSError: it cannot be written.
+        DataError: there are no frames. ModuleNotFoundError: Pillow is missing. OSError: the file cannot be written.
     """
     if not frames:
-        raise DataError(f"{path}: a film needs a frame")
+        raise DataError(f"{path}: a film needs at least one frame")
     image = _pillow()[0]
     pictures = [image.fromarray(np.ascontiguousarray(frame.repeat(scale, 0).repeat(scale, 1))) for frame in frames]
     pictures = [picture if picture.mode == "L" else picture.quantize() for picture in pictures]
@@ -57,13 +67,13 @@ def _coloured(picture: np.ndarray) -> np.ndarray:
     return picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, 2)
 
 
-def _line(words: str) -> np.ndarray:
-    """Words, light on black, (height, width, 3)."""
+def _line(text: str) -> np.ndarray:
+    """Text, light on black, (height, width, 3)."""
     image, draw, fonts = _pillow()
-    font = fonts.load_default(_WORDS)
-    left, _, right, _ = font.getbbox(words)
-    strip = image.new("RGB", (int(right - left) + 4, _WORDS + 8))
-    draw.Draw(strip).text((0, 2), words, fill=(225, 225, 220), font=font)
+    font = fonts.load_default(_LETTERS)
+    left, _, right, _ = font.getbbox(text)
+    strip = image.new("RGB", (int(right - left) + 4, _LETTERS + 8))
+    draw.Draw(strip).text((0, 2), text, fill=(225, 225, 220), font=font)
     return np.asarray(strip)
 
 

@@ -1,6 +1,6 @@
-"""Comparing a derivation with the truth, in words a student can use; handing out exercises without their solutions.
+"""Comparing a derivation with the truth, in words that help a student; exercises without their solutions.
 
-Files with solutions carry nbgrader's markers, so they are graded by nbgrader as they are:
+Files with solutions have nbgrader's markers, so nbgrader can grade them as they are:
 
     ### BEGIN SOLUTION
     return gy * (1 - y * y)
@@ -23,21 +23,21 @@ _SOLUTION = re.compile(r"^([ ]*)### BEGIN SOLUTION\n.*?^[ ]*### END SOLUTION\n",
 
 
 def compare(name: str, mine: Any, reference: Any, rtol: float = 1e-6) -> str:
-    """Print and return what `mine` is beside `reference`: "exact", "close", "wrong" or "not done".
+    """Compare `mine` with `reference`; print and return "exact", "close", "wrong" or "not done".
 
     exact      equal to the last bit
-    close      differs by at most `rtol` of the reference's largest element, as rounding does
-    wrong      with the largest difference, where it is, and both numbers there; or that shapes differ or it failed
+    close      differs by at most `rtol` times the reference's largest element, as rounding does
+    wrong      differs by more, has another shape, or raised an error; what is printed says where and by how much
     not done   None, or a function that raises NotImplementedError
 
-    `mine` is an array, a Tensor or a function without arguments that returns one; `reference` an array or a Tensor.
+    `mine` is an array, a Tensor, or a function without arguments that returns one; `reference` is an array or a Tensor.
 
     >>> compare("tanh", np.array([1.0, 2.5]), np.array([1.0, 2.0]))
     tanh                             wrong     largest difference 0.5 at (1,): yours 2.5, reference 2
     'wrong'
     """
-    verdict, told = _verdict(mine, _array(reference), rtol)
-    print(f"{name:<32} {verdict:<9} {told}".rstrip())
+    verdict, reason = _verdict(mine, _array(reference), rtol)
+    print(f"{name:<32} {verdict:<9} {reason}".rstrip())
     return verdict
 
 
@@ -46,13 +46,14 @@ def _array(value: Any) -> np.ndarray:
 
 
 def _verdict(mine: Any, reference: np.ndarray, rtol: float) -> tuple[str, str]:
+    """The verdict, and the reason for it; "" if there is nothing to add."""
     try:
-        given: Callable[[], Any] = mine if callable(mine) else lambda: mine
-        value = given()
+        function: Callable[[], Any] = mine if callable(mine) else lambda: mine
+        value = function()
         array = None if value is None else _array(value)
     except NotImplementedError:
         return "not done", ""
-    except Exception as error:  # a student's own
+    except Exception as error:  # in the student's code
         return "wrong", f"it raises {type(error).__name__}: {error}"
     if array is None:
         return "not done", ""
@@ -63,28 +64,29 @@ def _verdict(mine: Any, reference: np.ndarray, rtol: float) -> tuple[str, str]:
     gap = np.abs(array - reference)
     gap = np.where(np.isnan(gap), np.inf, gap)
     where = tuple(int(i) for i in np.unravel_index(int(np.argmax(gap)), gap.shape))
-    told = (f"largest difference {gap[where]:.3g} at {where}: yours {array[where]:.6g}, "
-            f"reference {reference[where]:.6g}")
-    return ("close" if gap[where] <= rtol * np.abs(reference).max() else "wrong"), told
+    reason = (f"largest difference {gap[where]:.3g} at {where}: yours {array[where]:.6g}, "
+              f"reference {reference[where]:.6g}")
+    return ("close" if gap[where] <= rtol * np.abs(reference).max() else "wrong"), reason
 
 
 def without_solutions(text: str) -> str:
-    """What students get: every solution replaced by a line that says it is their turn.
+    """The file for students: every solution is replaced by a line that says it is their turn.
 
     Raises:
         OptionError: a marker without its partner, or no solution at all.
     """
-    left = _SOLUTION.sub(lambda found: f"{found[1]}{BLANK}\n", text)
-    if "### BEGIN SOLUTION" in left or "### END SOLUTION" in left or left == text:
+    blank = _SOLUTION.sub(lambda match: f"{match[1]}{BLANK}\n", text)
+    if "### BEGIN SOLUTION" in blank or "### END SOLUTION" in blank or blank == text:
         raise OptionError("exercise: a solution stands between ### BEGIN SOLUTION and ### END SOLUTION, each on its "
-                          "own line; none is here, or a marker is alone")
-    return left
+                          "own line; here is none, or a marker without its partner")
+    return blank
 
 
 def notebook(text: str) -> dict[str, Any]:
-    """A file of `# %%` cells as a notebook for nbgrader: who solves fills cells with solutions, checks are graded.
+    """A file of `# %%` cells as a notebook for nbgrader: students fill in the cells with solutions, checks are graded.
 
-    A cell after one with a solution is its check: one point, locked. Solutions stay in; nbgrader takes them out.
+    The cell after one with a solution is its check: locked, and worth one point. Solutions stay in; nbgrader removes
+    them.
     """
     cells: list[dict[str, Any]] = []
     for part in re.split(r"^# %% ?", text, flags=re.M)[1:]:

@@ -75,7 +75,7 @@ def test_arithmetic_adds_means():
     with pytest.raises(DataError, match="reads 50 as 8, fewer than the 51"):
         latent.arithmetic(lambda z: z[:, :1, None, None], points, read, "8", 51)
     for wrong in ("", "8-", "8*3", "a", "12"):
-        with pytest.raises(OptionError, match="no sum of classes|no class 12"):
+        with pytest.raises(OptionError, match="not a sum of classes|no class 12"):
             latent.parse_terms(wrong)
 
 
@@ -146,7 +146,7 @@ def test_strips_and_films(tmp_path):
     report.film([part, part // 2], tmp_path / "a.gif")
     with Image.open(tmp_path / "a.gif") as image:
         assert image.n_frames == 2 and image.size == (12, 8)
-    with pytest.raises(DataError, match="needs a frame"):
+    with pytest.raises(DataError, match="needs at least one frame"):
         report.film([], tmp_path / "b.gif")
 
 

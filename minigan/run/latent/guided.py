@@ -1,7 +1,7 @@
 """What a discriminator's features look for: guided backpropagation to real images.
 
-The gradient of one feature with respect to an image is noise to the eye. Guided backpropagation lets, at each
-rectifier, only what raises the feature pass: where the input was positive, and the gradient is.
+The gradient of one feature by an image looks like noise. Guided backpropagation lets the gradient through a rectifier
+only where the input was positive and the gradient is: what remains raises the feature.
 Source   Springenberg et al., Striving for simplicity, 2015, section 3.4; on a GAN's discriminator Radford et al., 2016,
          figure 5.
 """
@@ -20,7 +20,7 @@ from minigan.nn import LeakyReLU, Module, ReLU
 
 
 def _layers(discriminator: Module) -> list[Module]:
-    """The layers below the last rectifier, it included."""
+    """The layers up to the last rectifier, including it."""
     layers = list(discriminator.layers)  # type: ignore[attr-defined]
     last = max((i for i, layer in enumerate(layers) if isinstance(layer, (LeakyReLU, ReLU))), default=-1)
     if last < 0:
@@ -29,27 +29,28 @@ def _layers(discriminator: Module) -> list[Module]:
 
 
 def strongest(discriminator: Module, images: np.ndarray, units: int, each: int) -> tuple[np.ndarray, np.ndarray]:
-    """The units of the last rectifier that some image excites most beyond the average, and their images.
+    """The units of the last rectifier that images excite most, compared with the average, and these images.
 
     Args:
         images: (N, C, H, W) in [-1, 1].
-        units, each: how many units, and images a unit.
+        units: number of units.
+        each: number of images per unit.
 
     Returns:
-        units (units,) and the numbers of their images (units, each), the most exciting first.
+        units (units,) and the indices of their images (units, each), the most exciting first.
     """
     x: Any = tensor(images, device=discriminator.parameters()[0].device)
     with no_grad():
         for layer in _layers(discriminator):
             x = layer(x)
     peaks = device.asnumpy(x.data).max((2, 3))  # (N, channels)
-    scaled = (peaks - peaks.mean(0)) / np.where(peaks.std(0) > 0, peaks.std(0), 1)
-    chosen = np.argsort(-np.sort(scaled, 0)[-each:].mean(0), kind="stable")[:units]
-    return chosen, np.argsort(-peaks[:, chosen], 0, kind="stable")[:each].T
+    standard = (peaks - peaks.mean(0)) / np.where(peaks.std(0) > 0, peaks.std(0), 1)
+    strongest_units = np.argsort(-np.sort(standard, 0)[-each:].mean(0), kind="stable")[:units]
+    return strongest_units, np.argsort(-peaks[:, strongest_units], 0, kind="stable")[:each].T
 
 
 def guided_gradients(discriminator: Module, images: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """For each image (N, C, H, W) the guided gradient, of its shape, of one unit (N,) where that is most excited."""
+    """For each image (N, C, H, W), the guided gradient of one unit (N,) at its most excited place; (N, C, H, W)."""
     x: Any = tensor(images, device=discriminator.parameters()[0].device)
     layers, inputs = _layers(discriminator), []
     with no_grad():

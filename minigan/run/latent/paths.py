@@ -1,7 +1,8 @@
 """Points between points of the latent space.
 
 Noise of many dimensions lies near a sphere: N(0, 1) in 100 dimensions has length 10 +- 0.7. The straight line between
-two such points runs through its inside, where the generator has never been trained; the great circle does not.
+two such points passes through the inside of the sphere, where the generator was never trained; the great circle does
+not.
 Source   White, Sampling generative networks, 2016, section 2.
 """
 
@@ -17,7 +18,7 @@ from minigan.errors import OptionError, ShapeError
 
 Draw = Callable[[np.ndarray], np.ndarray]  # noise (N, latent) to images (N, C, H, W) in [-1, 1]
 Path = Callable[[np.ndarray, np.ndarray, Any], np.ndarray]
-REACH = 3.0  # how far a walk goes to each side: nearly all noise lies within
+REACH = 3.0  # of a walk to each side; nearly all noise lies within it
 
 
 def linear(start: np.ndarray, end: np.ndarray, t: Any) -> np.ndarray:
@@ -32,8 +33,8 @@ def linear(start: np.ndarray, end: np.ndarray, t: Any) -> np.ndarray:
 def spherical(start: np.ndarray, end: np.ndarray, t: Any) -> np.ndarray:
     """sin((1 - t) w) / sin w start + sin(t w) / sin w end, where w is the angle between the two (latent,).
 
-    Points of equal length stay as long; the angle grows evenly. Along one direction, or two opposite ones between which
-    there is no one great circle, it is the line.
+    Between points of equal length, all points have that length, and the angle grows evenly. Between points of the same
+    or of opposite directions, which determine no great circle, it is the straight line.
 
     >>> np.round(spherical(np.array([1.0, 0.0]), np.array([0.0, 1.0]), 0.5), 4)
     array([0.7071, 0.7071])
@@ -48,19 +49,19 @@ def spherical(start: np.ndarray, end: np.ndarray, t: Any) -> np.ndarray:
 
 
 def between(points: np.ndarray, steps: int, path: Path = spherical) -> np.ndarray:
-    """From each of the points (P, latent) to the next, `steps` a leg with both ends: (P - 1, steps, latent).
+    """From each of the points (P, latent) to the next in `steps` points, both ends included: (P - 1, steps, latent).
 
     Raises:
         OptionError: fewer than two points or two steps.
     """
     if len(points) < 2 or steps < 2:
-        raise OptionError(f"between: needs two points and two steps at least, not {len(points)} and {steps}")
+        raise OptionError(f"between: needs at least two points and two steps, not {len(points)} and {steps}")
     legs = itertools.pairwise(points)
     return np.array([[path(a, b, t) for t in np.linspace(0, 1, steps)] for a, b in legs], points.dtype)
 
 
 def walk(points: np.ndarray, coordinate: int, steps: int = 9, reach: float = REACH) -> np.ndarray:
-    """Each point (P, latent) with one coordinate going from -reach to reach: (P, steps, latent).
+    """Each point (P, latent) with one coordinate changed from -reach to reach in steps: (P, steps, latent).
 
     Raises:
         ShapeError: there is no such coordinate.
@@ -73,7 +74,7 @@ def walk(points: np.ndarray, coordinate: int, steps: int = 9, reach: float = REA
 
 
 def coordinate_effects(draw: Draw, points: np.ndarray, reach: float = REACH) -> np.ndarray:
-    """How much each coordinate matters: mean |change of a pixel| as it goes from -reach to reach; (latent,)."""
+    """The mean |change of a pixel| when each coordinate goes from -reach to reach, (latent,)."""
     effects = []
     for coordinate in range(points.shape[1]):
         ends = walk(points, coordinate, 2, reach)  # (P, 2, latent)

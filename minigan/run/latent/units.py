@@ -1,8 +1,8 @@
-"""Which units of a generator draw a class? A linear probe finds them; then they are switched off, to see it forget.
+"""Which units of a generator draw a class? A linear probe finds them; without them, the generator forgets the class.
 
-A unit is a channel of the feature maps after a rectifier. A logistic regression on their means over each image is
-taught whether a classifier reads the class in it; the units with the largest weights are set to zero.
-Source   Radford, Metz & Chintala, 2016, section 6.3.1: there the concept was windows, marked by hand.
+A unit is a channel of the feature maps after a rectifier. A logistic regression learns, from the units' means over each
+image, whether a classifier reads the class in it. The units with the largest weights are then set to zero.
+Source   Radford, Metz & Chintala, 2016, section 6.3.1, where the concept was windows, marked by hand.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BATCH = 250
 
 
 class Probe(NamedTuple):
-    """Units (channels) by falling weight, their weights, and the share of images that the probe reads rightly."""
+    """Units (channels) by falling weight, their weights, and the share of images on which the probe is right."""
 
     units: np.ndarray
     weights: np.ndarray
@@ -29,12 +29,12 @@ class Probe(NamedTuple):
 
 
 def switched_off(generator: Module, z: np.ndarray, layer: int, units: Any = ()) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, C, H, W) for noise z (N, latent) with some units set to 0, and what the units were: (N, channels).
+    """Images (N, C, H, W) for noise z (N, latent) with units set to 0, and all units' means before that (N, channels).
 
     Args:
         generator: a model of minigan.models.dcgan.
-        layer: which rectifier, from 0, the nearest to the noise.
-        units: channels behind it.
+        layer: number of a rectifier, from 0, the nearest to the noise.
+        units: channels behind it that are set to 0.
 
     Raises:
         OptionError: there is no such rectifier or unit.
@@ -58,7 +58,7 @@ def switched_off(generator: Module, z: np.ndarray, layer: int, units: Any = ()) 
 
 
 def _mask(channels: int, units: Any, like: Any) -> Any:
-    """1 for the units that stay, 0 for the others, (1, channels, 1, 1)."""
+    """1 for the units that stay, 0 for those switched off, (1, channels, 1, 1)."""
     off = np.asarray(units, np.int64)
     if off.size and (off.min() < 0 or off.max() >= channels):
         raise OptionError(f"unit: units {off.tolist()} are not all among 0 to {channels - 1}")
@@ -68,17 +68,17 @@ def _mask(channels: int, units: Any, like: Any) -> Any:
 
 
 def probe_units(features: np.ndarray, is_class: np.ndarray) -> Probe:
-    """A logistic regression from features (N, channels), each scaled to unit deviation, to a class or not (N,).
+    """A logistic regression from features (N, channels), scaled to unit deviation, to whether it is the class (N,).
 
     Raises:
-        DataError: all images are of the class, or none. ModuleNotFoundError: without scikit-learn.
+        DataError: all images are of the class, or none. ModuleNotFoundError: scikit-learn is missing.
     """
     if is_class.all() or not is_class.any():
-        raise DataError(f"unit: {int(is_class.sum())} of {len(is_class)} images are of the class: there is nothing to "
-                        "tell apart; draw more, or take another class")
+        raise DataError(f"unit: {int(is_class.sum())} of {len(is_class)} images are of the class, so there is "
+                        "nothing to tell apart; draw more, or take another class")
     linear = require("sklearn.linear_model", "the probe")
     deviation = features.std(0)
-    scaled = (features - features.mean(0)) / np.where(deviation > 0, deviation, 1)
-    model = linear.LogisticRegression(C=0.1, class_weight="balanced", max_iter=1000).fit(scaled, is_class)
+    standard = (features - features.mean(0)) / np.where(deviation > 0, deviation, 1)
+    model = linear.LogisticRegression(C=0.1, class_weight="balanced", max_iter=1000).fit(standard, is_class)
     order = np.argsort(-model.coef_[0], kind="stable")
-    return Probe(order, model.coef_[0][order], float(model.score(scaled, is_class)))
+    return Probe(order, model.coef_[0][order], float(model.score(standard, is_class)))

@@ -1,19 +1,11 @@
 """What the theory of GANs says, as numbers: exact ones, and those that trained networks find.
 
-Needed by few programs, so `import minigan` does not bring it: `from minigan.teach import theory`.
+    exact.py     distributions whose distances are known: mixtures of Gaussians, parallel lines
+    measured.py  the same quantities by a trained discriminator or critic
+    by_hand.py   backprop through a small GAN, derived by hand and written as loops
+
+Few programs need it, so `import minigan` leaves it out: `from minigan.teach import theory`.
 """
 
-from minigan.teach.theory.exact import Gaussians, Lines, js, kl, optimal_discriminator, value, wasserstein
-from minigan.teach.theory.measured import (
-           Claim,
-           approach,
-           by_logit,
-           optimum,
-           parallel_lines,
-           save_numbers,
-           slopes,
-           watched,
-)
-
-__all__ = ["Claim", "Gaussians", "Lines", "approach", "by_logit", "js", "kl", "optimal_discriminator", "optimum",
-           "parallel_lines", "save_numbers", "slopes", "value", "wasserstein", "watched"]
+from minigan.teach.theory.exact import *
+from minigan.teach.theory.measured import *

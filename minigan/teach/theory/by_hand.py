@@ -1,4 +1,4 @@
-"""Backprop through a convolutional GAN and a cycle, written out index by index: loops and nothing else.
+"""Backprop through a convolutional GAN and a cycle, written index by index, as loops.
 
 The networks of the problem set (docs/lessons/problem_set.md): one image x or y of 3x3 pixels, noise z of 2x2.
 
@@ -6,8 +6,8 @@ The networks of the problem set (docs/lessons/problem_set.md): one image x or y 
     y[2i-1+k, 2j-1+q] += z[i,j] K_G[k,q]     G: transposed convolution, stride 2, padding 1
     u[i,j] = sum_{k,q} y[i-1+k, j-1+q] K_F[k,q]     F: convolution, padding 1, so 3 + 2 - 2 + 1 = 4: a 4x4 kernel
 
-Indices outside an array are left out: that is what padding means. Nothing here is fast, and nothing is hidden. Inputs
-may be complex, so that a derivative can be had by a step along the imaginary axis.
+Terms with indices outside an array are left out: that is what padding means. Nothing here is fast, and nothing is
+hidden. Inputs may be complex, so that a step along the imaginary axis gives a derivative.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from minigan.engine.tensor import Array
 
 # ---- the two networks of problem 1, forward ----
 def features(x: Array, K_D: Array) -> Array:
-    """A (5,): each 3x3 filter on the one place where it fits a 3x3 image (3, 3)."""
+    """A (5,): each 3x3 filter at the only place where it fits into an image x (3, 3)."""
     A = np.zeros(len(K_D), np.result_type(x, K_D))
     for m in range(len(K_D)):
         for k in range(3):
@@ -29,7 +29,7 @@ def features(x: Array, K_D: Array) -> Array:
 
 
 def logit(x: Array, K_D: Array, W_D: Array, b_D: Array) -> Array:
-    """s, what goes into the discriminator's sigmoid."""
+    """s, the input of the discriminator's sigmoid."""
     A, s = features(x, K_D), b_D[()]
     for m in range(len(K_D)):
         s = s + W_D[m] * A[m]
@@ -42,7 +42,7 @@ def sigmoid(s: Array) -> Array:
 
 
 def generate(z: Array, K_G: Array) -> Array:
-    """Image y (3, 3): every noise value (2, 2) paints the filter, scaled by itself, two pixels further."""
+    """Image y (3, 3): every noise value of z (2, 2) adds the filter, times the value, two pixels further on."""
     y = np.zeros((3, 3), np.result_type(z, K_G))
     for i in range(2):
         for j in range(2):
@@ -57,7 +57,7 @@ def generate(z: Array, K_G: Array) -> Array:
 def discriminator_loss(x: Array, z: Array, K_D: Array, W_D: Array, b_D: Array, K_G: Array) -> Array:
     """-ln D(x) - ln(1 - D(G(z))): what the discriminator descends."""
     real, fake = logit(x, K_D, W_D, b_D), logit(generate(z, K_G), K_D, W_D, b_D)
-    return -np.log(sigmoid(real)) - np.log(sigmoid(-fake))  # 1 - sigmoid(s) = sigmoid(-s), which keeps its digits
+    return -np.log(sigmoid(real)) - np.log(sigmoid(-fake))  # 1 - sigmoid(s) = sigmoid(-s), which loses no digits
 
 
 def generator_loss(z: Array, K_D: Array, W_D: Array, b_D: Array, K_G: Array, saturating: bool = True) -> Array:
@@ -91,7 +91,7 @@ def discriminator_gradients(x: Array, z: Array, K_D: Array, W_D: Array, b_D: Arr
 
 def generator_gradients(z: Array, K_D: Array, W_D: Array, b_D: Array, K_G: Array,
                         saturating: bool = True) -> dict[str, Array]:
-    """1(b): d loss / d K_G, through the discriminator, which stays as it is.
+    """1(b): d loss / d K_G, through a fixed discriminator.
 
     e = d loss / ds is -D for ln(1 - D), and D - 1 for -ln D. A pixel of y reaches s through every filter:
     gy[a,c] = e sum_m W[m] K_D[m,a,c].
@@ -107,7 +107,7 @@ def generator_gradients(z: Array, K_D: Array, W_D: Array, b_D: Array, K_G: Array
 
 
 def through_generator(gy: Array, z: Array) -> Array:
-    """Gradient by K_G (3, 3) from d loss / dy: K_G[k,q] is painted once per noise value, at (2i-1+k, 2j-1+q)."""
+    """Gradient by K_G (3, 3) from d loss / dy: K_G[k,q] is added once per noise value, at (2i-1+k, 2j-1+q)."""
     gK = np.zeros((3, 3))
     for k in range(3):
         for q in range(3):
@@ -138,17 +138,17 @@ def cycle_loss(z: Array, K_G: Array, K_F: Array) -> Array:
     u, loss = back_again(generate(z, K_G), K_F), 0j
     for i in range(2):
         for j in range(2):
-            apart = u[i, j] - z[i, j]
-            loss += apart if apart.real > 0 else -apart  # |apart|, which may have an imaginary step in it
+            difference = u[i, j] - z[i, j]
+            loss += difference if difference.real > 0 else -difference  # its absolute value, also of a complex one
     return loss
 
 
 def cycle_subgradients(z: Array, K_G: Array, K_F: Array) -> dict[str, Array]:
     """2(a) and 2(b): one subgradient of the cycle loss by K_F and by K_G.
 
-    t[i,j] = sign(u[i,j] - z[i,j]); at a kink any number of [-1, 1] will do, and 0 is taken. As u is linear in K_F,
+    t[i,j] = sign(u[i,j] - z[i,j]); at a kink, any number in [-1, 1] is right, and 0 is taken. As u is linear in K_F,
     gF[k,q] = sum_{i,j} t[i,j] y[i-1+k, j-1+q]; as it is linear in y, gy[a,c] = sum_{i,j} t[i,j] K_F[a-i+1, c-j+1].
-    From there on it is problem 1(b).
+    The rest is problem 1(b).
     """
     y = generate(z, K_G)
     u = back_again(y, K_F)

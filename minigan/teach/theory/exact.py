@@ -1,14 +1,16 @@
 """Distributions whose distances are known: mixtures of Gaussians on the line, and two parallel lines in the plane.
 
     KL(p, q) = E_p ln(p / q)
-    JS(p, q) = KL(p, m) / 2 + KL(q, m) / 2,   m = (p + q) / 2           0 if p = q, ln 2 if they share nothing
-    W(p, q)  = least mean distance that turns p into q; on the line the area between the distribution functions
+    JS(p, q) = KL(p, m) / 2 + KL(q, m) / 2,   m = (p + q) / 2           0 if p = q, ln 2 if they do not overlap
+    W(p, q)  = the least mean distance that turns p into q; on the line, the area between the distribution functions
 
-All logarithms are natural. Integrals are sums over an even grid from tail to tail, which for smooth densities that
-vanish at both ends converge faster than any power of the step (Trefethen & Weideman, 2014).
+All logarithms are natural. Integrals are sums over an even grid from tail to tail; for smooth densities that vanish at
+both ends, they converge faster than any power of the step (Trefethen & Weideman, 2014).
 """
 
 from __future__ import annotations
+
+__all__ = ["Gaussians", "Lines", "js", "kl", "optimal_discriminator", "value", "wasserstein"]
 
 import math
 from collections.abc import Callable
@@ -21,7 +23,7 @@ from minigan.errors import OptionError
 from minigan.random import Stream
 
 LOG2, LOG4 = math.log(2), math.log(4)
-TAIL = 12.0  # standard deviations, beyond which there is 1e-32 of a Gaussian
+TAIL = 12.0  # standard deviations; 1e-32 of a Gaussian lies beyond
 POINTS = 20_001
 
 Draw = Callable[[], Tensor]
@@ -32,7 +34,7 @@ class Gaussians:
     """A mixture of Gaussians on the line: sum_k weights[k] N(means[k], stds[k]^2).
 
     Raises:
-        OptionError: the three differ in length, a std or weight is not above 0, or the weights do not add up to 1.
+        OptionError: the three differ in length, a std or weight is not positive, or the weights do not add up to 1.
     """
 
     means: tuple[float, ...]
@@ -44,11 +46,11 @@ class Gaussians:
             raise OptionError(f"Gaussians: {len(self.means)} means, {len(self.stds)} stds and {len(self.weights)} "
                               "weights; each component needs one of each")
         if min(self.stds, default=0) <= 0 or min(self.weights) <= 0 or not math.isclose(sum(self.weights), 1):
-            raise OptionError(f"Gaussians: stds={self.stds} and weights={self.weights} must be above 0, the weights "
-                              "add up to 1")
+            raise OptionError(f"Gaussians: stds={self.stds} and weights={self.weights} must be above 0, and the "
+                              "weights add up to 1")
 
     def log_density(self, x: np.ndarray) -> np.ndarray:
-        """The log density ln p(x), float64 (N,); finite however far out x lies."""
+        """The log density ln p(x), float64 (N,); finite for any x."""
         terms = [math.log(w / (s * math.sqrt(2 * math.pi))) - ((x - m) / s) ** 2 / 2
                  for m, s, w in zip(self.means, self.stds, self.weights, strict=True)]
         return np.asarray(np.logaddexp.reduce(terms))
@@ -65,10 +67,10 @@ class Gaussians:
         return np.asarray(np.sum(terms, axis=0))
 
     def batches(self, n: int, noise: Stream) -> Draw:
-        """Fresh samples (n, 1), float32, on the current device, each time the function returned is called.
+        """A function that returns new samples (n, 1), float32, on the current device, each time it is called.
 
-        Every component gives its own share of each batch, rounded to whole samples, so that the noise of which one a
-        sample comes from is gone; expectations stay what they are.
+        Every component gives its share of each batch, rounded to whole samples. So there is no noise in which component
+        a sample comes from, and expectations are unchanged.
         """
         ends = np.round(np.cumsum(self.weights) * n).astype(int)
         counts = np.diff(ends, prepend=0)
@@ -84,20 +86,20 @@ class Lines:
     theta: float = 0.0
 
     def batches(self, n: int, noise: Stream) -> Draw:
-        """Fresh samples (n, 2), float32, on the current device, each time the function returned is called."""
+        """A function that returns new samples (n, 2), float32, on the current device, each time it is called."""
         corner, along = tensor([[self.theta, 0.0]], dtype=np.float32), tensor([[0.0, 1.0]], dtype=np.float32)
         return lambda: corner + Tensor(noise.uniform((n, 1), np.float32, corner.device)) * along
 
     def kl(self) -> float:
-        """To the line at 0: infinite unless they are one, since each has density where the other has none."""
+        """KL to the line at 0: infinite unless theta is 0, since each has density where the other has none."""
         return math.inf if self.theta else 0.0
 
     def js(self) -> float:
-        """To the line at 0: ln 2 unless they are one. Its derivative by theta, where it has one, is 0."""
+        """JS to the line at 0: ln 2 unless theta is 0. Its derivative by theta, where there is one, is 0."""
         return LOG2 if self.theta else 0.0
 
     def wasserstein(self) -> float:
-        """To the line at 0: |theta|, every point moved straight across."""
+        """W to the line at 0: |theta|, as every point moves straight across."""
         return abs(self.theta)
 
 
@@ -109,7 +111,7 @@ def grid(*distributions: Gaussians) -> np.ndarray:
 
 
 def expectation(p: Gaussians, values: np.ndarray, x: np.ndarray) -> float:
-    """E_p of a function whose values at the grid x are given."""
+    """E_p of a function, from its values on the grid x."""
     return float(np.trapezoid(p.density(x) * values, x))
 
 

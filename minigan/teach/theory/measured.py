@@ -1,13 +1,15 @@
-"""The same quantities as networks find them: a discriminator trained against a fixed generator, and a critic.
+"""The same quantities measured by networks: by a discriminator trained against a fixed generator, and by a critic.
 
     JS   (V + ln 4) / 2 of a trained discriminator                       Goodfellow et al., 2014, theorem 1
     KL   E_p T - E_q e^T + 1 of its logit T, whose best is ln(p / q)     Nguyen, Wainwright & Jordan, 2010
     W    (E_p f - E_q f) / max |grad f| of a trained critic              Kantorovich & Rubinstein's duality
 
-Each is a lower bound whatever the network has learnt, so it tells too little rather than too much.
+Each is a lower bound, whatever the network has learnt: a measured value may be too small, but not too large.
 """
 
 from __future__ import annotations
+
+__all__ = ["Claim", "approach", "by_logit", "optimum", "parallel_lines", "save_numbers", "slopes", "watched"]
 
 import json
 import math
@@ -30,13 +32,13 @@ from minigan.random import Stream
 from minigan.teach.theory import exact
 from minigan.teach.theory.exact import LOG4, Gaussians, Lines
 
-TOLD = 65_536  # samples on which a trained network is asked
+ASKED = 65_536  # samples on which a trained network is evaluated
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A line of the table: what is claimed, the exact number, the measured one, and how far apart they may be.
+    """One row of the table: a claim, the exact number, the measured one, and how their difference is taken.
 
     kind  "relative": |measured - exact| / |exact|; "absolute": |measured - exact|; "bound": measured <= exact
     """
@@ -48,9 +50,9 @@ class Claim:
 
     @property
     def off(self) -> float:
-        """How far apart, by `kind`; for a bound the excess, 0 if it holds."""
-        apart = self.measured - self.exact
-        return max(apart, 0.0) if self.kind == "bound" else abs(apart) / (
+        """The difference by `kind`; for a bound the excess, 0 if it holds."""
+        difference = self.measured - self.exact
+        return max(difference, 0.0) if self.kind == "bound" else abs(difference) / (
             abs(self.exact) if self.kind == "relative" else 1.0)
 
     def __str__(self) -> str:
@@ -61,8 +63,8 @@ class Claim:
         return f"{self.text:<70}{limit + format(self.exact, '.5g'):>13}{self.measured:>13.5g}{off:>9}"
 
 
-def save_numbers(path: Path, claims: Sequence[Claim], settings: Row, *found: Any) -> None:
-    """The claims, the settings and what was found, but for curves (arrays), as JSON; infinity becomes null."""
+def save_numbers(path: Path, claims: Sequence[Claim], settings: Row, *results: Any) -> None:
+    """Write claims, settings and results, without their curves (arrays), as JSON; infinity becomes null."""
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: plain(v) for key, v in value.items() if not isinstance(v, np.ndarray)}
@@ -71,12 +73,12 @@ def save_numbers(path: Path, claims: Sequence[Claim], settings: Row, *found: Any
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
     rows = [{"claim": c.text, "exact": c.exact, "measured": c.measured, "kind": c.kind, "off": c.off} for c in claims]
-    text = json.dumps(plain({"settings": settings, "claims": rows, "found": found}), indent=1, allow_nan=False)
+    text = json.dumps(plain({"settings": settings, "claims": rows, "found": results}), indent=1, allow_nan=False)
     write_atomically(path, (text + "\n").encode())
 
 
 def watched(steps: int, count: int = 40) -> list[int]:
-    """About `count` steps from 0 to `steps`, evenly apart on a logarithmic scale.
+    """About `count` steps from 0 to `steps`, evenly spaced on a logarithmic scale.
 
     >>> watched(100, 5)
     [0, 1, 3, 10, 32, 100]
@@ -87,9 +89,18 @@ def watched(steps: int, count: int = 40) -> list[int]:
 def approach(network: nn.Module, loss: Callable[[], Tensor], steps: int, lr: float,
              watch: Callable[[], Row] | None = None, at: Iterable[int] = (),
              betas: tuple[float, float] = (0.9, 0.999)) -> list[Row]:
-    """Train a network towards the best it can be: Adam, the learning rate constant, from the middle straight down to 0.
+    """Train a network as well as it can be: by Adam, with a learning rate that falls linearly to 0 in the second half.
 
-    Returns what `watch` says after each of the steps in `at` (0: before the first), with the number of the step.
+    Args:
+        network: changed in place.
+        loss: called once per step; returns a number.
+        steps: number of steps.
+        lr, betas: Adam's.
+        watch: returns what is to be recorded.
+        at: steps after which it is called; 0 is before the first.
+
+    Returns:
+        One row per step in `at`: the number of the step, and what `watch` returned.
     """
     optimizer = Adam(network.parameters(), lr, betas, schedule=linear_decay(steps // 2, steps))
 
@@ -108,43 +119,44 @@ def approach(network: nn.Module, loss: Callable[[], Tensor], steps: int, lr: flo
 
 
 def ask(network: nn.Module, points: np.ndarray | Tensor) -> np.ndarray:
-    """What a network answers to points (N, d): float64 (N,) on the host."""
+    """The network's outputs for points (N, d): float64 (N,) on the host."""
     with no_grad():
         x = points if isinstance(points, Tensor) else tensor(points, dtype=np.float32)
         return network(x).numpy().astype(np.float64)[:, 0]
 
 
 def value_of(real: np.ndarray, fake: np.ndarray, mean: Callable[[int, np.ndarray], float]) -> float:
-    """V = E ln D(x) + E ln(1 - D(G(z))) from logits; mean(0, values) over real, mean(1, values) over generated ones."""
+    """V = E ln D(x) + E ln(1 - D(G(z))) from logits; mean(0, values) is over real, mean(1, ...) over generated."""
     return -mean(0, np.logaddexp(0, -real)) - mean(1, np.logaddexp(0, fake))
 
 
 def optimum(p: Gaussians, q: Gaussians, steps: int, samples: int = 1024, hidden: int = 64, lr: float = 5e-3,
             seed: int = 0) -> Row:
-    """Train a discriminator on p (real) and q (generated) and set it beside D*.
+    """Train a discriminator on p (real) and q (generated), and compare it with D*.
 
-    The trained network is integrated on the grid of the exact numbers: what is left is what it has not learnt.
+    Its expectations are integrals over the grid of the exact numbers, so every difference is what it has not learnt.
 
     Returns:
-        trace, rows of step and value; value, js, kl: what it says at the end; error, the mean of |D - D*| under
-        m = (p + q) / 2, and worst, its largest where m is above a hundredth of its peak; x, p, q, d, d_star: curves.
+        trace: rows of step and value; value, js, kl: measured at the end; error: the mean of |D - D*| under
+        m = (p + q) / 2; worst: the largest |D - D*| where m is above a hundredth of its peak; x, p, q, d, d_star:
+        curves.
     """
     network, x = MLPDiscriminator((1,), hidden), exact.grid(p, q)
     real, fake = (d.batches(samples, Stream(seed, f"theory {name}")) for d, name in ((p, "p"), (q, "q")))
 
-    def told(logits: np.ndarray) -> float:
+    def value_by(logits: np.ndarray) -> float:
         return value_of(logits, logits, lambda which, values: exact.expectation((p, q)[which], values, x))
 
     trace = approach(network, lambda: minimax.discriminator_loss(network(real()), network(fake())), steps, lr,
-                     lambda: {"value": told(ask(network, x[:, None]))}, watched(steps))
+                     lambda: {"value": value_by(ask(network, x[:, None]))}, watched(steps))
     logits = ask(network, x[:, None])
     d, d_star = sigmoid(logits), exact.optimal_discriminator(p, q, x)
-    m, apart = (p.density(x) + q.density(x)) / 2, np.abs(d - d_star)
-    value = told(logits)
+    m, difference = (p.density(x) + q.density(x)) / 2, np.abs(d - d_star)
+    value = value_by(logits)
     return {
         "trace": trace, "value": value, "js": (value + LOG4) / 2,
         "kl": exact.expectation(p, logits, x) - exact.expectation(q, np.exp(np.minimum(logits, 80)), x) + 1,
-        "error": float(np.trapezoid(m * apart, x)), "worst": float(apart[m > m.max() / 100].max()),
+        "error": float(np.trapezoid(m * difference, x)), "worst": float(difference[m > m.max() / 100].max()),
         "x": x, "p": p.density(x), "q": q.density(x), "d": d, "d_star": d_star,
     }
 
@@ -154,8 +166,8 @@ def parallel_lines(theta: float, steps: int, samples: int = 512, hidden: int = 6
     """Train a discriminator and a critic on the line at 0 (real) and the line at theta (generated).
 
     Returns:
-        trace, rows of `slopes` as the two learn; js of the discriminator; gap = E f(x) - E f(G(z)) of the critic;
-        slope, the largest |grad f| in the rectangle between the lines, and wasserstein = gap / slope.
+        trace: rows of `slopes` as the two learn; js: by the discriminator; gap: E f(x) - E f(G(z)) of the critic;
+        slope: the largest |grad f| in the rectangle between the lines; wasserstein: gap / slope.
     """
     network, critic = MLPDiscriminator((2,), hidden), MLPDiscriminator((2,), hidden)
     noise, coefficients = Stream(seed, "theory lines"), Stream(seed, "theory penalty")
@@ -172,7 +184,7 @@ def parallel_lines(theta: float, steps: int, samples: int = 512, hidden: int = 6
     critic_trace = approach(critic, critic_loss, steps, lr, lambda: slopes(critic, theta, seed), at, betas=(0.5, 0.9))
     for row, of_critic in zip(trace, critic_trace, strict=True):
         row["critic"] = of_critic["critic"]
-    x, g = (Lines(t).batches(TOLD, Stream(seed, f"theory told {name}"))()  # two streams: fresh, and independent
+    x, g = (Lines(t).batches(ASKED, Stream(seed, f"theory told {name}"))()  # new and independent samples
             for t, name in ((0.0, "x"), (theta, "g")))
     value = value_of(ask(network, x), ask(network, g), lambda _, values: float(values.mean()))
     gap, slope = float(ask(critic, x).mean() - ask(critic, g).mean()), steepest(critic, theta)
@@ -184,8 +196,8 @@ def slopes(network: nn.Module, theta: float, seed: int = 0, samples: int = 1024)
     """What a generator G(y) = (theta, y) would learn from a discriminator or critic: derivatives of its loss by theta.
 
     Returns:
-        minimax, non_saturating, critic: |d loss / d theta|, the last for the loss -E f(G(z)); d: mean D(G(z));
-        bound: the largest |minimax| may be by theorem 2.4 of Arjovsky & Bottou, 2017.
+        minimax, non_saturating, critic: |d loss / d theta|, critic for the loss -E f(G(z)); d: the mean of D(G(z));
+        bound: the largest possible |minimax|, by theorem 2.4 of Arjovsky & Bottou, 2017.
     """
     y = Stream(seed, "theory slopes").uniform((samples, 1))
     place = tensor([[theta]], dtype=np.float32, requires_grad=True)
@@ -201,7 +213,7 @@ def slopes(network: nn.Module, theta: float, seed: int = 0, samples: int = 1024)
 
 
 def by_logit(logit: float) -> dict[str, float]:
-    """Derivatives of the two generator losses by one logit, from backpropagation: minimax and non_saturating."""
+    """Derivatives of the minimax and the non_saturating generator loss by one logit, from backpropagation."""
     at = tensor([[logit]], dtype=np.float64, requires_grad=True)
     return {loss.name: grad(loss.generator_loss(at), [at])[0].item() for loss in (minimax, non_saturating)}
 
@@ -215,5 +227,5 @@ def steepest(critic: nn.Module, theta: float, points: int = 101) -> float:
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """1 / (1 + e^-l), which no logit overflows."""
+    """1 / (1 + e^-l), without overflow for any logit l."""
     return np.exp(-np.logaddexp(0, -logits))
