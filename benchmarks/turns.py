@@ -95,8 +95,8 @@ def _timed(step):
 class Worker:
     """A process that serves one system."""
 
-    def __init__(self, command):
-        self.process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, command, env=None):
+        self.process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
 
     def ask(self, line=""):
         """Send a line and wait for the reply."""

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Everything that is to be known of a GPU, in one call of about nine minutes, unattended; each part under its own timeout.
+#
+#     bash benchmarks/gpu_all.sh OUT [VERSIONS]
+#
+# OUT gets all.log, tests.log, compile.log, gpu.md, gpu.jsonl (a row as soon as it is measured) and ncu.csv. A folder in
+# VERSIONS holds files that differ in another version of the kernels (VERSIONS/NAME/kernels/cuda/conv.cu): they are laid
+# over a copy of this tree, and the copies are timed in turns. Nothing has to be installed: a link makes the package.
+# GPU_REHEARSAL=1 goes through all parts on a machine without a GPU. TOTAL is the number of seconds there are.
+set -u
+cd "$(dirname "$0")/.."
+mkdir -p "$1"
+out=$(realpath "$1") versions=${2:+$(realpath "$2")} total=${TOTAL:-555} python=$(command -v python3)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export PYTHONUNBUFFERED=1 CUPY_CACHE_DIR=$work/cupy TORCHINDUCTOR_CACHE_DIR=$work/inductor PYTHONDONTWRITEBYTECODE=1
+
+part() {  # SECONDS NAME COMMAND...: run it in the current tree, for so long at most; its failure is told and costs no more
+    local limit=$1 name=$2 left=$((total - SECONDS))
+    shift 2
+    [ "$limit" -gt "$left" ] && limit=$left
+    [ "$limit" -lt 5 ] && { echo "==> $name: no time left"; return; }
+    echo "==> $name, at second $SECONDS, for at most $limit"
+    PYTHONPATH=$PWD timeout -s INT -k 8 "$limit" "$@" || echo "==> $name: status $?"
+}
+
+tree() {  # NAME: a copy of this tree in which minigan.kernels can be imported
+    mkdir -p "$work/$1"
+    cp -r benchmarks kernels minigan tests pyproject.toml "$work/$1"
+    ln -sfn ../kernels "$work/$1/minigan/kernels"
+}
+
+prepare() {  # compile what the timings need while the tests run; nothing is timed yet
+    cd "$work/plain" || exit
+    local jobs=() name
+    part 90 "compile" "$python" benchmarks/gpu_record.py --compile 7 --counts "$work/counts.json" >"$work/compile.plain" 2>&1 &
+    jobs+=($!)
+    for name in $names; do
+        (cd "$work/$name" && part 90 "compile $name" "$python" benchmarks/gpu_record.py --compile 2 --cases versions) \
+            >"$work/compile.$name" 2>&1 &
+        jobs+=($!)
+    done
+    local parallel=""
+    "$python" -c "import xdist" 2>/dev/null && parallel="-n 6"
+    part 85 "tests" "$python" -m pytest -m gpu -v $parallel tests/cuda/test_cuda_conv.py tests/cuda/test_matmul.py \
+        tests/cuda/test_capture.py tests/cuda/test_pad.py >"$out/tests.log" 2>&1
+    wait "${jobs[@]}"
+    cat "$work"/compile.* >"$out/compile.log"
+    grep -v " PASSED" "$out/tests.log" | tail -25
+    tail -25 "$out/compile.log"
+}
+
+measure() {
+    cd "$work/plain" || exit
+    local gpu=("$python" benchmarks/gpu.py --out "$out" --counts "$work/counts.json") name pairs=()
+    part 150 "steps" "${gpu[@]}" --budget 140 --sections ceilings,steps
+    for name in $names; do pairs+=("$name=$work/$name"); done
+    [ -n "$names" ] && part 85 "versions" "$python" benchmarks/gpu_versions.py --out "$out" --budget 75 "plain=$work/plain" "${pairs[@]}"
+    part 150 "convolutions" "${gpu[@]}" --budget 135 --sections convolutions
+    part 30 "split" "${gpu[@]}" --budget 25 --sections split
+    if command -v ncu >/dev/null; then
+        part 60 "ncu" ncu --target-processes all --profile-from-start off --clock-control none -k regex:gemm --csv --page raw \
+            --log-file "$out/ncu.csv" --section SpeedOfLight --section WarpStateStats --section SchedulerStats \
+            --section MemoryWorkloadAnalysis --section MemoryWorkloadAnalysis_Tables --section ComputeWorkloadAnalysis \
+            --section Occupancy --section LaunchStats "$python" benchmarks/gpu_profile.py
+        part 20 "what ncu saw" "$python" benchmarks/gpu_profile.py --table "$out/ncu.csv"
+    else
+        echo "==> ncu is not on PATH: no profile"
+    fi
+    part 40 "bf16" "${gpu[@]}" --budget 30 --sections bf16
+    part 90 "compiled" "${gpu[@]}" --budget 80 --sections compiled
+}
+
+all() {
+    nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.max.sm,power.limit,temperature.gpu --format=csv || true
+    tree plain
+    names=""
+    if [ -n "$versions" ]; then
+        for folder in "$versions"/*/; do
+            local name
+            name=$(basename "$folder")
+            tree "$name" && cp -r "$folder." "$work/$name" && names="$names $name"
+        done
+    fi
+    (prepare)
+    (measure)
+    echo "==> the end, at second $SECONDS; all rows are in gpu.md"
+    "$python" - "$out/gpu.md" <<'END'
+import sys, re
+text = open(sys.argv[1]).read()
+for part in re.split(r"(?m)^(?=## )", text):
+    if not part.startswith(("## convolutions", "## split")):
+        print(part[:3500].rstrip())
+END
+}
+
+all 2>&1 | tee "$out/all.log"

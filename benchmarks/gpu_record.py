@@ -1,0 +1,170 @@
+"""What a step launches, without a GPU: its kernels, their floating-point operations; and all kernels compiled at once.
+
+    python benchmarks/gpu_record.py                       # a table: launches, products, GFLOP of every step; no GPU
+    python benchmarks/gpu_record.py --compile 12          # compile what they need, in 12 processes, and run each once
+
+A step runs on the emulated device with a compiler that compiles nothing: launches are noted, not run, and numbers mean
+nothing. CuPy keeps what is compiled in a cache on disk, so programs that start later find their kernels there.
+"""
+
+import argparse
+import json
+import multiprocessing
+import time
+import traceback
+from pathlib import Path
+from typing import NamedTuple
+
+import gpu_cases
+import numpy as np
+from minigan.kernels.cuda import emulated, gpu, loader
+
+import minigan as mg
+
+
+class Launch(NamedTuple):
+    """One launch: file and name of the kernel, macros (sorted pairs), grid, and the numbers among its arguments."""
+
+    file: str
+    kernel: str
+    defines: tuple
+    grid: tuple
+    numbers: dict
+
+
+def record(case):
+    """The launches of one call of a case of gpu_cases, [Launch]."""
+    launches = []
+
+    class Module:
+        def __init__(self, file, defines):
+            self.file, self.defines = file, tuple(sorted(defines.items()))
+
+        def function(self, name, parameters):
+            def launch(grid, block, values, shared):
+                numbers = {p.name: int(v) for p, v in zip(parameters, values, strict=True)
+                           if isinstance(v, np.integer)}
+                launches.append(Launch(self.file, name, self.defines, grid, numbers))
+
+            return launch
+
+    before = emulated.compile, emulated._room
+    emulated.compile = lambda text, file, defines: Module(file, defines)
+    emulated._room = lambda shape, dtype, order="C": np.empty(shape, dtype, order)  # without guards: nothing is written
+    loader._module.cache_clear(), loader._kernel.cache_clear()
+    try:
+        mg.set_device("emulated")
+        with np.errstate(all="ignore"):
+            step = gpu_cases.build(case)
+            launches.clear()
+            step()
+    finally:
+        emulated.compile, emulated._room = before
+        loader._module.cache_clear(), loader._kernel.cache_clear()
+        mg.set_device("cpu")
+    return launches
+
+
+def flop(launch):
+    """Floating-point operations of a launch of conv.cu's `gemm`, borders counted as if they were inside; else 0."""
+    if launch.kernel != "gemm":
+        return 0
+    n, macros = launch.numbers, dict(launch.defines)
+    matrices = launch.grid[2] // (n["splits"] * n["phases"])
+    transposed = macros["A_ALONG_K"] and macros["B_ALONG_K"]
+    pixels = n["N"] * n["H"] * n["W"] if transposed else n["N"] * n["OH"] * n["OW"]
+    return 2 * pixels * n["KH"] * n["KW"] * n["C"] * n["O"] * matrices
+
+
+def counted(case):
+    """{"case", "launches", "gemms", "gflop", "kernels"} of a case; kernels are (file, macros)."""
+    launches = record(case)
+    return {"case": case, "launches": len(launches), "gemms": sum(each.kernel == "gemm" for each in launches),
+            "gflop": sum(map(flop, launches)) / 1e9, "kernels": sorted({(each.file, each.defines) for each in launches})}
+
+
+# ---- compiling ----
+def compile_one(kernel):
+    """Compile (file, macros) into CuPy's cache; the seconds it took."""
+    file, defines = kernel
+    start = time.perf_counter()
+    (emulated if gpu_cases.REHEARSAL else gpu).compile(loader.source(file), file, dict(defines))
+    return time.perf_counter() - start
+
+
+def run_once(case):
+    """One plain call on the GPU, so that CuPy's own kernels are compiled as well."""
+    from gpu_clock import clock
+
+    device = clock()
+    gpu_cases.build(case)()
+    device.synchronize()
+
+
+def attempt(job):
+    """function(argument) of a job (function, argument), or the last line of what it raised."""
+    function, argument = job
+    try:
+        return function(argument), None
+    except Exception:
+        return None, f"{function.__name__} {argument}: {traceback.format_exc().strip().splitlines()[-1]}"
+
+
+def compile_ahead(cases, processes, counts_file=None):
+    """Compile all kernels of the cases in parallel, then call each step once; failures are printed."""
+    start = time.perf_counter()
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        def all_of(function, arguments):
+            done = pool.imap_unordered(attempt, [(function, argument) for argument in arguments])
+            results = []
+            for result, error in done:
+                if error:
+                    print(error, flush=True)
+                else:
+                    results.append(result)
+            print(f"{function.__name__}: {len(results)} in {time.perf_counter() - start:.1f} s", flush=True)
+            return results
+
+        counted_cases = all_of(counted, cases)
+        kernels = {kernel for counts in counted_cases for kernel in counts.pop("kernels")}
+        if counts_file:
+            counts_file.write_text(json.dumps({counts["case"]: counts for counts in counted_cases}))
+        order = sorted(kernels, key=lambda kernel: kernel[0] != "conv.cu")  # the slowest to compile first
+        all_of(compile_one, order)
+        all_of(run_once, [case for case in cases if case in gpu_cases.STEPS])
+
+
+def all_cases():
+    """What gpu.py times."""
+    steps = gpu_cases.STEPS
+    return [*steps, *(name + gpu_cases.LOSSES_ONLY for name in steps if steps[name].work == "dcgan"),
+            *gpu_cases.PRODUCTS]
+
+
+def version_cases():
+    """What gpu_versions.py times, and what its errors are measured against."""
+    from gpu_versions import CASES
+
+    return [*CASES, *(name + gpu_cases.FLOAT64 for name in CASES if name in gpu_cases.PRODUCTS)]
+
+
+CASE_LISTS = {"all": all_cases, "versions": version_cases}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--compile", type=int, default=0, metavar="N", help="compile in N processes for the GPU")
+    parser.add_argument("--cases", choices=CASE_LISTS, default="all", help="of gpu.py, or of gpu_versions.py")
+    parser.add_argument("--counts", type=Path, help="a file for launches, products and GFLOP, as gpu.py --counts reads it")
+    options = parser.parse_args()
+    if options.compile:
+        return compile_ahead(CASE_LISTS[options.cases](), options.compile, options.counts)
+    print("| step | launches | products | GFLOP |\n|---|---|---|---|")
+    for case in gpu_cases.STEPS:
+        counts = counted(case)
+        print(f"| {case} | {counts['launches']} | {counts['gemms']} | {counts['gflop']:.1f} |", flush=True)
+    return None
+
+
+if __name__ == "__main__":
+    main()
