@@ -1,4 +1,4 @@
-"""Everything there is to measure on one GPU, written to be run once, unattended, on a machine nobody has seen before.
+"""All measurements on one GPU, written to run once, unattended, on a machine that is not known beforehand.
 
     python benchmarks/gpu.py --out DIR --budget 300          # gpu.md, gpu.jsonl
     GPU_REHEARSAL=1 python benchmarks/gpu.py --out DIR       # every line once, tiny, on the emulated device
@@ -12,10 +12,10 @@ Sections  ceilings       a large copy, large matrix products: what the floors ar
           split          a step's time by kernel, from PyTorch's profiler
           bf16, compiled PyTorch's step under autocast, and by torch.compile, which may search for minutes
 
-A row is written when it is measured. A row that fails costs that row: if it takes the GPU's context with it, the
-program starts itself again behind it. Rows already in DIR/gpu.jsonl are not measured again. Single products, ours and
-cuDNN's, run many times in a CUDA graph, so that no launch is timed. `gpu_record.py --compile` first saves most of the
-compiling here. PyTorch is optional: without it, its columns stay empty.
+Each row is written as soon as it is measured. A row that fails costs only that row: if the GPU does not answer after
+it, the program restarts and continues with the next. Rows already in DIR/gpu.jsonl are not measured again. Single
+products, ours and cuDNN's, run many times in a CUDA graph, so that no launch is timed. Running
+`gpu_record.py --compile N` first compiles our kernels in parallel. Without PyTorch its columns stay empty.
 """
 
 import argparse
@@ -67,8 +67,8 @@ class Results:
             rows = [row for row in self.rows if row["section"] == section]
             columns = list(dict.fromkeys(column for row in rows for column in row["cells"]))
             columns.sort(key=lambda column: column == "failed")  # last
-            lines += ["", f"## {section}", "", "| " + " | ".join(["", *columns]) + " |", "|---" * (len(columns) + 1) + "|"]
-            lines += ["| " + " | ".join([row["name"], *(row["cells"].get(column, "") for column in columns)]) + " |"
+            lines += ["", f"## {section}", "", f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+            lines += [f"| {row['name']} | {' | '.join(row['cells'].get(column, '') for column in columns)} |"
                       for row in rows]
         return "\n".join(lines) + "\n"
 
@@ -112,12 +112,12 @@ def run(section, gpu, results, deadline):
 
 
 def go_on(gpu, deadline):
-    """Clear up behind a row; start anew if the GPU no longer answers this process."""
+    """Free a row's memory; restart the program if the GPU no longer answers this process."""
     try:
         gpu.synchronize()
         gpu.free()
     except Exception as error:
-        print(f"{line_about(error)}: starting again", flush=True)
+        print(f"{line_about(error)}: the program restarts", flush=True)
         os.environ["GPU_DEADLINE"] = str(deadline)
         sys.stdout.flush()
         os.execv(sys.executable, [sys.executable, *sys.argv])

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that is to be known of a GPU, in one call of about nine minutes, unattended; each part under its own timeout.
+# All GPU checks and measurements in one unattended call of about nine minutes; each part has its own timeout.
 #
 #     bash benchmarks/gpu_all.sh OUT [VERSIONS]
 #
@@ -15,7 +15,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export PYTHONUNBUFFERED=1 CUPY_CACHE_DIR=$work/cupy TORCHINDUCTOR_CACHE_DIR=$work/inductor PYTHONDONTWRITEBYTECODE=1
 
-part() {  # SECONDS NAME COMMAND...: run it in the current tree, for so long at most; its failure is told and costs no more
+part() {  # SECONDS NAME COMMAND...: run it in the current tree, for so long at most; its failure is reported and stops nothing else
     local limit=$1 name=$2 left=$((total - SECONDS))
     shift 2
     [ "$limit" -gt "$left" ] && limit=$left

@@ -1,7 +1,7 @@
-"""What benchmarks/gpu.py times: training steps and single convolutions, ours; their twins in PyTorch are in gpu_peers.py.
+"""The cases of benchmarks/gpu.py, ours: training steps and single convolutions. PyTorch's are in gpu_peers.py.
 
-`build(case)` gives a function to call again and again, on the device that mg.set_device has chosen. With the environment
-variable GPU_REHEARSAL set, everything is so small that the emulated device can run it.
+`build(case)` returns a function to be called many times, on the device set by mg.set_device. If the environment
+variable GPU_REHEARSAL is set, all sizes are small enough for the emulated device.
 """
 
 import argparse
@@ -38,7 +38,7 @@ class Step(NamedTuple):
                                   threads=1, start=None)
 
 
-STEPS = {  # in the order of their worth, if time runs out
+STEPS = {  # the most important first, in case time runs out
     "DCGAN-64 b128": Step("dcgan", 128, 64, 3),
     "CycleGAN-256 b1": Step("cyclegan", 1, 256, 3),
     "CycleGAN-128 b1": Step("cyclegan", 1, 128, 3),
@@ -100,8 +100,8 @@ LAYERS = {
     "DCGAN-32 D1": Layer(64, 1, 32, 64, 4, 2, 1),
 }
 if REHEARSAL:
-    LAYERS = {name: Layer(min(N, 2), min(C, 8), min(H, 12), min(O, 8), K, S, P)
-              for name, (N, C, H, O, K, S, P) in LAYERS.items()}
+    LAYERS = {name: layer._replace(N=min(layer.N, 2), C=min(layer.C, 8), H=min(layer.H, 12), O=min(layer.O, 8))
+              for name, layer in LAYERS.items()}
 PRODUCTS = {f"{product}, {layer}": (product, LAYERS[layer]) for layer in LAYERS
             for product in ("conv2d", "conv_transpose2d", "conv2d_weight_grad")}
 

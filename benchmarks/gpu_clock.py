@@ -1,4 +1,4 @@
-"""Time on a GPU: CUDA events, graphs, PyTorch on our stream; and the same names for a rehearsal without one."""
+"""Timing on a GPU: CUDA events, graphs, PyTorch on our stream; and the same interface for a rehearsal without a GPU."""
 
 import contextlib
 import gc
@@ -152,8 +152,8 @@ def captured(step, calls=1):
 def in_turns(gpu, systems):
     """({name: [median, min, max] milliseconds per call}, {name: failure}) of systems {name: function that builds one}.
 
-    They take turns, so that a change of the GPU's clock meets them all. A system that cannot be built, or fails, is a
-    finding and not the end.
+    They take turns, so that a change of the GPU's clock affects all of them. A system that cannot be built or run is
+    reported and does not stop the others.
     """
     steps, counts, times, failed = {}, {}, {}, {}
     turns, turn = (2, 0) if gpu_cases.REHEARSAL else (TURNS, TURN)

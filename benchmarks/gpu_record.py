@@ -1,10 +1,10 @@
-"""What a step launches, without a GPU: its kernels, their floating-point operations; and all kernels compiled at once.
+"""The kernels a step launches and their floating-point operations, found without a GPU; and their parallel compilation.
 
     python benchmarks/gpu_record.py                       # a table: launches, products, GFLOP of every step; no GPU
     python benchmarks/gpu_record.py --compile 12          # compile what they need, in 12 processes, and run each once
 
-A step runs on the emulated device with a compiler that compiles nothing: launches are noted, not run, and numbers mean
-nothing. CuPy keeps what is compiled in a cache on disk, so programs that start later find their kernels there.
+A step runs on the emulated device with a compiler that compiles nothing: launches are recorded and not run, and results
+are meaningless. CuPy caches compiled kernels on disk, where programs that start later find them.
 """
 
 import argparse
@@ -79,8 +79,9 @@ def flop(launch):
 def counted(case):
     """{"case", "launches", "gemms", "gflop", "kernels"} of a case; kernels are (file, macros)."""
     launches = record(case)
+    kernels = sorted({(each.file, each.defines) for each in launches})
     return {"case": case, "launches": len(launches), "gemms": sum(each.kernel == "gemm" for each in launches),
-            "gflop": sum(map(flop, launches)) / 1e9, "kernels": sorted({(each.file, each.defines) for each in launches})}
+            "gflop": sum(map(flop, launches)) / 1e9, "kernels": kernels}
 
 
 # ---- compiling ----
@@ -155,7 +156,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--compile", type=int, default=0, metavar="N", help="compile in N processes for the GPU")
     parser.add_argument("--cases", choices=CASE_LISTS, default="all", help="of gpu.py, or of gpu_versions.py")
-    parser.add_argument("--counts", type=Path, help="a file for launches, products and GFLOP, as gpu.py --counts reads it")
+    parser.add_argument("--counts", type=Path, help="write launches, products, GFLOP there, for gpu.py --counts")
     options = parser.parse_args()
     if options.compile:
         return compile_ahead(CASE_LISTS[options.cases](), options.compile, options.counts)

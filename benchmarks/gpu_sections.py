@@ -1,4 +1,4 @@
-"""The sections of benchmarks/gpu.py: each yields (name, function that measures), rows of a table in order of worth.
+"""The sections of benchmarks/gpu.py: each yields (name, function that measures), the most important row first.
 
 A function gives [(row's name, {column: text}, what else to keep)], in most sections one row.
 """
@@ -24,7 +24,7 @@ OURS = "ours, graph"
 
 
 def ceilings(gpu, results):
-    """What the GPU can do at most, measured by others' code."""
+    """The GPU's copy bandwidth and matrix rates, as a copy and PyTorch's products reach them."""
     size = 1 << (10 if gpu_cases.REHEARSAL else 27)
 
     def copy():

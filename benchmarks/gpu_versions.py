@@ -1,10 +1,10 @@
-"""Several versions of the kernels on one GPU, in turns: did a change make them faster, and are they still right?
+"""Several versions of the kernels on one GPU, in turns: their times, and their errors.
 
     python benchmarks/gpu_versions.py --out DIR --budget 60 plain=. changed=../other-tree
 
 A version is a working tree in which `minigan.kernels` can be imported (a link minigan/kernels -> ../kernels will do).
-Each is served by a process of its own; for every case they take turns, so that the GPU's clock meets all alike. Rows
-are appended to DIR/gpu.jsonl, and DIR/gpu.md is written anew.
+Each runs in a process of its own; for every case they take turns, so that a change of the GPU's clock affects all of
+them. Rows are appended to DIR/gpu.jsonl, and DIR/gpu.md is rewritten.
 """
 
 import argparse

@@ -1,0 +1,113 @@
+"""What benchmarks/gpu*.py compute without a GPU: operations counted, tables, rows that are written once."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from minigan.kernels.cuda import emulated
+
+BENCHMARKS = str(Path(__file__).parents[2] / "benchmarks")
+
+
+@pytest.fixture(autouse=True)
+def _benchmarks_without_pytorch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)  # importing it fails, as on a machine that has none
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+
+@pytest.fixture
+def recorder():
+    if emulated.compiler() is None:
+        pytest.skip("device emulated needs g++ (apt-get install g++)")
+    import gpu_record
+
+    return gpu_record
+
+
+@pytest.mark.parametrize("layer", ["DCGAN-64 D2", "CycleGAN-128 residual", "DCGAN-64 D5"])
+@pytest.mark.parametrize("product", ["conv2d", "conv_transpose2d", "conv2d_weight_grad"])
+def test_operations_of_the_launches_are_those_of_the_layer(recorder, product, layer):
+    from gpu_cases import LAYERS
+
+    N, C, H, O, K, stride, padding = LAYERS[layer]
+    out = (H + 2 * padding - K) // stride + 1
+    counts = recorder.counted(f"{product}, {layer}")
+    assert counts["gflop"] == pytest.approx(2e-9 * N * O * out * out * C * K * K)
+    assert counts["gemms"] == 1
+
+
+def test_a_recorded_step_leaves_the_device_as_it_was(recorder):
+    import minigan as mg
+
+    before = emulated.compile
+    assert recorder.counted("DCGAN-32 b64")["gemms"] > 20
+    assert emulated.compile is before and mg.device.default() == "cpu"
+
+
+def test_rows_are_kept_and_found_again(tmp_path):
+    from gpu import Results
+
+    results = Results(tmp_path)
+    results.add("steps", "DCGAN", {"ours": "1.0", "failed": "PyTorch: no"}, ms={"ours": [1, 1, 1]})
+    results.add("steps", "WGAN", {"ours": "2.0", "peer": "3.0"})
+    again = Results(tmp_path)
+    assert again.find("steps", "DCGAN")["ms"] == {"ours": [1, 1, 1]} and again.find("steps", "GAN") is None
+    table = (tmp_path / "gpu.md").read_text().splitlines()
+    assert table[-4:] == ["| | ours | peer | failed |", "|---|---|---|---|", "| DCGAN | 1.0 |  | PyTorch: no |",
+                          "| WGAN | 2.0 | 3.0 |  |"]
+    assert len([json.loads(line) for line in (tmp_path / "gpu.jsonl").read_text().splitlines()]) == 2
+
+
+def test_a_row_that_fails_costs_only_itself(tmp_path, monkeypatch, capsys):
+    import contextlib
+    import time
+    from types import SimpleNamespace
+
+    import gpu
+    import gpu_sections
+
+    def rows(*_):
+        yield "bad", lambda: 1 / 0
+        yield "good", lambda: [("good", {"ms": "1"}, {})]
+
+    monkeypatch.setitem(gpu_sections.SECTIONS, "planted", rows)
+    device = SimpleNamespace(shared_stream=contextlib.nullcontext, synchronize=lambda: None, free=lambda: None)
+    results = gpu.Results(tmp_path)
+    gpu.run("planted", device, results, time.time() + 60)
+    assert [row["name"] for row in results.rows] == ["bad", "good"]
+    assert results.find("planted", "bad")["cells"]["failed"].startswith("ZeroDivisionError")
+    gpu.run("planted", device, results, time.time() + 60)
+    assert len(results.rows) == 2
+    gpu.run("planted", device, gpu.Results(tmp_path / "late"), time.time() - 1)
+    assert "no time left" in capsys.readouterr().out
+
+
+def test_a_trace_by_kernel():
+    from gpu_sections import by_kernel
+
+    event = {"cat": "kernel", "args": {"grid": [8, 1, 1], "block": [128, 1, 1]}}
+    events = [{**event, "name": "gemm(float*)", "ts": 10.0 * i, "dur": 5.0} for i in range(4)]
+    events += [{**event, "name": "fold", "ts": 100.0, "dur": 2.0}, {"cat": "cpu_op", "name": "x", "ts": 0, "dur": 9}]
+    whole, gemm, fold = by_kernel("step", events, 2)
+    assert whole[1] == {"launches": "2", "us in a step": "11", "us from first to last": "51"}
+    assert gemm[0] == "step: gemm [8, 1, 1] [128, 1, 1]"
+    assert gemm[1] == {"launches": "2", "us in a step": "10.0", "us each": "5.0"}
+    assert fold[1]["us in a step"] == "1.0"
+    assert by_kernel("step", [], 2)[0][1]["launches"] == "0"
+
+
+def test_a_table_of_the_profilers_output(tmp_path):
+    from gpu_profile import table
+
+    head = ["ID", "Kernel Name", "gpu__time_duration.sum", "sm__throughput.avg.pct_of_peak_sustained_elapsed",
+            "smsp__average_warps_issue_stalled_barrier_per_issue_active.ratio",
+            "smsp__average_warps_issue_stalled_math_pipe_throttle_per_issue_active.ratio"]
+    rows = [head, ["", "", "us", "%", "", ""], ["0", "gemm", "1,234.5", "40.5", "0.5", "2.25"]]
+    (tmp_path / "ncu.csv").write_text("==PROF== Connected\n" + "\n".join(
+        ",".join(f'"{cell}"' for cell in row) for row in rows))
+    text = table(tmp_path / "ncu.csv").splitlines()[-1]
+    assert "| gemm | 1,234.5 |" in text and "40.5" in text
+    assert text.endswith("| math_pipe_throttle 2.2, barrier 0.5 |")
+    (tmp_path / "ncu.csv").write_text("==ERROR== no permission")
+    assert "no permission" in table(tmp_path / "ncu.csv")
