@@ -44,7 +44,10 @@ class Results:
     def __init__(self, folder):
         folder.mkdir(parents=True, exist_ok=True)
         self.lines, self.tables = folder / "gpu.jsonl", folder / "gpu.md"
-        self.rows = [json.loads(line) for line in self.lines.read_text().splitlines()] if self.lines.exists() else []
+        self.rows = []
+        for line in self.lines.read_text().splitlines() if self.lines.exists() else ():
+            with contextlib.suppress(ValueError):  # a line cut off when the program was killed
+                self.rows.append(json.loads(line))
 
     def find(self, section, name):
         """The row, or None."""

@@ -3,7 +3,7 @@
 #
 #     bash benchmarks/gpu_all.sh OUT [VERSIONS]
 #
-# OUT gets all.log, tests.log, compile.log, gpu.md, gpu.jsonl (a row as soon as it is measured) and ncu.csv. A folder in
+# OUT gets all.log, tests.log, compile.log, gpu.md, gpu.jsonl (a row as soon as it is measured), ncu.*.csv. A folder in
 # VERSIONS holds files that differ in another version of the kernels (VERSIONS/NAME/kernels/cuda/conv.cu): they are laid
 # over a copy of this tree, and the copies are timed in turns. Nothing has to be installed: a link makes the package.
 # GPU_REHEARSAL=1 goes through all parts on a machine without a GPU. TOTAL is the number of seconds there are.
@@ -42,8 +42,10 @@ prepare() {  # compile what the timings need while the tests run; nothing is tim
     done
     local parallel=""
     "$python" -c "import xdist" 2>/dev/null && parallel="-n 6"
-    part 85 "tests" "$python" -m pytest -m gpu -v $parallel tests/cuda/test_cuda_conv.py tests/cuda/test_matmul.py \
-        tests/cuda/test_capture.py tests/cuda/test_pad.py >"$out/tests.log" 2>&1
+    local tests=("$python" -m pytest -m gpu -vv tests/cuda/test_cuda_conv.py tests/cuda/test_matmul.py
+        tests/cuda/test_capture.py tests/cuda/test_pad.py)
+    part 85 "tests" "${tests[@]}" $parallel >"$out/tests.log" 2>&1
+    grep -qE "PASSED|FAILED" "$out/tests.log" || part 60 "tests again" "${tests[@]}" >>"$out/tests.log" 2>&1
     wait "${jobs[@]}"
     cat "$work"/compile.* >"$out/compile.log"
     grep -v " PASSED" "$out/tests.log" | tail -25
@@ -54,21 +56,26 @@ measure() {
     cd "$work/plain" || exit
     local gpu=("$python" benchmarks/gpu.py --out "$out" --counts "$work/counts.json") name pairs=()
     part 150 "steps" "${gpu[@]}" --budget 140 --sections ceilings,steps
-    for name in $names; do pairs+=("$name=$work/$name"); done
+    local first=""
+    for name in $names; do pairs+=("$name=$work/$name") first=${first:-$name}; done
     [ -n "$names" ] && part 85 "versions" "$python" benchmarks/gpu_versions.py --out "$out" --budget 75 "plain=$work/plain" "${pairs[@]}"
     part 150 "convolutions" "${gpu[@]}" --budget 135 --sections convolutions
     part 30 "split" "${gpu[@]}" --budget 25 --sections split
-    if command -v ncu >/dev/null; then
-        part 60 "ncu" ncu --target-processes all --profile-from-start off --clock-control none -k regex:gemm --csv --page raw \
-            --log-file "$out/ncu.csv" --section SpeedOfLight --section WarpStateStats --section SchedulerStats \
-            --section MemoryWorkloadAnalysis --section MemoryWorkloadAnalysis_Tables --section ComputeWorkloadAnalysis \
-            --section Occupancy --section LaunchStats "$python" benchmarks/gpu_profile.py
-        part 20 "what ncu saw" "$python" benchmarks/gpu_profile.py --table "$out/ncu.csv"
-    else
-        echo "==> ncu is not on PATH: no profile"
-    fi
+    for name in plain $first; do profile "$name"; done
     part 40 "bf16" "${gpu[@]}" --budget 30 --sections bf16
     part 90 "compiled" "${gpu[@]}" --budget 80 --sections compiled
+}
+
+profile() {  # NAME: the products of one training step under Nsight Compute
+    command -v ncu >/dev/null || { echo "==> ncu is not on PATH: no profile"; return; }
+    cd "$work/$1" || return
+    part 55 "ncu $1" ncu --target-processes all --profile-from-start off --clock-control none -k regex:gemm \
+        --csv --page raw --log-file "$out/ncu.$1.csv" --section SpeedOfLight --section WarpStateStats \
+        --section SchedulerStats --section MemoryWorkloadAnalysis --section MemoryWorkloadAnalysis_Tables \
+        --section ComputeWorkloadAnalysis --section Occupancy --section LaunchStats \
+        "$python" benchmarks/gpu_profile.py
+    part 20 "table of ncu $1" "$python" benchmarks/gpu_profile.py --table "$out/ncu.$1.csv"
+    cd "$work/plain" || exit
 }
 
 all() {

@@ -60,6 +60,7 @@ def _prepare(net, way, gpu):
         if isinstance(module, nn.ReLU | nn.LeakyReLU):
             module.inplace = True
     if way.compiled:
+        torch._inductor.config.max_autotune_conv_backends = "ATEN"  # cuDNN's; searching Triton's takes minutes
         net.compile(dynamic=False, mode="max-autotune-no-cudagraphs")
     if way.bf16:  # around each forward pass: a wider context would keep the weights of before an optimiser's step
         forward = net.forward
