@@ -55,7 +55,7 @@ prepare() {  # compile what the timings need while the tests run; nothing is tim
 measure() {
     cd "$work/plain" || exit
     local gpu=("$python" benchmarks/gpu.py --out "$out" --counts "$work/counts.json") name pairs=()
-    part 150 "steps" "${gpu[@]}" --budget 140 --sections ceilings,steps
+    part 175 "steps" "${gpu[@]}" --budget 165 --sections ceilings,steps
     local first=""
     for name in $names; do pairs+=("$name=$work/$name") first=${first:-$name}; done
     [ -n "$names" ] && part 85 "versions" "$python" benchmarks/gpu_versions.py --out "$out" --budget 75 "plain=$work/plain" "${pairs[@]}"
