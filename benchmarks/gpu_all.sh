@@ -42,8 +42,8 @@ prepare() {  # compile what the timings need while the tests run; nothing is tim
     done
     local parallel=""
     "$python" -c "import xdist" 2>/dev/null && parallel="-n 6"
-    local tests=("$python" -m pytest -m gpu -vv tests/cuda/test_cuda_conv.py tests/cuda/test_matmul.py
-        tests/cuda/test_capture.py tests/cuda/test_pad.py)
+    local tests=("$python" -m pytest -m gpu -vv tests/cuda/test_cuda_conv.py tests/cuda/test_cuda_matmul.py
+        tests/cuda/test_capture.py tests/cuda/test_cuda_pad.py)
     part 85 "tests" "${tests[@]}" $parallel >"$out/tests.log" 2>&1
     grep -qE "PASSED|FAILED" "$out/tests.log" || part 60 "tests again" "${tests[@]}" >>"$out/tests.log" 2>&1
     wait "${jobs[@]}"

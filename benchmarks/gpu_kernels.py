@@ -56,8 +56,8 @@ def _image_kernels(shape):
 
     def apply():
         x, (gamma, beta) = images(), (noise(C) for _ in range(2))
-        mean, var = k.norm_stats(x, over)
-        return x, mean, 1 / np.sqrt(var + 1e-5), gamma, beta, 0.2
+        mean, _, rstd = k.norm_stats(x, over, 1e-5)
+        return x, mean, rstd, gamma, beta, 0.2
 
     def norm_grad():
         x, mean, rstd, gamma, beta, slope = apply()
@@ -81,7 +81,7 @@ def _image_kernels(shape):
 
     widths = ((0, 0), (0, 0), (1, 1), (1, 1))
     return {
-        f"norm_stats {over}": simple(lambda x: k.norm_stats(x, over), 1),
+        f"norm_stats {over}": simple(lambda x: k.norm_stats(x, over, 1e-5), 1),
         f"norm_apply + leaky_relu {over}": norm_apply,
         f"norm_grad + gate {over}": norm_grad,
         "leaky_relu": simple(lambda x: k.leaky_relu(x, 0.2), 2),

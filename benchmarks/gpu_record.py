@@ -17,9 +17,10 @@ from typing import NamedTuple
 
 import gpu_cases
 import numpy as np
-from minigan.kernels.cuda import emulated, gpu, loader
 
 import minigan as mg
+from minigan.kernels.cuda import emulated, emulated_arrays, gpu, loader
+from minigan.kernels.cuda.source import source
 
 
 class Launch(NamedTuple):
@@ -48,9 +49,9 @@ def record(case):
 
             return launch
 
-    before = emulated.compile, emulated._room
+    before = emulated.compile, emulated.room
     emulated.compile = lambda text, file, defines: Module(file, defines)
-    emulated._room = lambda shape, dtype, order="C": np.empty(shape, dtype, order)  # without guards: nothing is written
+    emulated.room = emulated_arrays.room = lambda shape, dtype, order="C": np.empty(shape, dtype, order)  # no guards
     loader._module.cache_clear(), loader._kernel.cache_clear()
     try:
         mg.set_device("emulated")
@@ -59,7 +60,8 @@ def record(case):
             launches.clear()
             step()
     finally:
-        emulated.compile, emulated._room = before
+        emulated.compile, emulated.room = before
+        emulated_arrays.room = emulated.room
         loader._module.cache_clear(), loader._kernel.cache_clear()
         mg.set_device("cpu")
     return launches
@@ -89,7 +91,7 @@ def compile_one(kernel):
     """Compile (file, macros) into CuPy's cache; the seconds it took."""
     file, defines = kernel
     start = time.perf_counter()
-    (emulated if gpu_cases.REHEARSAL else gpu).compile(loader.source(file), file, dict(defines))
+    (emulated if gpu_cases.REHEARSAL else gpu).compile(source(file), file, dict(defines))
     return time.perf_counter() - start
 
 

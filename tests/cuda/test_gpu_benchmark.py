@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from minigan.kernels.cuda import emulated
 
 BENCHMARKS = str(Path(__file__).parents[2] / "benchmarks")
