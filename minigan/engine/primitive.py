@@ -51,13 +51,13 @@ def S(*args: np.ndarray, **params: Any) -> Sample:  # noqa: N802
 
 
 class Remarks(NamedTuple):
-    """What `mg.explain` may remark on at a step of a primitive: what only its declaration knows.
+    """What `mg.explain` may remark on at a step of a primitive. Only the declaration knows, so it says so here.
 
-    Masks and slopes are functions of the result's array; masks also of the parameters.
+    Masks and slopes are functions of the result's array, masks also of the parameters.
     """
 
     saturated: tuple[str, Callable[[Array], Array]] | None = None  # formula of dy/dx, and dy/dx: flat where it is small
-    dead: Callable[..., Array | None] | None = None  # mask of the units that are off; None: not with these parameters
+    dead: Callable[..., Array | None] | None = None  # mask of the units that are off; None: none with these parameters
     clipped: Callable[..., Array] | None = None  # mask of the elements on a bound
     summed: tuple[str, ...] = ()  # arguments whose cotangent is a sum over samples and places, or only a part of gy
     scales: bool = False  # a constant factor shrinks the cotangent on purpose
@@ -68,9 +68,9 @@ NO_REMARKS = Remarks()
 
 
 class Operation(Generic[P]):
-    """Something a user calls and the checker proves: a Primitive, or a function built from primitives.
+    """What users call and gradcheck checks: a Primitive, or a function built from primitives.
 
-    It passes for the function it wraps: it has its signature and docstring, and in a class it is a method.
+    It looks like the function it wraps: it has its signature and docstring, and in a class it is a method.
     """
 
     def __init__(self, function: Callable[P, Any], samples: Samples, linear_in: Sequence[str] = ()) -> None:
@@ -91,10 +91,11 @@ class Operation(Generic[P]):
         self.__annotations__ = {name: p.annotation for name, p in self.__signature__.parameters.items()
                                 if p.annotation is not p.empty} | {"return": "Tensor"}
         if list(signature.parameters)[:len(arguments)] != self.argnames or not arguments:
-            raise TypeError(f"{self.name}: of its arguments {[*signature.parameters]}, those to differentiate by come "
-                            f"first and are annotated Array, or not at all; they are {self.argnames}")
+            raise TypeError(f"{self.name}: of its arguments {[*signature.parameters]}, {self.argnames} are annotated "
+                            "Array, or not at all, and so differentiated; there must be one, and they come first")
         if not set(linear_in) <= set(self.argnames):
-            raise TypeError(f"{self.name}: linear_in names {set(linear_in) - set(self.argnames)}, no arguments of it")
+            raise TypeError(f"{self.name}: linear_in names {set(linear_in) - set(self.argnames)}, no arguments of it; "
+                            f"they are {self.argnames}")
 
     def __call__(self, *args: P.args, **params: P.kwargs) -> Any:
         """The operation itself."""
@@ -121,7 +122,7 @@ class Primitive(Operation[P]):
         super().__init__(function, samples, linear_in)
         self.broadcasts = broadcasts  # the engine sums a cotangent back to the argument's shape
         self.keeps = ALL if keeps is None else keeps if callable(keeps) else self._positions(keeps)
-        self.recomputed = recomputed  # cheap: nobody keeps its result for the backward pass, which calls it again
+        self.recomputed = recomputed  # cheap: the graph does not keep its result, the backward pass calls it again
         self.remarks = remarks
         self.rules: dict[str, Rule | None] = {}
         self.fused: Callable[..., Sequence[Array | None]] | None = None
@@ -134,7 +135,8 @@ class Primitive(Operation[P]):
 
     def _positions(self, names: Sequence[str]) -> Container[int]:
         if not set(names) <= {*self.argnames, "y"}:
-            raise TypeError(f"{self.name}: keeps names {set(names) - {*self.argnames, 'y'}}, no arguments of it")
+            raise TypeError(f"{self.name}: keeps names {set(names) - {*self.argnames, 'y'}}, no arguments of it; "
+                            f"they are {self.argnames}, and the result is 'y'")
         return frozenset(-1 if name == "y" else self.argnames.index(name) for name in names)
 
     def defvjp(self, **rules: Rule | None) -> None:
@@ -231,8 +233,8 @@ def primitive(
         broadcasts: its arguments broadcast; the engine sums each cotangent back, the rules do not.
         keeps: what the vjps read the numbers of: arguments, and "y", the result; or a function of the parameters that
             gives them. Of anything else they get shape and dtype, and NaN for numbers. None: of all.
-        recomputed: it is cheap beside those that read its result, so nobody keeps the result; the backward pass calls
-            the forward once more. A function of the parameters, if that depends on them.
+        recomputed: it is cheap beside the operations that read its result, so the graph does not keep the result; the
+            backward pass calls the forward once more. A function of the parameters, if that depends on them.
         remarks: what `mg.explain` may say about it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Max pooling and the linear pair behind it: which pixel won is an index; taking there, putting there are adjoint."""
+"""Max pooling and the linear pair behind it: an index says which pixel won; taking there, putting there are adjoint."""
 
 from __future__ import annotations
 

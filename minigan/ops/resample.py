@@ -1,7 +1,7 @@
 """Changing the size of images: nearest and bilinear up-sampling, average pooling, pixel shuffle.
 
-Every one of them is a linear map that treats rows and columns apart: y = A x B^T for two constant matrices. So one
-primitive, whose vjp is itself with A and B transposed, carries them all; whole-number nearest up-sampling has a
+Every one of them is a linear map that treats rows and columns separately: y = A x B^T for two constant matrices. So one
+primitive, whose vjp is itself with A and B transposed, is behind them all; nearest up-sampling by whole numbers has a
 faster kernel.
 """
 

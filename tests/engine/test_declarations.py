@@ -147,7 +147,7 @@ def test_without_annotations_a_star_parts_arguments_from_parameters(tables):
 def test_arguments_to_differentiate_by_come_first_and_exist(arguments, tables):
     names = {"Array": Array}
     exec(f"def scaled({', '.join(arguments)}): return x", names)
-    with pytest.raises(TypeError, match="scaled: of its arguments .*, those to differentiate by come first"):
+    with pytest.raises(TypeError, match="scaled: of its arguments .* are annotated Array, or not at all.*come first"):
         declared(names["scaled"])
     assert "scaled" not in OPERATIONS
 

@@ -2,7 +2,7 @@
 
     print(mg.explain(loss))                      as text; in a notebook `mg.explain(loss)` displays itself
     mg.explain(loss).html("loss.html")           one page: the graph drawn, a slider, formulas, no network needed
-    mg.explain(lambda: critic(x).mean())         of a function, everything is known: layers and source lines, too
+    mg.explain(lambda: critic(x).mean())         of a function, whose layers and source lines are known, too
 
 Formulas are those of the operations' docstrings; there is no second copy.
 """
