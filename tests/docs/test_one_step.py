@@ -54,8 +54,8 @@ def test_the_algorithm_is_in_the_rooms_of_algorithms(way):
             assert source(ROOT / stop.file, name)  # raises if there is none
 
 
-def test_five_calls_at_most_lead_from_main_to_the_algorithm(way):
-    told = next(part for part in PAGE.split("\n\n") if "lead from the example to the algorithm" in part)
+def test_five_frames_at_most_stand_between_main_and_the_algorithm(way):
+    told = next(part for part in PAGE.split("\n\n") if "stand between the example and the algorithm" in part)
     assert list(dict.fromkeys(one_step.CODE.findall(told))) == way.frames
     assert (way.frames[0], way.frames[-1]) == ("main", "GAN.update")
     assert len(way.frames[1:-1]) <= 5
