@@ -52,7 +52,7 @@ def generator_losses(pair: Pair, a: Tensor, b: Tensor, game: GANLoss, lambda_cyc
     """Both generators' losses on a batch of each domain (N, C, H, W), and their fakes of a and of b.
 
     Each translation is computed once, for the adversarial loss, for its cycle, and for the discriminators afterwards.
-    If lambda_cycle is 0, cycle losses are computed without gradients; if lambda_identity is 0, there is no identity loss.
+    With lambda_cycle = 0, cycle losses are computed without gradients; with lambda_identity = 0, idt is absent.
     """
     fake_b, fake_a = pair.g_ab(a), pair.g_ba(b)
     losses = {"g_a": (1.0, over_scales(game.generator_loss, pair.d_a(fake_a))),
