@@ -1,7 +1,7 @@
-"""Everything minigan raises on purpose. Each is also the built-in error a caller would expect, such as ValueError.
+"""The errors that minigan raises. Each is also the built-in error that a caller would expect, such as ValueError.
 
-A message names the operation, the layer when known, every shape with its axis names, the equation that fails with its
-numbers, and what to do about it.
+A message names the operation, the layer if known, every shape with its axis names, the condition that fails with its
+numbers, and the remedy.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-PACKAGES = {  # optional packages: the name of the import, what pip calls it, the extra of minigan that installs it
+PACKAGES = {  # optional packages: name of the import: (name for pip, extra of minigan that installs it)
     "PIL": ("Pillow", "examples"),
     "cupy": ("CuPy", "cuda13"),
     "matplotlib": ("matplotlib", "examples"),
@@ -25,7 +25,7 @@ PACKAGES = {  # optional packages: the name of the import, what pip calls it, th
 
 
 class MiniganError(Exception):
-    """Root of all errors raised on purpose; `path` is the layer it happened in, filled in by `nn.Module`."""
+    """Base of all errors; `path` is the layer in which it occurred, set by `nn.Module`."""
 
     path: str | None = None
 
@@ -46,15 +46,15 @@ class OptionError(MiniganError, ValueError):
 
 
 class DTypeError(MiniganError, TypeError):
-    """A data type other than float32 or float64, or two of them mixed."""
+    """A data type other than float32 or float64, or both in one operation."""
 
 
 class DeviceError(MiniganError, RuntimeError):
-    """A device that is missing, or arrays of two devices in one operation."""
+    """A missing device, or arrays of two devices in one operation."""
 
 
 class GraphError(MiniganError, RuntimeError):
-    """A backward pass that is impossible: graph freed, nothing to differentiate, a saved array changed in place."""
+    """An impossible backward pass: a freed graph, nothing to differentiate, a saved array changed in place."""
 
 
 class GradientError(MiniganError, AssertionError):
@@ -62,15 +62,15 @@ class GradientError(MiniganError, AssertionError):
 
 
 class NonFiniteError(MiniganError, FloatingPointError):
-    """A NaN or an infinity, found by `mg.detect_anomaly()`."""
+    """A NaN or an infinity, in a metric, in weights or in a tensor under `mg.detect_anomaly()`."""
 
 
 class DataError(MiniganError, ValueError):
-    """A data file that is missing, damaged, or not what its name says."""
+    """A data file that is missing, damaged, or of another kind than its name says."""
 
 
 class CheckpointError(MiniganError, RuntimeError):
-    """Weights that are damaged or belong to another model."""
+    """A file of weights or of a run that is missing, damaged, or belongs to another model."""
 
 
 def shape(**axes: int) -> str:
@@ -83,7 +83,7 @@ def shape(**axes: int) -> str:
 
 
 def not_installed(module: str, what: str) -> str:
-    """What to do about an optional package that is not installed and that `what` needs.
+    """The message if an optional package that `what` needs is not installed.
 
     >>> not_installed("PIL.Image", "a picture")
     'a picture needs Pillow: run `pip install "minigan[examples]"`'

@@ -1,6 +1,6 @@
-"""Losses, from logits: what a discriminator returns before any sigmoid. Every one is a mean over the batch.
+"""Losses of logits, a discriminator's outputs before any sigmoid. Every loss is a mean over the batch.
 
-A GAN loss is a pair: what the discriminator minimises and what the generator minimises. With D = sigmoid(logit),
+A GAN loss is a pair: the discriminator minimises one loss, the generator the other. With D = sigmoid(logit),
 -ln D = softplus(-logit) and -ln(1 - D) = softplus(logit), both safe for any logit.
 """
 
@@ -22,14 +22,14 @@ from minigan.random import default as default_stream
 
 @dataclass(frozen=True)
 class GANLoss:
-    """A pair of losses: of the discriminator, in two terms, and of the generator; each the mean over a batch of logits.
+    """A pair of losses: the discriminator's, a sum of two terms, and the generator's; each a mean over a batch.
 
-    name             in GAN_LOSSES
-    real             (logits of real images, label_smoothing) to the first term
-    fake             logits of generated images to the second term
+    name             the key in GAN_LOSSES
+    real             (logits of real images, label_smoothing) to the discriminator's first term
+    fake             logits of generated images to the discriminator's second term
     generator        logits of generated images to the generator's loss
     label_smoothing  a: the real target is 1 - a (one-sided; Salimans et al., 2016)
-    labels           whether there are targets that can be smoothed
+    labels           whether the loss has targets, which can be smoothed
     """
 
     name: str
@@ -40,18 +40,18 @@ class GANLoss:
     labels: bool = True
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """What the discriminator (or critic) minimises."""
+        """The discriminator's (or critic's) loss, a scalar, from logits of any shape."""
         return self.real(real_logits, self.label_smoothing) + self.fake(fake_logits)
 
     def generator_loss(self, fake_logits: Tensor) -> Tensor:
-        """What the generator minimises."""
+        """The generator's loss, a scalar, from logits of any shape."""
         return self.generator(fake_logits)
 
     def smoothed(self, label_smoothing: float) -> GANLoss:
         """The same pair with label smoothing.
 
         Raises:
-            OptionError: not in [0, 0.5), or the loss has no labels.
+            OptionError: label_smoothing is not in [0, 0.5), or the loss has no labels.
         """
         if not 0 <= label_smoothing < 0.5:
             raise OptionError(f"{self.name}: label_smoothing={label_smoothing} must be at least 0 and below 0.5")
@@ -72,7 +72,7 @@ def _fake_cross_entropy(logits: Tensor) -> Tensor:
 
 # Goodfellow et al., 2014, equation 1: V = E ln D(x) + E ln(1 - D(G(z))), maximised by D, minimised by G.
 minimax = GANLoss("minimax", _real_cross_entropy, _fake_cross_entropy, lambda fake: -_fake_cross_entropy(fake))
-# The "log D trick", section 3: G maximises E ln D(G(z)), whose gradient does not vanish while D wins.
+# The "log D trick", ibid., section 3: G maximises E ln D(G(z)), whose gradient does not vanish while D wins.
 non_saturating = GANLoss("non_saturating", _real_cross_entropy, _fake_cross_entropy,
                          lambda fake: ops.mean(ops.softplus(-fake)))
 # Mao et al., 2017, equation 9 without the halves: targets 1 for real, 0 for fake, 1 for the generator.
@@ -89,15 +89,15 @@ GAN_LOSSES = {pair.name: pair for pair in tuple(globals().values()) if isinstanc
 
 
 def gan_loss(name: str | GANLoss) -> GANLoss:
-    """A pair by its name; a pair is passed through.
+    """The pair with this name; a GANLoss is returned unchanged.
 
     Raises:
-        OptionError: no pair has that name; the message lists those there are.
+        OptionError: no pair has that name; the message lists them all.
     """
     if isinstance(name, GANLoss):
         return name
     if name not in GAN_LOSSES:
-        raise OptionError(f"no GAN loss is called {name!r}; there are: {', '.join(GAN_LOSSES)}")
+        raise OptionError(f"loss={name!r} is not one of {', '.join(GAN_LOSSES)}")
     return GAN_LOSSES[name]
 
 
@@ -119,7 +119,7 @@ def cycle_consistency(x: Tensor, there_and_back: Tensor) -> Tensor:
 def bce_with_logits(logits: Tensor, targets: Any) -> Tensor:
     """Mean binary cross entropy -t ln D - (1-t) ln(1-D) with D = sigmoid(logits), targets t in [0, 1].
 
-    = softplus(logits) - t logits, which no logit overflows.
+    Computed as softplus(logits) - t logits, which overflows for no logit.
     """
     return ops.mean(ops.softplus(logits) - logits * targets)
 
@@ -133,9 +133,10 @@ def cross_entropy(logits: Tensor, labels: Any) -> Tensor:
     labels = np.asarray(labels)
     n, k = logits.shape if logits.ndim == 2 else (-1, 0)
     if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
-        raise ShapeError(f"cross_entropy: logits {logits.shape} must be (N, K), labels {labels.shape} N whole numbers")
+        raise ShapeError(f"cross_entropy: logits {logits.shape} must be (N, K), labels {labels.shape} (N,) integers")
     if n and not (labels.min() >= 0 and labels.max() < k):
-        raise ShapeError(f"cross_entropy: labels run from {labels.min()} to {labels.max()}, but there are K={k}")
+        raise ShapeError(f"cross_entropy: labels run from {labels.min()} to {labels.max()}, but there are K={k} "
+                         f"classes, numbered from 0 to {k - 1}")
     return -ops.mean(ops.getitem(ops.log_softmax(logits, 1), (np.arange(n), labels)))
 
 
@@ -143,16 +144,18 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Any, fake: Any,
                      stream: Stream | None = None) -> Tensor:
     """E (|grad_u f(u)| - 1)^2 at u = e x + (1-e) G(z), one e per sample, uniform in [0, 1); multiply by lambda_gp = 10.
 
-    The length is taken over all axes but the first; its derivative where the gradient is 0 is 0, not NaN. Neither real
-    nor fake receives a gradient. Source: Gulrajani et al., Improved training of Wasserstein GANs, 2017, equation 3.
+    The norm is taken over all axes except the first; where the gradient is 0, the derivative of the norm is 0, not NaN.
+    Neither real nor fake, both (N, ...), receives a gradient.
+    Source: Gulrajani et al., Improved training of Wasserstein GANs, 2017, equation 3.
 
     Raises:
         ShapeError: real and fake differ in shape.
     """
     x, g = (t.detach() if isinstance(t, Tensor) else tensor(t) for t in (real, fake))
     if x.shape != g.shape:
-        raise ShapeError(f"gradient_penalty: real {x.shape} and fake {g.shape} must have one shape")
-    e = (stream or default_stream).uniform((len(x), *(1,) * (x.ndim - 1)), x.dtype, x.device)
+        raise ShapeError(f"gradient_penalty: real {x.shape} and fake {g.shape} must have one shape; use "
+                         "batches of equal size")
+    e = (stream or default_stream).uniform((len(x), *(1,) * (x.ndim - 1)), x.dtype, x.device)  # (N, 1, ...)
     u = Tensor(x.data * e + g.data * (1 - e), requires_grad=True)
     slope, = grad(ops.sum(critic(u)), [u], create_graph=True)
     return ops.mean(ops.square(ops.norm(slope, axis=tuple(range(1, u.ndim))) - 1.0))

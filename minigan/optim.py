@@ -1,7 +1,7 @@
-"""Optimisers, exactly as published, and schedules of the learning rate. A step writes parameters in place.
+"""Optimisers, exactly as published, and schedules of the learning rate. A step changes parameters in place.
 
-A schedule is a function of the step count that multiplies the learning rate, so resuming needs nothing but the count.
-Every optimiser keeps its state as arrays under the parameters' positions: `state_dict` holds all of it.
+A schedule maps the step count to a factor of the learning rate, so resuming needs only the count. The state of an
+optimiser is arrays, numbered by the position of their parameter; `state_dict` holds all of it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ Schedule = Callable[[int], float]
 
 
 def constant(step: int) -> float:
-    """The learning rate as it is."""
+    """Always 1: the learning rate does not change."""
     return 1.0
 
 
 def linear_decay(start: int, end: int) -> Schedule:
-    """1 up to step `start`, then straight down to 0 at step `end` (CycleGAN's second half).
+    """1 up to step `start`, then linearly down to 0 at step `end` (CycleGAN's second half).
+
+    Raises OptionError unless 0 <= start < end.
 
     >>> [linear_decay(2, 4)(step) for step in range(6)]
     [1.0, 1.0, 1.0, 0.5, 0.0, 0.0]
@@ -38,7 +40,7 @@ def linear_decay(start: int, end: int) -> Schedule:
 
 
 def warmup(steps: int) -> Schedule:
-    """Straight up to 1 over the first `steps` steps."""
+    """Linearly up to 1 over the first `steps` steps."""
     return lambda step: min(1.0, (step + 1) / steps)
 
 
@@ -47,9 +49,9 @@ def step_decay(every: int, gamma: float = 0.1) -> Schedule:
     return lambda step: gamma ** (step // every)
 
 
-SCHEDULES: dict[str, Callable[[int], Schedule]] = {  # for a run of so many steps
+SCHEDULES: dict[str, Callable[[int], Schedule]] = {  # name: schedule of a run of `steps` steps
     "constant": lambda steps: constant,
-    "half_linear": lambda steps: linear_decay(steps // 2, steps),  # CycleGAN's: constant, then straight down to 0
+    "half_linear": lambda steps: linear_decay(steps // 2, steps),  # CycleGAN's: constant, then linearly down to 0
     "linear": lambda steps: linear_decay(0, steps),
     "warmup": lambda steps: warmup(max(1, steps // 20)),
     "step": lambda steps: step_decay(max(1, steps // 3)),
@@ -57,28 +59,31 @@ SCHEDULES: dict[str, Callable[[int], Schedule]] = {  # for a run of so many step
 
 
 def schedule(name: str, steps: int) -> Schedule:
-    """A schedule by its name, for a run of `steps` steps.
+    """The schedule with this name, for a run of `steps` steps.
 
     Raises:
-        OptionError: no schedule has that name; the message lists those there are.
+        OptionError: no schedule has that name; the message lists them all.
 
     >>> [schedule("half_linear", 4)(step) for step in range(5)]
     [1.0, 1.0, 1.0, 0.5, 0.0]
     """
     if name not in SCHEDULES:
-        raise OptionError(f"no schedule is called {name!r}; there are: {', '.join(SCHEDULES)}")
+        raise OptionError(f"schedule={name!r} is not one of {', '.join(SCHEDULES)}")
     return SCHEDULES[name](steps)
 
 
 class Optimizer:
-    """Base: holds parameters, the learning rate, the schedule and the step count.
+    """Base: the parameters, the learning rate, its schedule and the step count.
 
     Args:
         parameters: leaves to update.
         lr: learning rate.
         weight_decay: adds weight_decay times the parameter to its gradient (L2, as in torch.optim).
-        max_norm: scale all gradients together so that their joint length is at most this.
-        schedule: factor of the learning rate by step count.
+        max_norm: all gradients are scaled by one factor, so that their joint L2 norm is at most this.
+        schedule: step count to a factor of the learning rate.
+
+    Raises:
+        OptionError: no parameters, or lr < 0. GraphError: a parameter is not a leaf.
     """
 
     slots: tuple[str, ...] = ()  # names of the per-parameter arrays
@@ -87,42 +92,42 @@ class Optimizer:
                  max_norm: float | None = None, schedule: Schedule = constant) -> None:
         self.parameters = list(parameters)
         if not self.parameters:
-            raise OptionError(f"{type(self).__name__}: no parameters to update")
+            raise OptionError(f"{type(self).__name__}: no parameters to update; pass `network.parameters()`")
         if not lr >= 0:
             raise OptionError(f"{type(self).__name__}: lr={lr} must be a number >= 0")
         if any(p.node is not None for p in self.parameters):
-            raise GraphError(f"{type(self).__name__}: only leaves can be updated, but a parameter was computed")
+            raise GraphError(f"{type(self).__name__}: only leaves can be updated, but a parameter is the "
+                             "result of an operation; pass `network.parameters()`")
         self.lr, self.weight_decay, self.max_norm, self.schedule = lr, weight_decay, max_norm, schedule
         self.steps = 0
         self.state: dict[str, list[Array]] = {
             slot: [np.zeros_like(p.data) for p in self.parameters] for slot in self.slots}
 
     def minimize(self, loss: Tensor, also: Sequence[Tensor] = ()) -> list[Tensor]:
-        """One step down the gradient of `loss`. Only what these parameters need is computed; `.grad` is left alone.
+        """One step down the gradient of `loss`. Only these parameters' gradients are computed; `.grad` is not used.
 
         Returns:
-            the gradients of `also`, tensors on the way to the loss, from the same backward pass.
+            the gradients of `also`, tensors in the graph of the loss, from the same backward pass.
         """
-        gradients = grad(loss, [*self.parameters, *also])
-        mine = [g.data for g in gradients[: len(self.parameters)]]
-        self._apply(self.parameters, mine, range(len(self.parameters)))
-        return gradients[len(self.parameters) :]
+        count, gradients = len(self.parameters), grad(loss, [*self.parameters, *also])
+        self._apply(self.parameters, [g.data for g in gradients[:count]], range(count))
+        return gradients[count:]
 
     def step(self) -> None:
-        """One step along the gradients in `.grad`, as left by `loss.backward()`; parameters without one are skipped."""
+        """One step with the gradients in `.grad`, set by `loss.backward()`; parameters without one are skipped."""
         live = [i for i, p in enumerate(self.parameters) if p.grad is not None]
         self._apply([self.parameters[i] for i in live],
                     [self.parameters[i].grad.data for i in live], live)  # type: ignore[union-attr]
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Set `.grad` of all parameters to None."""
         for p in self.parameters:
             p.grad = None
 
     def _apply(self, parameters: Sequence[Tensor], gradients: list[Array], positions: Iterable[int]) -> None:
         if self.max_norm is not None and gradients:
             length = np.sqrt(sum(np.sum(g.astype(np.float64) ** 2) for g in gradients))
-            shrink = self.max_norm / np.maximum(length, self.max_norm)  # stays on the device: no waiting for a number
+            shrink = self.max_norm / np.maximum(length, self.max_norm)  # on the device: the host need not wait
             gradients = [g * shrink.astype(g.dtype) for g in gradients]
         state = {slot: [arrays[i] for i in positions] for slot, arrays in self.state.items()}
         lr = scalar(lambda steps: self.lr * self.schedule(steps), self, "steps")
@@ -131,34 +136,35 @@ class Optimizer:
             self.update([p.writable() for p in parameters], gradients, lr, **state)
 
     def update(self, parameters: list[Array], gradients: list[Array], lr: float, **state: list[Array]) -> None:
-        """Change parameters and state in place."""
+        """Change parameters and state in place; every subclass defines it."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
-        """The step count and copies of all arrays, by slot and position."""
+        """The step count and copies of all arrays on the host, named slot.position."""
         arrays = {f"{slot}.{i}": np.array(asnumpy(a), order="C")
                   for slot, row in self.state.items() for i, a in enumerate(row)}
         return {"steps": self.steps, **arrays}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken.
+        """Continue from a state that `state_dict` returned.
 
         Raises:
             CheckpointError: the state belongs to other parameters or to another optimiser.
         """
         expected = {f"{slot}.{i}": a for slot, row in self.state.items() for i, a in enumerate(row)}
         if set(state) != {"steps", *expected} or any(np.shape(state[k]) != a.shape for k, a in expected.items()):
-            raise CheckpointError(f"{type(self).__name__}: this state belongs to another optimiser or model")
+            raise CheckpointError(f"{type(self).__name__}: this state belongs to another optimiser or model: "
+                                  "its arrays have other names or shapes")
         self.steps = int(state["steps"])
         for name, array in expected.items():
             array[...] = put(np.asarray(state[name], array.dtype), of(array))
 
 
-OptimizerFactory = Callable[[Sequence[Tensor]], Optimizer]  # parameters to an optimiser; a class is one, a partial too
+OptimizerFactory = Callable[[Sequence[Tensor]], Optimizer]  # parameters to an optimiser: a class, or a partial of one
 
 
 class SGD(Optimizer):
-    """b <- momentum b + g;  p <- p - lr b, or with Nesterov p - lr (g + momentum b). As torch.optim.SGD."""
+    """b <- momentum b + g;  p <- p - lr b, with nesterov p <- p - lr (g + momentum b). As torch.optim.SGD."""
 
     slots = ("momenta",)
 
@@ -168,7 +174,7 @@ class SGD(Optimizer):
         self.momentum, self.nesterov = momentum, nesterov
 
     def update(self, parameters: list[Array], gradients: list[Array], lr: float, **state: list[Array]) -> None:
-        """See the class."""
+        """The formula of the class."""
         kernels.sgd(parameters, gradients, state["momenta"], lr, self.momentum, self.nesterov, self.weight_decay)
 
 
@@ -183,7 +189,7 @@ class RMSProp(Optimizer):
         self.alpha, self.eps = alpha, eps
 
     def update(self, parameters: list[Array], gradients: list[Array], lr: float, **state: list[Array]) -> None:
-        """See the class."""
+        """The formula of the class."""
         kernels.rmsprop(parameters, gradients, state["squares"], lr, self.alpha, self.eps, self.weight_decay)
 
 
@@ -204,6 +210,6 @@ class Adam(Optimizer):
         self.betas, self.eps = betas, eps
 
     def update(self, parameters: list[Array], gradients: list[Array], lr: float, **state: list[Array]) -> None:
-        """See the class."""
+        """The formula of the class."""
         kernels.adam(parameters, gradients, state["means"], state["squares"], counter(self, "steps"), lr, *self.betas,
                      self.eps, self.weight_decay)

@@ -155,7 +155,7 @@ def test_other_losses_are_their_formulas():
 
 
 def test_wrong_loss_arguments():
-    with pytest.raises(ValueError, match="there are: minimax, non_saturating"):
+    with pytest.raises(ValueError, match="is not one of minimax, non_saturating"):
         losses.gan_loss("vanilla")
     with pytest.raises(ShapeError, match=r"labels run from 0 to 3, but there are K=3"):
         losses.cross_entropy(mg.tensor(np.zeros((2, 3))), np.array([0, 3]))

@@ -1,9 +1,9 @@
-"""What is kept on disk: weights, and the whole state of a run; whole or not at all, and known to be unchanged.
+"""Files of weights, and of the whole state of a run: always complete, and verified by a checksum when read.
 
-    atomic.py    a file appears under its name when it is complete, or not
+    atomic.py    writes a file completely or not at all
     weights.py   named arrays as safetensors, under PyTorch's names and layouts
-    state.py     any nesting of dicts, lists, arrays and numbers, in the same container
-    series.py    the checkpoints of one run: the newest few and the best; a damaged one is named and passed over
+    state.py     any nesting of dicts, lists, arrays and numbers, in the same format
+    series.py    the checkpoints of one run: the newest few and the best; damaged ones are reported and skipped
 """
 
 from minigan.checkpoint.atomic import remove_leftovers, write_atomically

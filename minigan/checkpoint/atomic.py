@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from pathlib import Path
 
 
 def write_atomically(path: str | os.PathLike[str], contents: bytes) -> None:
-    """Replace the file `path` by `contents` so that at any moment it is the old file or the new one, never a part.
+    """Replace the file `path` by `contents`, so that at any moment it is the complete old file or the complete new one.
 
     Raises OSError when the folder is missing or cannot be written, or the disk is full; the old file is then intact and
-    nothing is left behind.
+    no other file is left.
     """
     path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # in the same folder: a rename cannot cross file systems
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # same folder: a rename cannot cross file systems
     try:
-        with beside.open("wb") as file:
+        with temporary.open("wb") as file:
             file.write(contents)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        os.replace(temporary, path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
-    if os.name == "posix":  # the new name itself must reach the disk; Windows does not open folders
+    if os.name == "posix":  # the new name must reach the disk too; Windows cannot open folders
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -32,6 +32,6 @@ def write_atomically(path: str | os.PathLike[str], contents: bytes) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a process that was killed while it wrote has left beside the files of a folder."""
+    """Remove temporary files that a process left in a folder because it was killed while it wrote."""
     for file in folder.glob(".*.tmp"):
         file.unlink(missing_ok=True)

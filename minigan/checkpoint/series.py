@@ -17,32 +17,32 @@ _NAME = re.compile(r"step_(\d{8,12})\.safetensors")
 class Series:
     """Checkpoints in a folder, `step_00000060.safetensors` and so on.
 
-    folder  made when the first is saved
-    keep    how many of the newest stay
+    folder  made when the first checkpoint is saved
+    keep    number of newest checkpoints that are kept
     """
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
         self.folder, self.keep = folder, keep
 
     def steps(self) -> list[int]:
-        """The steps there are checkpoints of, the newest last."""
+        """The steps that have checkpoints, in increasing order."""
         names = os.listdir(self.folder) if self.folder.is_dir() else []
         return sorted(int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
 
     def path(self, step: int) -> Path:
-        """The file of a step's checkpoint."""
+        """The file of the checkpoint of a step."""
         return self.folder / f"step_{step:08d}.safetensors"
 
     def save(self, step: int, state: dict[str, Any], best: bool = False) -> None:
-        """Keep a state, and only then let the oldest go; as best.safetensors, too, if it is the `best`.
+        """Save a state, then remove the oldest ones; if it is the `best`, also save it as best.safetensors.
 
         Raises:
-            CheckpointError: it cannot be written; those before are intact.
+            CheckpointError: the file cannot be written; earlier ones are intact.
         """
         try:
             self.folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise CheckpointError(f"{self.folder}: cannot be made ({error.strerror or error})") from None
+            raise CheckpointError(f"{self.folder}: cannot be created ({error.strerror or error})") from None
         save_state(self.path(step), state)
         if best:
             save_state(self.folder / "best.safetensors", state)
@@ -50,10 +50,10 @@ class Series:
             self.path(old).unlink(missing_ok=True)
 
     def newest(self) -> tuple[dict[str, Any], Path, list[str]]:
-        """The newest state that is whole, its file, and what is wrong with newer ones, which get the suffix .damaged.
+        """The newest undamaged state, its file, and the problems of newer files, which get the suffix .damaged.
 
         Raises:
-            CheckpointError: there is none, or the newest is whole but no checkpoint for this version of minigan.
+            CheckpointError: there is none, or the newest is undamaged, but this version of minigan cannot read it.
         """
         remove_leftovers(self.folder)
         problems: list[str] = []
@@ -66,5 +66,5 @@ class Series:
             except CheckpointError as error:
                 problems.append(str(error))
                 path.rename(path.with_suffix(".damaged"))
-        found = f"all are damaged: {' '.join(problems)}" if problems else "there is none"
-        raise CheckpointError(f"{self.folder}: no checkpoint to continue from: {found}")
+        reason = f"all are damaged: {' '.join(problems)}" if problems else "there is none"
+        raise CheckpointError(f"{self.folder}: no checkpoint to continue from: {reason}")

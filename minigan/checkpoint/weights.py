@@ -1,11 +1,11 @@
-"""Weights on disk: safetensors under PyTorch's names and layouts, whole or not at all, and known to be unchanged.
+"""Files of weights: safetensors under PyTorch's names and layouts, always complete, and verified when read.
 
     safetensors   header length (8 bytes) | header (JSON: names, types, shapes, offsets, metadata) | bytes of the arrays
 
-Two ideas. A file is complete before it has its name: written beside it, flushed to the disk, then renamed, so a process
-killed at any moment leaves the old file or the new one. And a SHA-256 over names, types, shapes, bytes and metadata is
-part of the metadata, so a flipped bit is an error and not a strange picture. Nothing is pickled. These are the weights
-only; state.py keeps whole runs by the same two ideas.
+Two ideas. A file is written under a temporary name, flushed to the disk, then renamed, so that a process killed at any
+moment leaves the complete old or new file. And the metadata contain a SHA-256 of names, types, shapes, bytes and other
+metadata, so that a flipped bit is an error and not a strange picture. Nothing is pickled. state.py saves whole runs in
+the same way.
 Source   safetensors, format description, 2022. Pillai et al., All file systems are not created equal, OSDI 2014.
 """
 
@@ -26,23 +26,23 @@ from minigan.errors import CheckpointError, require
 
 FORMAT = "minigan weights 1"
 REMEDY = "restore it from a copy, or train and save again"
-_DTYPES = re.compile(r"float(16|32|64)|u?int(8|16|32|64)|bool")  # names of what both NumPy and the format have
+_DTYPES = re.compile(r"float(16|32|64)|u?int(8|16|32|64)|bool")  # types that both NumPy and the format have
 
 
 def save_weights(
     path: str | os.PathLike[str], state: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Save named NumPy arrays, as `module.state_dict()` gives them, and free text about them, to a safetensors file.
+    """Save named NumPy arrays, as from `module.state_dict()`, and metadata, any text, in a safetensors file.
 
-    Arrays are stored in logical (PyTorch) order whatever their layout in memory. PyTorch reads the file with
-    `safetensors.torch.load_file`. Raises CheckpointError for arrays or metadata the format cannot hold, and when the
-    file cannot be written.
+    Arrays are stored in logical (PyTorch) order, whatever their layout in memory. PyTorch reads the file with
+    `safetensors.torch.load_file`. Raises CheckpointError for arrays or metadata that the format cannot hold, and
+    if the file cannot be written.
     """
     write(Path(path), state, {**(metadata or {}), "format": FORMAT})
 
 
 def write(path: Path, state: Mapping[str, np.ndarray], notes: dict[str, str]) -> None:
-    """Write arrays and notes, which say their format, with the SHA-256 of both. Raises as `save_weights` does."""
+    """Write arrays and notes, which include the format, with the SHA-256 of both. Raises as `save_weights`."""
     arrays = {name: _storable(path, name, array) for name, array in state.items()}
     if not all(isinstance(text, str) for pair in notes.items() for text in pair) or "sha256" in notes:
         raise CheckpointError(f"{path}: not saved: metadata is text to text, without the key 'sha256': {notes!r}.")
@@ -54,35 +54,35 @@ def write(path: Path, state: Mapping[str, np.ndarray], notes: dict[str, str]) ->
 
 
 def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file by name, C-contiguous and writable; what `save_weights` wrote is verified.
+    """The arrays of a safetensors file by name, C-contiguous and writable; files by `save_weights` are verified.
 
-    Files of other programs (PyTorch under the same names, say) carry no SHA-256 and are read for what they are. Raises
-    CheckpointError, naming the file, what is wrong with it and what to do, when it is missing, truncated, changed since
-    it was saved, no safetensors file, or holds a type NumPy lacks.
+    Files of other programs, such as PyTorch, have no SHA-256 and are read without verification. Raises CheckpointError,
+    with the file, the problem and the remedy, if the file is missing, truncated, changed since it was saved, not a
+    safetensors file, or holds a type that NumPy lacks.
     """
     return read(Path(path))[0]
 
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """The text given to `save_weights`, verified together with the arrays. Raises as `load_weights` does."""
+    """The text given to `save_weights`, verified together with the arrays. Raises as `load_weights`."""
     notes = read(Path(path))[1]
     return {key: text for key, text in notes.items() if key not in ("format", "sha256")}
 
 
 def read(path: Path, check: Callable[[Mapping[str, str]], Any] = lambda notes: None
          ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Arrays and notes, verified if they carry a SHA-256; `check` may refuse the notes before any array is read.
+    """Arrays and notes, verified if there is a SHA-256; `check` may raise an error before any array is read.
 
-    Sizes come from a header that has been checked against the size of the file, so no more is allocated than it holds.
+    Sizes come from the header, which is checked against the size of the file, so no more memory than that is allocated.
     """
     safetensors = require("safetensors", "a file of weights")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:  # checks the header against the size of the file
             notes = file.metadata() or {}
             check(notes)
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
         for array in arrays.values():
-            if not _DTYPES.fullmatch(array.dtype.name):  # bfloat16, when another package has taught it to NumPy
+            if not _DTYPES.fullmatch(array.dtype.name):  # bfloat16, if another package has added it to NumPy
                 raise TypeError(array.dtype.name)
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: {_diagnosis(path, error)}") from None
@@ -93,13 +93,13 @@ def read(path: Path, check: Callable[[Mapping[str, str]], Any] = lambda notes: N
     if notes.get("format", "").startswith("minigan ") or "sha256" in notes:
         stored = notes.pop("sha256", "none")
         if stored != _digest(arrays, notes):
-            noted = f"its SHA-256 is not the one noted in it ({stored[:12]})"
-            raise CheckpointError(f"{path}: changed since it was saved: {noted}; {REMEDY}.")
+            reason = f"its SHA-256 is not the one in its metadata ({stored[:12]})"
+            raise CheckpointError(f"{path}: changed since it was saved: {reason}; {REMEDY}.")
     return arrays, notes
 
 
 def _digest(arrays: Mapping[str, np.ndarray], notes: Mapping[str, str]) -> str:
-    """SHA-256 in hexadecimal of everything the file says: metadata, then name, type, shape and bytes of each array."""
+    """SHA-256, in hexadecimal, of the metadata, then of the name, type, shape and bytes of each array."""
     sha = hashlib.sha256(json.dumps(sorted(notes.items())).encode())
     for name in sorted(arrays):
         array = arrays[name]
@@ -112,15 +112,16 @@ def _storable(path: Path, name: str, array: Any) -> np.ndarray:
     """The array in logical C order and native byte order."""
     array = np.asarray(array)
     if not _DTYPES.fullmatch(array.dtype.name):
-        raise CheckpointError(f"{path}: not saved: {name!r} is of type {array.dtype}; the file holds numbers only.")
-    return np.asarray(array, array.dtype.newbyteorder("="), order="C")  # ascontiguousarray would make () into (1,)
+        raise CheckpointError(f"{path}: not saved: {name!r} is of type {array.dtype}; the file can hold only "
+                              "numbers.")
+    return np.asarray(array, array.dtype.newbyteorder("="), order="C")  # ascontiguousarray would turn () into (1,)
 
 
 def _serialised(arrays: dict[str, np.ndarray], notes: dict[str, str]) -> bytes:
     """The contents of the file, the same for the same arrays and notes.
 
-    Why   The safetensors package writes metadata in the random order of a hash map, so two equal runs would leave
-          unequal files; here it is put into the header afterwards, sorted.
+    Why   The safetensors package writes metadata in the random order of a hash map, so that files of equal runs would
+          differ; so sorted metadata are inserted into the header afterwards.
     """
     contents: bytes = require("safetensors.numpy", "a file of weights").save(arrays)
     end = 8 + int.from_bytes(contents[:8], "little")
@@ -131,7 +132,7 @@ def _serialised(arrays: dict[str, np.ndarray], notes: dict[str, str]) -> bytes:
 
 
 def _diagnosis(path: Path, error: Exception) -> str:
-    """What is wrong with a file that safetensors refuses, in words and numbers, and what to do."""
+    """The problem, with numbers, of a file that safetensors cannot read, and the remedy."""
     try:
         with path.open("rb") as file:
             size, prefix = os.fstat(file.fileno()).st_size, file.read(8)

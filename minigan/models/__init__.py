@@ -1,4 +1,4 @@
-"""Networks: pairs of a generator and a discriminator for noise, and generators and discriminators for translation."""
+"""Networks: generators from noise with their discriminators, and generators and discriminators for translation."""
 
 from minigan.models.dcgan import *
 from minigan.models.mlp import *

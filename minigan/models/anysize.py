@@ -1,7 +1,7 @@
-"""What image-to-image networks share: any size of image, the norm by name, and errors that say which image is wrong.
+"""What image-to-image networks share: images of any size, normalisation by name, and checks of images and options.
 
-A network that halves its image k times works on multiples of 2^k. Other sizes are mirrored at their borders up to the
-next multiple, and the result is cropped back; the first such image is announced with a warning.
+A network that halves its image k times works on multiples of 2^k. Images of other sizes are mirrored at their borders
+up to the next multiple, and the result is cropped back; a warning is given at the first such image.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ NORMS = ("instance", "batch", "none")
 
 
 def norm_layers(norm: str, channels: int) -> list[nn.Module]:
-    """The normalisation that goes by this name, as a list of one layer or none."""
+    """The normalisation with this name, as a list of one layer; an empty list for "none"."""
     if norm == "none":
         return []
     return [nn.InstanceNorm2d(channels) if norm == "instance" else nn.BatchNorm2d(channels)]
 
 
 def check_choice(owner: str, name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raise OptionError unless the option's value is one of the choices."""
+    """Raise OptionError unless `value` is one of the choices."""
     if value not in choices:
         raise OptionError(f"{owner}: {name}={value!r} is not one of {', '.join(choices)}")
 
 
 def check_images(owner: str, x: Tensor, channels: int) -> None:
-    """Raise ShapeError unless x is (N, channels, H, W) with something in it."""
+    """Raise ShapeError unless x is (N, channels, H, W) and not empty."""
     if x.ndim != 4 or 0 in x.shape:
         raise ShapeError(f"{owner}: x {x.shape} must be images (N, C, H, W), not empty")
     if x.shape[1] != channels:
@@ -38,10 +38,10 @@ def check_images(owner: str, x: Tensor, channels: int) -> None:
 
 
 class AnySize(nn.Module):
-    """A network `model` from images to images of the same size, `in_channels` to `out_channels`.
+    """Base of networks whose `model` maps images to images of the same size, `in_channels` to `out_channels`.
 
-    multiple   what H and W must be divisible by inside
-    smallest   the least H and W inside
+    multiple   H and W of the model's input must be divisible by it
+    smallest   least H and W of the model's input
     """
 
     model: nn.Module
@@ -49,7 +49,7 @@ class AnySize(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, multiple: int, smallest: int) -> None:
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.multiple, self.smallest, self._said = multiple, smallest, False
+        self.multiple, self.smallest, self._warned = multiple, smallest, False
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, in_channels, H, W) to (N, out_channels, H, W)."""
@@ -58,10 +58,10 @@ class AnySize(nn.Module):
         return cropped(self.model(padded(x, border)), border)
 
     def border(self, height: int, width: int) -> Border:
-        """How much is mirrored at each side: ((top, bottom), (left, right)).
+        """Pixels to mirror at each side: ((top, bottom), (left, right)).
 
         Raises:
-            ShapeError: the image is too small to be mirrored to a size that the network can take.
+            ShapeError: the image is too small to be mirrored to a size that the model takes.
         """
         pairs = []
         for size in (height, width):
@@ -69,11 +69,11 @@ class AnySize(nn.Module):
             pairs.append((missing // 2, missing - missing // 2))
             if pairs[-1][1] >= size:
                 raise ShapeError(
-                    f"{type(self).__name__}: images of {height}x{width} are smaller than the network's reach: inside "
-                    f"it needs multiples of {self.multiple}, at least {self.smallest}, and mirroring adds less than a "
+                    f"{type(self).__name__}: images of {height}x{width} are smaller than the network's reach: it "
+                    f"works on multiples of {self.multiple}, at least {self.smallest}, and mirroring adds less than a "
                     "whole image at each side; enlarge the images, or make the network with fewer down-samplings")
-        if any(map(any, pairs)) and not self._said:
-            self._said = True
+        if any(map(any, pairs)) and not self._warned:
+            self._warned = True
             warnings.warn(f"{type(self).__name__}: images of {height}x{width} are mirrored at their borders to "
                           f"{height + sum(pairs[0])}x{width + sum(pairs[1])}, the next multiples of {self.multiple}, "
                           "and the results are cropped back", stacklevel=3)
@@ -89,7 +89,7 @@ def padded(x: Tensor, border: Border) -> Tensor:
 
 
 def cropped(y: Tensor, border: Border) -> Tensor:
-    """Images without that border."""
+    """Images (N, C, H, W) without that border."""
     if not any(map(any, border)):
         return y
     (top, bottom), (left, right) = border

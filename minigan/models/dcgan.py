@@ -2,8 +2,9 @@
 
     z (N, 100, 1, 1) -> 4x4 -> 8x8 -> 16x16 -> 32x32          32x32 -> 16x16 -> 8x8 -> 4x4 -> logit (N, 1, 1, 1)
 
-No pooling, no fully connected hidden layers: the first layer of G is a transposed convolution of a 1x1 image, the last
-of D a convolution with an image-sized kernel. Up-convolution by default: it has no checkerboard.
+No pooling, no fully connected hidden layers: the first layer of G is a transposed convolution of a 1x1 image, and the
+last layer of D a convolution with a kernel as large as its input. The default is up-convolution, which avoids
+checkerboard patterns.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ def _stages(size: int) -> tuple[int, int]:
 class Generator(nn.Module):
     """Noise (N, latent) or (N, latent, 1, 1) to images (N, channels, size, size) in (-1, 1).
 
-    Channels halve as the side doubles: width * 2^(doublings - 1), ..., width, channels. Batch norm everywhere but at
-    the output; ReLU inside, tanh outside.
+    Channels halve as the side doubles: width * 2^(doublings - 1), ..., width, channels. Batch norm and ReLU
+    follow every layer except the last, which has tanh.
     """
 
     def __init__(self, channels: int = 1, size: int = 32, latent: int = 100, width: int = 64,
@@ -52,7 +53,7 @@ class Generator(nn.Module):
         self.apply(dcgan_weights)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Images for noise z."""
+        """Images (N, channels, size, size) for noise z (N, latent)."""
         z = z if isinstance(z, Tensor) else tensor(z)
         return self.layers(z.reshape(len(z), self.latent, 1, 1) if z.ndim == 2 else z)  # (N, latent, 1, 1)
 
@@ -60,8 +61,8 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images (N, channels, size, size) to logits (N, 1, 1, 1); no sigmoid.
 
-    Stride-2 4x4 convolutions, channels width, 2 width, ...; LeakyReLU 0.2. `norm` is "batch" (on all but the first),
-    "none" (for a gradient penalty) or "spectral" (every layer); without batch norm the convolutions have biases.
+    Stride-2 4x4 convolutions, channels width, 2*width, ...; LeakyReLU 0.2. `norm` is "batch" (all except the first and
+    last), "none" (for a gradient penalty) or "spectral" (every layer); without batch norm, convolutions have biases.
     """
 
     def __init__(self, channels: int = 1, size: int = 32, width: int = 64, norm: str = "batch") -> None:
@@ -80,21 +81,24 @@ class Discriminator(nn.Module):
         self.apply(dcgan_weights)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits: above 0 means "real"."""
+        """Logits (N, 1, 1, 1): above 0 means "real"."""
         return self.layers(x)
 
 
 def dcgan(channels: int = 1, size: int = 32, latent: int = 100, width: int = 64, upsample: str = "upconv",
           norm: str = "batch") -> tuple[Generator, Discriminator]:
-    """The pair, with N(0, 0.02) weights drawn from the generator that `mg.seed` seeds.
+    """The pair, with N(0, 0.02) weights drawn from the stream that `mg.seed` resets.
 
     Args:
-        channels: of the images.
+        channels: channels of the images.
         size: side of the images in pixels, 4 or 7 times a power of two.
         latent: length of the noise vector.
         width: channels of the largest feature map; they double as its side halves.
         upsample: "upconv" (nearest x2, then 3x3 convolution) or "deconv" (4x4 transposed convolution, stride 2).
-        norm: of the discriminator, "batch", "none" or "spectral".
+        norm: normalisation of the discriminator: "batch", "none" or "spectral".
+
+    Raises:
+        ShapeError: no such size. OptionError: an unknown upsample or norm.
 
     >>> generator, discriminator = dcgan(size=28, width=8)
     >>> discriminator(generator(tensor([[0.5] * 100]))).shape

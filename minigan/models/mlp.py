@@ -1,4 +1,4 @@
-"""Fully connected pair: the GAN of 2014, for vectors and small images."""
+"""A fully connected pair, as in the first GAN (Goodfellow et al., 2014), for vectors and small images."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class MLPGenerator(nn.Module):
         self.layers = nn.Sequential(*body, nn.Linear(hidden, math.prod(shape)), *([nn.Tanh()] if tanh else []))
 
     def forward(self, z: Tensor) -> Tensor:
-        """Samples for noise z."""
+        """Samples (N, *shape) for noise z (N, latent)."""
         z = z if isinstance(z, Tensor) else tensor(z)
         return self.layers(z).reshape(len(z), *self.shape)  # (N, *shape)
 
@@ -56,7 +56,7 @@ class MLPDiscriminator(nn.Module):
         self.layers = nn.Sequential(*body, nn.Linear(hidden, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits: above 0 means "real"."""
+        """Logits (N, 1): above 0 means "real"."""
         return self.layers(x)
 
 

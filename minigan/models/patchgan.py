@@ -1,9 +1,9 @@
-"""PatchGAN: a discriminator that judges every patch of an image by itself (Isola et al., pix2pix, 2017).
+"""PatchGAN: a discriminator that judges every patch of an image separately (Isola et al., pix2pix, 2017).
 
-    C64 - C128 - C256 - C512 - 1        4x4 convolutions, all strided by 2 but the last two
+    C64 - C128 - C256 - C512 - 1        4x4 convolutions, stride 2 except for the last two
 
-Its output is a map of logits; each sees a square of `reach` pixels, 70 with three strided layers. It has few weights,
-takes images of any size, and leaves what spans more than a patch to other losses. Names as in the authors' code.
+Its output is a map of logits; each sees a square of `reach` pixels, 70 with three strided layers. It has few weights
+and takes images of any size; structure larger than a patch is left to other losses. Names as in the authors' code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from minigan.models.mlp import dcgan_weights
 
 
 def layers_for(size: int) -> int:
-    """How many strided layers suit images of this size: 3 from 48 pixels on, 2 from 24, 1 below.
+    """The number of strided layers that suits images of this size: 3 from 48 pixels on, 2 from 24, 1 below.
 
     >>> [layers_for(size) for size in (16, 28, 32, 64, 256)]
     [1, 2, 2, 3, 3]
@@ -27,13 +27,13 @@ def layers_for(size: int) -> int:
 
 
 class PatchDiscriminator(nn.Module):
-    """Images (N, channels, H, W) to logits (N, 1, OH, OW), one a patch; above 0 means "real"; no sigmoid.
+    """Images (N, channels, H, W) to logits (N, 1, OH, OW), one per patch; above 0 means "real"; no sigmoid.
 
     Args:
-        channels: of the images; for pix2pix those of both images of a pair together.
-        width: channels of the first layer; they double with each of the next layers, up to 8 times.
+        channels: channels of the images; for pix2pix, those of both images of a pair together.
+        width: channels of the first layer; they double from layer to layer, up to 8 times the width.
         layers: strided layers: 3 have a reach of 70 pixels, 2 of 34, 1 of 16; see `layers_for`.
-        norm: "instance", "batch" or "none", on all but the first and the last layer.
+        norm: "instance", "batch" or "none", after every layer except the first and the last.
 
     Raises:
         OptionError: an unknown norm, or a number below 1.
@@ -53,12 +53,12 @@ class PatchDiscriminator(nn.Module):
                            *norm_layers(norm, sizes[i]), nn.LeakyReLU(0.2)])
         stages.append([nn.Conv2d(sizes[-1], 1, 4, 1, 1)])
         self.model = nn.Sequential(*(layer for stage in stages for layer in stage))
-        self._stages = [nn.Sequential(*stage) for stage in stages]  # the same layers; in a list, so not children
+        self._stages = [nn.Sequential(*stage) for stage in stages]  # the same layers; in a list, hence not children
         self.apply(dcgan_weights)
 
     @property
     def reach(self) -> int:
-        """Side of the patch that one logit sees."""
+        """Side of the patch that one logit sees, in pixels."""
         size = 1 + 3 + 3  # the last two layers
         for _ in range(self.strided):
             size = 2 * size + 2
@@ -66,11 +66,11 @@ class PatchDiscriminator(nn.Module):
 
     @property
     def smallest(self) -> int:
-        """Least side of an image: the strided layers must leave 3x3, the last two layers take 1 off each."""
+        """Least side of an image: the strided layers must leave 3x3 pixels, as the last two layers remove one each."""
         return 3 * 2**self.strided
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """What every layer makes of x after its rectifier; the last are the logits."""
+        """The outputs of all layers for images x, after the leaky ReLU; the last are the logits."""
         check_images("PatchDiscriminator", x, self.channels)
         if min(x.shape[2:]) < self.smallest:
             raise ShapeError(
@@ -84,7 +84,11 @@ class PatchDiscriminator(nn.Module):
         return out
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of patches."""
+        """Logits of patches (N, 1, OH, OW).
+
+        Raises:
+            ShapeError: the images have another number of channels, or are smaller than `smallest`.
+        """
         return self.features(x)[-1]
 
 
@@ -92,8 +96,8 @@ class MultiScaleDiscriminator(nn.Module):
     """PatchDiscriminators of the image at full size, half, quarter, ...: fine detail and coarse shape (pix2pixHD).
 
     Args:
-        channels, width, layers, norm: of each PatchDiscriminator.
-        scales: how many there are.
+        channels, width, layers, norm: as in PatchDiscriminator.
+        scales: number of PatchDiscriminators.
 
     Source: Wang et al., High-resolution image synthesis with conditional GANs, 2018, section 3.2.
     """
@@ -117,5 +121,5 @@ class MultiScaleDiscriminator(nn.Module):
         return out
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Logits of patches, a map a scale."""
+        """Logits of patches, one map per scale."""
         return [layers[-1] for layers in self.features(x)]

@@ -1,4 +1,7 @@
-"""Generators made again from their weights alone: names and shapes say everything but which of two norms it was."""
+"""Generators rebuilt from their weights alone: the names and shapes of the arrays determine the options.
+
+The only exception is a U-Net of depth 1 or 2, in which "instance" and "none" look alike: "instance" is assumed.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,16 @@ from minigan.models.unet import UnetGenerator
 from minigan.nn import Module
 
 Weights = Mapping[str, np.ndarray]
-NORMS = ("batch", "instance", "none")  # the first that fits
+NORMS = ("batch", "instance", "none")  # the first that fits is taken
 UPSAMPLES = ("upconv", "deconv")
-WRAPPERS: dict[str, Any] = {"change.": Residual, "coloured.": Grey}  # by what all names of their weights begin with
+WRAPPERS: dict[str, Any] = {"change.": Residual, "coloured.": Grey}  # by the prefix of all their weights' names
 
 
 def generator_of(weights: Weights) -> AnySize | Residual | Grey:
     """A ResnetGenerator or UnetGenerator with these weights, or a Residual or Grey of one, ready to translate.
 
     Raises:
-        CheckpointError: they are of no such network.
+        CheckpointError: the weights fit no such network.
     """
     for prefix, wrapper in WRAPPERS.items():
         if weights and all(name.startswith(prefix) for name in weights):
@@ -39,10 +42,10 @@ def generator_of(weights: Weights) -> AnySize | Residual | Grey:
 
 
 def combined(encoder: Weights, decoder: Weights) -> EncoderDecoder:
-    """A generator of a ResnetEncoder's and a ResnetDecoder's weights.
+    """A generator from the weights of a ResnetEncoder and of a ResnetDecoder.
 
     Raises:
-        CheckpointError: they are of no such networks.
+        CheckpointError: the weights fit no such networks.
     """
     first, second = _fitting(encoder, lambda: _encoders(encoder)), _fitting(decoder, lambda: _decoders(decoder))
     assert isinstance(first, ResnetEncoder)
@@ -59,8 +62,8 @@ def _fitting(weights: Weights, candidates: Callable[[], Iterator[Module]]) -> Mo
                 return network.eval()
     except (LookupError, ValueError):  # a name is missing, or a shape has other axes
         pass
-    raise CheckpointError("these weights are of no generator that minigan.models makes: the names, or the shapes, are "
-                          "others")
+    raise CheckpointError("these weights fit no generator of minigan.models: their names or shapes differ; use the "
+                          "file of a generator")
 
 
 def _blocks(weights: Weights) -> int:
@@ -68,7 +71,7 @@ def _blocks(weights: Weights) -> int:
 
 
 def _last(weights: Weights) -> np.ndarray:
-    """The weight of the last layer, whatever the order of the names: "model.18.weight" comes after "model.9.weight"."""
+    """The weight of the last layer; names are ordered by their numbers: "model.18.weight" after "model.9.weight"."""
     names = [name for name, array in weights.items() if name.endswith(".weight") and array.ndim == 4]
     return weights[max(names, key=lambda name: [int(part) for part in name.split(".") if part.isdigit()])]
 
@@ -103,6 +106,6 @@ def _unets(weights: Weights) -> Iterator[Module]:
 
 
 def _last_up(weights: Weights) -> np.ndarray:
-    """The weight of the outermost up-sampling, whose name has the least depth and the largest number."""
+    """The weight of the outermost up-sampling: of the names of least depth, the one with the largest number."""
     names = [name for name, array in weights.items() if name.count(".model.") == 1 and array.ndim == 4]
     return weights[max(names)]

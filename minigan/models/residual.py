@@ -1,8 +1,9 @@
-"""Generators made of another: one says what to change, y = clip(x + change(x), -1, 1), one draws in grey.
+"""Generators that wrap another: Residual adds its output to the input, Grey removes the colour of its output.
 
-Where a translation leaves most of a picture as it is, as colouring leaves its light and its detail, learning to copy is
-most of the work of a generator that draws y from nothing. The first begins close to a copy: the change of a network
-with DCGAN's initial weights is small.
+    Residual    y = clip(x + change(x), -1, 1)        Grey    y = mean of the channels of coloured(x)
+
+Some translations keep most of a picture, as colouring keeps its light and detail; a generator that draws y from nothing
+must first learn to copy. A Residual starts close to a copy: with DCGAN's initial weights the change is small.
 Source   He, Zhang, Ren & Sun, Deep residual learning for image recognition, 2016, section 3.1, for a whole network.
 """
 
@@ -17,33 +18,33 @@ from minigan.models.anysize import AnySize
 
 
 class Residual(nn.Module):
-    """Images (N, C, H, W) in [-1, 1] to images of the same shape and range, which differ by what `change` gives.
+    """Images (N, C, H, W) in [-1, 1] to images of the same shape and range: x + change(x), clipped.
 
     Args:
         change: a generator, such as UnetGenerator, from C channels to C.
 
     Raises:
-        OptionError: its channels differ.
+        OptionError: `change` has other numbers of input and output channels.
     """
 
     def __init__(self, change: AnySize) -> None:
         super().__init__()
         if change.in_channels != change.out_channels:
             raise OptionError(f"Residual: the network takes {change.in_channels} channels to {change.out_channels}, "
-                              "but a change can only be added to as many; use 3 channels for grey images, too")
+                              "but x + change(x) needs equal numbers; use 3 channels for grey images too")
         self.change = change
         self.in_channels, self.out_channels = change.in_channels, change.out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """The changed images."""
+        """The changed images (N, C, H, W)."""
         return ops.clip(x + self.change(x), -1, 1)
 
 
 class Grey(nn.Module):
-    """A generator's images (N, C, H, W) in grey: each of the C channels is the mean of its channels.
+    """A generator's images (N, C, H, W) in grey: each channel of y is the mean of the C channels.
 
-    Left to itself, a generator of grey images in three channels leaves a trace of colour, by which a discriminator
-    tells them at once; it never comes to look at how bright red, green and blue should be.
+    Without it, grey images drawn in three channels keep a trace of colour. A discriminator recognises them by it at
+    once, and never learns how bright red, green and blue should be.
 
     Args:
         coloured: the generator, such as a Residual.
@@ -55,6 +56,6 @@ class Grey(nn.Module):
         self.in_channels, self.out_channels = coloured.in_channels, coloured.out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """Grey images."""
-        grey = ops.mean(self.coloured(x), 1, keepdims=True)
+        """Grey images (N, C, H, W)."""
+        grey = ops.mean(self.coloured(x), 1, keepdims=True)  # (N, 1, H, W)
         return ops.concat([grey] * self.out_channels, 1)

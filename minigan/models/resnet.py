@@ -2,8 +2,8 @@
 
     c7s1-64  d128  d256  R256 ... R256  u128  u64  c7s1-3        Zhu et al., CycleGAN, 2017, appendix 7.2
 
-A residual block adds a correction to its input, so that at the beginning, with small weights, what the encoder saw
-passes through: most of an image is kept when it is translated. Modules are named as in the authors' PyTorch code.
+A residual block adds a correction to its input. At the start, with small weights, the features of the encoder pass
+through unchanged, which suits translation: most of an image is kept. Modules are named as in the authors' PyTorch code.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HALVINGS = 2
 
 
 class ResnetBlock(nn.Module):
-    """R256: x + two reflected 3x3 convolutions, each normalised, a ReLU between them."""
+    """R256: x plus two 3x3 convolutions of it, with reflection padding and normalisation, and a ReLU between them."""
 
     def __init__(self, channels: int, norm: str = "instance") -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class ResnetBlock(nn.Module):
 
 
 def encoder_layers(in_channels: int, width: int, norm: str, blocks: int) -> list[nn.Module]:
-    """c7s1-width, d2width, d4width, then residual blocks: images to features (N, 4 width, H/4, W/4)."""
+    """c7s1-width, d2width, d4width, then residual blocks: images to features (N, 4*width, H/4, W/4)."""
     bias = norm != "batch"
     layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(in_channels, width, 7, bias=bias),
                                *norm_layers(norm, width), nn.ReLU()]
@@ -46,7 +46,7 @@ def encoder_layers(in_channels: int, width: int, norm: str, blocks: int) -> list
 
 
 def decoder_layers(out_channels: int, width: int, norm: str, blocks: int, upsample: str) -> list[nn.Module]:
-    """Residual blocks, u2width, uwidth, c7s1: features (N, 4 width, H/4, W/4) to images in (-1, 1)."""
+    """Residual blocks, u2width, uwidth, c7s1: features (N, 4*width, H/4, W/4) to images in (-1, 1)."""
     bias = norm != "batch"
     layers: list[nn.Module] = [ResnetBlock(4 * width, norm) for _ in range(blocks)]
     for c in (4 * width, 2 * width):
@@ -59,17 +59,17 @@ class ResnetGenerator(AnySize):
     """Images (N, in_channels, H, W) in [-1, 1] to (N, out_channels, H, W) in (-1, 1).
 
     Args:
-        in_channels, out_channels: of the two domains; they may differ.
+        in_channels, out_channels: channels of the two domains; they may differ.
         width: channels of the first layer, 64 in the paper.
         blocks: residual blocks; the paper has 6 for images up to 128 pixels and 9 for larger ones, see `blocks_for`.
-        norm: "instance" (without weight and bias, as the authors have it), "batch" or "none".
+        norm: "instance" (without weight and bias, as in the authors' code), "batch" or "none".
         upsample: "upconv" (nearest x2, then 3x3 convolution) or "deconv" (3x3 transposed convolution, the paper's).
 
-    Sizes that are no multiple of 4 are mirrored up to the next one and cropped back, see AnySize. Initial weights are
-    N(0, 0.02), biases 0.
+    Images whose sides are not multiples of 4 are mirrored to the next multiple and cropped back, see AnySize. Initial
+    weights are N(0, 0.02), biases 0.
 
     Raises:
-        OptionError: an unknown norm or upsample, or a number below its least.
+        OptionError: an unknown norm or upsample, width below 1, or blocks below 0.
     """
 
     def __init__(self, in_channels: int = 3, out_channels: int = 3, width: int = 64, blocks: int = 6,
@@ -82,7 +82,7 @@ class ResnetGenerator(AnySize):
 
 
 def check_generator(owner: str, width: int, blocks: int, norm: str, upsample: str) -> None:
-    """Raise OptionError for what no generator can be made of."""
+    """Raise OptionError for options that no generator can have."""
     check_choice(owner, "norm", norm, ("instance", "batch", "none"))
     check_choice(owner, "upsample", upsample, UPSAMPLES)
     if width < 1 or blocks < 0:
@@ -90,7 +90,7 @@ def check_generator(owner: str, width: int, blocks: int, norm: str, upsample: st
 
 
 def blocks_for(size: int) -> int:
-    """How many residual blocks the paper gives images of this size.
+    """The paper's number of residual blocks for images of this size.
 
     >>> blocks_for(128), blocks_for(256)
     (6, 9)
@@ -99,7 +99,7 @@ def blocks_for(size: int) -> int:
 
 
 class ResnetEncoder(nn.Module):
-    """The first part of ResnetGenerator, for ComboGAN: images (N, C, H, W) to features (N, 4 width, H/4, W/4)."""
+    """The first part of ResnetGenerator, for ComboGAN: images (N, C, H, W) to features (N, 4*width, H/4, W/4)."""
 
     def __init__(self, in_channels: int = 3, width: int = 64, blocks: int = 3, norm: str = "instance") -> None:
         super().__init__()
@@ -109,12 +109,12 @@ class ResnetEncoder(nn.Module):
         self.apply(dcgan_weights)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of images."""
+        """Features (N, 4*width, H/4, W/4) of images."""
         return self.model(x)
 
 
 class ResnetDecoder(nn.Module):
-    """The second part: features (N, 4 width, H/4, W/4) to images (N, C, H, W) in (-1, 1)."""
+    """The second part: features (N, 4*width, H/4, W/4) to images (N, C, H, W) in (-1, 1)."""
 
     def __init__(self, out_channels: int = 3, width: int = 64, blocks: int = 3, norm: str = "instance",
                  upsample: str = "upconv") -> None:
@@ -125,12 +125,12 @@ class ResnetDecoder(nn.Module):
         self.apply(dcgan_weights)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Images for features."""
+        """Images (N, C, H, W) for features."""
         return self.model(features)
 
 
 class EncoderDecoder(AnySize):
-    """An encoder of one domain and a decoder of another as one generator; both stay where they are."""
+    """An encoder of one domain and a decoder of another as one generator; it shares their parameters."""
 
     def __init__(self, encoder: ResnetEncoder, decoder: ResnetDecoder) -> None:
         super().__init__(encoder.in_channels, decoder.out_channels, 2**HALVINGS, 2 * 2**HALVINGS)

@@ -1,10 +1,11 @@
-"""The U-Net generator of pix2pix: an encoder, a decoder, and a skip from each layer to its mirror image.
+"""The U-Net generator of pix2pix: an encoder, a decoder, and a skip connection between layers of equal size.
 
     image -> 64 -> 128 -> 256 -> 512 -> ... -> 1x1 -> ... -> 512 -> 256 -> 128 -> 64 -> image
               \\______\\______\\______\\_____________________/______/______/______/
 
-What both images of a pair share, edges above all, need not squeeze through the middle: it takes the skips. A level is
-one module inside another, named as in the authors' PyTorch code. Source: Isola et al., pix2pix, 2017, section 3.2.
+What both images of a pair share, above all edges, takes the skip connections and need not pass the narrow middle.
+Levels are modules inside each other, named as in the authors' PyTorch code.
+Source: Isola et al., pix2pix, 2017, section 3.2.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from minigan.random import Stream
 
 
 class UnetLevel(nn.Module):
-    """One level: halve the image, do what is inside, double it; x itself goes along, but not at the outermost level.
+    """One level: halve the image, apply the inner level, double it; x is concatenated except at the outermost level.
 
-    (N, outer, H, W) to (N, 2 outer, H, W), or at the outermost level from `source` channels to outer.
+    (N, outer, H, W) to (N, 2*outer, H, W); at the outermost level (N, source, H, W) to (N, outer, H, W).
     """
 
     def __init__(self, outer: int, inner: int, submodule: UnetLevel | None, norm: str, upsample: str,
@@ -37,7 +38,7 @@ class UnetLevel(nn.Module):
             up.append(nn.Tanh())
         else:
             down.insert(0, nn.LeakyReLU(0.2))
-            if submodule is not None:  # the innermost map may be one pixel, which cannot be normalised
+            if submodule is not None:  # the innermost map may be one pixel, and cannot be normalised
                 down += norm_layers(norm, inner)
             up += norm_layers(norm, outer)
         if dropout is not None:
@@ -45,8 +46,8 @@ class UnetLevel(nn.Module):
         self.model = nn.Sequential(*down, *([submodule] if submodule is not None else []), *up)
 
     def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        return self.model(x) if self.outermost else ops.concat([x, self.model(x)], 1)
+        """As described for the class."""
+        return self.model(x) if self.outermost else ops.concat([x, self.model(x)], 1)  # (N, 2*outer, H, W)
 
 
 def _doubling(inputs: int, outputs: int, upsample: str, bias: bool) -> nn.Module:
@@ -55,7 +56,7 @@ def _doubling(inputs: int, outputs: int, upsample: str, bias: bool) -> nn.Module
 
 
 def depth_for(size: int) -> int:
-    """How many halvings take an image of this size to one pixel, 8 at most, as in the paper.
+    """The number of halvings from an image of this size to one pixel; at most 8, as in the paper.
 
     >>> [depth_for(size) for size in (28, 32, 128, 512)]
     [5, 5, 7, 8]
@@ -67,13 +68,13 @@ class UnetGenerator(AnySize):
     """Images (N, in_channels, H, W) in [-1, 1] to (N, out_channels, H, W) in (-1, 1).
 
     Args:
-        in_channels, out_channels: of the two domains; they may differ.
-        width: channels of the first layer; they double with the depth, up to 8 times.
-        depth: halvings; see `depth_for`. Sizes that are no multiple of 2^depth are mirrored up, see AnySize.
+        in_channels, out_channels: channels of the two domains; they may differ.
+        width: channels of the first layer; they double from level to level, up to 8 times the width.
+        depth: halvings; see `depth_for`. Images whose sides are not multiples of 2^depth are mirrored, see AnySize.
         norm: "batch" (the paper's), "instance" or "none".
         upsample: "upconv" (nearest x2, then 3x3 convolution) or "deconv" (4x4 transposed convolution, the paper's).
-        dropout: probability, in the levels with the most channels; the paper's source of noise, 0.5 there. 0 for none.
-        stream: of dropout's random numbers.
+        dropout: probability in the levels with the most channels; the paper's source of noise, with 0.5. 0 for none.
+        stream: random numbers of the dropout layers.
 
     Raises:
         OptionError: an unknown norm or upsample, or a number below 1.

@@ -1,4 +1,4 @@
-"""Activations as layers: an operation of minigan.ops, element by element, without parameters."""
+"""Activations as layers without parameters: each applies an operation of minigan.ops to every element."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from minigan.nn.module import Module
 
 
 class _Activation(Module):
-    """An operation without parameters, and with the options given."""
+    """An operation and its options."""
 
     operation: Any = None
 
@@ -19,11 +19,11 @@ class _Activation(Module):
         self.options = options
 
     def forward(self, x: Tensor) -> Tensor:
-        """Element by element."""
+        """Any shape to the same."""
         return type(self).operation(x, **self.options)
 
     def describe(self) -> str:
-        """Options."""
+        """The options."""
         return ", ".join(f"{name}={value}" for name, value in self.options.items())
 
 

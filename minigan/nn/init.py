@@ -1,4 +1,4 @@
-"""Initial weights. Each function returns a NumPy array of the wanted shape, drawn from minigan's own streams.
+"""Initial weights. Each function returns a float32 NumPy array of the given shape, drawn from a `Stream`.
 
 Filters (O, C, KH, KW) are stored so that the kernels need not rearrange them: `filters` gives that memory order.
 """
@@ -16,17 +16,17 @@ Shape = tuple[int, ...]
 
 
 def normal(shape: Shape, mean: float = 0.0, std: float = 0.02, stream: Stream | None = None) -> np.ndarray:
-    """N(mean, std^2), float32; 0 and 0.02 are DCGAN's (Radford, Metz & Chintala, 2016)."""
+    """N(mean, std^2); the defaults 0 and 0.02 are DCGAN's (Radford, Metz & Chintala, 2016)."""
     return (mean + std * (stream or default_stream).normal(shape)).astype(np.float32)
 
 
 def uniform(shape: Shape, bound: float, stream: Stream | None = None) -> np.ndarray:
-    """Uniform from -bound to bound, float32."""
+    """Uniform in [-bound, bound)."""
     return ((2 * (stream or default_stream).uniform(shape) - 1) * bound).astype(np.float32)
 
 
 def fans(shape: Shape) -> tuple[int, int]:
-    """Inputs and outputs one weight connects: of (out, in) or (O, C, KH, KW), whose taps count too.
+    """(fan_in, fan_out) of a weight (out, in) or (O, C, KH, KW): inputs per output and outputs per input, taps counted.
 
     >>> fans((64, 3, 4, 4))
     (48, 1024)
@@ -42,24 +42,24 @@ def xavier(shape: Shape, gain: float = 1.0, stream: Stream | None = None) -> np.
 
 
 def he(shape: Shape, slope: float = 0.0, stream: Stream | None = None) -> np.ndarray:
-    """N(0, 2 / ((1 + slope^2) fan_in)), for (leaky) rectifiers (He et al., 2015)."""
+    """N(0, 2 / ((1 + slope^2) fan_in)), for layers followed by a (leaky) ReLU (He et al., 2015)."""
     return normal(shape, 0.0, math.sqrt(2 / ((1 + slope**2) * fans(shape)[0])), stream)
 
 
 def orthogonal(shape: Shape, gain: float = 1.0, stream: Stream | None = None) -> np.ndarray:
-    """Rows (or columns, if fewer) orthonormal after reshaping to (O, C*KH*KW), times gain (Saxe et al., 2014)."""
+    """The matrix (O, C*KH*KW) has orthonormal rows, or columns if those are fewer, times gain (Saxe et al., 2014)."""
     rows, columns = shape[0], math.prod(shape[1:])
     a = (stream or default_stream).normal((max(rows, columns), min(rows, columns)), np.float64)
     q, r = np.linalg.qr(a)
-    q = q * np.sign(np.diag(r))  # a unique factorisation, so that q is uniform over rotations
+    q = q * np.sign(np.diag(r))  # makes the factorisation unique, so that q is uniform over rotations
     return (gain * (q if rows >= columns else q.T)).reshape(shape).astype(np.float32)  # (O, C, KH, KW)
 
 
 def default(shape: Shape, fan_in: int, stream: Stream | None = None) -> np.ndarray:
-    """Uniform with bound 1/sqrt(fan_in): what PyTorch gives Linear and Conv2d."""
+    """Uniform with bound 1/sqrt(fan_in), as PyTorch initialises Linear and Conv2d."""
     return uniform(shape, 1 / math.sqrt(fan_in), stream)
 
 
 def filters(array: np.ndarray, order: tuple[int, int, int, int] = (2, 3, 1, 0)) -> np.ndarray:
-    """The same filters in the memory order of the kernels: taps first, and axis 0 innermost (KH, KW, C, O)."""
-    return np.ascontiguousarray(array.transpose(order)).transpose(np.argsort(order))  # logical axes as before
+    """The same array (O, C, KH, KW), stored in the kernels' memory order: by default (KH, KW, C, O), O innermost."""
+    return np.ascontiguousarray(array.transpose(order)).transpose(np.argsort(order))  # (O, C, KH, KW) again

@@ -1,4 +1,4 @@
-"""Layers: an operation of minigan.ops with its parameters. Names, layouts and defaults are PyTorch's."""
+"""Layers: operations of minigan.ops together with their parameters. Names, layouts and defaults are PyTorch's."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Linear(Module):
         return self.compute(x, self.weight)
 
     def compute(self, x: Tensor, weight: Tensor) -> Tensor:
-        """The layer with another weight in place of its own (spectral norm does that)."""
+        """The layer's output with `weight` in place of its own; SpectralNorm uses this."""
         return ops.linear(x, weight, self.bias)
 
     def describe(self) -> str:
@@ -39,14 +39,14 @@ class Linear(Module):
 
 
 class _Filtered(Module):
-    """What the three convolutions share: filters, an optional bias, sizes in repr."""
+    """Base of the three convolutions: filters, an optional bias, repr. Raises ShapeError for empty filters."""
 
-    memory = (2, 3, 1, 0)  # the order of axes in which the kernels, and their weight gradients, keep the filters
+    memory = (2, 3, 1, 0)  # order of axes in memory, for the filters and for the kernels' weight gradients
 
     def __init__(self, shape: tuple[int, ...], out_axis: int, fan_in: int, bias: bool, **geometry: Any) -> None:
         super().__init__()
         if min(shape) < 1:
-            raise ShapeError(f"{type(self).__name__}: filters of shape {shape} are empty")
+            raise ShapeError(f"{type(self).__name__}: filters of shape {shape} are empty; use sizes of at least 1")
         self.weight = Parameter(init.filters(init.default(shape, fan_in), self.memory))
         self.bias = Parameter(init.default((shape[out_axis],), fan_in)) if bias else None
         self.geometry = geometry
@@ -56,7 +56,7 @@ class _Filtered(Module):
         return self.compute(x, self.weight)
 
     def compute(self, x: Tensor, weight: Tensor) -> Tensor:
-        """The layer with another weight in place of its own."""
+        """The layer's output with `weight` in place of its own."""
         raise NotImplementedError
 
     def describe(self) -> str:
@@ -98,9 +98,9 @@ class ConvTranspose2d(_Filtered):
 
 
 class UpConv2d(_Filtered):
-    """Nearest up-sampling, then a convolution, in one; weight (out, in, KH, KW), bias (out,). See ops.upconv2d."""
+    """Nearest up-sampling and a convolution in one; weight (out, in, KH, KW), bias (out,). See ops.upconv2d."""
 
-    memory = (2, 3, 0, 1)  # it is a transposed convolution of the blurred filters, whose axes 0 and 1 are swapped
+    memory = (2, 3, 0, 1)  # computed as a transposed convolution with blurred filters, whose axes 0 and 1 are swapped
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Pair = 3, scale: Pair = 2, padding: Pair = 1,
                  bias: bool = True) -> None:
@@ -114,7 +114,7 @@ class UpConv2d(_Filtered):
 
 
 class BatchNorm2d(Module):
-    """Batch normalisation; weight (gamma) and bias (beta) (C,), running_mean and running_var. See ops.batch_norm.
+    """Batch normalisation; weight (gamma), bias (beta), running_mean and running_var (C,). See ops.batch_norm.
 
     `momentum` is the weight of the new batch in the running statistics (PyTorch's convention).
     """
@@ -130,12 +130,12 @@ class BatchNorm2d(Module):
         self.register_buffer("running_var", np.ones(channels, np.float32))
 
     def forward(self, x: Tensor, slope: float | None = None) -> Tensor:
-        """(N, C, H, W) to the same; a slope puts a leaky_relu on top (Sequential does so if a rectifier follows)."""
+        """(N, C, H, W) to the same; with a slope, a leaky ReLU is applied too (Sequential does so if one follows)."""
         return ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, self.training,
                               self.momentum, self.eps, slope)
 
     def describe(self) -> str:
-        """Channels."""
+        """Channels and options."""
         return f"{self.weight.shape[0]}, eps={self.eps}, momentum={self.momentum}"
 
 
@@ -149,13 +149,14 @@ class InstanceNorm2d(Module):
         self.bias = Parameter(np.zeros(channels, np.float32)) if affine else None
 
     def forward(self, x: Tensor, slope: float | None = None) -> Tensor:
-        """(N, C, H, W) to the same; `slope` as in BatchNorm2d."""
+        """(N, C, H, W) to the same; `slope` as in BatchNorm2d. ShapeError if C is not the layer's."""
         if x.shape[1] != self.channels:
-            raise ShapeError(f"instance_norm: x {x.shape} has C={x.shape[1]}, the layer is for C={self.channels}")
+            raise ShapeError(f"instance_norm: x {x.shape} has C={x.shape[1]}, the layer is for C={self.channels}; "
+                             f"make it InstanceNorm2d({x.shape[1]})")
         return ops.instance_norm(x, self.weight, self.bias, self.eps, slope)
 
     def describe(self) -> str:
-        """Channels."""
+        """Channels and options."""
         return f"{self.channels}, eps={self.eps}, affine={self.weight is not None}"
 
 
@@ -172,36 +173,36 @@ class LayerNorm(Module):
         return ops.layer_norm(x, self.weight, self.bias, self.eps)
 
     def describe(self) -> str:
-        """Normalised shape."""
+        """Normalised shape and eps."""
         return f"{self.weight.shape}, eps={self.eps}"
 
 
 class Upsample(Module):
-    """Enlarge images by whole factors. See ops.upsample2d."""
+    """Enlarge images by an integer factor, "nearest" or "bilinear". See ops.upsample2d."""
 
     def __init__(self, scale: Pair = 2, mode: str = "nearest") -> None:
         super().__init__()
         self.scale, self.mode = scale, mode
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C, scale H, scale W)."""
+        """(N, C, H, W) to (N, C, scale*H, scale*W)."""
         return ops.upsample2d(x, self.scale, self.mode)
 
 
 class ReflectionPad2d(Module):
-    """Mirror `padding` pixels at every side."""
+    """Pad every side of an image by `padding` mirrored pixels."""
 
     def __init__(self, padding: int) -> None:
         super().__init__()
         self.padding = padding
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C, H + 2 padding, W + 2 padding)."""
+        """(N, C, H, W) to (N, C, H + 2*padding, W + 2*padding)."""
         return ops.pad(x, ((0, 0), (0, 0), (self.padding,) * 2, (self.padding,) * 2), "reflect")
 
 
 class Dropout(Module):
-    """Drop elements with probability p in training. See ops.dropout."""
+    """Set elements to 0 with probability p, in training only. See ops.dropout."""
 
     def __init__(self, p: float = 0.5, stream: Stream | None = None) -> None:
         super().__init__()
@@ -216,12 +217,12 @@ class Flatten(Module):
     """(N, ...) to (N, features)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Row-major over all axes but the first."""
+        """All axes except the first become one, row-major."""
         return ops.reshape(x, (x.shape[0], -1))  # (N, C*H*W)
 
 
 def _unit(matrix: Array, vector: Array) -> Array:
-    """Matrix @ vector, scaled to length 1."""
+    """Matrix (rows, columns) @ vector (columns,), scaled to length 1."""
     product = kernels.matmul(matrix, vector[:, None])[:, 0]  # (rows,)
     return product / (np.sqrt((product * product).sum()) + 1e-12)
 
@@ -229,8 +230,8 @@ def _unit(matrix: Array, vector: Array) -> Array:
 class SpectralNorm(Module):
     """A layer whose weight is divided by its largest singular value (Miyato et al., Spectral normalization, 2018).
 
-    The weight, as a matrix (out, rest), has u^T W v as estimate of that value, u and v constants from one power
-    iteration per training step; u is kept, and saved, as a buffer.
+    The singular value is estimated as u^T W v, where W is the weight as a matrix (out, in*KH*KW). The vectors u and v
+    are constants, from `iterations` power iterations per training step; u is a buffer, saved with the weights.
     """
 
     u: Array
@@ -242,12 +243,12 @@ class SpectralNorm(Module):
         self.register_buffer("u", u / np.linalg.norm(u))
 
     def _matrix(self, weight: Any) -> Any:
-        """The weight as (out, rest); works on arrays and tensors."""
-        rows = weight.transpose(1, 0, 2, 3) if isinstance(self.layer, ConvTranspose2d) else weight
+        """The weight, an array or a tensor, as a matrix (out, in*KH*KW)."""
+        rows = weight.transpose(1, 0, 2, 3) if isinstance(self.layer, ConvTranspose2d) else weight  # (out, in, ...)
         return rows.reshape(rows.shape[0], -1)  # (out, in*KH*KW)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The layer, applied with W / sigma."""
+        """The layer's output with the weight W / sigma."""
         matrix = self._matrix(self.layer.weight.data)
         v = _unit(matrix.T, self.u)
         if self.training:

@@ -1,7 +1,7 @@
-"""Module: a tree of layers that hold parameters. Names and state_dict follow PyTorch, so weights can travel.
+"""Module: a tree of layers that hold parameters. Names and state_dict follow PyTorch, so weights can be exchanged.
 
-Whatever is assigned to an attribute is found again: a Parameter is a parameter, a Module is a child, an array given to
-`register_buffer` is saved with the weights but not learnt.
+Attributes are found by their type: a Parameter is a parameter, a Module is a child. An array passed to
+`register_buffer` is saved with the weights but not trained.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from minigan.errors import CheckpointError, MiniganError
 
 
 class Parameter(Tensor):
-    """A leaf that is learnt: it requires a gradient, and a Module finds it by its type."""
+    """A leaf that is trained: it requires a gradient, and a Module finds it by its type."""
 
     __slots__ = ()
 
@@ -40,16 +40,16 @@ class Module:
         self._buffers: list[str] = []
 
     def forward(self, *inputs: Any) -> Any:
-        """What the module computes."""
+        """Compute the module's output; every subclass defines it."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
     def __call__(self, *inputs: Any) -> Any:
-        """`forward`, with this module on record for error messages."""
+        """Call `forward`; error messages then name this module."""
         state.modules.append(self)
         try:
             return self.forward(*inputs)
         except MiniganError as error:
-            if error.path is None:  # raised just here, in the innermost module; the outermost knows its full name
+            if error.path is None:  # raised in this module, the innermost; the outermost one knows the full name
                 error.path = state.modules[0].path_of(self)
             raise
         finally:
@@ -61,7 +61,7 @@ class Module:
         yield from ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and all below it, with dotted names; its own is the prefix."""
+        """This module and all below it, with dotted names; this module's name is the prefix."""
         yield prefix, self
         for name, child in self.named_children():
             yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
@@ -71,12 +71,12 @@ class Module:
         yield from (module for _, module in self.named_modules())
 
     def path_of(self, module: Module) -> str:
-        """`"Discriminator.layers.3"`: where `module` stands below this one, for messages."""
+        """The path of `module` below this one, such as "Discriminator.layers.3", for messages."""
         name = next((name for name, m in self.named_modules() if m is module), type(module).__name__)
         return f"{type(self).__name__}.{name}" if name else type(self).__name__
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Parameters with dotted names, as in PyTorch; one shared by two modules comes once."""
+        """Parameters with dotted names, as in PyTorch; a parameter that two modules share is listed once."""
         seen: set[Parameter] = set()
         for prefix, module in self.named_modules():
             for name, value in vars(module).items():
@@ -85,11 +85,11 @@ class Module:
                     yield (f"{prefix}.{name}" if prefix else name), value
 
     def parameters(self) -> list[Parameter]:
-        """All parameters, in the order of their names."""
+        """All parameters, in the order of `named_parameters`."""
         return [parameter for _, parameter in self.named_parameters()]
 
     def register_buffer(self, name: str, array: Array) -> None:
-        """Keep an array that is saved with the weights but not learnt."""
+        """Add an array that is saved with the weights but not trained."""
         setattr(self, name, device.put(array, device.default()))
         self._buffers.append(name)
 
@@ -111,25 +111,25 @@ class Module:
         return self.train(False)
 
     def requires_grad_(self, mode: bool = True) -> Self:
-        """Freeze (False) or thaw all parameters."""
+        """Set requires_grad of all parameters: False freezes them."""
         for parameter in self.parameters():
             parameter.requires_grad = mode
         return self
 
     def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+        """Set `.grad` of all parameters to None."""
         for parameter in self.parameters():
             parameter.grad = None
 
     def to(self, name: str) -> Self:
-        """Move parameters and buffers to a device, in place."""
-        where = device.resolve(name)
+        """Move parameters and buffers to a device, in place. DeviceError if it is missing."""
+        target = device.resolve(name)
         for module in self.modules():
             for key, value in list(vars(module).items()):
                 if isinstance(value, Parameter):
-                    value._data = device.put(value._data, where)
+                    value._data = device.put(value._data, target)
                 elif key in module._buffers:
-                    setattr(module, key, device.put(value, where))
+                    setattr(module, key, device.put(value, target))
         return self
 
     def astype(self, dtype: Any) -> Self:
@@ -143,14 +143,14 @@ class Module:
         return self
 
     def average_in(self, other: Module, decay: float) -> None:
-        """Move towards `other`, a twin: each parameter becomes decay times its own plus 1 - decay times the other's.
+        """Average with `other`, a module of the same shapes: p <- decay * p + (1 - decay) * (other's p).
 
         Buffers are copied: running statistics are averages already.
         """
         pairs = list(zip(self.parameters(), other.parameters(), strict=True))
-        kernels.ema([mine.writable() for mine, _ in pairs], [its.data for _, its in pairs], decay)
-        for (_, mine), (_, its) in zip(self.named_buffers(), other.named_buffers(), strict=True):
-            mine[...] = its
+        kernels.ema([target.writable() for target, _ in pairs], [source.data for _, source in pairs], decay)
+        for (_, target), (_, source) in zip(self.named_buffers(), other.named_buffers(), strict=True):
+            target[...] = source
 
     def apply(self, function: Callable[[Module], Any]) -> Self:
         """Call `function` on this module and all below it."""
@@ -164,24 +164,24 @@ class Module:
         return {name: np.array(device.asnumpy(array), order="C") for name, array in tensors.items()}
 
     def load_state_dict(self, weights: Mapping[str, Any]) -> None:
-        """Copy weights in; all or nothing. PyTorch's `num_batches_tracked` is passed over.
+        """Copy all weights in, or none if there is an error. PyTorch's `num_batches_tracked` is ignored.
 
         Raises:
             CheckpointError: a name is missing or unknown, or a shape differs.
         """
         targets: dict[str, Any] = {**dict(self.named_parameters()), **dict(self.named_buffers())}
-        given = {n: np.asarray(w) for n, w in weights.items() if not n.endswith("num_batches_tracked")}
-        problems = [f"{name} is missing" for name in targets if name not in given]
-        problems += [f"{name} is unknown to this model" for name in given if name not in targets]
-        problems += [f"{name} has shape {given[name].shape}, the model needs {target.shape}"
-                     for name, target in targets.items() if name in given and given[name].shape != target.shape]
+        arrays = {n: np.asarray(w) for n, w in weights.items() if not n.endswith("num_batches_tracked")}
+        problems = [f"{name} is missing" for name in targets if name not in arrays]
+        problems += [f"{name} is unknown to this model" for name in arrays if name not in targets]
+        problems += [f"{name} has shape {arrays[name].shape}, the model needs {target.shape}"
+                     for name, target in targets.items() if name in arrays and arrays[name].shape != target.shape]
         if problems:
             more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
             raise CheckpointError(f"{type(self).__name__}: these weights belong to another model: "
                                   f"{'; '.join(problems[:5])}{more}")
         for name, target in targets.items():
             array = target.writable() if isinstance(target, Tensor) else target
-            array[...] = device.put(given[name].astype(array.dtype), device.of(array))
+            array[...] = device.put(arrays[name].astype(array.dtype), device.of(array))
 
     def __repr__(self) -> str:
         children = list(self.named_children())

@@ -1,4 +1,4 @@
-"""Layers one after the other; what two of them can do in one sweep over memory, they do."""
+"""Layers in sequence. A normalisation and the ReLU after it run as one operation, in one pass over memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from minigan.nn.module import Module
 
 
 def _slope(layer: Module) -> float | None:
-    """The slope of one of our own rectifiers that a normalisation can take along; a subclass may do anything else."""
+    """The slope of a ReLU or LeakyReLU that a normalisation can apply; None for others, subclasses included."""
     if isinstance(layer, ReLU | LeakyReLU) and type(layer) in (ReLU, LeakyReLU):
         slope: float = layer.options.get("slope", 0.0)
         return slope if slope >= 0 else None
@@ -19,7 +19,7 @@ def _slope(layer: Module) -> float | None:
 
 
 class Sequential(Module):
-    """Modules one after the other, named "0", "1", ... ."""
+    """Modules in sequence, named "0", "1", ... ."""
 
     def __init__(self, *layers: Module) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Sequential(Module):
             setattr(self, str(i), layer)
 
     def forward(self, x: Any) -> Any:
-        """The output of the last layer. A normalisation takes a rectifier that follows it along, in one operation."""
+        """The output of the last layer. A normalisation applies the ReLU that follows it, in one operation."""
         layers = list(self)
         while layers:
             layer = layers.pop(0)

@@ -1,4 +1,4 @@
-"""TensorBoard event files of a run, by tensorboardX: for those who have a TensorBoard open anyway."""
+"""TensorBoard event files of a run, written by tensorboardX."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from minigan.trainers import Progress
 
 
 def tensorboardx() -> Any:
-    """The package. Raises ModuleNotFoundError with the remedy when it is missing."""
+    """The package tensorboardX. Raises ModuleNotFoundError, with the remedy, if it is missing."""
     return require("tensorboardX", "--tensorboard")
 
 
 class Board:
-    """Writes metrics and pictures into folder/tensorboard; a resumed run supersedes what came after `step`.
+    """Writes metrics and pictures into folder/tensorboard; a run resumed from `step` replaces later entries.
 
     Raises as `tensorboardx`.
     """
@@ -26,14 +26,14 @@ class Board:
         self.writer = tensorboardx().SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def __call__(self, progress: Progress) -> None:
-        """The metrics of a step."""
+        """Write the metrics of a step."""
         for name, value in progress.metrics.items():
             self.writer.add_scalar(name, value, progress.step)
 
     def picture(self, pixels: np.ndarray, step: int) -> None:
-        """A sample grid, uint8 (H, W) or (H, W, 3)."""
+        """Write a sample grid, uint8 (H, W) or (H, W, 3)."""
         self.writer.add_image("samples", pixels, step, dataformats="HWC" if pixels.ndim == 3 else "HW")
 
     def close(self) -> None:
-        """Write what is still to be written."""
+        """Write all pending entries and close the files."""
         self.writer.close()

@@ -1,4 +1,4 @@
-"""How a program that trains begins and ends: warnings as sentences, errors as one line, its exit status."""
+"""How a program that trains reports warnings (one sentence), errors (one line) and its exit status."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ from minigan.run import signals
 
 @contextlib.contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Warnings as sentences, without the line of code that gave them."""
-    before = warnings.formatwarning
+    """Print warnings as sentences, without the line of code that caused them."""
+    original = warnings.formatwarning
     warnings.formatwarning = lambda message, *args, **kwargs: f"note: {message}\n"
     try:
         yield
     finally:
-        warnings.formatwarning = before
+        warnings.formatwarning = original
 
 
 def main(script: Callable[[], Any]) -> None:
-    """Run an example; an error raised on purpose becomes one sentence and exit status 2, without a traceback.
+    """Run an example. An error that minigan raises ends it with one sentence and exit status 2, a GPU error with 3.
 
-    The first Ctrl-C or SIGTERM lets a run end after its step and be saved, and the exit status is 130 or 143; see
-    signals.
+    After the first Ctrl-C or SIGTERM, a run finishes its step and is saved, with exit status 130 or 143; see signals.
     """
     try:
         with signals.handled(), _plain_warnings():
@@ -39,7 +38,7 @@ def main(script: Callable[[], Any]) -> None:
         if not type(error).__module__.startswith("cupy"):
             raise
         print(f"error: the GPU failed: {error}. --resume continues from the last checkpoint; `nvidia-smi` "
-              "and `dmesg` may say more.", file=sys.stderr)
+              "and `dmesg` may show the cause.", file=sys.stderr)
         sys.exit(3)
     except signals.Stopped as stop:
         print(f"stopped ({stop})", file=sys.stderr)

@@ -1,9 +1,9 @@
-"""What a run needs to continue as if nothing had happened, and when it is kept.
+"""The state that a run needs to continue as if it had not been interrupted, and when it is saved.
 
-Everything that the next step, or the next line of a file, depends on is in one state: networks, optimisers and random
-addresses (the trainer's own state), the loader's position, minigan's default generator, the schedule by its name, the
-best score, and how long each file of the run folder was. Files are cut back to that length on resume, so what a killed
-run wrote after its last checkpoint is written once more, byte for byte.
+Everything on which the next step, or the next line of a file, depends is in one state: networks, optimisers and random
+streams (the trainer's state), the loader's position, minigan's default stream, the name of the schedule, the best
+score, and the length of each file of the run folder. On resume, files are cut back to that length, so what a killed
+run wrote after its last checkpoint is written again, byte for byte.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ from minigan.trainers import Trainer
 
 GROWING = ("metrics.jsonl", "scores.jsonl")  # files that are appended to
 EVERY = 60.0  # seconds between checkpoints, by default
-SHARE = 0.01  # of the time that saving may take, by default
+SHARE = 0.01  # largest share of the time that saving may take, by default
 _SHEET = re.compile(r"(epoch|step)_\d+\.png")
 
 
 class Keeper:
-    """Takes, keeps and restores the state of a run.
+    """Collects, saves and restores the state of a run.
 
-    trainer, batches, score  what the state is of; a score without `state_dict` has none
-    config                   of the run, for the record
+    trainer, batches, score  the parts that have a state; a score may be without `state_dict`
+    config                   the contents of config.json, stored with the state
+    keep                     number of newest checkpoints that are kept
     """
 
     def __init__(self, folder: Path, trainer: Trainer, batches: Batches, score: Any, config: dict[str, Any], keep: int
@@ -40,14 +41,14 @@ class Keeper:
         self.folder, self.trainer, self.batches, self.score, self.config = folder, trainer, batches, score, config
         self.series = Series(folder / "checkpoints", keep)
         self.rates = {name: optimizer.lr for name, optimizer in trainer.optimizers.items()}
-        self.factor, self.rollbacks = 1.0, 0  # of the learning rates; how often it was lowered
+        self.factor, self.rollbacks = 1.0, 0  # factor of the learning rates; how often it was lowered
         self.best = getattr(score, "best", None)
 
     def save(self) -> None:
-        """Keep the run as it is.
+        """Save a checkpoint of the present state.
 
         Raises:
-            CheckpointError: it cannot be written.
+            CheckpointError: the file cannot be written.
         """
         state = {
             "step": self.trainer.steps,
@@ -66,11 +67,11 @@ class Keeper:
         self.best = best
 
     def restore(self) -> tuple[int, list[str]]:
-        """Put the run back to its newest whole checkpoint; its step, and what is wrong with newer ones.
+        """Restore the newest undamaged checkpoint; returns its step, and the problems of newer ones.
 
         Raises:
-            CheckpointError: there is none, or it is of another trainer.
-            DataError: a file is shorter than it was.
+            CheckpointError: there is none, or it belongs to another trainer.
+            DataError: a file is shorter than when the checkpoint was saved.
         """
         state, path, problems = self.series.newest()
         try:
@@ -84,7 +85,7 @@ class Keeper:
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error}") from None
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"{path}: no state of this run ({type(error).__name__}: {error})") from None
+            raise CheckpointError(f"{path}: not a state of this run ({type(error).__name__}: {error})") from None
         self.best = getattr(self.score, "best", None)
         self.set_factor(self.factor)
         for name in GROWING:
@@ -95,26 +96,27 @@ class Keeper:
         return self.trainer.steps, problems
 
     def set_factor(self, factor: float) -> None:
-        """Multiply every learning rate by a factor of what it was at first."""
+        """Set every learning rate to `factor` times its initial value."""
         self.factor = factor
         for name, optimizer in self.trainer.optimizers.items():
             optimizer.lr = self.rates[name] * factor
 
 
 def _cut(path: Path, length: int) -> None:
-    """Forget what was appended after the first `length` bytes."""
+    """Remove everything after the first `length` bytes."""
     size = path.stat().st_size if path.exists() else 0
     if size < length:
-        raise DataError(f"{path}: has {size:,} bytes, but had {length:,} when the checkpoint was saved; restore it")
+        raise DataError(f"{path}: has {size:,} bytes, but had {length:,} when the checkpoint was saved; "
+                        "restore it from a copy")
     if size > length:
         os.truncate(path, length)
 
 
 def check_weights(trainer: Trainer) -> None:
-    """Look at all weights before they replace earlier ones: losses are finite for one more step than weights.
+    """Check all weights before they replace earlier ones: after a divergence, the losses are finite for one step more.
 
     Raises:
-        NonFiniteError: one is NaN or infinite.
+        NonFiniteError: a weight is NaN or infinite.
     """
     for part, network in trainer.networks.items():
         for name, array in [*((n, p.data) for n, p in network.named_parameters()), *network.named_buffers()]:
@@ -124,17 +126,17 @@ def check_weights(trainer: Trainer) -> None:
 
 
 class Cadence:
-    """When a checkpoint is due: every so many steps, or, "auto", every minute, and less often if saving is slow."""
+    """When a checkpoint is due: every N steps, or with "auto" every minute, and less often if saving is slow."""
 
     def __init__(self, every: int | str) -> None:
         self.every, self.wait, self.last = every, EVERY, time.monotonic()
 
     def due(self, step: int) -> bool:
-        """Whether to save after this step."""
+        """Whether a checkpoint is due after this step."""
         if isinstance(self.every, int):
             return step % self.every == 0
         return time.monotonic() - self.last >= self.wait
 
     def saved(self, seconds: float) -> None:
-        """Note that it was done, in so many seconds."""
+        """Record that a checkpoint was saved, and how many seconds that took."""
         self.wait, self.last = max(EVERY, seconds / SHARE), time.monotonic()

@@ -1,4 +1,4 @@
-"""The folder of a run: made anew or continued, never overwritten unless asked; and config.json, what the run is.
+"""The folder of a run, new or continued, never overwritten unless asked; and config.json, the description of the run.
 
     runs/NAME/  config.json  metrics.jsonl  events.jsonl  checkpoints/  samples/  reals.png  curves.png  *.safetensors
 """
@@ -24,21 +24,21 @@ from minigan.errors import DataError, OptionError
 from minigan.run.log import lock
 
 PACKAGE = Path(__file__).resolve().parents[1]
-ABOUT_NOW = ("resume", "overwrite")  # options that say nothing about the run
+ABOUT_NOW = ("resume", "overwrite")  # options about this call of the program, not about the run
 LONGER = ("steps", "epochs")  # may change if the learning rate does not depend on them
 MAY_CHANGE = (*ABOUT_NOW, "out", "data", "device", "precision", "graph", "blas_tuning", "check_finite",
               "checkpoint_every", "keep", "rollback", "score_every", "tensorboard")
-_LEFT = ("*.json", "*.jsonl", "*.png", "*.gif", "*.html", "*.safetensors", "samples/*.png", "latent/*",
-         "checkpoints/*", "tensorboard/*")  # what runs write
+_OUTPUTS = ("*.json", "*.jsonl", "*.png", "*.gif", "*.html", "*.safetensors", "samples/*.png", "latent/*",
+            "checkpoints/*", "tensorboard/*")  # the files that runs write
 
 
 def new_folder(wanted: Path, overwrite: bool = False) -> Path:
-    """Make the run's folder; if there is a run in it already, the next free `NAME-2`, `NAME-3`, ..., said in one line.
+    """Make the folder of a run. If it holds a run already, use the next free NAME-2, NAME-3, ..., with a message.
 
     With `overwrite`, the files of the earlier run are removed, and no others.
 
     Raises:
-        DataError: it cannot be made or written, or what should be overwritten is no run.
+        DataError: the folder cannot be made or written, or the folder to overwrite holds no run.
     """
     folder, number = wanted, 1
     try:
@@ -60,11 +60,11 @@ def new_folder(wanted: Path, overwrite: bool = False) -> Path:
 
 
 def _clear(folder: Path) -> None:
-    """Remove an earlier run's files."""
+    """Remove the files of an earlier run."""
     read_config(folder, "--overwrite replaces runs only")
     with (folder / "metrics.jsonl").open("a") as file:
         lock(file, folder)
-    for pattern in _LEFT:
+    for pattern in _OUTPUTS:
         for path in folder.glob(pattern):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -72,8 +72,8 @@ def _clear(folder: Path) -> None:
                 path.unlink()
 
 
-def read_config(folder: Path, so: str = "this is no run, or one that never began") -> dict[str, Any]:
-    """What config.json says.
+def read_config(folder: Path, remedy: str = "no run has started in this folder") -> dict[str, Any]:
+    """The contents of config.json; if it is missing, the message ends in `remedy`.
 
     Raises:
         DataError: the folder or the file is missing, or the file is damaged.
@@ -82,7 +82,7 @@ def read_config(folder: Path, so: str = "this is no run, or one that never began
         raise DataError(f"{folder}: there is no such folder; `python -m minigan runs` lists the runs there are")
     path = folder / "config.json"
     if not path.is_file():
-        raise DataError(f"{folder}: config.json is missing; {so}")
+        raise DataError(f"{folder}: config.json is missing; {remedy}")
     try:
         config = dict(json.loads(path.read_text(encoding="utf-8")))
         dict(config["options"])
@@ -92,7 +92,7 @@ def read_config(folder: Path, so: str = "this is no run, or one that never began
 
 
 def make_config(options: Mapping[str, Any], data: Sequence[ImageData], steps: int) -> dict[str, Any]:
-    """The contents of config.json: every option in force, the data, the device, the versions."""
+    """The contents of config.json: the value of every option, the data, the device, the versions."""
     return {
         "options": dict(options),
         "steps": steps,
@@ -110,11 +110,11 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def check_continues(folder: Path, saved: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Whether a run may go on under the options it is now given; what of them is new, old and new value by name.
+    """Check that a run may continue with its present options; returns those that changed, as {name: (old, new)}.
 
     Raises:
-        OptionError: an option that the run depends on has another value; the message names each, and those that may.
-        DataError: the data are not those the run began with.
+        OptionError: an option that must not change has; the message names each of them, and those that may change.
+        DataError: the data are not those that the run started with.
     """
     before, after = saved["options"], now["options"]
     changed = {key: (before.get(key), after.get(key)) for key in sorted({*before, *after})
@@ -127,22 +127,22 @@ def check_continues(folder: Path, saved: Mapping[str, Any], now: Mapping[str, An
         raise OptionError(f"--resume {folder}: {'; '.join(wrong)}: another run{why}. Only these may change: {names}")
     for old, new in zip(saved.get("data", []), now["data"], strict=False):
         if (old.get("images"), old.get("crc32")) != (new["images"], new["crc32"]):
-            raise DataError(f"--resume {folder}: the run began with other data: {old.get('source')} then, "
-                            f"{new['source']} now; give the same with --data")
-    said = [f"{old} then, {new} now" for old, new in
-            ((saved.get("device"), now["device"]), (saved.get("versions"), now["versions"])) if old != new]
-    if said:
-        print(f"the last digits may differ from an uninterrupted run's: {'; '.join(said)}")
+            raise DataError(f"--resume {folder}: the run started with other data: {old.get('source')} then, "
+                            f"{new['source']} now; give the same data with --data")
+    differences = [f"{old} then, {new} now" for old, new in
+                   ((saved.get("device"), now["device"]), (saved.get("versions"), now["versions"])) if old != new]
+    if differences:
+        print(f"the last digits may differ from an uninterrupted run's: {'; '.join(differences)}")
     return changed
 
 
 def _option(name: str) -> str:
-    """An option as it is written on the command line."""
+    """An option in the form of the command line."""
     return ("--no-" if name in ("graph", "blas_tuning") else "--") + name.replace("_", "-")
 
 
 def _crc32(data: ImageData) -> int | None:
-    """A checksum of the images, to notice that a run is continued on other ones; 50 MB take 20 ms."""
+    """A checksum of the images, to detect that a run is resumed with other ones; 50 MB take 20 ms."""
     pixels = data.images
     return zlib.crc32(np.ascontiguousarray(pixels).data.cast("B")) if isinstance(pixels, np.ndarray) else None
 
@@ -150,17 +150,17 @@ def _crc32(data: ImageData) -> int | None:
 def _version() -> str:
     """minigan.__version__, from the file that has it: an import of the whole package from here would be a circle."""
     text = (PACKAGE / "__init__.py").read_text(encoding="utf-8")
-    return re.findall(r'^__version__ = "(.+)"$', text, re.M)[0]  # test_version holds it to be a literal
+    return re.findall(r'^__version__ = "(.+)"$', text, re.M)[0]  # test_version checks that it is a literal
 
 
 def _revision() -> str | None:
-    """The git revision of the checkout minigan is imported from, with a + if files differ from it; None without one."""
+    """The git revision of the checkout that minigan is imported from, with a + if files have changed; else None."""
     here = PACKAGE.parent
     if not (here / ".git").exists():
         return None
     try:
-        answer = [subprocess.run(["git", "-C", str(here), *command], capture_output=True, text=True, timeout=10).stdout
+        output = [subprocess.run(["git", "-C", str(here), *command], capture_output=True, text=True, timeout=10).stdout
                   for command in (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "-uno"])]
     except (OSError, subprocess.SubprocessError):
         return None
-    return answer[0].strip() + "+" * bool(answer[1].strip()) or None
+    return output[0].strip() + "+" * bool(output[1].strip()) or None

@@ -1,4 +1,4 @@
-"""What a run says while it trains: metrics.jsonl, a progress bar or plain lines, events."""
+"""The log of a run: metrics.jsonl, events.jsonl, and a progress bar or plain lines."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from minigan.errors import DataError, require
 from minigan.trainers import Progress
 
 LABELS = {"d_loss": "D", "g_loss": "G", "d_real": "D(x)", "d_fake": "D(G(z))", "wasserstein": "W", "g_slope": "slope"}
-MEASURED = 20  # steps until time and memory are estimated
+MEASURED = 20  # steps after which time and memory are estimated
 PAUSE = 15.0  # seconds between plain lines
 
 
 class Log:
-    """metrics.jsonl, one line per step without clock times (equal runs give equal files), and the progress.
+    """Writes metrics.jsonl, one line per step, without times, so that equal runs give equal files; and the progress.
 
-    On a terminal that is a bar, else a line now and then: a log file wants few, and no carriage returns.
+    On a terminal the progress is a bar, else a line every 15 seconds: log files need few lines and no carriage returns.
 
-    folder           where metrics.jsonl is appended to
-    steps            of the whole run, `done` of which were made before
-    images_per_step  for the speed
+    folder           the folder of metrics.jsonl, which is appended to
+    steps            number of steps of the whole run, `done` of them before this process
+    images_per_step  used to compute the speed
     """
 
     def __init__(self, folder: Path, steps: int, images_per_step: int, done: int = 0) -> None:
@@ -33,7 +33,7 @@ class Log:
         self.file = self.path.open("a")
         lock(self.file, folder)
         self.images_per_step, self.steps, self.before, self.done = images_per_step, steps, done, 0
-        self.start, self.said, self.flushed = time.perf_counter(), -PAUSE, 0.0
+        self.start, self.printed, self.flushed = time.perf_counter(), -PAUSE, 0.0
         self.first: Progress | None = None
         self.bar: Any = None
         if sys.stderr.isatty():
@@ -41,17 +41,17 @@ class Log:
                 self.bar = require("tqdm", "a progress bar").tqdm(total=steps, initial=done, unit="step",
                                                                   dynamic_ncols=True, mininterval=0.5)
             except ModuleNotFoundError as error:
-                self.say(f"{error}; until then, a line now and then")
+                self.say(f"{error}; without it, progress is a line every {PAUSE:.0f} seconds")
 
     def __call__(self, progress: Progress) -> None:
-        """Append a step's metrics and move the bar.
+        """Append the metrics of a step and update the progress.
 
         Raises:
             DataError: the file cannot be written.
         """
         try:
             self.file.write(json.dumps({"step": progress.step, "epoch": progress.epoch, **progress.metrics}) + "\n")
-            if progress.seconds - self.flushed >= 1:  # for those who read along
+            if progress.seconds - self.flushed >= 1:  # so that the file can be followed
                 self.flushed = progress.seconds
                 self.file.flush()
         except OSError as error:
@@ -61,14 +61,14 @@ class Log:
         if self.bar is not None:
             self.bar.set_postfix_str(self._state(progress), refresh=False)
             self.bar.update()
-        elif progress.seconds - self.said >= PAUSE or progress.step == self.steps:
-            self.said = progress.seconds
+        elif progress.seconds - self.printed >= PAUSE or progress.step == self.steps:
+            self.printed = progress.seconds
             left = _clock(progress.seconds / self.done * (self.steps - progress.step))
             print(f"step {progress.step:,} of {self.steps:,}, {left} left, {self._state(progress)}", file=sys.stderr,
                   flush=True)
 
     def _estimate(self, progress: Progress) -> None:
-        """Once, after the first steps: how long it will take, in time and memory. The very first step is no measure."""
+        """After MEASURED steps, print an estimate of time and memory. The first step is slower, and is not counted."""
         self.first = self.first or progress
         if self.done == MEASURED and self.steps - progress.step > 10 * MEASURED:
             each = max(0.0, progress.seconds - self.first.seconds) / (progress.step - self.first.step)
@@ -82,25 +82,25 @@ class Log:
         return f"{rate:.0f} images/s  {memory() >> 20} MiB  {watch}"
 
     def say(self, line: str) -> None:
-        """Print a line without tearing the bar."""
+        """Print a line above the progress bar."""
         if self.bar is not None:
             self.bar.write(line, file=sys.stderr)
         else:
             print(line, file=sys.stderr, flush=True)
 
     def rewind(self, step: int) -> None:
-        """After a roll-back: the file was cut back to this step; the bar follows."""
+        """After a roll-back, when the file has been cut back to this step: reset the progress."""
         self.before, self.done, self.start = step, 0, time.perf_counter()
-        self.first, self.said, self.flushed = None, -PAUSE, 0.0
+        self.first, self.printed, self.flushed = None, -PAUSE, 0.0
         if self.bar is not None:
             self.bar.n = self.bar.initial = step
             self.bar.refresh()
 
     def sync(self) -> None:
-        """Bring what was appended to the disk.
+        """Write all appended lines to the disk.
 
         Raises:
-            DataError: it cannot be written.
+            DataError: the file cannot be written.
         """
         try:
             self.file.flush()
@@ -109,7 +109,7 @@ class Log:
             raise self._unwritable(error) from None
 
     def close(self) -> None:
-        """Flush and close; a disk that is full has been complained about before."""
+        """Flush and close; errors such as a full disk have been reported before and are ignored."""
         self.seconds = time.perf_counter() - self.start
         if self.bar is not None:
             self.bar.close()
@@ -117,7 +117,7 @@ class Log:
             self.file.close()
 
     def summary(self) -> str:
-        """Steps, time and speed, in words."""
+        """Steps, time, speed and memory, as one line."""
         speed = self.done * self.images_per_step / self.seconds
         step = 1e3 * self.seconds / max(1, self.done)
         return (f"{self.done} steps in {self.seconds:.0f} s, {speed:.0f} images/s, {step:.0f} ms/step, "
@@ -129,10 +129,10 @@ class Log:
 
 
 def lock(file: IO[str], folder: Path) -> None:
-    """One process a run, for as long as the file is open: two would mix their lines.
+    """Lock a run's file while it is open, so that only one process writes to it.
 
     Raises:
-        DataError: another process has it; the file is then closed.
+        DataError: another process has the lock; the file is then closed.
     """
     try:
         import fcntl
@@ -148,13 +148,13 @@ def lock(file: IO[str], folder: Path) -> None:
 
 
 def note(folder: Path, **event: Any) -> None:
-    """Append to events.jsonl what happened to a run: that it was resumed, rolled back."""
+    """Append an event, such as a resumption or a roll-back, to events.jsonl."""
     with contextlib.suppress(OSError), (folder / "events.jsonl").open("a") as file:
         file.write(json.dumps(event) + "\n")
 
 
 def memory() -> int:
-    """The most memory this process has had, in bytes; 0 where the system does not say."""
+    """The peak memory of this process in bytes; 0 where the system does not report it."""
     try:
         import resource
     except ImportError:  # Windows

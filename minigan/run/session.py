@@ -1,4 +1,4 @@
-"""The loop of a run, from its start or a checkpoint to its end or interruption: what happens after each step."""
+"""The loop of a run, from its start or a checkpoint to its end or interruption, and all that follows each step."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from minigan.run.log import Log, note
 from minigan.run.options import RunOptions
 from minigan.trainers import Progress, Trainer
 
-Scores = Callable[[Path, int], Any]  # measures the networks as they are, keeps that in a run folder, for a step
+Scores = Callable[[Path, int], Any]  # (run folder, step): measures the networks and saves the scores there
 Sheet = Callable[[], Callable[[], np.ndarray]]  # starts a picture, returns a function that waits for it
-SHEETS = 12  # at least so many sample grids a run, if there are ten steps for each
-PAGE_SHARE, PAGE_EVERY = 0.01, 30.0  # of the time that report.html may take; seconds between two, at least
-MOST_ROLLBACKS = 5  # a run that has to go back more often needs another learning rate, or another loss
+SHEETS = 12  # least number of sample grids per run, if there are ten steps for each
+PAGE_SHARE, PAGE_EVERY = 0.01, 30.0  # largest share of the time for report.html; least seconds between two
+MOST_ROLLBACKS = 5  # a run that diverges more often needs another learning rate or another loss
 
 
 class Session:
@@ -38,19 +38,19 @@ class Session:
                  config: dict[str, Any], sheet: Sheet, score: Scores | None) -> None:
         self.folder, self.trainer, self.batches, self.options = folder, trainer, batches, options
         self.sheet, self.score, self.steps = sheet, score, int(config["steps"])
-        self.sheets: list[tuple[str, int, Callable[[], np.ndarray]]] = []  # on their way from the GPU meanwhile
+        self.sheets: list[tuple[str, int, Callable[[], np.ndarray]]] = []  # name, step, picture to wait for
         self.keeper = Keeper(folder, trainer, batches, score, config, options.keep)
         self.cadence = Cadence(options.checkpoint_every)
         self.board: Board | None = None
-        self.page_after = 0.0  # on the monotonic clock: when report.html is brought up to date again
+        self.page_after = 0.0  # monotonic time of the next update of report.html
         self.save_at: int | None = None  # the step after which a checkpoint is due
         self.log = Log(folder, self.steps, options.batch_size * trainer.batches_per_step)  # locks the folder
 
     def resume(self, changed: dict[str, Any]) -> None:
-        """Continue from the newest checkpoint that is whole."""
+        """Continue from the newest undamaged checkpoint. Raises as `Keeper.restore`; OptionError if --steps is less."""
         try:
-            for written in (self.folder, self.folder / "samples"):
-                remove_leftovers(written)
+            for folder in (self.folder, self.folder / "samples"):
+                remove_leftovers(folder)
             step, problems = self.keeper.restore()
             if step > self.steps:
                 raise OptionError(f"--resume {self.folder}: {step:,} steps are done already, so --steps cannot be "
@@ -59,20 +59,20 @@ class Session:
             self.log.close()
             raise
         for problem in problems:
-            print(f"passed over: {problem}")
+            print(f"skipped: {problem}")
         self.log.rewind(step)
         note(self.folder, step=step, event="resumed", device=device.default(), changed=changed, damaged=problems)
         print(f"{self.folder}: continued from step {step:,}"
-              + ("" if step < self.steps else f", which is its last; more --steps than {self.steps:,} would go on"))
+              + ("" if step < self.steps else f", its last; give more --steps than {self.steps:,} to train on"))
 
     def run(self) -> None:
-        """Train to the end; what was learnt is kept whatever happens."""
+        """Train to the end; weights are saved even if an error ends the run."""
         try:
             if self.options.tensorboard:
                 self.board = Board(self.folder, self.trainer.steps)
             with detect_anomaly() if self.options.check_finite else contextlib.nullcontext(), signals.noticed():
                 if not self.trainer.steps:
-                    with contextlib.suppress(NonFiniteError):  # of initial weights: the first step tells where it shows
+                    with contextlib.suppress(NonFiniteError):  # of initial weights: the first step reports it
                         self.begin()
                 while self.trainer.steps < self.steps:
                     try:
@@ -99,13 +99,13 @@ class Session:
         print("\n".join(report.diagnose(report.read_rows(self.folder / "metrics.jsonl"))))
 
     def begin(self) -> None:
-        """What there is before the first step, so that a run which is killed at once can be continued, too."""
+        """Save a checkpoint before the first step, so that a run that is killed at once can be continued."""
         check_weights(self.trainer)
         self.sheets.append(("step_000000.png", 0, self.sheet()))
         self.save()
 
     def promptly(self, step: int) -> bool:
-        """Whether something is to be done with the networks as they are after this step; asked once a step."""
+        """Whether the networks are needed in their state after this step; called once per step."""
         if step == self.steps or self.cadence.due(step) or signals.pending():
             self.save_at = step
         return self.save_at == step or self.scored(step) or self.shown(step)
@@ -120,7 +120,7 @@ class Session:
         return step == self.steps or (self.steps >= 10 * SHEETS and step % (self.steps // SHEETS) == 0)
 
     def on_step(self, progress: Progress) -> None:
-        """All that is done after a step. A disk that is full ends the run, with what to do about it."""
+        """Everything that follows a step. Raises DataError, with the remedy, if the disk is full."""
         try:
             self.after_step(progress)
         except OSError as error:
@@ -128,18 +128,18 @@ class Session:
                             "intact: make room, then --resume") from None
 
     def after_step(self, progress: Progress) -> None:
-        """Log, check, score, draw, save, in this order, which a resumed run keeps to."""
+        """Log, check, score, draw, save, in this order; a resumed run depends on it."""
         self.save_sheets()
         self.log(progress)
         if self.board is not None:
             self.board(progress)
         check_finite(progress, self.options.check_finite)
-        shown = progress.epoch_ends or self.shown(progress.step)
-        if shown or progress.step == self.save_at or self.scored(progress.step):
+        drawn = progress.epoch_ends or self.shown(progress.step)
+        if drawn or progress.step == self.save_at or self.scored(progress.step):
             check_weights(self.trainer)
         if self.score is not None and self.scored(progress.step):
             self.score(self.folder, progress.step)
-        if shown:
+        if drawn:
             name = f"epoch_{progress.epoch:04d}.png" if progress.epoch_ends else f"step_{progress.step:06d}.png"
             self.sheets.append((name, progress.step, self.sheet()))
             self.keep_weights()
@@ -150,7 +150,7 @@ class Session:
                 raise signals.Stopped(signal)
 
     def save(self) -> None:
-        """A checkpoint, with all files that go with it on the disk before it."""
+        """Save a checkpoint, after all files that belong to it are on the disk."""
         start = time.monotonic()
         self.save_sheets()
         self.log.sync()
@@ -158,33 +158,33 @@ class Session:
         self.cadence.saved(time.monotonic() - start)
 
     def roll_back(self, error: NonFiniteError) -> None:
-        """Return to the last checkpoint with half the learning rate; or raise the error, if that was not asked for.
+        """Return to the last checkpoint with half the learning rate; without --rollback, raise the error.
 
-        The checkpoint is saved anew with the lower rate, so that a run killed now does not diverge once more.
+        The checkpoint is saved again with the lower rate, so that a run killed now does not diverge again.
         """
-        done = self.keeper.rollbacks + 1
-        if not self.options.rollback or done > MOST_ROLLBACKS:
+        count = self.keeper.rollbacks + 1
+        if not self.options.rollback or count > MOST_ROLLBACKS:
             raise error
         self.sheets.clear()
         self.log.sync()
         step, problems = self.keeper.restore()
-        self.keeper.rollbacks = done
-        self.keeper.set_factor(0.5**done)
+        self.keeper.rollbacks = count
+        self.keeper.set_factor(0.5**count)
         self.log.rewind(step)
         self.save()
-        note(self.folder, step=step, event="rolled back", reason=str(error), learning_rate=f"x {0.5**done:g}",
+        note(self.folder, step=step, event="rolled back", reason=str(error), learning_rate=f"x {0.5**count:g}",
              damaged=problems)
-        self.log.say(f"{error}; back to step {step:,}, learning rate x {0.5**done:g} (roll-back {done} of "
+        self.log.say(f"{error}; back to step {step:,}, learning rate x {0.5**count:g} (roll-back {count} of "
                      f"{MOST_ROLLBACKS})")
 
     def rescue(self, error: BaseException) -> None:
-        """A run that ends early keeps its weights and curves; from a GPU that is lost, the last epoch's weights."""
+        """Save weights and curves of a run that ends early; if the GPU is lost, the last epoch's weights remain."""
         with contextlib.suppress(Exception):
             self.log.sync()
             if self.board is not None:
                 self.board.close()
                 self.board = None
-        if not isinstance(error, NonFiniteError):  # weights of a diverged run are NaN, the last epoch's were not
+        if not isinstance(error, NonFiniteError):  # weights of a diverged run are NaN; keep the last epoch's
             with contextlib.suppress(Exception):
                 self.save_sheets()
                 self.keep_weights()
@@ -193,18 +193,19 @@ class Session:
                 report.loss_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
                 self.page(at_last=True)
         if isinstance(error, signals.Stopped):
-            self.log.say(f"{self.folder}: saved after step {self.trainer.steps:,} of {self.steps:,}; --resume goes on")
+            self.log.say(f"{self.folder}: saved after step {self.trainer.steps:,} of {self.steps:,}; --resume "
+                         "continues")
 
     def page(self, at_last: bool = False) -> None:
-        """Bring report.html up to date, unless that was done a moment ago."""
+        """Update report.html, unless that was done a moment ago."""
         start = time.monotonic()
         if at_last or start >= self.page_after:
             report.report_page(self.folder)
-            took = time.monotonic() - start
-            self.page_after = start + took + max(PAGE_EVERY, took / PAGE_SHARE)
+            seconds = time.monotonic() - start
+            self.page_after = start + seconds + max(PAGE_EVERY, seconds / PAGE_SHARE)
 
     def save_sheets(self) -> None:
-        """Write the pictures that were begun."""
+        """Wait for the pictures that were started, and save them."""
         while self.sheets:
             name, step, picture = self.sheets.pop()
             pixels = picture()
@@ -213,24 +214,24 @@ class Session:
                 self.board.picture(pixels, step)
 
     def keep_weights(self) -> None:
-        """Write every network's weights, for use elsewhere."""
+        """Save the weights of every network, for use elsewhere."""
         for part, network in self.trainer.networks.items():
             save_weights(self.folder / f"{part}.safetensors", network.state_dict())
 
 
 def _sha256(path: Path) -> str:
-    """The beginning of a file's SHA-256: equal runs print equal ones."""
+    """The first 12 digits of a file's SHA-256; equal runs print equal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.exists() else "none"
 
 
 def check_finite(progress: Progress, was_watched: bool) -> None:
-    """Stop a run that has diverged, before its last good weights are written over.
+    """Stop a run that has diverged, before its last good weights are overwritten.
 
     Raises:
         NonFiniteError: a metric is NaN or infinite.
     """
     broken = [f"{key} is {value}" for key, value in progress.metrics.items() if not np.isfinite(value)]
     if broken:
-        remedy = "" if was_watched else "; run it again with --check-finite to see which operation and layer began it"
+        remedy = "" if was_watched else "; run it again with --check-finite to see in which operation and layer"
         raise NonFiniteError(f"step {progress.step}: {' and '.join(broken)}: the networks have diverged{remedy}. "
                              "A smaller --lr is the usual remedy")

@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM: the first lets the step end and the run be saved, the second stops at once.
+"""Ctrl-C and SIGTERM: after the first, the step is finished and the run saved; the second stops at once.
 
-Handlers are installed by `run.main` only, so by a command line; a program that imports minigan keeps its own.
+Only `run.main` installs the handlers, for programs on the command line; a program that imports minigan keeps its own.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Stopped(BaseException):  # no error: like KeyboardInterrupt, it is what was asked for
-    """The program ends because of a signal; `status` is its exit status, 128 and the signal's number."""
+class Stopped(BaseException):  # not an error but a request, like KeyboardInterrupt
+    """The program ends because of a signal; `status` is its exit status, 128 + the number of the signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"signal {number}")
@@ -24,18 +24,18 @@ class Stopped(BaseException):  # no error: like KeyboardInterrupt, it is what wa
 
 
 class _Watch:
-    waits = 0  # how many loops would notice a signal by themselves
+    waits = 0  # number of loops that check for a signal after each step
     pending: int | None = None
 
 
 def pending() -> int | None:
-    """The number of the signal that asks the loop to end after this step, or None."""
+    """The number of the signal after which the loop must end with this step, or None."""
     return _Watch.pending
 
 
 @contextlib.contextmanager
 def noticed() -> Iterator[None]:
-    """While a loop runs that asks for `pending` after each step."""
+    """Context of a loop that checks `pending` after each step."""
     _Watch.waits += 1
     try:
         yield
@@ -46,7 +46,7 @@ def noticed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def handled() -> Iterator[None]:
-    """While a command runs: install the handlers, then put back the old ones. In a thread: nothing."""
+    """Context of a command: installs the handlers, and restores the old ones at its end. Does nothing in a thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -64,5 +64,5 @@ def _handle(number: int, frame: FrameType | None) -> None:
     if not _Watch.waits:
         raise Stopped(number)
     _Watch.pending = number
-    os.write(2, b"\nstopping: this step is finished and the run saved; a second signal stops at once\n")  # not print:
-    # it may be what was interrupted
+    os.write(2, b"\nstopping: this step is finished and the run saved; a second signal stops at once\n")  # not print,
+    # which may be what the signal interrupted

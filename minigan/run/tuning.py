@@ -1,4 +1,4 @@
-"""BLAS kernels that suit the CPU: a program may start itself anew with better ones."""
+"""BLAS kernels that suit the CPU: a program restarts itself if there are faster ones."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ CPUINFO = Path("/proc/cpuinfo")  # Linux only
 
 
 def tune_blas() -> None:
-    """Start this program anew with OPENBLAS_CORETYPE set, if that makes its matrix products faster.
+    """Restart this program with OPENBLAS_CORETYPE set, if that makes its matrix products faster.
 
-    OpenBLAS reads the variable when NumPy is imported, which has happened by now: so the process is replaced, with the
-    same arguments. A variable that is set already is left alone, so this happens once.
+    OpenBLAS reads the variable when NumPy is imported, so the process must be replaced, with the same arguments. If the
+    variable is set already, nothing is done, so this happens once.
     """
     is_program = Path(sys.argv[0]).is_file() and sys.orig_argv[-len(sys.argv):] == sys.argv  # else: a notebook, a shell
     if not is_program or "OPENBLAS_CORETYPE" in os.environ or not CPUINFO.exists():

@@ -1,6 +1,6 @@
-"""Trainers: one `step` per iteration of an algorithm, one loop for all.
+"""Trainers: `update` is one iteration of an algorithm, and `fit` the training loop that all trainers share.
 
-A module of this folder is a trainer, or a part of one, by being here: what its __all__ names is trainers.NAME.
+Every module of this folder is imported; the names in its __all__ are available as trainers.NAME.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""What every trainer is: networks, optimisers, random streams, one `update`; and the training loop they share."""
+"""Base of the trainers: networks, optimisers, random streams, one `update`; and the training loop they share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Metrics = dict[str, float]
 
 
 class Progress(NamedTuple):
-    """The state of training after a step: the step's number from 1, its metrics, seconds since the start, the epoch."""
+    """The state of training after a step: its number (from 1), its metrics, seconds since the start, its epoch."""
 
     step: int
     metrics: Metrics
@@ -37,8 +37,8 @@ class Progress(NamedTuple):
 class Trainer:
     """Base of all trainers. A subclass fills `networks`, `optimizers`, `streams` and defines `update`."""
 
-    batches_per_step = 1  # batches of real data that a step takes
-    capturable = True  # whether every step does the same, so that it can become a CUDA graph
+    batches_per_step = 1  # batches of real data per step
+    capturable = True  # whether all steps run the same operations, so that a step can become a CUDA graph
 
     def __init__(self) -> None:
         self.steps = 0
@@ -47,7 +47,7 @@ class Trainer:
         self.streams: dict[str, Stream] = {}
 
     def batches_now(self) -> int:
-        """Batches that the next step takes; a step that takes another number than most is not captured."""
+        """Batches for the next step; a step that needs another number than batches_per_step is not captured."""
         return self.batches_per_step
 
     def draw(self, batches: Batches) -> Batch:
@@ -57,12 +57,12 @@ class Trainer:
     def plan(self, samples: int) -> Any:
         """The random decisions of the next step that are made on the host, for batches of `samples` samples.
 
-        They are inputs of a captured step. `update` makes the plan by itself when it is given none.
+        They are inputs of a captured step. Without a plan, `update` makes one.
         """
         return None
 
     def update(self, batch: Batch, plan: Any = None) -> dict[str, Tensor]:
-        """One iteration of the algorithm; its losses and other metrics, as tensors without axes."""
+        """One iteration of the algorithm; returns its losses and other metrics as scalar tensors."""
         raise NotImplementedError
 
     def step(self, batch: Batch, plan: Any = None) -> Metrics:
@@ -70,19 +70,19 @@ class Trainer:
         return {name: value.item() for name, value in self.update(batch, plan).items()}
 
     def sample(self, z: Array) -> np.ndarray:
-        """Images for noise z (N, latent), on the host."""
+        """Samples (N, ...) for noise z (N, latent), on the host."""
         raise NotImplementedError
 
     def sample_later(self, z: Array) -> Callable[[], np.ndarray]:
-        """A function that returns `sample(z)` with the weights of now; a trainer may wait for a GPU only there."""
+        """A function that returns `sample(z)` with the present weights; only that function may wait for a GPU."""
         images = self.sample(z)
         return lambda: images
 
     def set_schedule(self, name: str, steps: int) -> None:
-        """Let every learning rate follow a schedule of minigan.optim over a run of `steps` steps.
+        """Set the schedule of every learning rate to one of minigan.optim, for a run of `steps` steps.
 
         Raises:
-            OptionError: no schedule has that name; the message lists those there are.
+            OptionError: no schedule has that name; the message lists them all.
         """
         for optimizer in self.optimizers.values():
             optimizer.schedule = optim.schedule(name, steps)
@@ -92,8 +92,8 @@ class Trainer:
         """Train for `steps` iterations, calling `on_step` after each.
 
         On a GPU with `graph`, a step is captured as one CUDA graph, and `on_step` is called for several steps at a
-        time: at the latest when an epoch ends, or after a step for which `promptly(number)` is true. The networks are
-        then as that step left them. `promptly` is asked once per step.
+        time: at the latest when an epoch ends, or after a step for which `promptly(number)` is true. At that moment the
+        networks are in the state after that step. `promptly` is called once per step.
         """
         batches = as_batches(batches)
         captured = None
@@ -104,19 +104,19 @@ class Trainer:
             row = stacked(self.update(self.draw(batches))) if captured is None else captured.step()
             self.steps += 1
             epoch, ends = batches.epoch, batches.position == 0
-            now = promptly(self.steps) or ends or number == steps  # asked in any case, and once
+            now = promptly(self.steps) or ends or number == steps  # called exactly once per step
             readings.add((self.steps, epoch, ends), row)
             for (step, in_epoch, at_end), values in readings.arrived(now):
                 if on_step is not None:
                     on_step(Progress(step, values, time.perf_counter() - start, in_epoch, at_end))
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the next step depends on, except the data: weights, optimisers, random streams, the step count."""
+        """All that the next step depends on except the data: weights, optimisers, random streams, the step count."""
         parts: dict[str, Any] = {**self.networks, **self.optimizers, **self.streams}
         return {"steps": self.steps, **{name: part.state_dict() for name, part in parts.items()}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken.
+        """Continue from a state that `state_dict` returned.
 
         Raises:
             CheckpointError: a part is missing, unknown, or belongs to another model.
@@ -124,7 +124,7 @@ class Trainer:
         parts: dict[str, Any] = {**self.networks, **self.optimizers, **self.streams}
         if set(state) != {"steps", *parts}:
             raise CheckpointError(f"{type(self).__name__}: a state with the parts {sorted(state)}; "
-                                  f"this trainer has {sorted(['steps', *parts])}")
+                                  f"this trainer has {sorted(['steps', *parts])}; make it with the same options")
         for name, part in parts.items():
             try:
                 part.load_state_dict(state[name])
@@ -134,12 +134,12 @@ class Trainer:
 
 
 def averaging_decay(ema: float, optimizer: Optimizer) -> float:
-    """The decay of averaged weights at this step: small at first, so that the initial weights are forgotten."""
+    """The decay of averaged weights at this step: small at first, so that the initial weights are soon forgotten."""
     return scalar(lambda steps: min(ema, (1 + steps) / (10 + steps)), optimizer, "steps")
 
 
-def as_tensor(real: Array, dtype: Any, where: str) -> Tensor:
-    """Real data as a tensor of the networks' dtype and device; taken as it is if it is there already."""
-    if device.of(real) == where != "cpu" and real.dtype == dtype:
+def as_tensor(real: Array, dtype: Any, target: str) -> Tensor:
+    """Real data as a tensor of this dtype on the device `target`; without a copy if it is on that GPU already."""
+    if device.of(real) == target != "cpu" and real.dtype == dtype:
         return Tensor(real)
-    return tensor(real, dtype=dtype, device=where)
+    return tensor(real, dtype=dtype, device=target)

@@ -1,4 +1,4 @@
-"""A trainer's step as one CUDA graph, and metrics that are read many steps at a time: nothing waits for a GPU."""
+"""A trainer's step as one CUDA graph; metrics are read many steps at a time, so the host need not wait for a GPU."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from minigan.engine import device
 from minigan.engine.capture import Capture
 from minigan.engine.tensor import Array, Tensor
 
-READ_EVERY = 50  # steps whose metrics a GPU keeps before they are read
-Mark = tuple[int, int, bool]  # a step's number, its epoch, whether the epoch ends with it
+READ_EVERY = 50  # steps between two reads of a GPU's metrics
+Mark = tuple[int, int, bool]  # number of a step, its epoch, whether the epoch ends with it
 Row = tuple[tuple[str, ...], Array]  # names of metrics, their values (metrics,)
 
 
 class Step(Protocol):
-    """What is captured of a trainer."""
+    """The part of a trainer that a captured step uses."""
 
     batches_per_step: int
 
@@ -29,9 +29,9 @@ class Step(Protocol):
 
 
 class CapturedStep:
-    """Launches a graph that updates and, for batches assembled on the GPU, draws them.
+    """Launches a graph that updates the trainer and, if batches are assembled on the GPU, also draws them.
 
-    A new epoch's order cannot begin inside a graph, so the step in which it does is a plain one.
+    A graph cannot start the order of a new epoch, so a step in which an epoch begins runs kernel by kernel.
     """
 
     def __init__(self, trainer: Step, batches: Batches) -> None:
@@ -41,9 +41,9 @@ class CapturedStep:
         self.names: tuple[str, ...] = ()
 
     def step(self) -> Row:
-        """One step; its metrics, in memory that the next step leaves alone."""
-        most = self.trainer.batches_per_step
-        if self.trainer.batches_now() != most or (self.draws and self.batches.ends_within(most)):
+        """One step; its metrics, in memory that later steps do not overwrite."""
+        usual = self.trainer.batches_per_step
+        if self.trainer.batches_now() != usual or (self.draws and self.batches.ends_within(usual)):
             row = self._draw_and_update(None).data
             return self.names, row
         if self.draws:
@@ -51,7 +51,7 @@ class CapturedStep:
         else:
             batch = self.trainer.draw(self.batches)
             row = self.graph(batch, self.trainer.plan(_samples(batch)))
-        return self.names, row.data.copy()  # the next launch overwrites the graph's own
+        return self.names, row.data.copy()  # the next launch overwrites the graph's array
 
     def _update(self, batch: Batch, plan: Any) -> Tensor:
         self.names, row = stacked(self.trainer.update(batch, plan))
@@ -62,7 +62,7 @@ class CapturedStep:
 
 
 class Readings:
-    """Metrics on their way to the host: fetched READ_EVERY steps at a time if `several`, else step by step."""
+    """Fetches metrics to the host: READ_EVERY steps at a time if `several`, else step by step."""
 
     def __init__(self, several: bool) -> None:
         self.several, self.every = several, READ_EVERY if several else 1
@@ -71,14 +71,14 @@ class Readings:
         self.under_way: list[tuple[list[Mark], Callable[[], np.ndarray]]] = []
 
     def add(self, mark: Mark, row: Row) -> None:
-        """Note the metrics of a step."""
+        """Add the metrics of a step."""
         self.names, values = row
         self.unread.append((mark, values))
 
     def arrived(self, now: bool) -> Iterator[tuple[Mark, dict[str, float]]]:
-        """The steps whose metrics are on the host, with the metrics as numbers; with `now`, all steps.
+        """The steps whose metrics have reached the host, with the metrics as numbers; with `now`, all steps.
 
-        What a GPU sends is handed out when the next rows are fetched: nobody waits for the copy.
+        Rows from a GPU are returned when the next rows are fetched, so that the host need not wait for the copy.
         """
         if len(self.unread) < self.every and not now:
             return
@@ -97,7 +97,7 @@ def stacked(metrics: dict[str, Tensor]) -> Row:
 
 
 def _samples(batch: Batch) -> int:
-    """Samples in a batch, or in the first part of one that has several."""
+    """Number of samples in a batch, or in its first part if it has several."""
     while isinstance(batch, tuple | list):
         batch = batch[0]
     return len(batch)

@@ -1,10 +1,10 @@
-"""ComboGAN: translation between any of n domains with n networks of each kind, not n (n - 1) generators.
+"""ComboGAN: translation between any two of n domains with n networks of each kind, not n (n - 1) generators.
 
-    a domain's encoder takes its images to features that all domains share, its decoder takes features to its images:
+A domain's encoder maps its images to features that all domains share; its decoder maps features to its images:
 
-    from i to j:   decoder_j(encoder_i(x))        and home again:   decoder_i(encoder_j(...))
+    from i to j:   decoder_j(encoder_i(x))        and back:   decoder_i(encoder_j(...))
 
-Each step is CycleGAN's for two domains drawn at random; the networks of the others rest.
+Each step is CycleGAN's for two domains drawn at random; the networks of the other domains do not change.
 Source: Anoosheh, Agustsson, Timofte & Van Gool, ComboGAN: unrestrained scalability for image domain translation, 2018.
 """
 
@@ -42,19 +42,19 @@ from minigan.trainers.translation import (
 
 
 class ComboGAN(Translation):
-    """n encoders, n decoders, n discriminators; two random domains a step.
+    """n encoders, n decoders, n discriminators; two random domains per step.
 
     Args:
         encoders, decoders, discriminators: one of each per domain.
         loss, lr, betas, lambda_cycle, pool, optimizer: as in CycleGAN. Each domain has its own
-            optimisers, which rest with it.
+            optimisers, which step only when the domain is drawn.
         lambda_identity: weight of E |decoder_i(encoder_i(x)) - x|, an autoencoder's loss, so domains may differ in
             channels; 0 in the paper.
-        seed: of the domains drawn and of the pools.
+        seed: seed of the domains drawn and of the pools.
 
     Raises:
-        OptionError: fewer than two domains, not as many networks of each kind, a negative weight, networks that do not
-            fit together.
+        OptionError: fewer than two domains, unequal numbers of networks, a negative weight, or networks whose channels
+            do not fit together.
     """
 
     capturable = False  # which networks a step trains is drawn on the host
@@ -72,7 +72,7 @@ class ComboGAN(Translation):
         for i, (encoder, decoder, discriminator) in enumerate(zip(encoders, decoders, discriminators, strict=True)):
             if encoder.in_channels != decoder.out_channels:
                 raise OptionError(f"ComboGAN: domain {i} has {encoder.in_channels} channels for its encoder and "
-                                  f"{decoder.out_channels} for its decoder")
+                                  f"{decoder.out_channels} for its decoder; make both for the same number")
             check_discriminator(discriminator, encoder.in_channels, f"discriminator {i}", "ComboGAN")
         self.encoders, self.decoders, self.discriminators = list(encoders), list(decoders), list(discriminators)
         self.loss, self.lambda_cycle, self.lambda_identity = gan_loss(loss), lambda_cycle, lambda_identity
@@ -90,34 +90,35 @@ class ComboGAN(Translation):
         self.pools = {f"pool{i}": ImagePool(pool, Stream(seed, f"pool {i}")) for i in range(self.domains)}
 
     def set_schedule(self, name: str, steps: int) -> None:
-        """As Trainer's; it follows the steps of the trainer, of which an optimiser takes its share."""
+        """As Trainer's, but by the steps of the trainer: each optimiser takes part in only some of them."""
         schedule = optim.schedule(name, steps)
         for optimizer in self.optimizers.values():
             optimizer.schedule = lambda _: schedule(self.steps)
 
     def two_domains(self) -> tuple[int, int]:
         """Two different domains, every pair equally likely."""
-        number, others = int(self.choice.integers(0, self.domains * (self.domains - 1), (1,))[0]), self.domains - 1
+        others = self.domains - 1
+        number = int(self.choice.integers(0, self.domains * others, (1,))[0])
         i = number // others
         return i, (i + 1 + number % others) % self.domains
 
     def update(self, batch: Batch, plan: Any = None) -> dict[str, Tensor]:
-        """One iteration; takes images of every domain, and uses those of the two it draws, a and b.
+        """One iteration on two of the domains, a and b, drawn at random; the images of the others are not used.
 
         Args:
-            batch: images (N, C, H, W) in [-1, 1] of each domain, as data.Unpaired gives them.
+            batch: images (N, C, H, W) in [-1, 1] of each domain, as from data.Unpaired.
             plan: not used.
 
         Returns:
-            as CycleGAN, of the two; with from and to, the numbers of a and b.
+            as CycleGAN, for these two; from and to are the numbers of a and b.
 
         Raises:
             OptionError: not one batch per domain.
-            ShapeError: a batch of other channels than its networks.
+            ShapeError: a batch has another number of channels than its networks.
         """
         if len(batch) != self.domains:
             raise OptionError(f"ComboGAN: got {len(batch)} batches for {self.domains} domains; it takes one of each, "
-                              "as data.Unpaired gives them")
+                              "as from data.Unpaired")
         i, j = self.two_domains()
         a, b = (self.images(batch[k], self.encoders[k].in_channels, f"domain {k}") for k in (i, j))
         metrics, fake_a, fake_b = self.generators_step(i, j, a, b)
@@ -136,7 +137,7 @@ class ComboGAN(Translation):
 
     def discriminators_step(self, i: int, j: int, real: tuple[Tensor, Tensor],
                             fake: tuple[Array, Array]) -> dict[str, Tensor]:
-        """One step of the discriminators of domains i and j."""
+        """One step of the discriminators of domains i and j; their losses."""
         metrics = {}
         for name, k, x, y in zip("ab", (i, j), real, fake, strict=True):
             shown = Tensor(self.pools[f"pool{k}"].exchange(y))
@@ -146,13 +147,14 @@ class ComboGAN(Translation):
         return metrics
 
     def generator(self, source: int, target: int) -> EncoderDecoder:
-        """The generator from one domain to another: the networks themselves, no copies.
+        """The generator from one domain to another; it shares the networks' parameters.
 
         Raises:
             OptionError: there is no such domain.
         """
         if not (0 <= source < self.domains and 0 <= target < self.domains):
-            raise OptionError(f"ComboGAN: from domain {source} to {target}, but they run from 0 to {self.domains - 1}")
+            raise OptionError(f"ComboGAN: from domain {source} to {target}, but domains are numbered from "
+                              f"0 to {self.domains - 1}")
         if (source, target) not in self._generators:
             self._generators[source, target] = EncoderDecoder(self.encoders[source], self.decoders[target])
         return self._generators[source, target]

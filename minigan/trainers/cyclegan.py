@@ -1,10 +1,10 @@
-"""CycleGAN: two domains without pairs, a generator each way, and a translation there and back must lead home.
+"""CycleGAN: two domains without pairs, a generator each way; a translation there and back must restore the image.
 
-    minimise over G_ab, G_ba, with D_a and D_b playing against them:
+    minimise over G_ab, G_ba, against D_a and D_b (game: the adversarial loss of a generator):
 
-        game(D_b, G_ab(a)) + game(D_a, G_ba(b))                              each fake like the other domain
-        + lambda_cycle    ( E |G_ba(G_ab(a)) - a| + E |G_ab(G_ba(b)) - b| )  and nothing lost on the way
-        + lambda_identity ( E |G_ba(a) - a| + E |G_ab(b) - b| )              what is there already stays
+        game(D_b, G_ab(a)) + game(D_a, G_ba(b))                              fakes look like their domain
+        + lambda_cycle    ( E |G_ba(G_ab(a)) - a| + E |G_ab(G_ba(b)) - b| )  nothing is lost on the way
+        + lambda_identity ( E |G_ba(a) - a| + E |G_ab(b) - b| )              images of the target stay as they are
 
 Source: Zhu, Park, Isola & Efros, Unpaired image-to-image translation, 2017, equations 1 to 3 and section 4.
 """
@@ -52,7 +52,7 @@ class Plan(NamedTuple):
 
 
 class Domains(NamedTuple):
-    """A batch of each domain (N, C, H, W); and the labels of a, (N,), if the trainer uses them."""
+    """A batch of each domain (N, C, H, W), and the labels of a (N,) if the trainer uses them."""
 
     a: Tensor
     b: Tensor
@@ -63,16 +63,16 @@ class CycleGAN(Translation):
     """Both generators step together, then both discriminators, on the same fakes or on older ones from their pools.
 
     Args:
-        g_ab, g_ba: images of one domain to the other's; with attributes `in_channels` and `out_channels`.
+        g_ab, g_ba: images of one domain to images of the other; with attributes `in_channels` and `out_channels`.
         d_a, d_b: images of a domain to logits, or a list of them (MultiScaleDiscriminator).
         loss: the name of a pair in minigan.losses ("non_saturating" is the log loss of the GAN of 2014), or a pair.
         lr, betas: Adam's, one optimiser for both generators and one for both discriminators.
-        lambda_cycle: weight of the cycle losses; 0 leaves them out, and the label of a digit is lost.
+        lambda_cycle: weight of the cycle losses; without them (0), translated digits do not keep their label.
         lambda_identity: weight of the identity losses; by default half of lambda_cycle, or 0 if the domains differ in
-            channels, for then an image cannot be its own translation.
+            channels, as an image cannot then be its own translation.
         pool: images in each discriminator's pool of fakes, see ImagePool; 0 for none.
         ema: decay of an exponential moving average of the generators' weights, which then translate; 0 for none.
-        seed: of the pools.
+        seed: seed of the pools.
         optimizer: makes an optimiser from parameters, in place of Adam.
 
     The authors' learning rate is constant for half of a run and then falls to 0: `set_schedule("half_linear", steps)`.
@@ -111,24 +111,24 @@ class CycleGAN(Translation):
         return [self.g_ab, self.g_ba]
 
     def plan(self, samples: int) -> Plan:
-        """What both pools do in the next step."""
+        """What both pools do in the next step, for batches of `samples` images."""
         return Plan(self.pool_a.plan(samples), self.pool_b.plan(samples))
 
     def update(self, batch: Batch, plan: Plan | None = None) -> dict[str, Tensor]:
-        """One iteration on images a of one domain and b of the other, which have nothing to do with each other.
+        """One iteration on images a of one domain and b of the other, which need not correspond.
 
         Args:
-            batch: (a, b), images (N, C, H, W) in [-1, 1], as data.Unpaired gives them.
-            plan: what the pools do; made by `plan` if it is None.
+            batch: (a, b), images (N, C, H, W) in [-1, 1], as from data.Unpaired.
+            plan: what the pools do; by default made by `plan`.
 
         Returns:
-            d_a, d_b: half the discriminators' losses, before their update; g_a, g_b: the game's loss of the generator
-            that makes images of a, of b; cycle_a, cycle_b, idt_a, idt_b: mean absolute differences, without weights
-            (idt only if lambda_identity > 0).
+            d_a, d_b: half the discriminators' losses, before their update; g_a, g_b: the adversarial losses of the
+            generators of a and of b; cycle_a, cycle_b, idt_a, idt_b: mean absolute differences (idt only if
+            lambda_identity > 0). The generators' losses are without weights.
 
         Raises:
             OptionError: not one batch of each domain.
-            ShapeError: a batch of other channels than the networks.
+            ShapeError: a batch has another number of channels than its networks.
         """
         a, b, labels = self.domains(batch)
         metrics, fake_a, fake_b = self.generators_step(a, b, labels)
@@ -141,7 +141,7 @@ class CycleGAN(Translation):
                         ) -> tuple[dict[str, Tensor], Array, Array]:
         """One step of both generators; their losses, and the fakes of a and of b as arrays.
 
-        No gradients of the discriminators' weights are computed.
+        Gradients of the discriminators' weights are not computed.
         """
         losses, fake_a, fake_b = self.generator_losses(a, b, labels)
         self.g_optimizer.minimize(total(losses))
@@ -152,9 +152,9 @@ class CycleGAN(Translation):
         return values(losses), fake_a.data, fake_b.data
 
     def generator_losses(self, a: Tensor, b: Tensor, labels: Array | None = None) -> tuple[Weighted, Tensor, Tensor]:
-        """What the generators minimise, term by term, and the fakes of a and of b. A subclass may add terms.
+        """The terms that the generators minimise, and the fakes of a and of b. A subclass may add terms.
 
-        labels are those of a, (N,), if a trainer uses them.
+        labels: the labels of a (N,), for trainers that use them.
         """
         pair = Pair(self.g_ab, self.g_ba, self.d_a, self.d_b)
         return generator_losses(pair, a, b, self.loss, self.lambda_cycle, self.lambda_identity)
@@ -168,13 +168,13 @@ class CycleGAN(Translation):
 
     def domains(self, batch: Batch) -> Domains:
         """The images of both domains as tensors; raises as `update`."""
-        a, b = two_parts(batch, type(self).__name__, "one of domain a and one of domain b, as data.Unpaired gives them")
+        a, b = two_parts(batch, type(self).__name__, "one of domain a and one of domain b, as from data.Unpaired")
         return Domains(self.images(a, self.channels[0], "domain a"), self.images(b, self.channels[1], "domain b"))
 
     def translate(self, images: Array, way: str = "ab") -> np.ndarray:
-        """Images (N, C, H, W) in [-1, 1] of a translated to b, or with way="ba" of b to a, on the host.
+        """Images (N, C, H, W) in [-1, 1] translated from a to b, or with way="ba" from b to a, on the host.
 
-        By averaged weights if there are any.
+        The averaged weights are used if there are any. Raises OptionError for another `way`.
         """
         if way not in ("ab", "ba"):
             raise OptionError(f"{type(self).__name__}: way={way!r} is not 'ab' or 'ba'")
@@ -182,24 +182,24 @@ class CycleGAN(Translation):
 
 
 def _domain_channels(owner: str, g_ab: Module, g_ba: Module, d_a: Module, d_b: Module) -> tuple[int, int]:
-    """Channels of the two domains, if the networks agree on them."""
-    there, back = channels(g_ab, "g_ab", owner), channels(g_ba, "g_ba", owner)
-    if there != back[::-1]:
-        raise OptionError(f"{owner}: g_ab takes {there[0]} channels to {there[1]}, so g_ba must take {there[1]} to "
-                          f"{there[0]}, but it takes {back[0]} to {back[1]}")
-    for network, wanted, name in ((d_a, there[0], "d_a"), (d_b, there[1], "d_b")):
-        check_discriminator(network, wanted, name, owner)
-    return there
+    """Channels of the two domains. Raises OptionError unless all networks agree on them."""
+    forth, back = channels(g_ab, "g_ab", owner), channels(g_ba, "g_ba", owner)
+    if forth != back[::-1]:
+        raise OptionError(f"{owner}: g_ab takes {forth[0]} channels to {forth[1]}, so g_ba must take {forth[1]} to "
+                          f"{forth[0]}, but it takes {back[0]} to {back[1]}")
+    for network, number, name in ((d_a, forth[0], "d_a"), (d_b, forth[1], "d_b")):
+        check_discriminator(network, number, name, owner)
+    return forth
 
 
-def _identity_weight(owner: str, wanted: float | None, lambda_cycle: float, sizes: tuple[int, int]) -> float:
-    """lambda_identity: as wanted; or half of lambda_cycle, or for domains that differ in channels 0, which it says."""
+def _identity_weight(owner: str, weight: float | None, lambda_cycle: float, sizes: tuple[int, int]) -> float:
+    """The given weight, by default half of lambda_cycle; for domains of different channels 0, with a warning."""
     if sizes[0] == sizes[1]:
-        return 0.5 * lambda_cycle if wanted is None else wanted
-    if wanted:
-        raise OptionError(f"{owner}: lambda_identity={wanted}, but the domains have {sizes[0]} and {sizes[1]} "
+        return 0.5 * lambda_cycle if weight is None else weight
+    if weight:
+        raise OptionError(f"{owner}: lambda_identity={weight}, but the domains have {sizes[0]} and {sizes[1]} "
                           "channels, so an image cannot be its own translation; use lambda_identity=0")
-    if wanted is None:
+    if weight is None:
         warnings.warn(f"{owner}: the domains have {sizes[0]} and {sizes[1]} channels, so an image cannot be its own "
                       "translation: there is no identity loss", stacklevel=4)
     return 0.0

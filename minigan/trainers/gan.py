@@ -1,4 +1,4 @@
-"""The GAN of 2014: a discriminator learns to tell real from generated, a generator learns to be mistaken for real."""
+"""The GAN of 2014: a discriminator learns to tell real from generated samples, a generator learns to deceive it."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class GAN(Trainer):
         n_discriminator: k, discriminator steps per generator step; each takes a fresh batch of real data.
         label_smoothing: the real target is 1 minus this.
         ema: decay of an exponential moving average of the generator's weights, from which samples are drawn (Yazici et
-            al., 2019: it averages out the game's oscillation); 0 for none.
-        seed: of the noise.
+            al., 2019: it averages out oscillations); 0 for none.
+        seed: seed of the noise.
         optimizer: makes the optimiser of a network from its parameters, in place of Adam.
 
     Raises:
-        OptionError: n_discriminator, label_smoothing or ema out of range, or a generator without `latent`.
+        OptionError: an unknown loss, n_discriminator, label_smoothing or ema out of range, no `latent`.
     """
 
     def __init__(self, generator: Module, discriminator: Module, loss: str | GANLoss = "non_saturating",
@@ -73,19 +73,19 @@ class GAN(Trainer):
         return [next(batches) for _ in range(self.batches_now())]
 
     def update(self, batch: Batch, plan: Any = None) -> dict[str, Tensor]:
-        """One iteration: k discriminator steps, each on real data and noise of its own, then one generator step.
+        """One iteration: k discriminator steps, each on its own real data and noise, then one generator step.
 
-        The generator learns from the samples of the last discriminator step: it has not changed since it drew them, so
-        they are as good as new ones, and cost no second forward pass.
+        The generator learns from the samples of the last discriminator step. As it has not changed since it drew them,
+        they are as good as new ones, and save a second forward pass.
 
         Args:
-            batch: real data (N, ...), one array per discriminator step; for a single step also the array itself.
+            batch: real data (N, ...), a list of one array per discriminator step; for one step, also the array.
             plan: not used.
 
         Returns:
             d_loss and g_loss; d_real = mean D(x) and d_fake = mean D(G(z)), as probabilities, before D's update;
-            g_slope, the mean length of the gradient of a sample's own generator loss with respect to the sample: what D
-            tells G about how to change it.
+            g_slope, the mean length of the gradient of a sample's own generator loss with respect to the sample, the
+            signal that G gets from D.
 
         Raises:
             OptionError: not one batch per discriminator step.
@@ -111,7 +111,7 @@ class GAN(Trainer):
     def generator_step(self, fake: Tensor) -> tuple[Tensor, Tensor]:
         """One generator step through samples (N, ...) that it has drawn; g_loss and g_slope, see `update`.
 
-        Only the generator's gradients are computed, not those of the discriminator's weights.
+        Gradients of the discriminator's weights are not computed.
         """
         g_loss = self.loss.generator_loss(self.discriminator(fake))
         gradient, = self.g_optimizer.minimize(g_loss, also=[fake])
@@ -125,15 +125,15 @@ class GAN(Trainer):
         return Tensor(self.noise.normal((count, self.latent), self.dtype, self.device))
 
     def reals(self, batch: Batch) -> list[Tensor]:
-        """The real data of each discriminator step as tensors. Raises OptionError if there are too many or too few."""
+        """The real data of each discriminator step as tensors. OptionError unless there is one array per step."""
         arrays = list(batch) if isinstance(batch, list | tuple) else [batch]
         if len(arrays) != self.batches_now():
             raise OptionError(f"{type(self).__name__}: got {len(arrays)} batches of real data for {self.batches_now()} "
-                              "discriminator steps; each needs its own")
+                              "discriminator steps; each step needs its own batch")
         return [as_tensor(real, self.dtype, self.device) for real in arrays]
 
     def set_schedule(self, name: str, steps: int) -> None:
-        """As Trainer's; the discriminator's optimiser counts its own steps, `n_discriminator` per step of the trainer.
+        """As Trainer's, but the discriminator's optimiser makes `n_discriminator` times as many steps.
 
         Raises:
             OptionError: no schedule has that name.
@@ -142,14 +142,14 @@ class GAN(Trainer):
         self.d_optimizer.schedule = optim.schedule(name, steps * self.batches_per_step)
 
     def sample(self, z: Array) -> np.ndarray:
-        """Images for noise z (N, latent), from averaged weights if there are any, as (N, C, H, W) on the host.
+        """Samples (N, ...), on the host, for noise z (N, latent); with averaged weights if there are any.
 
         Batch norm uses its running statistics, so an image does not depend on the others.
         """
         return np.array(self.sample_later(z)())
 
     def sample_later(self, z: Array) -> Callable[[], np.ndarray]:
-        """`sample`, but a GPU is only told to compute and copy: the function returned waits for that."""
+        """As `sample`, but without waiting for a GPU: only the returned function waits."""
         network = self.networks.get("averaged", self.generator).eval()
         with no_grad():
             images = network(tensor(z, dtype=self.dtype, device=self.device))
@@ -158,5 +158,5 @@ class GAN(Trainer):
 
 
 def probability(logits: Tensor) -> Tensor:
-    """Mean of sigmoid(logits), which is not differentiated."""
+    """Mean of sigmoid(logits), a scalar without a graph."""
     return ops.mean(ops.sigmoid(logits.detach()))

@@ -1,4 +1,4 @@
-"""CycleGAN told a little more: some pairs that belong together, or the labels of one domain.
+"""CycleGAN with some supervision: a few pairs that belong together, or the labels of one domain.
 
     SemiSupervised   + lambda_supervised E |G_ab(x) - y|                      on a few pairs (x, y)
     TaskCycleGAN     + lambda_task ( E -ln T(a)[y] + E -ln T(G_ab(a))[y] )    on images a with labels y
@@ -25,29 +25,30 @@ from minigan.trainers.translation import Weighted, check_weights, two_parts
 
 
 class SemiSupervised(CycleGAN):
-    """CycleGAN with a few pairs: |G_ab(x) - y| on labelled pairs joins what the generators minimise.
+    """CycleGAN with a few pairs: the generators also minimise |G_ab(x) - y| on labelled pairs (x, y).
 
-    For segmentation with very few labels, a are images and b masks: many images and many masks without a partner teach
-    what each looks like, and the labelled pairs which belong together.
+    For segmentation with very few labels, a are images and b masks. Many images and masks without partners teach how
+    each domain looks, and the few labelled pairs teach which mask belongs to an image.
 
     Args:
         pairs: labelled images (M, C, H, W) and masks (M, C', H, W), uint8 or floats in [-1, 1].
         lambda_supervised: weight of that term.
-        labelled: pairs a step, drawn at random.
-        options: further ones of CycleGAN.
+        labelled: pairs per step, drawn at random.
+        options: further options of CycleGAN.
 
     Raises:
-        DataError: the pairs are none, or not as many images as masks.
-        OptionError: as CycleGAN.
+        DataError: there are no pairs, or unequal numbers of images and masks.
+        OptionError: as CycleGAN; lambda_supervised below 0, or labelled below 1.
     """
 
-    capturable = False  # which pairs a step sees is drawn on the host
+    capturable = False  # the pairs of a step are drawn on the host
 
     def __init__(self, g_ab: Module, g_ba: Module, d_a: Module, d_b: Module, pairs: tuple[np.ndarray, np.ndarray],
                  lambda_supervised: float = 10.0, labelled: int = 4, seed: int = 0, **options: object) -> None:
         super().__init__(g_ab, g_ba, d_a, d_b, seed=seed, **options)  # type: ignore[arg-type]
         if not len(pairs[0]) or len(pairs[0]) != len(pairs[1]):
-            raise DataError(f"SemiSupervised: {len(pairs[0])} labelled images and {len(pairs[1])} masks are no pairs")
+            raise DataError(f"SemiSupervised: {len(pairs[0])} labelled images and {len(pairs[1])} masks are no pairs; "
+                            "give one mask per image")
         check_weights("SemiSupervised", lambda_supervised=lambda_supervised)
         if labelled < 1:
             raise OptionError(f"SemiSupervised: labelled={labelled} must be at least 1")
@@ -57,7 +58,7 @@ class SemiSupervised(CycleGAN):
         self.streams = {**self.streams, "choice": self.choice}
 
     def generator_losses(self, a: Tensor, b: Tensor, labels: Array | None = None) -> tuple[Weighted, Tensor, Tensor]:
-        """CycleGAN's, and `supervised`."""
+        """CycleGAN's terms, and `supervised`."""
         losses, fake_a, fake_b = super().generator_losses(a, b)
         rows = self.choice.integers(0, len(self.pairs[0]), (self.labelled,))
         x, y = (tensor(images[rows], dtype=self.dtype, device=self.device) for images in self.pairs)
@@ -66,22 +67,21 @@ class SemiSupervised(CycleGAN):
 
 
 class TaskCycleGAN(CycleGAN):
-    """CycleGAN that knows the labels of domain a: a classifier must read a translation as what its original is.
+    """CycleGAN that knows the labels of domain a: a classifier must read each translation as its original's label.
 
-    The cycle is content when every 4 becomes a 9 and every 9 a 4; the classifier is not. It learns along with the
-    generators, from originals and translations alike, so it knows the look of both domains before long. No label of
-    domain b is ever used: what a classifier learns from G_ab(a) can be tested on b.
+    If every 4 becomes a 9 and every 9 a 4, the cycle losses are still 0, but the classifier's loss is not. It is
+    trained with the generators, on originals and translations, so that it soon reads both domains. Labels of domain b
+    are never used: a classifier trained on G_ab(a) can be tested on b.
 
     Args:
-        classifier: images (N, C, H - crop, W - crop), of domain a or b, to logits (N, K); trained beforehand, or not.
-        lambda_task: weight of its losses.
-        crop: the classifier sees a window, so many pixels smaller, that lies elsewhere at every step: it has more to
-            learn, and the generators longer from it.
-        options: further ones of CycleGAN.
+        classifier: images (N, C, H - crop, W - crop) of domain a or b to logits (N, K); may be trained beforehand.
+        lambda_task: weight of the classifier's loss.
+        crop: the classifier sees a window `crop` pixels smaller than the image, at a random place in every step. This
+            augmentation makes its task harder, so that the generators learn from it for longer.
+        options: further options of CycleGAN.
 
     Raises:
-        OptionError: as CycleGAN; lambda_task or crop below 0, or domains that differ in channels, which no classifier
-            reads.
+        OptionError: as CycleGAN; lambda_task or crop below 0, or domains that differ in channels.
     """
 
     capturable = False  # labels are looked up on the host
@@ -102,15 +102,15 @@ class TaskCycleGAN(CycleGAN):
         """As CycleGAN's, on labelled images of a and images of b.
 
         Args:
-            batch: (data.Labelled(images, labels), images), as data.Unpaired((images, labels), b) gives them.
-            plan: what the pools do; made by `plan` if it is None.
+            batch: (data.Labelled(images, labels), images), as from data.Unpaired((images, labels), b).
+            plan: what the pools do; by default made by `plan`.
 
         Returns:
-            what CycleGAN's does, and `task`: the mean cross-entropy of originals and translations.
+            the metrics of CycleGAN, and `task`: the mean cross-entropy on originals and translations.
 
         Raises:
             OptionError: not these two parts, or no labels.
-            ShapeError: the labels do not fit the images or the classifier. And as CycleGAN.
+            ShapeError: as CycleGAN, or the labels do not fit the images or the classifier.
         """
         return super().update(batch, plan)
 
@@ -120,7 +120,7 @@ class TaskCycleGAN(CycleGAN):
 
     def domains(self, batch: Batch) -> Domains:
         """The images of both domains as tensors, and the labels of a; raises as `update`."""
-        takes = "images a with their labels and images b, as data.Unpaired((images, labels), b) gives them"
+        takes = "images a with their labels and images b, as from data.Unpaired((images, labels), b)"
         a, b = two_parts(batch, "TaskCycleGAN", takes)
         if not isinstance(a, Labelled):
             raise OptionError(f"TaskCycleGAN: the images of domain a have no labels; it takes {takes}")
@@ -130,12 +130,12 @@ class TaskCycleGAN(CycleGAN):
         return super().domains((a.images, b))._replace(labels=a.labels)
 
     def generator_losses(self, a: Tensor, b: Tensor, labels: Array | None = None) -> tuple[Weighted, Tensor, Tensor]:
-        """CycleGAN's, and `task`."""
+        """CycleGAN's terms, and `task`."""
         losses, fake_a, fake_b = super().generator_losses(a, b)
-        top, left = (int(place) for place in self.windows.integers(0, self.crop + 1, (2,)))
+        top, left = (int(offset) for offset in self.windows.integers(0, self.crop + 1, (2,)))
         height, width = (side - self.crop for side in a.shape[2:])
-        seen = ops.concat([a, fake_b], 0)[:, :, top : top + height, left : left + width]
-        logits = self.classifier(seen)  # (2N, K)
+        window = ops.concat([a, fake_b], 0)[:, :, top : top + height, left : left + width]  # (2N, C, H-crop, W-crop)
+        logits = self.classifier(window)  # (2N, K)
         losses["task"] = (self.lambda_task, cross_entropy(logits, np.concatenate([labels, labels])))
         return losses, fake_a, fake_b
 

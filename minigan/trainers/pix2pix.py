@@ -1,9 +1,9 @@
-"""pix2pix: pairs of images, a generator from one to the other, a discriminator that is shown both of a pair.
+"""pix2pix: pairs of images, a generator from one to the other, a discriminator that sees both images of a pair.
 
-    minimise over G:  game(D, (a, G(a)))  +  lambda_l1 E |G(a) - b|
+    minimise over G:  game(D, (a, G(a)))  +  lambda_l1 E |G(a) - b|        game: the adversarial loss
 
-The absolute difference gets the coarse shape right, but blurs where several answers are likely; the game, patch by
-patch, makes them sharp. D sees a as well, so that G's answer must be one to a, and not any image of the domain.
+The absolute difference determines the coarse shape, but blurs details that a does not determine; the adversarial loss,
+on patches, makes them sharp. D also sees a, so that G must draw an image that fits a, not just any image of the domain.
 
 Source: Isola, Zhu, Zhou & Efros, Image-to-image translation with conditional adversarial networks, 2017.
 """
@@ -47,16 +47,16 @@ class Pix2Pix(Translation):
 
     Args:
         generator: images of a to images of b; with attributes `in_channels` and `out_channels`.
-        discriminator: both images of a pair, one after the other in the channels, to logits, or a list of them
+        discriminator: both images of a pair, concatenated along the channels, to logits, or a list of them
             (MultiScaleDiscriminator).
         loss: the name of a pair in minigan.losses, or a pair; the paper's is the log loss.
         lr, betas: Adam's, for both networks.
         lambda_l1: weight of the mean absolute difference.
-        lambda_features: weight of feature matching: the mean absolute difference of what each of D's layers makes of
-            the fake and of the real pair, times 4; 10 in pix2pixHD, 0 for none. The discriminator needs `features`.
+        lambda_features: weight of feature matching: 4 times the mean absolute difference of the outputs of D's layers
+            for the fake and the real pair; 10 in pix2pixHD, 0 for none. The discriminator needs `features`.
         optimizer: makes the optimiser of a network from its parameters, in place of Adam.
 
-    The paper's only noise is the dropout of its generator, see models.UnetGenerator.
+    As in the paper, the only noise is the dropout of the generator, see models.UnetGenerator.
 
     Source of feature matching: Wang et al., High-resolution image synthesis with conditional GANs, 2018, equation 4.
 
@@ -86,18 +86,18 @@ class Pix2Pix(Translation):
         """One iteration on a batch of pairs: images a and their partners b.
 
         Args:
-            batch: (a, b), images (N, C, H, W) in [-1, 1], as data.paired gives them.
+            batch: (a, b), images (N, C, H, W) in [-1, 1], as from data.paired.
             plan: not used.
 
         Returns:
-            d_loss, half the discriminator's loss before its update; g_loss, the generator's loss of the game; l1, the
-            mean absolute difference; features, that of D's layers, if it has a weight; all without weights.
+            d_loss, half the discriminator's loss before its update; g_loss, the generator's adversarial loss; l1, the
+            mean absolute difference; features, the feature matching loss, if lambda_features > 0; all without weights.
 
         Raises:
             OptionError: not two batches.
-            ShapeError: batches of other channels than the networks, or of two sizes.
+            ShapeError: the batches have other channels than the networks, or differ in N, H or W.
         """
-        parts = two_parts(batch, "Pix2Pix", "images and their partners, as data.paired gives them")
+        parts = two_parts(batch, "Pix2Pix", "images and their partners, as from data.paired")
         a, b = (self.images(part, c, name)
                 for part, c, name in zip(parts, self.channels, ("sources", "targets"), strict=True))
         if (len(a), *a.shape[2:]) != (len(b), *b.shape[2:]):
@@ -110,14 +110,14 @@ class Pix2Pix(Translation):
         return {**metrics, **values(losses)}
 
     def discriminator_step(self, a: Tensor, b: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """One step of the discriminator on real pairs (a, b) and on (a, fake)."""
+        """One step of the discriminator on real pairs (a, b) and on (a, fake); its loss."""
         real_logits, fake_logits = self.discriminator(_pair(a, b)), self.discriminator(_pair(a, fake))
         d_loss = 0.5 * over_scales(self.loss.discriminator_loss, real_logits, fake_logits)
         self.d_optimizer.minimize(d_loss)
         return {"d_loss": d_loss.detach()}
 
     def generator_losses(self, a: Tensor, b: Tensor, fake: Tensor) -> Weighted:
-        """What the generator minimises, term by term."""
+        """The terms that the generator minimises."""
         losses = {"l1": (self.lambda_l1, l1(fake, b))}
         if not self.lambda_features:
             game = over_scales(self.loss.generator_loss, self.discriminator(_pair(a, fake)))
@@ -129,12 +129,12 @@ class Pix2Pix(Translation):
         return {"g_loss": (1.0, over_scales(self.loss.generator_loss, _logits(features))), **losses}
 
     def translate(self, images: Array) -> np.ndarray:
-        """Images (N, C, H, W) in [-1, 1] of a translated to b, on the host."""
+        """Images (N, C, H, W) in [-1, 1] translated from a to b, on the host."""
         return self.translate_with(self.generator, images)
 
 
 def feature_matching(fake: Features, real: Features) -> Tensor:
-    """4 times the mean absolute difference of all layers but the logits.
+    """4 times the mean absolute difference of all layers except the logits.
 
     Source: Wang et al., pix2pixHD, 2018, equation 4 and their code.
     """
@@ -144,7 +144,7 @@ def feature_matching(fake: Features, real: Features) -> Tensor:
 
 
 def _scales(features: Features) -> list[list[Tensor]]:
-    """The layers of each scale; those of a discriminator without scales are one."""
+    """The layers of each scale; a discriminator without scales has one."""
     return cast("list[list[Tensor]]", [features] if isinstance(features[0], Tensor) else features)
 
 

@@ -1,4 +1,4 @@
-"""The image pool: a discriminator sees fakes of now and of a while ago, so that it does not forget old mistakes."""
+"""The image pool: a discriminator sees new and older fakes, so that it does not forget old mistakes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from minigan.random import Stream
 
 
 class PoolPlan(NamedTuple):
-    """What a pool does with N new images: which images are given out (N,), which are kept (capacity,).
+    """What a pool does with N new images: it returns the images `given` (N,) and keeps the images `kept` (capacity,).
 
-    Numbers below the capacity are images in the pool, those from there on the new images, in order.
+    Numbers below the capacity are images in the pool; capacity + i is new image i.
     """
 
     given: Array
@@ -25,11 +25,11 @@ class PoolPlan(NamedTuple):
 
 
 class ImagePool:
-    """The last `capacity` generated images, of which each new one replaces a random one with probability 1/2.
+    """Up to `capacity` generated images; when full, a new image replaces a random one with probability 1/2.
 
     Args:
-        capacity: images kept, 50 in the paper; 0 for none: fakes go through as they are.
-        stream: of the coins and the places.
+        capacity: images kept, 50 in CycleGAN; 0 for none: fakes are returned unchanged.
+        stream: random numbers that decide whether an image is replaced, and which one.
 
     It holds arrays, never tensors: no graph outlives its step. The first `capacity` images fill it and are returned.
     Source: Shrivastava et al., Learning from simulated and unsupervised images, 2017, section 2.3.
@@ -42,18 +42,18 @@ class ImagePool:
         if capacity < 0:
             raise OptionError(f"ImagePool: capacity={capacity} must be at least 0")
         self.capacity, self.stream, self.count = capacity, stream, 0
-        self._store: Array | None = None  # (capacity, H, W, C), the first `count` in use
+        self._store: Array | None = None  # (capacity, H, W, C); the first `count` are in use
 
     @property
     def images(self) -> Array:
-        """The images in use (count, C, H, W)."""
+        """The images in the pool (count, C, H, W)."""
         store = np.zeros((0, 0, 0, 0), np.float32) if self._store is None else self._store[: self.count]
-        return store.transpose(0, 3, 1, 2)
+        return store.transpose(0, 3, 1, 2)  # (count, C, H, W)
 
     def plan(self, n: int) -> PoolPlan:
         """What happens to the next n images.
 
-        The plan follows from the stream and the count alone, so on a GPU it is an input of a captured step.
+        It depends on the stream and the count only, so that on a GPU it can be an input of a captured step.
         """
         given, kept = self.capacity + np.arange(n), np.arange(self.capacity)
         if not self.capacity:
@@ -70,7 +70,7 @@ class ImagePool:
     def exchange(self, images: Array, plan: PoolPlan | None = None) -> Array:
         """Images (N, C, H, W) for the discriminator: each is new, or an older one that the new one replaces.
 
-        Images of another size than those before start a new pool, but not with a plan that was made earlier.
+        Images of another size than before start a new pool, except if `plan` was made earlier.
         """
         if not self.capacity:
             return images
@@ -79,23 +79,24 @@ class ImagePool:
             self._store = np.zeros_like(images, shape=(self.capacity, h, w, c), order="C")
             self.count = 0 if plan is None else self.count
         given, kept = self.plan(n) if plan is None else plan
-        everything = np.concatenate([self._store, images.transpose(0, 2, 3, 1)])  # (capacity + N, H, W, C)
-        self._store[...] = everything[device.index(kept, everything)]
-        return everything[device.index(given, everything)].transpose(0, 3, 1, 2)  # (N, C, H, W), channels-last
+        pixels = np.concatenate([self._store, images.transpose(0, 2, 3, 1)])  # (capacity + N, H, W, C)
+        self._store[...] = pixels[device.index(kept, pixels)]
+        return pixels[device.index(given, pixels)].transpose(0, 3, 1, 2)  # (N, C, H, W), channels-last in memory
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of the images in use, on the host, and the address of the next coin."""
+        """Copies of the images in the pool, on the host, and the address of the next random number."""
         return {"images": np.array(device.asnumpy(self.images), order="C"), "generator": self.stream.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken.
+        """Continue from a state that `state_dict` returned.
 
         Raises:
             CheckpointError: the state is not of a pool, or of a larger one.
         """
         images = np.asarray(state.get("images"))
         if set(state) != {"images", "generator"} or images.ndim != 4 or len(images) > self.capacity:
-            raise CheckpointError(f"ImagePool: this state is not of a pool of up to {self.capacity} images")
+            raise CheckpointError(f"ImagePool: this state is not of a pool of up to {self.capacity} images; use "
+                                  "the capacity it was saved with")
         self.stream.load_state_dict(state["generator"])
         self.count = len(images)
         if not self.count:

@@ -1,6 +1,6 @@
-"""The GAN family by name: which losses, which normalisation of the discriminator, which published settings.
+"""The GAN family by name: the loss, the discriminator's normalisation and the published settings of each algorithm.
 
-One row an algorithm, so that they can be compared, or chosen on a command line.
+RECIPES has one row per algorithm, for comparisons and for the command line.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Recipe:
     """An algorithm as published.
 
     make      (generator, discriminator, **options of GAN or WGAN) -> trainer
-    norm      of the discriminator it was published with: "batch", "none" or "spectral", as in models.dcgan
+    norm      normalisation of the published discriminator: "batch", "none" or "spectral", as in models.dcgan
     source    the paper
     settings  options that differ from the defaults of GAN or WGAN
     """
@@ -35,14 +35,14 @@ class Recipe:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def trainer(self, generator: Module, discriminator: Module, **options: Any) -> GAN:
-        """The trainer; options that are None stay as published, the others go to `make`."""
-        given = {key: value for key, value in options.items() if value is not None}
-        return self.make(generator, discriminator, **{**self.settings, **given})
+        """The trainer with these options; for options that are None, the published value."""
+        changes = {key: value for key, value in options.items() if value is not None}
+        return self.make(generator, discriminator, **{**self.settings, **changes})
 
 
 def _wgan(generator: Module, critic: Module, *, n_discriminator: int = 5, label_smoothing: float = 0.0,
           **options: Any) -> WGAN:
-    """WGAN under the names of GAN's options. Raises OptionError for label smoothing, which a critic cannot have."""
+    """WGAN with the option names of GAN. Raises OptionError for label smoothing: a critic has no labels."""
     if label_smoothing:
         raise OptionError("WGAN: a critic has no labels to smooth; use label_smoothing=0")
     return WGAN(generator, critic, n_critic=n_discriminator, **options)
@@ -65,11 +65,11 @@ for _name in GAN_LOSSES:  # a pair without a recipe above is trained as DCGAN's
 
 
 def recipe(name: str) -> Recipe:
-    """An algorithm by its name.
+    """The algorithm with this name.
 
     Raises:
-        OptionError: no algorithm has that name; the message lists those there are.
+        OptionError: no algorithm has that name; the message lists them all.
     """
     if name not in RECIPES:
-        raise OptionError(f"no GAN loss is called {name!r}; there are: {', '.join(RECIPES)}")
+        raise OptionError(f"loss={name!r} is not one of {', '.join(RECIPES)}")
     return RECIPES[name]

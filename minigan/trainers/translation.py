@@ -20,12 +20,12 @@ from minigan.random import Stream
 from minigan.trainers.base import Trainer, as_tensor
 from minigan.trainers.pool import ImagePool
 
-Logits = Tensor | list[Tensor]  # of a discriminator, or of one with several scales
-CHUNK = 64  # images translated at a time
+Logits = Tensor | list[Tensor]  # of a discriminator with one scale, or with several
+CHUNK = 64  # images translated in one pass
 
 
 def over_scales(loss: Callable[..., Tensor], *logits: Logits) -> Tensor:
-    """A loss of logits, or its mean over the maps of a discriminator with several scales."""
+    """The loss of logits; for a discriminator with several scales, the mean over its maps."""
     if isinstance(logits[0], Tensor):
         return loss(*logits)
     maps = list(zip(*logits, strict=True))
@@ -36,7 +36,7 @@ def over_scales(loss: Callable[..., Tensor], *logits: Logits) -> Tensor:
 
 
 class Pair(NamedTuple):
-    """Two domains' networks: generators from each to the other, and each domain's discriminator."""
+    """The networks of two domains: generators from each to the other, and the discriminator of each."""
 
     g_ab: Callable[[Tensor], Tensor]
     g_ba: Callable[[Tensor], Tensor]
@@ -44,15 +44,15 @@ class Pair(NamedTuple):
     d_b: Module
 
 
-Weighted = dict[str, tuple[float, Tensor]]  # losses by name, with their weights in what is minimised
+Weighted = dict[str, tuple[float, Tensor]]  # name: (weight in the sum that is minimised, loss)
 
 
 def generator_losses(pair: Pair, a: Tensor, b: Tensor, game: GANLoss, lambda_cycle: float,
                      lambda_identity: float) -> tuple[Weighted, Tensor, Tensor]:
-    """Both generators' losses on a batch of each domain, and their fakes of a and of b.
+    """Both generators' losses on a batch of each domain (N, C, H, W), and their fakes of a and of b.
 
-    A translation is made once: for the game, for its cycle, and for the discriminators afterwards. A cycle without
-    weight is only measured, an identity without weight not even that.
+    Each translation is computed once, for the adversarial loss, for its cycle, and for the discriminators afterwards.
+    With lambda_cycle = 0, cycle losses are computed without gradients; with lambda_identity = 0, idt is absent.
     """
     fake_b, fake_a = pair.g_ab(a), pair.g_ba(b)
     losses = {"g_a": (1.0, over_scales(game.generator_loss, pair.d_a(fake_a))),
@@ -80,24 +80,24 @@ def total(losses: Weighted) -> Tensor:
 
 
 def values(losses: Weighted) -> dict[str, Tensor]:
-    """The losses without weights and without graphs."""
+    """The losses, without weights and without graphs."""
     return {name: loss.detach() for name, (_, loss) in losses.items()}
 
 
 def discriminator_loss(discriminator: Module, real: Tensor, fake: Tensor, game: GANLoss) -> Tensor:
-    """Half of the discriminator's loss, as in the authors' code: it learns at half the generators' pace."""
+    """Half of the discriminator's loss, as in the authors' code, so that it learns more slowly than the generators."""
     return 0.5 * over_scales(game.discriminator_loss, discriminator(real), discriminator(fake))
 
 
 class Translation(Trainer):
-    """Base of trainers between domains of images: pools are part of the state, and so is what dropout draws from."""
+    """Base of trainers between domains of images; their state includes the pools and the random numbers of dropout."""
 
     def __init__(self) -> None:
         super().__init__()
         self.pools: dict[str, ImagePool] = {}
 
     def prepare(self, networks: dict[str, Module]) -> None:
-        """Note the networks, their type and device, and the random numbers of their dropout layers."""
+        """Set `networks`, their dtype and device, and the random streams of their dropout layers."""
         self.networks = networks
         first = next(iter(networks.values())).parameters()[0]
         self.dtype, self.device = first.dtype, first.device
@@ -105,10 +105,10 @@ class Translation(Trainer):
             self.streams.setdefault(name, stream)
 
     def images(self, batch: Array, channels: int, what: str) -> Tensor:
-        """A batch of a domain as a tensor.
+        """A batch of a domain, `what`, as a tensor (N, C, H, W).
 
         Raises:
-            ShapeError: no images (N, C, H, W), or of another number of channels.
+            ShapeError: the batch is not (N, C, H, W), or C is not `channels`.
         """
         if np.ndim(batch) != 4 or batch.shape[1] != channels:
             raise ShapeError(f"{type(self).__name__}: a batch of {what} has shape {tuple(np.shape(batch))}, but its "
@@ -116,32 +116,33 @@ class Translation(Trainer):
         return as_tensor(batch, self.dtype, self.device)
 
     def translate_with(self, network: Module, images: Array) -> np.ndarray:
-        """What a generator makes of images (N, C, H, W) in [-1, 1], on the host. Batch norm uses its
+        """Images (N, C, H, W) in [-1, 1] translated by a generator, on the host. Batch norm uses its
         running statistics."""
-        wait = [self.translate_later(network, images[i : i + CHUNK]) for i in range(0, len(images), CHUNK)]
-        return np.concatenate([later() for later in wait])
+        chunks = [self.translate_later(network, images[i : i + CHUNK]) for i in range(0, len(images), CHUNK)]
+        return np.concatenate([fetch() for fetch in chunks])
 
     def translate_later(self, network: Module, images: Array) -> Callable[[], np.ndarray]:
-        """The same for a few images, but a GPU is only told: the function returned waits for it."""
+        """The same for up to CHUNK images, but without waiting for a GPU: only the returned function waits."""
         network.eval()
         with no_grad():
-            made = network(tensor(images, dtype=self.dtype, device=self.device))
+            translation = network(tensor(images, dtype=self.dtype, device=self.device))
         network.train()
-        return device.fetch(made.data)
+        return device.fetch(translation.data)
 
     def state_dict(self) -> dict[str, Any]:
-        """As Trainer's, with the pools."""
+        """As Trainer's, and the pools."""
         return {**super().state_dict(), **{name: pool.state_dict() for name, pool in self.pools.items()}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """As Trainer's, with the pools.
+        """As Trainer's, and the pools.
 
         Raises:
             CheckpointError: a part is missing, unknown, or belongs to another model.
         """
         missing = [name for name in self.pools if name not in state]
         if missing:
-            raise CheckpointError(f"{type(self).__name__}: the state lacks {', '.join(missing)}")
+            raise CheckpointError(f"{type(self).__name__}: the state lacks {', '.join(missing)}; load "
+                                  "one that such a trainer saved")
         super().load_state_dict({name: part for name, part in state.items() if name not in self.pools})
         for name, pool in self.pools.items():
             pool.load_state_dict(state[name])
@@ -158,7 +159,7 @@ def channels(network: Module, name: str, owner: str) -> tuple[int, int]:
     """in_channels and out_channels of a generator.
 
     Raises:
-        OptionError: it has no such attributes.
+        OptionError: the network lacks these attributes.
     """
     try:
         return int(network.in_channels), int(network.out_channels)  # type: ignore[attr-defined]
@@ -167,16 +168,16 @@ def channels(network: Module, name: str, owner: str) -> tuple[int, int]:
                           "models.ResnetGenerator and models.UnetGenerator have") from None
 
 
-def check_discriminator(network: Module, wanted: int, name: str, owner: str) -> None:
-    """Raise OptionError if a discriminator that says for how many channels it is says another number than wanted."""
-    has = getattr(network, "channels", wanted)
-    if has != wanted:
-        raise OptionError(f"{owner}: {name} is for {has} channels, but its images have {wanted}; make it with "
-                          f"channels={wanted}")
+def check_discriminator(network: Module, number: int, name: str, owner: str) -> None:
+    """Raise OptionError if a discriminator has an attribute `channels` that is not `number`."""
+    channels = getattr(network, "channels", number)
+    if channels != number:
+        raise OptionError(f"{owner}: {name} is for {channels} channels, but its images have {number}; make it with "
+                          f"channels={number}")
 
 
 def two_parts(batch: Batch, owner: str, takes: str) -> tuple[Array, Array]:
-    """The two parts of a batch. Raises OptionError if it has another number of them."""
+    """The two parts of a batch. Raises OptionError if it has another number of parts."""
     parts = tuple(batch) if isinstance(batch, list | tuple) else (batch,)
     if len(parts) != 2:
         raise OptionError(f"{owner}: got {len(parts)} batches; it takes {takes}")
@@ -184,14 +185,14 @@ def two_parts(batch: Batch, owner: str, takes: str) -> tuple[Array, Array]:
 
 
 def check_weights(owner: str, **weights: float) -> None:
-    """Raise OptionError for a negative weight of a loss."""
+    """Raise OptionError if the weight of a loss is negative or NaN."""
     for name, weight in weights.items():
         if not weight >= 0:
             raise OptionError(f"{owner}: {name}={weight} must be a number >= 0")
 
 
 def mean_of(tensors: Sequence[Tensor]) -> Tensor:
-    """The mean of some numbers."""
+    """The mean of scalar tensors."""
     result = tensors[0]
     for other in tensors[1:]:
         result = result + other

@@ -1,12 +1,12 @@
-"""Wasserstein GANs: a critic estimates the distance of two distributions, a generator shortens it.
+"""Wasserstein GANs: a critic estimates the distance between two distributions, a generator reduces it.
 
     W(p, q) = sup over 1-Lipschitz f of  E_p f(x) - E_q f(x)         Kantorovich and Rubinstein's duality
 
-The critic looks for the f, the generator moves q. What keeps f from growing without bound is the difference:
+The critic approximates f, the generator moves q. The variants differ in how they bound the slope of f:
 
     "clip"      every weight is clipped to [-clip, clip]       Arjovsky, Chintala & Bottou, 2017, algorithm 1
-    "gp"        a penalty on gradients that are not 1 long     Gulrajani et al., 2017, algorithm 1
-    "spectral"  the critic's own layers are nn.SpectralNorm    Miyato et al., 2018
+    "gp"        a penalty on gradients of norm other than 1    Gulrajani et al., 2017, algorithm 1
+    "spectral"  the critic's layers are nn.SpectralNorm        Miyato et al., 2018
 """
 
 from __future__ import annotations
@@ -33,24 +33,25 @@ LIPSCHITZ = ("gp", "clip", "spectral")
 class WGAN(GAN):
     """Algorithm 1 of Arjovsky, Chintala & Bottou, 2017, or of Gulrajani et al., 2017.
 
-    `update` is GAN's: n_critic critic steps, each on real data and noise of its own (`discriminator_step` below:
-    gradient, then clipping), then one generator step. Its metrics are the critic's, g_loss and g_slope.
+    `update` is GAN's: n_critic critic steps, each on its own real data and noise (`discriminator_step` below: gradient,
+    then clipping), then one generator step. Its metrics are those of the critic, g_loss and g_slope.
 
     Args:
         generator: noise (N, latent) to samples; has an attribute `latent`.
         critic: samples to numbers; no sigmoid.
-        lipschitz: "gp", "clip" or "spectral", see the module.
-        lr: learning rate of both; by default the papers' 1e-4 (gp), 5e-5 (clip) and 2e-4 (spectral).
-        betas: Adam's; by default (0.5, 0.9). With "clip" RMSProp is used: momentum made the critic unstable there.
+        lipschitz: "gp", "clip" or "spectral", see above.
+        lr: learning rate of both networks; by default the papers' 1e-4 (gp), 5e-5 (clip) and 2e-4 (spectral).
+        betas: Adam's; by default (0.5, 0.9). With "clip", RMSProp is used, as momentum makes the critic unstable.
         n_critic: critic steps per generator step; each takes a fresh batch of real data.
         n_start: critic steps in each of the first 25 generator steps and in every 500th, so that the generator learns
-            from a critic that has converged (100 in the code of Arjovsky et al.); None for n_critic.
-        clip: largest size of a weight, for "clip".
+            from a critic that has converged (100 in the code of Arjovsky et al.); by default n_critic.
+        clip: largest absolute value of a weight, for "clip".
         lambda_gp: weight of the penalty, for "gp".
         ema, seed: as in GAN.
 
     Raises:
-        OptionError: an unknown `lipschitz`; "gp" with batch norm in the critic; "spectral" without spectral norm there.
+        OptionError: an unknown `lipschitz`, a number out of range, "gp" with batch norm in the critic, or "spectral"
+            with a critic without spectral norm.
     """
 
     def __init__(self, generator: Module, critic: Module, lipschitz: str = "gp", lr: float | None = None,
@@ -71,7 +72,7 @@ class WGAN(GAN):
         self.streams = {**self.streams, "coefficients": self.coefficients}
 
     def batches_now(self) -> int:
-        """n_start at the generator steps 0 to 24, 500, 1000, ..., else n_critic."""
+        """n_start in the generator steps 0 to 24, 500, 1000, ..., else n_critic."""
         done = self.g_optimizer.steps
         return self.n_start if done < 25 or done % 500 == 0 else self.batches_per_step
 
@@ -79,9 +80,9 @@ class WGAN(GAN):
         """One critic step on real and generated samples (N, ...): gradient, then clipping.
 
         Returns:
-            d_loss, what the critic minimised; wasserstein = E f(x) - E f(G(z)) before the step, the estimate of the
-            distance (positive for a critic that tells real from generated); penalty (gp) or clipped, the share of
-            weights at the bound (clip).
+            d_loss, the critic's loss; wasserstein = E f(x) - E f(G(z)) before the step, the estimate of the distance
+            (positive if the critic tells real from generated); penalty ("gp"); clipped, the share of weights at the
+            bound ("clip").
         """
         distance = self.loss.discriminator_loss(self.discriminator(real), self.discriminator(fake))
         metrics = {"wasserstein": -distance.detach()}
@@ -96,7 +97,7 @@ class WGAN(GAN):
         return {"d_loss": loss.detach(), **metrics}
 
     def clip_weights(self) -> Tensor:
-        """Clip every weight of the critic in place; the share of weights that are then at the bound."""
+        """Clip every weight of the critic in place; returns the share of weights that are at the bound afterwards."""
         at_bound: Any = 0
         for p in self.discriminator.parameters():
             array = p.writable()
@@ -108,7 +109,7 @@ class WGAN(GAN):
 
 
 def _optimizer(lipschitz: str, lr: float | None, betas: tuple[float, float]) -> OptimizerFactory:
-    """RMSProp with clipping, else Adam, at the paper's learning rate unless another is given."""
+    """RMSProp with clipping, else Adam; the learning rate is lr, by default the paper's."""
     rate = lr if lr is not None else {"gp": 1e-4, "clip": 5e-5, "spectral": 2e-4}[lipschitz]
     return partial(RMSProp, lr=rate) if lipschitz == "clip" else partial(Adam, lr=rate, betas=betas)
 
@@ -117,6 +118,6 @@ def _check_critic(critic: Module, lipschitz: str) -> None:
     kinds = {type(module) for module in critic.modules()}
     if lipschitz == "gp" and nn.BatchNorm2d in kinds:
         raise OptionError("WGAN: the critic has batch norm, which mixes the samples of a batch, but the gradient "
-                          "penalty is about each sample's own gradient; use a critic without it, or with nn.LayerNorm")
+                          "penalty needs each sample's own gradient; use a critic without it, or with nn.LayerNorm")
     if lipschitz == "spectral" and nn.SpectralNorm not in kinds:
         raise OptionError("WGAN: lipschitz='spectral' needs a critic whose layers are wrapped in nn.SpectralNorm")

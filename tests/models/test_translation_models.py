@@ -177,5 +177,5 @@ def test_generators_are_made_again_from_their_weights(norm, upsample):
 
 
 def test_weights_of_something_else_are_refused():
-    with pytest.raises(mg.errors.CheckpointError, match="of no generator"):
+    with pytest.raises(mg.errors.CheckpointError, match="these weights fit no generator"):
         models.generator_of(models.PatchDiscriminator(1, 2, 1).state_dict())

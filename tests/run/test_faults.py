@@ -88,7 +88,7 @@ def test_interrupted_in_every_way_and_continued(digits, whole, tmp_path):
             assert process.returncode == -9
         else:
             assert process.returncode == 128 + number and "Traceback" not in said
-            assert "a second signal stops at once" in said and "--resume goes on" in said
+            assert "a second signal stops at once" in said and "--resume continues" in said
             rows = report.read_rows(out / "metrics.jsonl")
             assert [row["step"] for row in rows] == list(range(1, newest + 1))
         kept = newest

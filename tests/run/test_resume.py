@@ -165,7 +165,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(images, stoppe
     newest.write_bytes({"flip": raw, "cut": raw[:-100], "empty": b""}[spoil])
     trained(images, stopped, "--resume")
     said = capsys.readouterr().out
-    assert "passed over:" in said and "step_00000003.safetensors" in said and "continued from step 2" in said
+    assert "skipped:" in said and "step_00000003.safetensors" in said and "continued from step 2" in said
     assert (stopped / "metrics.jsonl").read_bytes() == whole
     event = json.loads((stopped / "events.jsonl").read_text())
     assert event["step"] == 2 and "step_00000003" in event["damaged"][0]
@@ -207,7 +207,7 @@ def test_formats(stopped, monkeypatch):
     series = Series(stopped / "checkpoints")
     monkeypatch.setattr(format_, "VERSION", 2)
     save_state(series.path(9), {"step": 9})
-    with pytest.raises(CheckpointError, match="of format 1, which this minigan no longer reads"):
+    with pytest.raises(CheckpointError, match="in format 1, which this minigan no longer reads"):
         load_state(series.path(3))
     monkeypatch.setattr(format_, "MIGRATIONS", {1: lambda state: {**state, "step": -state["step"]}})
     assert load_state(series.path(3))[0]["step"] == -3

@@ -61,7 +61,7 @@ def test_a_budget_is_so_many_steps(images, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("text", ["soon", "0s", "-1min", "1e999h", "10 years"])
 def test_no_time(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="is no time such as"):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a time such as"):
         run.duration(text)
 
 

@@ -462,8 +462,8 @@ def test_bad_labels_are_named():
 # ---- data ----
 def test_unpaired_domains_may_bring_labels():
     images, labels = np.arange(10), np.arange(10) * 10
-    one, theirs, other = next(data.Unpaired((images, labels), np.arange(5), batch_size=4, seed=1))
-    np.testing.assert_array_equal(theirs, 10 * one)
+    one, other = next(data.Unpaired((images, labels), np.arange(5), batch_size=4, seed=1))
+    np.testing.assert_array_equal(one.labels, 10 * one.images)
     assert len(other) == 4
 
 
@@ -512,7 +512,7 @@ def one_channel(**changes):
     (lambda: trainers.Pix2Pix(pix2pix_networks()[0], mg.nn.Sequential(mg.nn.Conv2d(2, 1, 4)), lambda_features=10.0),
      "needs a discriminator with `features`"),
     (lambda: combogan().step(batches(0)), "got 2 batches for 3 domains"),
-    (lambda: combogan().translate(batches(0)[0], 0, 3), "from domain 0 to 3, but they run from 0 to 2"),
+    (lambda: combogan().translate(batches(0)[0], 0, 3), "from domain 0 to 3, but domains are numbered from 0 to 2"),
     (lambda: trainers.ComboGAN([], [], []), "two domains or more"),
 ])
 def test_what_cannot_be_is_named(make, message):
