@@ -1,36 +1,21 @@
-"""Is a gradient right? Finite differences in float64, over every element, with a random cotangent.
-
-    python -m minigan.gradcheck                 every operation
-    python -m minigan.gradcheck conv2d tanh     these two
-
-For a function f and a random cotangent v, the vjp claims to be the gradient of the number s(x) = <v, f(x)>. Central
-differences (s(x+h) - s(x-h)) / 2h give each element of that gradient to about h^2; h = 1e-5 and float64 leave ten
-digits. The cotangent must be random: with ones, the gradient of batch norm is zero, and a rule that returns zeros
-passes. Where f is linear, the difference with a step of 1 is exact up to rounding, and <A x, y> = <x, A* y> tests the
-adjoint.
-
-The second order is the first order of the gradient: the map x, v -> vjp(x, v), differentiated by all of its arguments.
-"""
+"""Gradients of any function against central differences, of first and second order."""
 
 from __future__ import annotations
 
-import importlib
+__all__ = ["RTOL", "STEP", "formula", "gradcheck", "gradgradcheck"]
+
 import inspect
-import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from minigan.engine import Operation, Primitive, Sample, Tensor, grad, no_grad, tensor
+from minigan.engine import Primitive, Tensor, grad, tensor
 from minigan.engine import device as devices
 from minigan.errors import GradientError
 
 STEP = 1e-5
 RTOL = 1e-6
-RTOL_LINEAR = 1e-12
 Function = Callable[..., Tensor]
 
 
@@ -69,13 +54,13 @@ def gradcheck(
     True
     """
     arrays = [np.array(x.numpy() if isinstance(x, Tensor) else x, dtype=np.float64) for x in inputs]
-    v = _cotangent(f, arrays, seed) if cotangent is None else np.asarray(cotangent, np.float64)
+    v = random_cotangent(f, arrays, seed) if cotangent is None else np.asarray(cotangent, np.float64)
     worst = 0.0
     for i in range(len(arrays)) if wrt is None else wrt:
-        numeric = _numeric(f, arrays, i, v, step)
+        numeric = numeric_gradient(f, arrays, i, v, step)
         for create_graph in (False, True):
-            analytic = _analytic(f, arrays, i, v, create_graph)
-            error = _error(analytic, numeric)
+            analytic = analytic_gradient(f, arrays, i, v, create_graph)
+            error = relative_error(analytic, numeric)
             if not error <= rtol:  # written this way because NaN is not greater than anything
                 raise GradientError(_explain(f, arrays, i, v, step, analytic, numeric, error, rtol))
             worst = max(worst, error)
@@ -89,7 +74,7 @@ def gradgradcheck(f: Function, inputs: Sequence[Any], *, wrt: Iterable[int] | No
     Arguments, result and errors as in gradcheck.
     """
     arrays = [np.array(x.numpy() if isinstance(x, Tensor) else x, dtype=np.float64) for x in inputs]
-    v = _cotangent(f, arrays, seed)
+    v = random_cotangent(f, arrays, seed)
     worst = 0.0
     for i in range(len(arrays)) if wrt is None else wrt:
 
@@ -133,25 +118,28 @@ def formula(forward: Callable[..., np.ndarray], vjp: Callable[..., Any]) -> Func
     return op
 
 
-def _cotangent(f: Function, arrays: list[np.ndarray], seed: int) -> np.ndarray:
-    y = f(*(_tensor(a) for a in arrays))
+def random_cotangent(f: Function, arrays: list[np.ndarray], seed: int) -> np.ndarray:
+    """Normal numbers of the shape of f's output."""
+    y = f(*(tensor_on_device(a) for a in arrays))
     return np.random.default_rng([seed, 1]).normal(size=y.shape)  # other numbers than an input drawn with this seed
 
 
-def _analytic(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, create_graph: bool = False) -> np.ndarray:
-    xs = [_tensor(a, requires_grad=j == i) for j, a in enumerate(arrays)]
+def analytic_gradient(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray,
+                      create_graph: bool = False) -> np.ndarray:
+    """The gradient of <v, f> by input i as backpropagation computes it; 0 if f does not depend on the input."""
+    xs = [tensor_on_device(a, requires_grad=j == i) for j, a in enumerate(arrays)]
     y = f(*xs)
-    if not y.requires_grad:  # f does not depend on input i
+    if not y.requires_grad:
         return np.zeros_like(arrays[i])
-    return devices.asnumpy(grad(y, [xs[i]], _tensor(v), create_graph)[0].data)
+    return devices.asnumpy(grad(y, [xs[i]], tensor_on_device(v), create_graph)[0].data)
 
 
-def _tensor(array: np.ndarray, requires_grad: bool = False) -> Tensor:
+def tensor_on_device(array: np.ndarray, requires_grad: bool = False) -> Tensor:
     """A copy on the device in use."""
     return Tensor(devices.put(array.copy(), devices.default()), requires_grad)
 
 
-def _numeric(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, step: float) -> np.ndarray:
+def numeric_gradient(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, step: float) -> np.ndarray:
     """Central differences by every element, at h = step max(1, |x|)."""
     numeric = np.zeros_like(arrays[i])
     for position in np.ndindex(numeric.shape):
@@ -164,10 +152,10 @@ def _at(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, position: 
     """<v, f> with element `position` of input i moved by h. Gradient-based functions need the graph, so it is on."""
     moved = [a.copy() for a in arrays]
     moved[i][position] += h
-    return float(np.sum(f(*(_tensor(a) for a in moved)).numpy() * v))
+    return float(np.sum(f(*(tensor_on_device(a) for a in moved)).numpy() * v))
 
 
-def _error(analytic: np.ndarray, numeric: np.ndarray) -> float:
+def relative_error(analytic: np.ndarray, numeric: np.ndarray) -> float:
     """Largest difference over the gradient's largest element, or over 1e-3 where the gradient vanishes."""
     if not analytic.size:
         return 0.0
@@ -182,7 +170,7 @@ def _explain(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, step:
     """Both numbers, and the cause: a kink, too coarse a step, or a wrong rule."""
     gap = np.abs(analytic - numeric)
     position = tuple(int(k) for k in np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), gap.shape))
-    finer, coarser = (np.max(np.abs(analytic - _numeric(f, arrays, i, v, s))) for s in (step / 2, 2 * step))
+    finer, coarser = (np.max(np.abs(analytic - numeric_gradient(f, arrays, i, v, s))) for s in (step / 2, 2 * step))
     h = step * max(1.0, abs(arrays[i][position]))
     (_, less), (slope, bend), (_, more) = (_differences(f, arrays, i, v, position, s) for s in (h / 2, h, 2 * h))
     if not np.isfinite(analytic).all():
@@ -203,80 +191,3 @@ def _differences(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, p
     """Sum and difference of the slopes on both sides of an element; of a smooth function the difference goes as h."""
     ahead, here, behind = (_at(f, arrays, i, v, position, s) for s in (h, 0.0, -h))
     return abs(ahead - behind) / h, abs(ahead - 2 * here + behind) / h
-
-
-# ---- the table of operations ----
-@dataclass
-class Row:
-    """The results of one operation's checks: largest relative errors, the time, and the first failure."""
-
-    name: str
-    samples: int = 0
-    first: float = 0.0
-    second: float = 0.0
-    linear: float | None = None
-    seconds: float = 0.0
-    failure: str = ""
-
-
-def apply(op: Operation, sample: Sample) -> Function:
-    """The operation as a function of its tensors alone."""
-    return lambda *tensors: op(*tensors, **sample.params)
-
-
-def samples_of(op: Operation) -> list[Sample]:
-    """The operation's own samples, the same at every call.
-
-    Raises:
-        GradientError: there are none: an operation without samples would pass every check.
-    """
-    samples = list(op.samples(np.random.default_rng(0)))
-    if not samples:
-        raise GradientError(f"{op.name}: its table of samples is empty, so nothing would be checked")
-    return samples
-
-
-def check_linear(op: Operation, sample: Sample, seed: int = 0) -> float:
-    """For every argument the operation is linear in: differences at step 1, and the adjoint identity. Largest error."""
-    f, rng, worst = apply(op, sample), np.random.default_rng(seed), 0.0
-    for i in linear_positions(op, sample):
-        v = _cotangent(f, list(sample.args), seed)
-        exact = _numeric(f, list(sample.args), i, v, 1.0)
-        gx = _analytic(f, list(sample.args), i, v)
-        step = rng.normal(size=gx.shape)
-        there = [a + step if j == i else a for j, a in enumerate(sample.args)]
-        with no_grad():
-            forward = f(*map(_tensor, map(np.array, there))).numpy() - f(*map(_tensor, sample.args)).numpy()
-        adjoint = abs(np.sum(forward * v) - np.sum(step * gx)) / max(np.sum(np.abs(step * gx)), 1e-3)
-        worst = max(worst, _error(gx, exact), float(adjoint))
-    if not worst <= RTOL_LINEAR:
-        raise GradientError(f"{op.name} is declared linear, but its exact differences are off by {worst:.2e}")
-    return worst
-
-
-def linear_positions(op: Operation, sample: Sample) -> list[int]:
-    """Positions of the arguments the operation is linear in (all, for a variadic one that is)."""
-    if op.variadic and op.linear_in:
-        return list(range(len(sample.args)))
-    return [i for i in range(len(sample.args)) if op.argnames[i] in op.linear_in]
-
-
-def check_operation(op: Operation) -> Row:
-    """All checks of one operation; a failure is recorded in the row, not raised."""
-    row, start = Row(op.name), time.perf_counter()
-    try:
-        for sample in samples_of(op):
-            f = apply(op, sample)
-            row.first = max(row.first, gradcheck(f, sample.args))
-            row.second = max(row.second, gradgradcheck(f, sample.args))
-            if op.linear_in:
-                row.linear = max(row.linear or 0.0, check_linear(op, sample))
-            row.samples += 1
-    except Exception as error:
-        row.failure = f"{type(error).__name__}: {error}"
-    row.seconds = time.perf_counter() - start
-    return row
-
-
-if __name__ == "__main__":  # the command of the same name, which imports this module
-    sys.exit(importlib.import_module("minigan.commands.gradcheck").main())
