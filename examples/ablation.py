@@ -86,7 +86,7 @@ def main() -> None:
     print(mg.device_info(), *(domain.source for domain in domains), "two classifiers are trained first", sep="\n")
     judge = DigitTranslation(*domains, *test, settings=Settings(images_seen=400 if options.smoke else 30_000))
     folder, studies = run.new_folder(Path(options.out)), []
-    shown = [data.scaled(t.images[[np.flatnonzero(t.labels == digit)[0] for digit in range(10)]]) for t in test]
+    shown = [data.one_per_label(domain) for domain in test]
     for name in dict.fromkeys(names):
         studies.append(train(name, domains, shown, judge, options))
         print(f"{studies[-1].name}: {studies[-1].diverged or dict(studies[-1].scores)}", flush=True)

@@ -14,9 +14,6 @@ FILE...` translates pictures of your own.
 """
 
 import json
-from dataclasses import replace
-
-import numpy as np
 
 from minigan import data, models, report, run, trainers
 from minigan.checkpoint import write_atomically
@@ -27,27 +24,14 @@ STEPS = 1000
 FEW = 5000  # enlarged images of each domain, by default: 240 MB at 128 x 128 x 3
 
 
-def some(domain, count):
-    """`count` digits from all over a set, which may be sorted by label."""
-    chosen = np.arange(0, len(domain), max(1, len(domain) // count))[:count]
-    return replace(domain, images=domain.images[chosen], labels=domain.labels[chosen],
-                   source=f"{len(chosen):,} of: {domain.source}")
-
-
 def digits(split, options):
     """MNIST and USPS in one size, the one whose labels are known first."""
     domains = data.mnist(32, split, options.data, holdout=True), data.usps(32, split, options.data, box=options.box)
     if options.images or options.size > 32:
-        domains = tuple(some(domain, options.images or FEW) for domain in domains)
+        domains = tuple(domain.spread(options.images or FEW) for domain in domains)
     if options.size > 32 or options.colour:
         domains = tuple(data.enlarged(domain, options.size, 3 if options.colour else 1) for domain in domains)
     return domains[::-1] if options.labels == "usps" else domains
-
-
-def one_of_each(domain):
-    """The first 0, 1, ..., 9 of a set of digits, in [-1, 1]."""
-    first = [np.flatnonzero(domain.labels == digit)[:1] for digit in range(10)]
-    return data.scaled(domain.images[np.concatenate(first)])
 
 
 def reader_of(domain, options):
@@ -68,7 +52,7 @@ def score(trainer, domains, test, options, folder):
 
     print("scoring: six classifiers of digits are trained, some minutes; --no-score leaves that out", flush=True)
     few, seen = (100, 400) if options.smoke else (10_000, 30_000)
-    judge = metrics.DigitTranslation(*domains, *(some(t, few) for t in test), translated=few,
+    judge = metrics.DigitTranslation(*domains, *(t.spread(few) for t in test), translated=few,
                                      settings=Settings(images_seen=seen))
     scores, names = judge.baselines(), [domain.name for domain in domains]
     for way in ("ab", "ba") if options.labels == "none" else ("ab",):  # back home its own labels would help: no score
@@ -122,7 +106,7 @@ def main() -> None:
                                         lambda_task=options.lambda_task, crop=4, **settings)
         labelled = domains[0].images, domains[0].labels
         batches = data.Unpaired(labelled, domains[1], batch_size=options.batch_size, seed=options.seed)
-    shown = [one_of_each(domain) for domain in test]
+    shown = [data.one_per_label(domain) for domain in test]
     folder = run.fit(trainer, batches, options, *domains, reals=report.rows(*shown),
                      sheet=lambda: report.there_and_back(trainer, *shown))
     if scored:

@@ -19,12 +19,15 @@ from minigan.teach.explain import explain
 __version__ = "0.1.0"
 
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what type checkers and editors see; a program imports these rooms when it first uses them
+    from minigan import checkpoint as checkpoint
+    from minigan import gradcheck as gradcheck
+    from minigan import report as report
+    from minigan import run as run
     from minigan.run.saved import load_generator as load_generator
-else:  # to a type checker, a module with __getattr__ has every name
+else:
 
     def __getattr__(name: str) -> Any:
-        """Rooms that few programs need, imported when first asked for."""
         if name in ("checkpoint", "gradcheck", "report", "run"):
             return importlib.import_module(f"minigan.{name}")
         if name == "load_generator":

@@ -103,6 +103,11 @@ def test_imports_point_down(graph):
     assert arrows_up(graph) == []
 
 
+def test_only_mg_explain_and_its_command_import_what_is_for_teaching(graph):
+    users = {a for a in graph for b in graph[a] if room(b) == "teach"} - {a for a in graph if room(a) == "teach"}
+    assert users == {"minigan", "minigan.commands.explain"}
+
+
 def test_errors_are_the_ground(graph):
     """They stand below the kernels, and may: they need nothing of ours."""
     assert graph["minigan.errors"] == set()

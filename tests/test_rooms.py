@@ -8,17 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_house import imports, modules
 
 import minigan as mg
 
 ROOT = Path(__file__).parents[1]
-
-
-def test_only_mg_explain_and_its_command_import_what_is_for_teaching():
-    users = {name for name, others in imports(modules()).items() if not name.startswith("minigan.teach")
-             for other in others if other.startswith("minigan.teach")}
-    assert users == {"minigan", "minigan.commands.explain"}
 
 
 @pytest.mark.parametrize("room", ["data", "metrics", "models", "report", "trainers"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ImageData", "enlarged", "scaled"]
+__all__ = ["ImageData", "enlarged", "one_per_label", "scaled"]
 
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -46,11 +46,24 @@ class ImageData:
         """
         if count < 1:
             raise OptionError(f"take: count={count} must be at least 1")
-        if count >= len(self):
-            return self
-        changed: dict[str, Any] = {"source": f"the first {count:,} of: {self.source}"}
-        changed |= {key: value[:count] for key, value in vars(self).items() if isinstance(value, np.ndarray)}
-        return replace(self, **changed)
+        return self if count >= len(self) else self._rows(slice(count), f"the first {count:,} of: {self.source}")
+
+    def spread(self, count: int) -> Self:
+        """At most `count` images, evenly spread over the set, which may be sorted by label.
+
+        Raises:
+            OptionError: count is not positive.
+        """
+        if count < 1:
+            raise OptionError(f"spread: count={count} must be at least 1")
+        rows = np.arange(0, len(self), max(1, len(self) // count))[:count]
+        return self._rows(rows, f"{len(rows):,} of: {self.source}")
+
+    def _rows(self, rows: Any, source: str) -> Self:
+        """These rows of every array that has a row per image."""
+        arrays: dict[str, Any] = {name: value[rows] for name, value in vars(self).items()
+                                  if isinstance(value, np.ndarray) and len(value) == len(self)}
+        return replace(self, source=source, **arrays)
 
 
 def channels_last(pixels: np.ndarray) -> np.ndarray:
@@ -66,6 +79,12 @@ def scaled(pixels: np.ndarray) -> np.ndarray:
     array([-1. , -0.6,  1. ], dtype=float32)
     """
     return pixels.astype(np.float32) / 127.5 - 1
+
+
+def one_per_label(data: ImageData) -> np.ndarray:
+    """The first image of each label, in the order of the labels: float32 (labels, C, H, W) in [-1, 1]."""
+    _, first = np.unique(data.labels, return_index=True)
+    return scaled(data.images[first])
 
 
 def resized(images: np.ndarray, size: int) -> np.ndarray:

@@ -159,6 +159,20 @@ def test_enlarged_data():
         data.enlarged(big, 9000)
     with pytest.raises(OptionError, match="count=0"):
         small.take(0)
+    with pytest.raises(OptionError, match="spread: count=-1"):
+        small.spread(-1)
+
+
+def test_images_spread_over_a_sorted_set():
+    """Ten images of each of three labels: 7 of 30 are every fourth, and of every label."""
+    pixels = np.repeat(np.arange(30, dtype=np.uint8), 4).reshape(30, 1, 2, 2)
+    digits = data.ImageData(pixels, np.repeat(np.arange(3, dtype=np.uint8), 10), "numbers", "30 numbers")
+    spread = digits.spread(7)
+    assert spread.images[:, 0, 0, 0].tolist() == [0, 4, 8, 12, 16, 20, 24] and spread.source == "7 of: 30 numbers"
+    assert spread.labels.tolist() == [0, 0, 0, 1, 1, 2, 2] and len(digits.spread(99)) == 30
+    unlabelled = data.shapes(count=30).spread(10)
+    assert unlabelled.radii.shape == (10,) and unlabelled.labels.size == 0
+    np.testing.assert_allclose(data.one_per_label(digits)[:, 0, 1, 1], np.array([0, 10, 20]) / 127.5 - 1, atol=1e-7)
 
 
 # ------------------------------------------------------------------------------------------------ drawn data
