@@ -109,7 +109,8 @@ class Optimizer:
         Returns:
             the gradients of `also`, tensors in the graph of the loss, from the same backward pass.
         """
-        count, gradients = len(self.parameters), grad(loss, [*self.parameters, *also])
+        gradients = grad(loss, [*self.parameters, *also])
+        count = len(self.parameters)
         self._apply(self.parameters, [g.data for g in gradients[:count]], range(count))
         return gradients[count:]
 
