@@ -1,12 +1,12 @@
-"""What does each part of CycleGAN contribute? One thing changed at a time, on digits, on one page.
+"""What does each part of CycleGAN contribute? One setting is changed at a time, on digits; the results fit one page.
 
     python examples/ablation.py                              twelve studies: a quarter of an hour on two CPU cores
-    python examples/ablation.py --studies lambda_cycle_0,no_pool     some of them, beside the algorithm as published
+    python examples/ablation.py --studies lambda_cycle_0,no_pool     these, and the algorithm as published
     python examples/ablation.py --steps 3000 --width 32 --blocks 3 --device cuda     on a GPU
 
-The weight of the cycle losses (0, 10, 30), the learning rate (0.0002, 0.001, 0.01), instance or batch norm, with or
-without the pool and least squares, when the learning rate falls, and the identity loss. All studies start from the same
-weights for a seed and see the same batches. Leaves runs/ablation/: ablation.png, table.md, scores.json.
+The studies change the weight of the cycle losses (0, 10, 30), the learning rate (0.0002, 0.001, 0.01) and its decay,
+the norm, the image pool, the adversarial loss, and the identity loss. All studies with one seed start from the same
+weights and see the same batches. Output in runs/ablation/: ablation.png, table.md, scores.json.
 """
 
 import json
@@ -25,7 +25,7 @@ from minigan.metrics.translation import QUICK, DigitTranslation
 from minigan.run import option
 
 STEPS = 400
-STUDIES = {  # name: (title, what is changed)
+STUDIES = {  # name: (title, changed settings)
     "published": ("as published", {}),
     "lambda_cycle_0": ("lambda_cycle 0", {"lambda_cycle": 0.0}),
     "lambda_cycle_30": ("lambda_cycle 30", {"lambda_cycle": 30.0}),
@@ -43,9 +43,9 @@ ROWS = ("MNIST (a)", "as USPS (b)", "USPS", "as MNIST")
 
 
 def train(name, domains, shown, judge, options) -> Study:
-    """One study."""
-    title, changed = STUDIES[name]
-    settings = {"norm": "instance", "schedule": "half_linear", **changed}
+    """Train and score one study."""
+    title, changes = STUDIES[name]
+    settings = {"norm": "instance", "schedule": "half_linear", **changes}
     norm, schedule = settings.pop("norm"), settings.pop("schedule")
     mg.seed(options.seed)  # every study starts from the same weights
     networks = [models.ResnetGenerator(1, 1, options.width, options.blocks, norm) for _ in "ab"]
@@ -65,22 +65,22 @@ def train(name, domains, shown, judge, options) -> Study:
     except NonFiniteError:
         diverged = f"step {len(rows)}"
     seconds, (a, b) = time.perf_counter() - start, shown
-    made = [a, trainer.translate(a), b, trainer.translate(b, "ba")]
-    picture = report.rows(*(np.nan_to_num(images) for images in made))
+    images = [a, trainer.translate(a), b, trainer.translate(b, "ba")]
+    picture = report.rows(*(np.nan_to_num(row) for row in images))
     scores = {} if diverged else judge.quick(trainer.translate, lambda x: trainer.translate(x, "ba"))
     return Study(title, rows, picture, scores, seconds, diverged)
 
 
 def main() -> None:
-    """Options, digits, studies, table, page."""
+    """Options, digits, studies; table and figure."""
     options = run.options(
         __doc__, name="ablation", resumable=False, batch_size=16,
-        studies=option("all", "names of studies, separated by commas, or all of them"),
+        studies=option("all", "names of studies, separated by commas; all: every study"),
         width=option(16, "channels of the first layers"), blocks=option(2, "residual blocks of a generator"),
     )
     names = list(STUDIES) if options.studies == "all" else ["published", *options.studies.split(",")]
     if unknown := [name for name in names if name not in STUDIES]:
-        raise OptionError(f"--studies: {', '.join(unknown)} unknown; there are {', '.join(STUDIES)}")
+        raise OptionError(f"--studies: unknown: {', '.join(unknown)}; choose from {', '.join(STUDIES)}")
     domains, test = ((data.mnist(32, split, options.data, holdout=True), data.usps(32, split, options.data))
                      for split in ("train", "test"))
     print(mg.device_info(), *(domain.source for domain in domains), "two classifiers are trained first", sep="\n")

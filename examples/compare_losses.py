@@ -1,13 +1,13 @@
-"""Play every game of the GAN family on MNIST with one budget, and see which draws digits best.
+"""Train every GAN of the family on MNIST with one budget, and compare the quality of their digits.
 
     python examples/compare_losses.py                         about ten minutes on two CPU cores
     python examples/compare_losses.py --images 120000 --seeds 3   mean and spread; an hour and a half
-    python examples/compare_losses.py --losses minimax,hinge  some of them
+    python examples/compare_losses.py --losses minimax,hinge  only these losses
     python examples/compare_losses.py --device cuda           on a GPU
 
-Every game sees the same number of real images, starts from the same weights for a seed, and has its paper's optimiser,
-normalisation and critic steps. A critic takes five batches a step, so its generator takes a fifth of the steps.
-Leaves runs/compare_losses/: comparison.png, table.md, scores.json, and metrics and curves of every game.
+Every loss sees the same number of real images, starts from the same weights for a seed, and uses the optimiser,
+normalisation and critic steps of its paper. A critic uses five batches per step, so its generator makes a fifth of the
+steps. Output in runs/compare_losses/: comparison.png, table.md, scores.json, and metrics and curves of every loss.
 """
 
 import json
@@ -24,14 +24,14 @@ from minigan.metrics.watch import samples
 from minigan.random import Stream
 from minigan.run import option
 
-LOOKS = 6  # scores on the way
+LOOKS = 6  # scores during training
 SHOWN = ("frechet", "kid", "modes", "precision", "recall", "checkerboard")
 DRAWN = 10_000  # images of the final score
 
 
 def play(loss, seed, options, digits, scorer, folder) -> Game:
-    """Train one game; its scores on the way, its last ones, some of its samples, its seconds of training."""
-    mg.seed(seed)  # every game starts from the same weights
+    """Train with one loss; returns the scores during and after training, samples, and the training time in seconds."""
+    mg.seed(seed)  # every loss starts from the same weights
     recipe = trainers.recipe(loss)
     networks = models.dcgan(1, options.size, options.latent, options.width, norm=recipe.norm)
     trainer = recipe.trainer(*networks, ema=options.ema, seed=seed)
@@ -57,23 +57,23 @@ def play(loss, seed, options, digits, scorer, folder) -> Game:
 
 
 def main() -> None:
-    """Options, digits, games, table, picture."""
+    """Options, digits; train with every loss; table and figure."""
     options = run.options(
         __doc__, name="compare_losses", resumable=False,
-        losses=option("all", "names of games, separated by commas, or all of them"),
-        images=option(48_000, "real images that each game sees"),
-        seeds=option(1, "runs of each game, with the seeds from --seed on"),
+        losses=option("all", "names of losses, separated by commas; all: every loss"),
+        images=option(48_000, "real images that each loss sees"),
+        seeds=option(1, "runs with each loss, with seeds from --seed on"),
         size=option((32, 28), "side of the images in pixels"), latent=option(100, "length of the noise vector"),
         width=option(32, "channels of the largest feature map; they double as its side halves"),
         ema=option(0.99, "decay of the averaged generator, which draws the samples; 0 for none"),
     )
     losses = list(trainers.RECIPES) if options.losses == "all" else options.losses.split(",")
     for loss in losses:
-        trainers.recipe(loss)  # an unknown name ends here
+        trainers.recipe(loss)  # an unknown name raises an error
     if min(options.images, options.seeds) < 1:
         raise OptionError(f"--images {options.images} and --seeds {options.seeds} must be at least 1")
     digits = data.mnist(options.size, directory=options.data, holdout=True)
-    print(digits.source, "scoring needs a classifier of digits, read from the cache or trained now", sep="\n")
+    print(digits.source, "scoring needs a classifier of digits: it is read from the cache, or trained now", sep="\n")
     scorer = Scorer(options.data)
     folder = run.new_folder(Path(options.out))
     games = []

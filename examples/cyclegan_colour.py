@@ -1,16 +1,16 @@
-"""Colour grey photographs, and grey coloured ones, from patches without a single pair (CycleGAN), and score it.
+"""Colour grey photographs, and turn colour ones grey, with unpaired patches (CycleGAN); then score the results.
 
     python examples/cyclegan_colour.py                          3,000 steps: four minutes on two CPU cores
-    python examples/cyclegan_colour.py --data FOLDER            patches of your own folder of photographs
-    python examples/cyclegan_colour.py --lambda-cycle 2 --steps 1800    stronger colours, less exact greyings
+    python examples/cyclegan_colour.py --data FOLDER            patches of the photographs in a folder of yours
+    python examples/cyclegan_colour.py --lambda-cycle 2 --steps 1800    stronger colours, less accurate greys
     python examples/cyclegan_colour.py --device cuda --size 64 --width 32 --steps 20000    on a GPU
 
-Both domains have three channels, equal ones in grey patches and in greyings, so that a generator says what to change:
-light and detail are there from the start. The discriminators have no norm, which would hide how bright a patch is.
-Scores on patches of unseen places: PSNR of colourings, beside that of grey in one mean colour and of grey as it is; the
-distance of greyings from luma, the weighted mean of red, green and blue, beside that of colours as they are.
-Leaves runs/cyclegan_colour/: samples of six rows (unseen grey patches, coloured, and back; colour patches, greyed, and
-back), scores.json, curves, metrics, weights, the options.
+Both domains have three channels (equal ones in grey patches), so that a generator only adds a change to its input:
+light and detail are there from the start. The discriminators have no norm, which would hide the brightness of a patch.
+Scores, on patches of unseen places: the PSNR of coloured patches, compared with grey in one mean colour and with plain
+grey; the distance of the grey results from luma, the weighted mean of red, green and blue, compared with the colour
+patches themselves. Output in runs/cyclegan_colour/: samples with six rows (unseen grey patches, coloured, and back;
+colour patches, in grey, and back), scores.json, curves, metrics, weights, options.
 """
 
 import json
@@ -26,12 +26,12 @@ SHOWN, TESTED = 12, 128
 
 
 def by_channel(measure, colours, greyed):
-    """A measure of grey, the mean over three channels, which should be equal."""
+    """The mean of a measure over the three channels of grey images, which should be equal."""
     return float(np.mean([measure(colours, greyed[:, c : c + 1]) for c in range(3)]))
 
 
 def score(trainer, colours, test, folder):
-    """Print, and keep, how near colourings and greyings come to the truth, which test patches have."""
+    """Print and save scores of coloured and grey test patches against the true ones."""
     from minigan import metrics
 
     grey, truth = test[0].images, test[1].images
@@ -53,18 +53,18 @@ def score(trainer, colours, test, folder):
 
 
 def main() -> None:
-    """Options, patches, networks, trainer, go, score."""
+    """Options, patches, networks, trainer; train; score."""
     options = run.options(
         __doc__, name="cyclegan_colour", batch_size=4, schedule="half_linear", default_steps=STEPS,
         size=option(32, "side of the patches in pixels"), images=option(500, "patches of each domain"),
-        loss=option(("least_squares", "non_saturating", "hinge"), "game between generators and discriminators"),
+        loss=option(("least_squares", "non_saturating", "hinge"), "adversarial loss"),
         norm=option(("batch", "instance", "none"), "normalisation in the generators"),
-        upsample=option(("upconv", "deconv"), "up-convolutions, or transposed convolutions"),
+        upsample=option(("upconv", "deconv"), "up-convolutions or transposed convolutions"),
         width=option(16, "channels of the first layers"), depth=option(3, "halvings of the image in the U-Net"),
         lr=option(8e-4, "learning rate"),
-        lambda_cycle=option(0.5, "weight of the cycle losses: there and back, an image should be what it was"),
-        lambda_identity=option(0.3, "weight of the identity losses: images of the target domain should stay"),
-        pool=option(50, "generated images that each discriminator is shown again; 0 for none"),
+        lambda_cycle=option(0.5, "weight of the cycle losses: a translation there and back should restore the image"),
+        lambda_identity=option(0.3, "weight of the identity losses: images of the target domain should not change"),
+        pool=option(50, "older generated images that each discriminator sees again; 0 for none"),
         ema=option(0.99, "decay of the averaged generators, which draw the samples; 0 for none"),
     )
     kinds = ("grey", "colour")

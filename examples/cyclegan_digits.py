@@ -1,16 +1,16 @@
-"""Translate digits between MNIST's handwriting and USPS's envelopes without a single pair, and back (CycleGAN).
+"""Translate digits between MNIST and USPS (digits from envelopes) with unpaired images (CycleGAN).
 
     python examples/cyclegan_digits.py                        1,000 steps: some minutes on two CPU cores
-    python examples/cyclegan_digits.py --labels usps          USPS's labels, known, hold a translation to its digit
+    python examples/cyclegan_digits.py --labels usps          use USPS's labels, so that translations keep their digit
     python examples/cyclegan_digits.py --labels usps --box 28 --width 16 --lr 0.0004 --lambda-identity 0 --steps 4000
-                                                              as the docs report it
-    python examples/cyclegan_digits.py --lambda-cycle 0       see the label get lost
+                                                              the settings of docs/translation.md
+    python examples/cyclegan_digits.py --lambda-cycle 0       without cycle losses, labels get lost
     python examples/cyclegan_digits.py --size 128 --colour    enlarged to 128 x 128 x 3, for a GPU
     python examples/cyclegan_digits.py --device cuda          on a GPU
 
-Leaves runs/cyclegan_digits/: samples of six rows (MNIST, as USPS, and back; USPS, as MNIST, and back), curves, metrics,
-weights, scores.json. With --labels usps the two change places. `python examples/translate.py runs/cyclegan_digits
-FILE...` translates pictures of your own.
+Output in runs/cyclegan_digits/: samples with six rows (MNIST, as USPS, and back; USPS, as MNIST, and back), curves,
+metrics, weights, scores.json. With --labels usps, USPS is the first domain and MNIST the second.
+`python examples/translate.py runs/cyclegan_digits FILE...` translates your own pictures.
 """
 
 import json
@@ -25,7 +25,7 @@ FEW = 5000  # enlarged images of each domain, by default: 240 MB at 128 x 128 x 
 
 
 def digits(split, options):
-    """MNIST and USPS in one size, the one whose labels are known first."""
+    """MNIST and USPS in one size; the domain whose labels are used is first."""
     domains = data.mnist(32, split, options.data, holdout=True), data.usps(32, split, options.data, box=options.box)
     if options.images or options.size > 32:
         domains = tuple(domain.spread(options.images or FEW) for domain in domains)
@@ -35,27 +35,27 @@ def digits(split, options):
 
 
 def reader_of(domain, options):
-    """A classifier of the domain whose labels are known, which goes on learning with the generators."""
+    """A classifier of the domain whose labels are used; it is trained further with the generators."""
     from minigan import metrics
     from minigan.metrics.classifier import Settings
 
     if options.size > 32 or options.colour:
-        raise OptionError("--labels: the classifier reads digits of 32 x 32 in grey; leave --size and --colour out")
-    print(f"a classifier of {domain.name} is trained first, a minute", flush=True)
+        raise OptionError("--labels: the classifier reads grey digits of 32 x 32 pixels; omit --size and --colour")
+    print(f"a classifier of {domain.name} is trained first, for about a minute", flush=True)
     return metrics.train_classifier(domain, Settings(images_seen=400 if options.smoke else 30_000)).train()
 
 
 def score(trainer, domains, test, options, folder):
-    """Print, and keep, what classifiers make of the translations."""
+    """Print and save how classifiers read the translations."""
     from minigan import metrics
     from minigan.metrics.classifier import Settings
 
-    print("scoring: six classifiers of digits are trained, some minutes; --no-score leaves that out", flush=True)
+    print("scoring: six classifiers of digits are trained, for some minutes; --no-score skips this", flush=True)
     few, seen = (100, 400) if options.smoke else (10_000, 30_000)
     judge = metrics.DigitTranslation(*domains, *(t.spread(few) for t in test), translated=few,
                                      settings=Settings(images_seen=seen))
     scores, names = judge.baselines(), [domain.name for domain in domains]
-    for way in ("ab", "ba") if options.labels == "none" else ("ab",):  # back home its own labels would help: no score
+    for way in ("ab", "ba") if options.labels == "none" else ("ab",):  # not ba, whose score the labels would bias
         title = "->".join(names if way == "ab" else names[::-1])
         scores[way] |= judge(way, lambda x, way=way: trainer.translate(x, way),
                              lambda x, way=way: trainer.translate(x, way[::-1]))
@@ -64,26 +64,26 @@ def score(trainer, domains, test, options, folder):
 
 
 def main() -> None:
-    """Options, digits, networks, trainer, go, score."""
+    """Options, digits, networks, trainer; train; score."""
     options = run.options(
         __doc__, name="cyclegan_digits", batch_size=16, schedule="half_linear", default_steps=STEPS,
         size=option(32, "side of the images in pixels"),
-        colour=option(False, "three equal channels, as networks for photographs expect them"),
+        colour=option(False, "three equal channels, as in networks for photographs"),
         images=option(int, "at most this many images of each domain"),
-        box=option(int, "side of USPS's digits in 32 pixels; 20, as in MNIST, if not given"),
-        labels=option(("none", "mnist", "usps"), "data set whose labels teach a classifier, which must read a "
-                          "translated digit as the digit it was"),
-        loss=option(("least_squares", "non_saturating", "hinge"), "game between generators and discriminators"),
+        box=option(int, "side of USPS's digits within 32 pixels; by default 20, as in MNIST"),
+        labels=option(("none", "mnist", "usps"), "data set whose labels train a classifier, which must read a "
+                          "translation as the original's digit"),
+        loss=option(("least_squares", "non_saturating", "hinge"), "adversarial loss"),
         norm=option(("instance", "batch"), "normalisation in all networks"),
-        upsample=option(("upconv", "deconv"), "up-convolutions, or transposed convolutions"),
+        upsample=option(("upconv", "deconv"), "up-convolutions or transposed convolutions"),
         width=option(32, "channels of the first layers"), blocks=option(int, "residual blocks of a generator"),
         lr=option(2e-4, "learning rate"),
-        lambda_cycle=option(10.0, "weight of the cycle losses: there and back, an image should be what it was"),
-        lambda_identity=option(float, "weight of the identity losses: images of the target domain should stay"),
-        lambda_task=option(1.0, "weight of the classifier's losses with --labels"),
-        pool=option(50, "generated images that each discriminator is shown again; 0 for none"),
+        lambda_cycle=option(10.0, "weight of the cycle losses: a translation there and back should restore the image"),
+        lambda_identity=option(float, "weight of the identity losses: images of the target domain should not change"),
+        lambda_task=option(1.0, "weight of the classifier's loss with --labels"),
+        pool=option(50, "older generated images that each discriminator sees again; 0 for none"),
         ema=option(0.99, "decay of the averaged generators, which draw the samples; 0 for none"),
-        no_score=option(False, "leave out the scores at the end, which take some minutes"),
+        no_score=option(False, "skip the scores at the end, which take some minutes"),
     )
     domains, test = digits("train", options), digits("test", options)
     channels = domains[0].images.shape[1]

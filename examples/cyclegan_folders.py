@@ -1,13 +1,14 @@
-"""CycleGAN between two folders of images of your own, laid out as CycleGAN's users have them.
+"""CycleGAN between two folders of your own images, in the layout of CycleGAN's data sets.
 
-    python examples/cyclegan_folders.py --data horse2zebra            with trainA/, trainB/ (testA/, testB/) in it
-    python examples/cyclegan_folders.py --data maps --generator unet  a U-Net with skips in place of the ResNet
+    python examples/cyclegan_folders.py --data horse2zebra            with trainA/ and trainB/ (and testA/, testB/)
+    python examples/cyclegan_folders.py --data maps --generator unet  a U-Net with skip connections, not a ResNet
     python examples/cyclegan_folders.py --data maps --judge multiscale       a discriminator at two scales
     python examples/cyclegan_folders.py --data horse2zebra --size 256 --width 64 --epochs 200 --device cuda
 
-Images are scaled to --size on their shorter side, and the middle square is kept. Grey and colour domains may be mixed.
-A file that cannot be read is named and left out; with --strict it ends the program. Leaves runs/cyclegan_folders/:
-samples of six rows (A, as B, and back; B, as A, and back), curves, metrics, weights for examples/translate.py.
+The shorter side of an image is scaled to --size, and the middle square is used. One domain may be grey and the other in
+colour. Files that cannot be read are listed and skipped; with --strict, the first ends the program. Output in
+runs/cyclegan_folders/: samples with six rows (A, as B, and back; B, as A, and back), curves, metrics, weights for
+examples/translate.py.
 """
 
 from minigan import data, models, report, run, trainers
@@ -18,7 +19,7 @@ SHOWN = 8
 
 
 def shown_from(options, domains):
-    """Some images of each domain, in [-1, 1]: of the test folders if there are any."""
+    """Up to SHOWN images of each domain, in [-1, 1], from the test folders if there are any."""
     sizes = tuple(domain.images.shape[1] for domain in domains)
     if (options.data / "testA").is_dir() and (options.data / "testB").is_dir():
         domains = data.domain_folders(options.data, "test", options.size, sizes, strict=options.strict)
@@ -27,25 +28,25 @@ def shown_from(options, domains):
 
 
 def main() -> None:
-    """Options, folders, networks, trainer, go."""
+    """Options, folders, networks, trainer; train."""
     options = run.options(
         __doc__, name="cyclegan_folders", batch_size=1, schedule="half_linear",
         size=option(128, "side of the images in pixels"),
-        generator=option(("resnet", "unet"), "without skips (ResNet) or with them (U-Net)"),
-        judge=option(("patch", "multiscale"), "a discriminator of patches, or one at two scales"),
-        loss=option(("least_squares", "non_saturating", "hinge"), "game between generators and discriminators"),
+        generator=option(("resnet", "unet"), "without (ResNet) or with skip connections (U-Net)"),
+        judge=option(("patch", "multiscale"), "discriminator of patches, or one at two scales"),
+        loss=option(("least_squares", "non_saturating", "hinge"), "adversarial loss"),
         norm=option(("instance", "batch"), "normalisation in all networks"),
-        upsample=option(("upconv", "deconv"), "up-convolutions, or transposed convolutions"),
+        upsample=option(("upconv", "deconv"), "up-convolutions or transposed convolutions"),
         width=option(32, "channels of the first layers"), blocks=option(int, "residual blocks of a ResNet"),
         depth=option(int, "halvings of the image in a U-Net"), lr=option(2e-4, "learning rate"),
-        lambda_cycle=option(10.0, "weight of the cycle losses: there and back, an image should be what it was"),
-        lambda_identity=option(float, "weight of the identity losses: images of the target domain should stay"),
-        pool=option(50, "generated images that each discriminator is shown again; 0 for none"),
+        lambda_cycle=option(10.0, "weight of the cycle losses: a translation there and back should restore the image"),
+        lambda_identity=option(float, "weight of the identity losses: images of the target domain should not change"),
+        pool=option(50, "older generated images that each discriminator sees again; 0 for none"),
         ema=option(0.0, "decay of the averaged generators, which draw the samples; 0 for none"),
         strict=option(False, "end at the first file that cannot be read"),
     )
     if options.data is None:
-        raise OptionError("--data: name the folder that holds trainA and trainB")
+        raise OptionError("--data is missing; give the folder that holds trainA and trainB")
     domains = data.domain_folders(options.data, "train", options.size, strict=options.strict)
     a, b = (domain.images.shape[1] for domain in domains)
 

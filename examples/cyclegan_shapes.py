@@ -1,14 +1,14 @@
-"""Turn circles into squares and squares into circles without ever seeing which belong together (CycleGAN).
+"""Turn circles into squares and squares into circles, with unpaired images (CycleGAN).
 
     python examples/cyclegan_shapes.py                        1,000 steps: a minute on two CPU cores
-    python examples/cyclegan_shapes.py --lambda-cycle 0       nothing ties a shape to the one it came from
+    python examples/cyclegan_shapes.py --lambda-cycle 0       nothing ties a translation to its original
     python examples/cyclegan_shapes.py --count 20             few shapes to learn from
     python examples/cyclegan_shapes.py --device cuda          on a GPU
 
-A circle belongs to the square around it. The score is the overlap (intersection over union) of what is drawn for a
-shape that was never trained on with the partner it should have; drawing the shape as it was given scores 0.78.
-Leaves runs/cyclegan_shapes/: samples of six rows (held-out circles, as squares, and back; squares, as circles, and
-back), scores.json, curves, metrics, weights, the options.
+The partner of a circle is the square around it. The score is the overlap (intersection over union) of the translation
+of a held-out shape and its true partner; the shape itself, unchanged, scores 0.78. Output in runs/cyclegan_shapes/:
+samples with six rows (held-out circles, as squares, and back; squares, as circles, and back), scores.json, curves,
+metrics, weights, options.
 """
 
 import json
@@ -24,7 +24,7 @@ SHOWN, TESTED = 12, 200
 
 
 def score(trainer, held_out, folder):
-    """Print, and keep, how much drawn shapes share with those that should be drawn."""
+    """Print and save the overlap of translations of held-out shapes with their true partners."""
     from minigan.metrics import iou
 
     scores = {}
@@ -33,23 +33,23 @@ def score(trainer, held_out, folder):
         drawn = np.clip(trainer.translate(data.scaled(shapes.images), way), -1, 1)
         scores[way] = {"iou": iou(drawn, partner.images), "untranslated": iou(shapes.images, partner.images)}
         print(f"{TESTED} held-out {shapes.kind}, as {partner.kind}: IoU {scores[way]['iou']:.3f} "
-              f"({scores[way]['untranslated']:.3f} as they were given)")
+              f"({scores[way]['untranslated']:.3f} untranslated)")
     write_atomically(folder / "scores.json", (json.dumps(scores, indent=1) + "\n").encode())
 
 
 def main() -> None:
-    """Options, shapes, networks, trainer, go, score."""
+    """Options, shapes, networks, trainer; train; score."""
     options = run.options(
         __doc__, name="cyclegan_shapes", batch_size=4, schedule="half_linear", default_steps=STEPS,
         count=option(1000, "shapes of each kind"), size=option(32, "side of the images in pixels"),
-        loss=option(("least_squares", "non_saturating", "hinge"), "game between generators and discriminators"),
+        loss=option(("least_squares", "non_saturating", "hinge"), "adversarial loss"),
         norm=option(("instance", "batch"), "normalisation in all networks"),
-        upsample=option(("upconv", "deconv"), "up-convolutions, or transposed convolutions"),
+        upsample=option(("upconv", "deconv"), "up-convolutions or transposed convolutions"),
         width=option(16, "channels of the first layers"), depth=option(3, "halvings of the image in the U-Net"),
         lr=option(4e-4, "learning rate"),
-        lambda_cycle=option(10.0, "weight of the cycle losses: there and back, an image should be what it was"),
-        lambda_identity=option(0.0, "weight of the identity losses: images of the target domain should stay"),
-        pool=option(50, "generated images that each discriminator is shown again; 0 for none"),
+        lambda_cycle=option(10.0, "weight of the cycle losses: a translation there and back should restore the image"),
+        lambda_identity=option(0.0, "weight of the identity losses: images of the target domain should not change"),
+        pool=option(50, "older generated images that each discriminator sees again; 0 for none"),
         ema=option(0.99, "decay of the averaged generators, which draw the samples; 0 for none"),
     )
     kinds = ("circles", "squares")

@@ -1,11 +1,11 @@
-"""Train a DCGAN on MNIST digits and watch it learn to write.
+"""Train a DCGAN on MNIST digits and watch it learn to draw them.
 
     python examples/dcgan_mnist.py                       the default run: a few minutes on two CPU cores
-    python examples/dcgan_mnist.py --loss hinge_spectral another game: see --help for all of them
+    python examples/dcgan_mnist.py --loss hinge_spectral another loss: --help lists them all
     python examples/dcgan_mnist.py --upsample deconv     transposed convolutions instead of up-convolutions
     python examples/dcgan_mnist.py --device cuda         on a GPU
 
-Leaves runs/dcgan_mnist/: sample grids from fixed noise (one per epoch), loss curves, metrics, weights, the options.
+Output in runs/dcgan_mnist/: sample grids from fixed noise (one per epoch), loss curves, metrics, weights, options.
 """
 
 from minigan import data, models, run, trainers
@@ -13,13 +13,13 @@ from minigan.run import option
 
 
 def main() -> None:
-    """Options, data, networks, trainer, go."""
+    """Options, data, networks, trainer; train."""
     options = run.options(
         __doc__, name="dcgan_mnist", scored=True,
         size=option((32, 28), "side of the images in pixels"),
-        upsample=option(("upconv", "deconv"), "up-convolutions, or transposed convolutions"),
-        loss=option(tuple(trainers.RECIPES), "the game the two networks play"),
-        norm=option(("auto", "batch", "none", "spectral"), "normalisation of the discriminator; auto: the game's"),
+        upsample=option(("upconv", "deconv"), "up-convolutions or transposed convolutions"),
+        loss=option(tuple(trainers.RECIPES), "losses of the two networks, with their published settings"),
+        norm=option(("auto", "batch", "none", "spectral"), "the discriminator's normalisation; auto: the loss's own"),
         lr=option(float, "learning rate"), beta1=option(float, "Adam's decay of the mean gradient"),
         latent=option(100, "length of the noise vector"),
         width=option(32, "channels of the largest feature map; they double as its side halves"),

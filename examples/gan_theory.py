@@ -1,15 +1,15 @@
-"""What the theory of GANs says, as numbers: exact, and as trained networks find them.
+"""The theory of GANs in numbers: exact values, and those that trained networks reach.
 
     python examples/gan_theory.py                  two minutes on two CPU cores
-    python examples/gan_theory.py --seed 1         other weights, other samples, the same theory
+    python examples/gan_theory.py --seed 1         other weights and samples, the same theory
     python examples/gan_theory.py --device cuda    on a GPU
 
 1  The best discriminator is D* = p_data / (p_data + p_g), and its value -ln 4 + 2 JS      Goodfellow et al., 2014
-2  Two parallel lines: KL and JS do not tell how far apart they are, W does                Arjovsky et al., 2017
+2  Two parallel lines: KL and JS do not depend on their distance, W does                   Arjovsky et al., 2017
 3  The better the discriminator, the less the minimax loss teaches; the log D trick helps  Arjovsky & Bottou, 2017
 
-Prints a table and leaves runs/gan_theory/: gan_theory.png, numbers.json. Of the
-common options --steps, --seed, --out, --device, --precision and --smoke have a meaning here.
+Prints a table. Output in runs/gan_theory/: gan_theory.png, numbers.json. Of the common options, --steps, --seed, --out,
+--device, --precision and --smoke are used.
 """
 
 import math
@@ -24,11 +24,11 @@ from minigan.teach.theory import Claim, Gaussians, Lines
 DATA = Gaussians(means=(-1.5, 1.0), stds=(0.5, 0.7), weights=(0.4, 0.6))
 MODEL = Gaussians(means=(0.5,), stds=(1.2,))
 THETAS = (-1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0)
-LAMBDA = 10.0  # of the gradient penalty
+LAMBDA = 10.0  # weight of the gradient penalty
 
 
 def main() -> None:
-    """Options, three experiments, the table, the page."""
+    """Options, three experiments; table and figure."""
     options = run.options(__doc__, name="gan_theory", resumable=False,
                           samples=option(1024, "samples of each distribution per step"))
     steps = run.SMOKE_STEPS if options.smoke else options.steps or 1200
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def goodfellow(apart: dict[str, Any], equal: dict[str, Any]) -> list[Claim]:
-    """The optimum of the discriminator, where p_g differs from p_data and where it does not."""
+    """The optimum of the discriminator, for p_g different from p_data and for p_g equal to p_data."""
     return [
         Claim("mean |D - D*|, in units of the mean D*, 1/2", 0.0, 2 * apart["error"], "absolute"),
         Claim("value of the best discriminator, -ln 4 + 2 JS", apart["best"], apart["value"]),
@@ -57,7 +57,7 @@ def goodfellow(apart: dict[str, Any], equal: dict[str, Any]) -> list[Claim]:
 
 
 def arjovsky(line: dict[str, Any]) -> list[Claim]:
-    """What discriminator and critic find between two parallel lines; where they are one, an error has no percentage."""
+    """What discriminator and critic measure between two parallel lines; the error is absolute if the distance is 0."""
     theta, exact, kind = line["theta"], Lines(line["theta"]), "relative" if line["theta"] else "absolute"
     overshoot = exact.wasserstein() * (1 + exact.wasserstein() / (2 * LAMBDA))
     return [

@@ -1,15 +1,15 @@
-"""Watch a GAN drop modes that a Wasserstein GAN with a gradient penalty finds: same networks, points in the plane.
+"""Points in the plane: a GAN drops modes that a WGAN with a gradient penalty covers, with the same networks.
 
     python examples/gan_toy2d.py                           25 Gaussians; about two minutes on two CPU cores
     python examples/gan_toy2d.py --points gaussians8       8 Gaussians on a circle; or ring
-    python examples/gan_toy2d.py --loss hinge              another game alone: see --help for all of them
+    python examples/gan_toy2d.py --loss hinge              another loss, alone: --help lists them all
     python examples/gan_toy2d.py --device cuda             on a GPU
 
-Leaves runs/gan_toy2d/: points.png (a row a game), points.gif and its frames in samples/, metrics and curves a game.
-A sample is good within 3 standard deviations of a mode (VEEGAN, 2017); a mode is covered when it gets at least a tenth
-of the good samples due to it. Both games have the same Adam (1e-3, 0, 0.9), steps and averaged generator. The penalty's
-weight is 0.1, as in Gulrajani's code for points; two critic steps, and no momentum, learn faster here than the
-paper's 5 and 0.5.
+Output in runs/gan_toy2d/: points.png (one row per loss), points.gif, its frames in samples/, metrics and curves.
+A sample is good within 3 standard deviations of a mode (VEEGAN, 2017); a mode is covered if it has at least a tenth of
+its share of the good samples. All losses use the same Adam (1e-3, 0, 0.9), steps and averaged generator. The weight of
+the penalty is 0.1, as in Gulrajani's code for points; two critic steps without momentum learn faster here than the
+paper's five with 0.5.
 """
 
 import time
@@ -22,14 +22,14 @@ from minigan.random import Stream
 from minigan.run import option
 
 TITLES = {"non_saturating": "GAN, non-saturating", "wasserstein_gp": "WGAN-GP"}
-LOSSES = [name for name in trainers.RECIPES if trainers.recipe(name).norm != "spectral"]  # the MLPs have no such norm
+LOSSES = [name for name in trainers.RECIPES if trainers.recipe(name).norm != "spectral"]  # MLPs have no such norm
 STEPS = 5000
-SAMPLES = 2500  # points a snapshot
+SAMPLES = 2500  # points per snapshot
 
 
 def train(loss, toy, options, steps, folder) -> list[Snapshot]:
-    """Play one game; what its generator draws, from the same noise, at each of the `steps`."""
-    mg.seed(options.seed)  # every game starts from the same weights
+    """Train with one loss; the generator's points, from the same noise, after each of the `steps`."""
+    mg.seed(options.seed)  # every loss starts from the same weights
     networks = models.mlp((2,), options.latent, options.hidden, options.layers, tanh=False)
     settings = {"lambda_gp": options.lambda_gp} if loss == "wasserstein_gp" else {}
     trainer = trainers.recipe(loss).trainer(
@@ -50,15 +50,15 @@ def train(loss, toy, options, steps, folder) -> list[Snapshot]:
 
 
 def main() -> None:
-    """Options, points, games, pictures."""
+    """Options, points; train with every loss; figures."""
     options = run.options(
         __doc__, name="gan_toy2d", resumable=False,
         points=option(tuple(data.TOYS), "the distribution to learn"),
-        loss=option(("both", *LOSSES), "the game; both: non_saturating beside wasserstein_gp"),
+        loss=option(("both", *LOSSES), "loss; both: non_saturating and wasserstein_gp"),
         lr=option(1e-3, "learning rate"), beta1=option(0.0, "Adam's decay of the mean gradient"),
         n_discriminator=option(2, "discriminator steps per generator step"),
         lambda_gp=option(0.1, "weight of the gradient penalty"), latent=option(2, "length of the noise vector"),
-        hidden=option(128, "units of a hidden layer"), layers=option(3, "hidden layers of each network"),
+        hidden=option(128, "units per hidden layer"), layers=option(3, "hidden layers of each network"),
         ema=option(0.99, "decay of the averaged generator, which draws the samples; 0 for none"),
     )
     toy = data.toy2d(options.points)

@@ -1,13 +1,13 @@
-"""Paint photographs from their edges: pairs, a U-Net and a discriminator of patches (pix2pix).
+"""Paint photographs from their edges, with pairs of images, a U-Net and a discriminator of patches (pix2pix).
 
     python examples/pix2pix_edges.py                              600 steps: some minutes on two CPU cores
-    python examples/pix2pix_edges.py --data FOLDER                edges and photographs of your own folder of images;
-                                                                  or your own pairs, from trainA/, trainB/, testA/, ...
+    python examples/pix2pix_edges.py --data FOLDER                edges and photographs from the images in a folder,
+                                                                  or pairs from its trainA/, trainB/, testA/, testB/
     python examples/pix2pix_edges.py --scales 2 --lambda-features 10    as in pix2pixHD
     python examples/pix2pix_edges.py --device cuda --size 256 --steps 20000    on a GPU
 
-Leaves runs/pix2pix_edges/: samples of three rows (edges, painted, the photograph) of test images, curves, metrics,
-weights, scores.json. `python examples/translate.py runs/pix2pix_edges FILE...` paints edges of your own.
+Output in runs/pix2pix_edges/: samples with three rows (edges, painted, the photograph) of test images, curves, metrics,
+weights, scores.json. `python examples/translate.py runs/pix2pix_edges FILE...` paints your own edges.
 """
 
 import json
@@ -24,28 +24,28 @@ SHOWN, TESTED = 8, 100
 
 
 def pairs(split, count, options):
-    """Sources and targets, row for row."""
+    """Source images and their targets, in the same order."""
     if options.data is not None and (options.data / "trainA").is_dir():
         return data.domain_folders(options.data, split, options.size, paired=True)
     return data.edges(count, options.size, split, options.data)
 
 
 def main() -> None:
-    """Options, pairs, networks, trainer, go, score."""
+    """Options, pairs, networks, trainer; train; score."""
     options = run.options(
         __doc__, name="pix2pix_edges", batch_size=8, schedule="half_linear", default_steps=STEPS,
         size=option(64, "side of the images in pixels"), images=option(1000, "training pairs"),
-        loss=option(("non_saturating", "least_squares", "hinge"), "loss of the game with the discriminator"),
+        loss=option(("non_saturating", "least_squares", "hinge"), "adversarial loss"),
         norm=option(("batch", "instance"), "normalisation in all networks"),
-        upsample=option(("upconv", "deconv"), "up-convolutions, or transposed convolutions"),
+        upsample=option(("upconv", "deconv"), "up-convolutions or transposed convolutions"),
         width=option(32, "channels of the first layers"), depth=option(int, "halvings of the image in the U-Net"),
         dropout=option(0.0, "probability of dropout in the inner layers of the U-Net; 0.5 in the paper"),
         lr=option(2e-4, "learning rate"),
         lambda_l1=option(100.0, "weight of the mean absolute difference from the target"),
-        scales=option(1, "discriminators, each of images half the size of the one before"),
+        scales=option(1, "number of discriminators, each for images half the size of the one before"),
         lambda_features=option(0.0, "weight of feature matching in the discriminator's layers; 10 in pix2pixHD"),
     )
-    require("scipy.ndimage", "the score")  # before the training, not after it
+    require("scipy.ndimage", "the score")  # fails before the training, not after it
     edges, photographs = pairs("train", options.images, options)
     test = pairs("test", TESTED, options)
     a, b = edges.images.shape[1], photographs.images.shape[1]
@@ -70,7 +70,7 @@ def main() -> None:
     plain = np.broadcast_to(data.scaled(mean), test[1].images.shape)
     scores = {"l1": metrics.l1(painted, test[1].images), "psnr": metrics.psnr(painted, test[1].images),
               "ssim": metrics.ssim(painted, test[1].images)}
-    if edges.name == "edges":  # not of pairs of one's own
+    if edges.name == "edges":  # not for your own pairs
         scores["edges_kept"] = metrics.edges_kept(painted, test[0].images)
         scores["edges_of_photograph"] = metrics.edges_kept(test[1].images, test[0].images)
         scores["edges_of_another"] = metrics.edges_kept(np.roll(test[1].images, TESTED // 3, 0), test[0].images)

@@ -1,16 +1,16 @@
-"""Cut things out of scenes with five labelled images, a thousand without labels, a thousand masks of other scenes.
+"""Segment scenes with five labelled images, a thousand unlabelled ones and a thousand masks of other scenes.
 
     python examples/segmentation_few_labels.py                   600 steps: a minute or two on two CPU cores
-    python examples/segmentation_few_labels.py --labels 20       more labels: the others are needed less
-    python examples/segmentation_few_labels.py --lambda-cycle 10 a mask that hides the whole scene is no good mask
+    python examples/segmentation_few_labels.py --labels 20       with more labels, unlabelled images help less
+    python examples/segmentation_few_labels.py --lambda-cycle 10 too strong: masks encode the scene
     python examples/segmentation_few_labels.py --device cuda     on a GPU
 
-A CycleGAN between images and masks: one generator segments, the other paints a scene for a mask. Unlabelled images and
-masks teach both what scenes and outlines look like, and that a mask must lead back; five pairs, an L1 term, tell things
-from ground. Beside it stands the same segmenter trained as long on the five pairs alone. Score: intersection over union
-with the exact masks of 200 scenes never seen.
-Leaves runs/segmentation_few_labels/: samples of four rows (unseen scenes, exact masks, masks by the CycleGAN, scenes
-painted for these; in labels_only.png, masks by the other), scores.json, curves, metrics, weights, the options.
+A CycleGAN between images and masks: one generator segments, the other paints a scene for a mask. From unlabelled images
+and masks they learn the look of scenes and outlines; the five pairs, in an L1 loss, teach which side of an outline is
+an object. For comparison, the same segmenter is trained as long on the five pairs alone. Score: intersection over union
+with the exact masks of 200 unseen scenes.
+Output in runs/segmentation_few_labels/: samples with four rows (unseen scenes, exact masks, the CycleGAN's masks, and
+scenes painted for these), labels_only.png (masks of the other segmenter), scores.json, curves, metrics, weights.
 """
 
 import json
@@ -27,13 +27,13 @@ SHOWN, TESTED = 12, 200
 
 
 def segmenter(options):
-    """Images to masks; the same weights for everybody."""
+    """A generator from images to masks; all have the same initial weights."""
     mg.seed(options.seed)
     return models.ResnetGenerator(3, 1, options.width, options.blocks)
 
 
 def labels_only(pairs, steps, options, test):
-    """Masks of test images by a segmenter trained on the labelled pairs alone, by L1, as often as the other one."""
+    """Masks of test images by a segmenter trained on the labelled pairs alone, with L1, for as many steps."""
     network = segmenter(options)
     optimizer = optim.Adam(network.parameters(), options.lr, (0.5, 0.999),
                            schedule=optim.schedule(options.schedule, steps))
@@ -46,15 +46,15 @@ def labels_only(pairs, steps, options, test):
 
 
 def main() -> None:
-    """Options, scenes, networks, trainer, go; the net on labels alone; scores."""
+    """Options, scenes, networks, trainer; train; train on labels alone; score."""
     options = run.options(
         __doc__, name="segmentation_few_labels", batch_size=4, schedule="half_linear", default_steps=STEPS,
-        labels=option(5, "labelled images"), images=option(1000, "images, and masks, without labels"),
+        labels=option(5, "labelled images"), images=option(1000, "unlabelled images, and masks of other scenes"),
         size=option(32, "side of the images in pixels"), width=option(16, "channels of the first layers"),
         blocks=option(3, "residual blocks of a generator"), lr=option(4e-4, "learning rate"),
-        lambda_cycle=option(1.0, "weight of the cycle losses: there and back, an image should be what it was"),
+        lambda_cycle=option(1.0, "weight of the cycle losses: a translation there and back should restore the image"),
         lambda_supervised=option(20.0, "weight of the mean absolute difference from the labelled masks"),
-        pool=option(50, "generated images that each discriminator is shown again; 0 for none"),
+        pool=option(50, "older generated images that each discriminator sees again; 0 for none"),
         ema=option(0.99, "decay of the averaged generators, which draw the samples; 0 for none"),
     )
     images, masks = data.scenes(options.images, options.size, seed=options.seed)
@@ -82,7 +82,7 @@ def main() -> None:
     alone = np.asarray(labels_only(pairs, trainer.steps, options, unseen))
     report.save_png(report.rows(unseen[:SHOWN], exact[:SHOWN], alone[:SHOWN]), folder / "labels_only.png", scale=2)
     scores = {"iou": iou(trainer.translate(unseen), exact), "iou_labels_only": iou(alone, exact)}
-    print(f"IoU on {TESTED} unseen scenes, {options.labels} labels: {scores['iou']:.3f}; with the labels alone: "
+    print(f"IoU on {TESTED} unseen scenes, {options.labels} labels: {scores['iou']:.3f}; trained on the labels alone: "
           f"{scores['iou_labels_only']:.3f}")
     write_atomically(folder / "scores.json", (json.dumps(scores, indent=1) + "\n").encode())
 

@@ -1,12 +1,13 @@
-"""Translate pictures of your own with a finished run of CycleGAN, pix2pix or ComboGAN.
+"""Translate your own pictures with the generators of a CycleGAN, pix2pix or ComboGAN run.
 
     python examples/translate.py runs/cyclegan_digits seven.png photo.jpg     writes seven_ab.png, photo_ab.png
     python examples/translate.py runs/cyclegan_digits --way ba *.png          from the second domain to the first
     python examples/translate.py runs/combogan_digits --way 0-2 *.png         from domain 0 to domain 2
     python examples/translate.py runs/pix2pix_edges --out painted/ *.png      into a folder
 
-Any size; grey, RGB, palette, transparent (on white) and 16-bit files, converted to the channels the run was trained on.
-A file that cannot be translated is named and skipped, and the exit status is 1; with --strict it ends the program.
+Pictures of any size; grey, RGB, palette, transparent (on white) and 16-bit files are converted to the channels that the
+run was trained on. Files that cannot be translated are listed and skipped, and the exit status is 1; with --strict, the
+first ends the program.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from minigan.errors import DataError, MiniganError, OptionError
 
 
 def generator_in(folder, way):
-    """The generator of a run that translates this way; averaged weights if there are any."""
+    """The generator of a run for this way; with averaged weights if there are any."""
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such run folder")
     if (folder / "encoder0.safetensors").exists():
@@ -37,10 +38,10 @@ def generator_in(folder, way):
         return models.combined(*map(load_weights, parts))
     names = ("generator",) if way == "ab" else ()
     files = [folder / f"{name}.safetensors" for name in (f"averaged_{way}", f"g_{way}", *names)]
-    found = next((file for file in files if file.exists()), None)
-    if found is None:
+    weights = next((file for file in files if file.exists()), None)
+    if weights is None:
         raise DataError(f"{folder}: holds no generator for --way {way}; a CycleGAN has ab and ba, pix2pix only ab")
-    return models.generator_of(load_weights(found))
+    return models.generator_of(load_weights(weights))
 
 
 def translated(generator, path):
@@ -52,13 +53,13 @@ def translated(generator, path):
 
 
 def main() -> None:
-    """Options, generator, one picture after the other."""
+    """Options, generator; translate one picture after another."""
     parser = argparse.ArgumentParser(description=inspect.cleandoc(__doc__),
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="folder of a run")
     parser.add_argument("pictures", type=Path, nargs="+", help="files to translate")
-    parser.add_argument("--way", default="ab", help="ab, ba, or for ComboGAN two numbers, 0-1 (default: %(default)s)")
-    parser.add_argument("--out", type=Path, help="folder to write to (default: beside each picture)")
+    parser.add_argument("--way", default="ab", help="ab, ba, or for ComboGAN domains as 0-1 (default: %(default)s)")
+    parser.add_argument("--out", type=Path, help="folder to write to (default: that of each picture)")
     parser.add_argument("--strict", action="store_true", help="end at the first file that cannot be translated")
     parser.add_argument("--device", default="auto", help="as in the other examples (default: %(default)s)")
     options = parser.parse_args()

@@ -1,12 +1,12 @@
-"""Train a Wasserstein GAN on MNIST digits and watch the distance fall.
+"""Train a Wasserstein GAN on MNIST digits and watch the estimated distance fall.
 
     python examples/wgan_mnist.py                         gradient penalty (Gulrajani et al., 2017)
-    python examples/wgan_mnist.py --lipschitz clip        clipped weights (Arjovsky et al., 2017): see them saturate
+    python examples/wgan_mnist.py --lipschitz clip        clipped weights (Arjovsky et al., 2017), many at the bound
     python examples/wgan_mnist.py --lipschitz spectral    spectral norm (Miyato et al., 2018)
     python examples/wgan_mnist.py --device cuda           on a GPU
 
-Leaves runs/wgan_mnist/: sample grids from fixed noise (one per epoch), curves with the critic's estimate of the
-Wasserstein distance, metrics, weights, the options.
+Output in runs/wgan_mnist/: sample grids from fixed noise (one per epoch), curves with the critic's estimate of the
+Wasserstein distance, metrics, weights, options.
 """
 
 from minigan import data, models, run, trainers
@@ -14,13 +14,13 @@ from minigan.run import option
 
 
 def main() -> None:
-    """Options, data, networks, trainer, go."""
+    """Options, data, networks, trainer; train."""
     options = run.options(
         __doc__, name="wgan_mnist", scored=True,
-        lipschitz=option(("gp", "clip", "spectral"), "what bounds the critic's slope: a gradient penalty, clipped "
+        lipschitz=option(("gp", "clip", "spectral"), "bound of the critic's slope: a gradient penalty, clipped "
                              "weights, or spectral norm"),
         size=option((32, 28), "side of the images in pixels"),
-        upsample=option(("upconv", "deconv"), "up-convolutions, or transposed convolutions"),
+        upsample=option(("upconv", "deconv"), "up-convolutions or transposed convolutions"),
         n_critic=option(5, "critic steps per generator step"),
         n_start=option(int, "critic steps in each of the first 25 generator steps and in every 500th; 100 in the "
                            "paper's code"),

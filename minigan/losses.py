@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigan import ops
-from minigan.engine.autodiff import grad
-from minigan.engine.tensor import Tensor, tensor
+from minigan.engine import Tensor, grad, tensor
 from minigan.errors import OptionError, ShapeError
 from minigan.random import Stream
 from minigan.random import default as default_stream

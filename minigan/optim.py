@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 
 from minigan import kernels
-from minigan.engine.autodiff import grad
-from minigan.engine.capture import counter, scalar
+from minigan.engine import Array, Tensor, counter, grad, scalar
 from minigan.engine.device import asnumpy, of, put
-from minigan.engine.tensor import Array, Tensor
 from minigan.errors import CheckpointError, GraphError, OptionError
 
 Schedule = Callable[[int], float]
@@ -109,7 +107,8 @@ class Optimizer:
         Returns:
             the gradients of `also`, tensors in the graph of the loss, from the same backward pass.
         """
-        count, gradients = len(self.parameters), grad(loss, [*self.parameters, *also])
+        gradients = grad(loss, [*self.parameters, *also])
+        count = len(self.parameters)
         self._apply(self.parameters, [g.data for g in gradients[:count]], range(count))
         return gradients[count:]
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from minigan.engine.primitive import PRIMITIVES
+from minigan.engine import PRIMITIVES
 from minigan.teach.explain import subjects
 
 FORMATS = {".txt": "text", ".md": "markdown", ".html": "html"}

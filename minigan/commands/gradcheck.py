@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from minigan.engine import device
-from minigan.engine.primitive import OPERATIONS
+from minigan.engine import OPERATIONS, device
 from minigan.errors import DeviceError
 from minigan.gradcheck import RTOL, RTOL_LINEAR, Row, check_operation
 

@@ -10,8 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from minigan import ops
-from minigan.engine.autodiff import no_grad
-from minigan.engine.tensor import Tensor
+from minigan.engine import Tensor, no_grad
 from minigan.errors import DataError, OptionError
 
 MAX_BYTES = 2 << 30  # of the largest set of images that is made; 60,000 digits of 128 x 128 x 3 would take 3 GB

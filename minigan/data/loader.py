@@ -16,8 +16,8 @@ import numpy as np
 
 from minigan import kernels, random
 from minigan.data.images import ImageData
+from minigan.engine import capturing, counter
 from minigan.engine import device as devices
-from minigan.engine.capture import capturing, counter
 from minigan.errors import CheckpointError, DataError, DeviceError, OptionError
 
 Batch = np.ndarray | tuple[np.ndarray, ...]

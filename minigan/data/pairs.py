@@ -12,7 +12,7 @@ import numpy as np
 from minigan.data.batches import Labelled
 from minigan.data.images import ImageData
 from minigan.data.loader import Loader
-from minigan.engine.tensor import Array
+from minigan.engine import Array
 from minigan.errors import CheckpointError, DataError, OptionError
 
 Images = ImageData | np.ndarray

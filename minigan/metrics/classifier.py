@@ -29,9 +29,7 @@ from minigan.data.images import ImageData
 from minigan.data.loader import Loader
 from minigan.data.mnist import mnist
 from minigan.data.store import cache as cache_folder
-from minigan.engine import device
-from minigan.engine.autodiff import no_grad
-from minigan.engine.tensor import Tensor, tensor
+from minigan.engine import Tensor, device, no_grad, tensor
 from minigan.errors import CheckpointError
 from minigan.losses import cross_entropy
 from minigan.metrics.images import digits28

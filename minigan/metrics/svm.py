@@ -19,9 +19,7 @@ import numpy as np
 
 from minigan import nn
 from minigan.data.mnist import mnist
-from minigan.engine import device
-from minigan.engine.autodiff import no_grad
-from minigan.engine.tensor import tensor
+from minigan.engine import device, no_grad, tensor
 from minigan.errors import OptionError, ShapeError, require
 from minigan.metrics.images import prepared
 from minigan.models.mlp import dcgan_weights

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 
 from minigan import nn, ops
-from minigan.engine.tensor import Tensor
+from minigan.engine import Tensor
 from minigan.errors import OptionError, ShapeError
 
 NORMS = ("instance", "batch", "none")

@@ -12,7 +12,7 @@ from __future__ import annotations
 __all__ = ["dcgan"]
 
 from minigan import nn
-from minigan.engine.tensor import Tensor, tensor
+from minigan.engine import Tensor, tensor
 from minigan.errors import OptionError, ShapeError
 from minigan.models.mlp import dcgan_weights
 

@@ -8,8 +8,7 @@ import math
 from itertools import pairwise
 
 from minigan import nn
-from minigan.engine import device
-from minigan.engine.tensor import Tensor, tensor
+from minigan.engine import Tensor, device, tensor
 from minigan.nn import init
 
 

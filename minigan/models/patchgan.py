@@ -11,7 +11,7 @@ from __future__ import annotations
 __all__ = ["MultiScaleDiscriminator", "PatchDiscriminator", "layers_for"]
 
 from minigan import nn, ops
-from minigan.engine.tensor import Tensor
+from minigan.engine import Tensor
 from minigan.errors import OptionError, ShapeError
 from minigan.models.anysize import NORMS, check_choice, check_images, norm_layers
 from minigan.models.mlp import dcgan_weights

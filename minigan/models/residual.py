@@ -12,7 +12,7 @@ from __future__ import annotations
 __all__ = ["Grey", "Residual"]
 
 from minigan import nn, ops
-from minigan.engine.tensor import Tensor
+from minigan.engine import Tensor
 from minigan.errors import OptionError
 from minigan.models.anysize import AnySize
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 __all__ = ["EncoderDecoder", "ResnetDecoder", "ResnetEncoder", "ResnetGenerator", "blocks_for"]
 
 from minigan import nn
-from minigan.engine.tensor import Tensor
+from minigan.engine import Tensor
 from minigan.errors import OptionError
 from minigan.models.anysize import AnySize, check_choice, norm_layers
 from minigan.models.mlp import dcgan_weights

@@ -13,7 +13,7 @@ from __future__ import annotations
 __all__ = ["UnetGenerator", "depth_for"]
 
 from minigan import nn, ops
-from minigan.engine.tensor import Tensor
+from minigan.engine import Tensor
 from minigan.errors import OptionError
 from minigan.models.anysize import NORMS, AnySize, check_choice, norm_layers
 from minigan.models.mlp import dcgan_weights

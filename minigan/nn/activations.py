@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigan import ops
-from minigan.engine.tensor import Tensor
+from minigan.engine import Tensor
 from minigan.nn.module import Module
 
 

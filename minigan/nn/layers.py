@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigan import kernels, ops
-from minigan.engine.tensor import Array, Tensor
+from minigan.engine import Array, Tensor
 from minigan.errors import ShapeError
 from minigan.nn import init
 from minigan.nn.module import Module, Parameter

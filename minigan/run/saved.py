@@ -13,9 +13,7 @@ import numpy as np
 
 from minigan import models, trainers
 from minigan.checkpoint import load_weights
-from minigan.engine import device
-from minigan.engine.autodiff import no_grad
-from minigan.engine.tensor import tensor
+from minigan.engine import device, no_grad, tensor
 from minigan.errors import CheckpointError, DataError, ShapeError
 from minigan.nn import Module
 from minigan.random import Stream

@@ -14,8 +14,7 @@ import numpy as np
 from minigan import report
 from minigan.checkpoint import remove_leftovers, save_weights
 from minigan.data import Batches
-from minigan.engine import device
-from minigan.engine.anomaly import detect_anomaly
+from minigan.engine import detect_anomaly, device
 from minigan.errors import DataError, NonFiniteError, OptionError
 from minigan.run import signals
 from minigan.run.board import Board

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.engine.tensor import Tensor
+from minigan.engine import Tensor
 from minigan.errors import OptionError
 
 BLANK = 'raise NotImplementedError("your turn")'

@@ -12,9 +12,7 @@ import numpy as np
 
 from minigan import optim
 from minigan.data.batches import Batch, Batches, as_batches
-from minigan.engine import device
-from minigan.engine.capture import scalar
-from minigan.engine.tensor import Array, Tensor, tensor
+from minigan.engine import Array, Tensor, device, scalar, tensor
 from minigan.errors import CheckpointError
 from minigan.nn import Module
 from minigan.optim import Optimizer

@@ -8,9 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from minigan.data.batches import Batch, Batches
-from minigan.engine import device
-from minigan.engine.capture import Capture
-from minigan.engine.tensor import Array, Tensor
+from minigan.engine import Array, Capture, Tensor, device
 
 READ_EVERY = 50  # steps between two reads of a GPU's metrics
 Mark = tuple[int, int, bool]  # number of a step, its epoch, whether the epoch ends with it

@@ -20,8 +20,7 @@ import numpy as np
 
 from minigan import optim
 from minigan.data.batches import Batch
-from minigan.engine.autodiff import grad
-from minigan.engine.tensor import Array, Tensor, tensor
+from minigan.engine import Array, Tensor, grad, tensor
 from minigan.errors import OptionError
 from minigan.losses import GANLoss, gan_loss, l1
 from minigan.models import EncoderDecoder, ResnetDecoder, ResnetEncoder

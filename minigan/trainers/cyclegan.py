@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minigan.data.batches import Batch
-from minigan.engine.tensor import Array, Tensor
+from minigan.engine import Array, Tensor
 from minigan.errors import OptionError
 from minigan.losses import GANLoss, gan_loss
 from minigan.nn import Module

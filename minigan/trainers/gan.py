@@ -13,9 +13,7 @@ import numpy as np
 
 from minigan import ops, optim
 from minigan.data.batches import Batch, Batches
-from minigan.engine import device
-from minigan.engine.autodiff import no_grad
-from minigan.engine.tensor import Array, Tensor, tensor
+from minigan.engine import Array, Tensor, device, no_grad, tensor
 from minigan.errors import OptionError
 from minigan.losses import GANLoss, gan_loss
 from minigan.nn import Module

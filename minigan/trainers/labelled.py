@@ -15,7 +15,7 @@ import numpy as np
 
 from minigan import ops
 from minigan.data.batches import Batch, Labelled
-from minigan.engine.tensor import Array, Tensor, tensor
+from minigan.engine import Array, Tensor, tensor
 from minigan.errors import DataError, OptionError, ShapeError
 from minigan.losses import cross_entropy, l1
 from minigan.nn import Module

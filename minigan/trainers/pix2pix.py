@@ -19,8 +19,7 @@ import numpy as np
 
 from minigan import ops
 from minigan.data.batches import Batch
-from minigan.engine.autodiff import no_grad
-from minigan.engine.tensor import Array, Tensor
+from minigan.engine import Array, Tensor, no_grad
 from minigan.errors import OptionError, ShapeError
 from minigan.losses import GANLoss, gan_loss, l1
 from minigan.nn import Module

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan.engine import device
-from minigan.engine.tensor import Array
+from minigan.engine import Array, device
 from minigan.errors import CheckpointError, OptionError
 from minigan.random import Stream
 

@@ -10,9 +10,7 @@ import numpy as np
 from minigan import nn
 from minigan import random as random_numbers
 from minigan.data.batches import Batch
-from minigan.engine import device
-from minigan.engine.autodiff import no_grad
-from minigan.engine.tensor import Array, Tensor, tensor
+from minigan.engine import Array, Tensor, device, no_grad, tensor
 from minigan.errors import CheckpointError, OptionError, ShapeError
 from minigan.losses import GANLoss, cycle_consistency, l1
 from minigan.nn import Module

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from minigan import nn
-from minigan.engine.tensor import Tensor
+from minigan.engine import Tensor
 from minigan.errors import OptionError
 from minigan.losses import gradient_penalty
 from minigan.nn import Module

@@ -12,9 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.engine import device
-from minigan.engine.autodiff import grad, no_grad
-from minigan.engine.tensor import tensor
+from minigan.engine import device, grad, no_grad, tensor
 from minigan.errors import OptionError
 from minigan.nn import LeakyReLU, Module, ReLU
 

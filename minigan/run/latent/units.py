@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan.engine import device
-from minigan.engine.autodiff import no_grad
-from minigan.engine.tensor import tensor
+from minigan.engine import device, no_grad, tensor
 from minigan.errors import DataError, OptionError, require
 from minigan.nn import Module, ReLU
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.engine.primitive import Primitive
+from minigan.engine import Primitive
 from minigan.engine.tensor import Origin
 
 

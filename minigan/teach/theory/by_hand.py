@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigan.engine.tensor import Array
+from minigan.engine import Array
 
 
 # ---- the two networks of problem 1, forward ----

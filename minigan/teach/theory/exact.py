@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minigan.engine.tensor import Tensor, tensor
+from minigan.engine import Tensor, tensor
 from minigan.errors import OptionError
 from minigan.random import Stream
 

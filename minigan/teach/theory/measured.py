@@ -22,9 +22,7 @@ import numpy as np
 
 from minigan import nn, ops
 from minigan.checkpoint import write_atomically
-from minigan.engine.autodiff import grad, no_grad
-from minigan.engine.capture import capture
-from minigan.engine.tensor import Tensor, tensor
+from minigan.engine import Tensor, capture, grad, no_grad, tensor
 from minigan.losses import gradient_penalty, minimax, non_saturating, wasserstein
 from minigan.models.mlp import MLPDiscriminator
 from minigan.optim import Adam, linear_decay
