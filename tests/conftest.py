@@ -1,4 +1,4 @@
-"""What every test shares: scripts that need PyTorch are not collected; device and threads are restored."""
+"""Shared by all tests: scripts that need PyTorch are not collected; device and threads are restored."""
 
 import sys
 
@@ -8,18 +8,18 @@ import pytest
 import minigan as mg
 from minigan.engine import device
 
-collect_ignore_glob = ["goldens/*"]  # scripts run by hand to make goldens; they import PyTorch, which no test needs
+collect_ignore_glob = ["goldens/*"]  # scripts that make goldens, run by hand; only they import PyTorch
 
 
 @pytest.fixture
 def rng():
-    """The same numbers in every test that asks."""
+    """A random generator with the same numbers in every test."""
     return np.random.default_rng(7)
 
 
 @pytest.fixture
 def without(monkeypatch):
-    """A function that makes a package, imported before or not, as missing as one that is not installed."""
+    """A function that hides a package, as if it were not installed, even if it was imported before."""
 
     def hide(package):
         loaded = [name for name in sys.modules if name.startswith(f"{package}.")]
@@ -31,7 +31,7 @@ def without(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _as_it_was(monkeypatch):
-    """No test leaves its choice of device or of threads behind."""
+    """Restore the device and the number of threads after each test."""
     monkeypatch.setattr(device, "_default", "cpu")
     threads = mg.get_threads()
     yield

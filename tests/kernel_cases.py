@@ -1,7 +1,7 @@
-"""Arguments for every kernel: its ways through the code, small. A kernel without a case fails test_poison.py.
+"""Small arguments for every kernel and every path through its code. A kernel without a case fails test_poison.py.
 
-In a list of arguments a list holds the parameters of an optimiser. `HOST` names arguments that stay NumPy arrays on any
-device.
+In the arguments of an optimiser, a list holds the arrays of all parameters. `HOST` names arguments that stay NumPy
+arrays on any device.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ rng = np.random.default_rng(11)
 
 
 def draw(*shape, dtype=np.float64):
-    """Normal numbers; images are stored channels-last."""
+    """Normally distributed numbers; images are stored channels-last."""
     x = rng.standard_normal(shape).astype(dtype)
     return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2) if x.ndim == 4 else x
 
@@ -31,7 +31,7 @@ CONVOLUTIONS = [  # N  C   O   H   W   kernel  stride  padding dilation dtype
     (2, 24, 6, 6, 7, (3, 4), ONE, (1, 2), (1, 2), np.float32),  # spreads
     (2, 24, 5, 7, 8, (2, 3), (3, 2), ONE, ONE, np.float64),  # phases of a stride, one without taps
     (3, 5, 2, 4, 3, (4, 3), ONE, NONE, ONE, np.float64),  # one window
-    (1, 96, 96, 24, 23, (3, 3), ONE, ONE, ONE, np.float32),  # Winograd's way
+    (1, 96, 96, 24, 23, (3, 3), ONE, ONE, ONE, np.float32),  # Winograd's algorithm
 ]
 NORMS = [(over, shape, dtype) for over in ("batch", "instance", "layer")
          for shape, dtype in (((3, 4, 5, 6), np.float64), ((2, 3, 9, 8), np.float32))]
@@ -72,7 +72,7 @@ def _pools():
         inside = kernel[0] * kernel[1] if padding == NONE else 1
         index, g = counts(*shape[:2], *size, high=inside, dtype=np.uint8), draw(*shape[:2], *size)
         low = x.copy(order="K")
-        low[:, :, :4, :5] = -np.inf  # windows in which no number is larger than their first
+        low[:, :, :4, :5] = -np.inf  # windows in which no number is larger than the first
         cases["max_pool2d"] += [(x, *geometry), (low, *geometry)]
         cases["pool_take"] += [(x, index, *geometry)]
         cases["pool_put"] += [(g, index, *geometry, shape[2:])]
@@ -90,7 +90,7 @@ def _pads():
 
 
 def parameters(order=(0, 1, 2, 3), dtype=np.float32):
-    """Parameters as an optimiser gets them; `order` is that of a filter's axes in memory."""
+    """Parameters in the form that an optimiser takes; `order` is the memory order of a filter's axes."""
     filters = np.ascontiguousarray(np.abs(draw(3, 2, 4, 4, dtype=dtype)).transpose(order)).transpose(np.argsort(order))
     return [filters, np.abs(draw(7, dtype=dtype)), np.abs(draw(5, 6, dtype=dtype))]
 
@@ -138,7 +138,7 @@ CASES = {
 
 
 def with_counters(name, arguments):
-    """The same arguments with each number that may be read from an array read from one; None if there is none."""
+    """The arguments with every number that may come from an array in an array; None if there is no such number."""
     place = {"sgd": (3, Rate), "rmsprop": (3, Rate), "ema": (2, Rate), "adam": (4, Counter), "uniform": (5, Counter),
              "normal": (5, Counter), "integers": (6, Counter), "permutation_words": (4, Counter),
              "gather_images": (2, Counter)}.get(name)

@@ -1,6 +1,6 @@
 """Runs the code cells of a lesson, in order, in one namespace: `python tests/lessons.py docs/lessons/03_*.md`.
 
-What a reader does who types every cell, without Jupyter. Pictures are drawn and closed.
+As if a reader typed every cell, without Jupyter. Figures are drawn and closed.
 """
 
 import re
@@ -14,12 +14,12 @@ CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.M | re.S)
 
 
 def lessons():
-    """The Markdown files that hold code cells, in order."""
+    """The Markdown files with code cells, in order."""
     return sorted(path for path in FOLDER.glob("*.md") if CELL.search(path.read_text()))
 
 
 def run(path):
-    """Execute a lesson. What fails is raised with the lesson's own file name and line; returns its namespace."""
+    """Execute a lesson and return its namespace. Errors show the file name and line of the lesson."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,4 +1,4 @@
-"""Memory that holds NaN, or the largest integer, until a kernel writes to it: what is read too early shows."""
+"""New memory holds NaN, or the largest integer, so that a read before a write shows in the result."""
 
 import importlib
 import pkgutil
@@ -9,7 +9,7 @@ from minigan.kernels import cpu
 
 
 def rooms(wing):
-    """Every module in a wing's folder, by name."""
+    """Every module of a wing (kernels/cpu or kernels/cuda), by name."""
     return {room.name: importlib.import_module(f"{wing.__name__}.{room.name}")
             for room in pkgutil.iter_modules(wing.__path__)}
 
@@ -23,11 +23,11 @@ def poison(a):
 
 
 def poison_new_memory(monkeypatch):
-    """From now on np.empty, recycled outputs and the scratch of every room of the CPU wing are poisoned."""
+    """Poison np.empty, recycled outputs and the scratch memory of every module of the CPU wing."""
     empty, empty_like = np.empty, np.empty_like
     monkeypatch.setattr(np, "empty", lambda *a, **k: poison(empty(*a, **k)))
     monkeypatch.setattr(np, "empty_like", lambda *a, **k: poison(empty_like(*a, **k)))
-    monkeypatch.setattr(cpu.memory, "RECYCLED", float("inf"))  # large outputs come from np.empty, too
+    monkeypatch.setattr(cpu.memory, "RECYCLED", float("inf"))  # large outputs also come from np.empty
     for room in rooms(cpu).values():
         if hasattr(room, "scratch"):
             monkeypatch.setattr(room, "scratch", lambda key, shape, dtype: np.empty(shape, dtype))

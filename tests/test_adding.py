@@ -1,6 +1,6 @@
-"""CONTRIBUTING's walk-throughs are followed to the letter, in a copy of the project: each new thing is found by itself.
+"""CONTRIBUTING's walk-throughs are followed literally, in a copy of the project: each addition is discovered.
 
-A code block names its file in its first line, and the line that it belongs above if the file exists already.
+A code block names its file in its first line, and, if the file exists already, the line above which it goes.
 """
 
 import os
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 BLOCK = re.compile(r"^( *)```python\n\1# ([\w/.]+)(?:, above ([^\n]+))?\n(.*?)^\1```", re.M | re.S)
 SECTION = re.compile(r"^## Add an? (operation|loss|data set|trainer|example)\n(.*?)(?=^## )", re.M | re.S)
-MOST_FILES = {"operation": 1, "loss": 1, "data set": 2, "trainer": 2, "example": 1}  # and an operation's own test
+MOST_FILES = {"operation": 1, "loss": 1, "data set": 2, "trainer": 2, "example": 1}  # besides an operation's own test
 
 
 def blocks(section):
@@ -29,7 +29,7 @@ SECTIONS = {name: blocks(text) for name, text in SECTION.findall(GUIDE)}
 
 
 class Copy:
-    """The project in another folder, where things are added and programs run."""
+    """A copy of the project in another folder, where files are added and programs run."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -38,7 +38,7 @@ class Copy:
             shutil.copytree(ROOT / source, folder / target, ignore=shutil.ignore_patterns("__pycache__"))
 
     def follow(self, section):
-        """Do what a section says; the files it has touched."""
+        """Follow a section; returns the files that it touches."""
         for file, above, code in SECTIONS[section]:
             path = self.folder / file
             if above:
@@ -62,14 +62,14 @@ class Copy:
         return done.stdout
 
     def python(self, program):
-        """The output of a program, which knows the copy as `minigan`."""
+        """The output of a program that imports the copy as `minigan`."""
         assert self.run("-c", "import minigan; print(minigan.__file__)").strip().startswith(str(self.folder))
         return self.run("-c", "import minigan as mg, numpy as np\n" + program)
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
-    """The copy, with everything added that the guide adds, and the files that each section touched."""
+    """The copy with all additions of the guide, and the files that each section touched."""
     copy = Copy(tmp_path_factory.mktemp("house"))
     copy.touched = {section: copy.follow(section) for section in SECTIONS}
     return copy
@@ -161,7 +161,7 @@ def test_a_trainer_is_in_trainers_learns_and_resumes(house):
 
 
 def reference(house):
-    """The text of the page of modules, as the site has it."""
+    """The text of the page of modules on the site."""
     return house.python("import sys; sys.path.insert(0, 'docs/ext'); import modules\n"
                         "print(modules.completed(open('docs/reference/api.rst').read()))")
 
@@ -186,7 +186,7 @@ def test_the_map_names_every_room_and_no_other():
 
 
 def rooms_on_the_map():
-    """The folders and files of the map: names at the beginning of its lines, and the folder they are indented under."""
+    """The folders and files of the map: names at the start of its lines, each below the folder it is indented under."""
     text = re.search(r"^## Where things are\n\n```\n(.*?)^```", GUIDE, re.M | re.S)[1]
     named, folder = set(), ""
     for line in text.splitlines():

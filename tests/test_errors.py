@@ -1,4 +1,4 @@
-"""Bad input: every refusal says what, where and what to do, with the numbers."""
+"""Bad input: every error names the operation, the layer, the numbers and the remedy."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def zeros(*shape):
 
 
 X, W = zeros(2, 3, 8, 8), zeros(4, 3, 3, 3)
-BAD_SHAPES = {  # name: (call, words the message must have)
+BAD_SHAPES = {  # name: (call, pattern of the message)
     "conv2d rank of x": (lambda: ops.conv2d(zeros(3, 8, 8), W), ["conv2d", "(3, 8, 8)", "(N, C, H, W)"]),
     "conv2d rank of w": (lambda: ops.conv2d(X, zeros(4, 3)), ["conv2d", "(4, 3)", "(O, C, KH, KW)"]),
     "conv2d channels": (lambda: ops.conv2d(zeros(64, 100, 1, 1), zeros(128, 64, 4, 4)),
@@ -175,7 +175,7 @@ def test_the_layer_stands_behind_the_operation():
 
 
 def test_error_leaves_nothing_behind():
-    """After a refusal the same tensors still work."""
+    """After an error the same tensors still work."""
     x = leaf()
     with pytest.raises(ShapeError):
         x + np.ones(3)

@@ -1,6 +1,6 @@
-"""The house holds: imports point down, in no circle, and few things lie at the top of minigan/.
+"""The structure of the project: imports point down and form no circle, and minigan/ has few modules at its top.
 
-Every import counts, wherever it stands: at the top of a file, in a function, under TYPE_CHECKING.
+Every import counts, wherever it is: at the top of a file, in a function, under TYPE_CHECKING.
 """
 
 import ast
@@ -22,7 +22,7 @@ STOREYS = (  # the top of the house first; the rooms of one storey may use one a
     {"ops"},
     {"engine", "gradcheck", "random"},
     {"kernels"},
-    {"errors"},  # the ground: names of errors, which every storey raises
+    {"errors"},  # the ground: errors, which every storey raises
 )
 HEIGHT = {room: -storey for storey, rooms in enumerate(STOREYS) for room in rooms} | {"": 1}  # "" is minigan itself
 MOST_MODULES_AT_THE_TOP = 18
@@ -60,7 +60,7 @@ def targets(tree, package, names):
 
 
 def circles(graph):
-    """The strongly connected parts of more than one module: sets of modules that all reach one another."""
+    """Strongly connected components of more than one module: sets of modules that import one another."""
     reach = {start: reachable(graph, start) for start in graph}
     parts = {frozenset({a, *(b for b in reach[a] if a in reach[b])}) for a in graph}
     return [sorted(part) for part in parts if len(part) > 1]
@@ -76,7 +76,7 @@ def reachable(graph, start):
 
 
 def room(module):
-    """`ops` of minigan.ops.conv, "" of minigan; a __main__ is a command, wherever it lies."""
+    """`ops` of minigan.ops.conv, "" of minigan; a __main__ is a command, wherever it is."""
     parts = module.split(".")
     return "__main__" if parts[-1] == "__main__" else (*parts, "")[1]
 
@@ -109,7 +109,7 @@ def test_only_mg_explain_and_its_command_import_what_is_for_teaching(graph):
 
 
 def test_errors_are_the_ground(graph):
-    """They stand below the kernels, and may: they need nothing of ours."""
+    """Errors may be below the kernels, as they import nothing of the project."""
     assert graph["minigan.errors"] == set()
 
 
@@ -124,7 +124,7 @@ def test_few_things_lie_at_the_top():
 
 
 def test_a_circle_and_an_arrow_up_are_seen(tmp_path):
-    """The reader itself, on a house with faults that hide: in a function, under TYPE_CHECKING, as a submodule."""
+    """The reader of imports finds planted faults: in a function, under TYPE_CHECKING, as a submodule."""
     for name, text in {
         "minigan/__init__.py": "", "minigan/errors.py": "", "kernels/__init__.py": "from minigan.errors import E\n",
         "minigan/engine/__init__.py": "from minigan.engine import node, tensor\n",

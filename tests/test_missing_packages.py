@@ -1,4 +1,4 @@
-"""Optional packages that are not installed: one sentence for all of them, and never after the training."""
+"""Optional packages that are not installed: one wording for all, and the error comes before the training."""
 
 import ast
 import json
@@ -19,7 +19,7 @@ from minigan.trainers import Progress
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.py") if "run.options(" in path.read_text("utf-8"))
 SENTENCE = re.compile(r'\S.* needs (\S+): run `pip install "minigan\[(\w+)\]"`')
-USES = {  # what a user does that needs a package: the package's import, an expression, the words before "needs"
+USES = {  # what needs a package: (name of the import, an expression, the words before "needs")
     "curves": ("matplotlib", "report.loss_curves([], 'x.png')", "a figure"),
     "points": ("matplotlib", "figures.toy.points_figure(toy, game, 'x.png')", "a figure"),
     "film of points": ("PIL", "figures.toy.points_film(toy, game, 'x.gif')", "a film"),
@@ -79,9 +79,9 @@ def test_the_extra_that_is_named_has_the_package():
 
 
 def test_every_optional_package_is_required_by_the_helper():
-    """Whatever the library and the examples import outright is of the standard library, NumPy or threadpoolctl."""
+    """The library and the examples import directly only the standard library, NumPy and threadpoolctl."""
     always = {*sys.stdlib_module_names, "minigan", "figures", "numpy", "threadpoolctl"}
-    special = {("gpu.py", "cupy"), ("gpu.py", "cupyx"), ("store.py", "requests")}  # gpu.missing was asked; pooch has it
+    special = {("gpu.py", "cupy"), ("gpu.py", "cupyx"), ("store.py", "requests")}  # after gpu.missing; pooch needs it
     for path in [path for folder in ("minigan", "kernels", "examples") for path in (ROOT / folder).rglob("*.py")]:
         tree = ast.walk(ast.parse(path.read_text("utf-8")))
         names = set()
@@ -105,7 +105,7 @@ def test_a_module_of_another_name_says_which(without):
 
 
 def program(path, *arguments):
-    """What an example's main says and its exit status, in this process."""
+    """The error message of an example's main and its exit status, in this process."""
     before, sys.argv = sys.argv, [str(path), *map(str, arguments)]
     try:
         runpy.run_path(str(path), run_name="__main__")
@@ -119,7 +119,7 @@ def program(path, *arguments):
 @pytest.mark.parametrize("package", ["matplotlib", "PIL"])
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_ends_before_it_trains(path, package, without, tmp_path, capsys):
-    """Each example draws figures or pictures at its end, the first of them after minutes."""
+    """Each example draws figures or pictures only after minutes of training."""
     without(package)
     assert program(path, "--smoke", "--device", "cpu", "--out", tmp_path / "run") == 2
     assert capsys.readouterr().err == f"error: {not_installed(package, 'a run')}\n"
@@ -135,13 +135,13 @@ def test_a_run_that_keeps_weights_ends_before_it_trains(without, tmp_path, capsy
 
 @pytest.mark.parametrize("name", ["cyclegan_digits", "pix2pix_edges"])
 def test_a_run_that_is_scored_ends_before_it_trains(name, without, tmp_path, capsys, monkeypatch):
-    """SSIM is measured when the training is over. Nothing before it needs SciPy, given data of one's own."""
+    """SSIM is measured after the training. With a user's own data, nothing before that needs SciPy."""
     monkeypatch.setattr(run, "fit", lambda *args, **kwargs: pytest.fail("trained"))
     pairs = tmp_path / "data"
     for part in ("trainA", "trainB", "testA", "testB"):
         pictures(pairs / part)
     monkeypatch.setattr("minigan.data.store.answering", lambda mirrors, name: [])  # no network
-    require("sklearn.datasets", "this test")  # its digits are there; they were read with SciPy
+    require("sklearn.datasets", "this test")  # its digits are cached; reading them needs SciPy
     without("scipy")
     data = ["--data", pairs] if name == "pix2pix_edges" else []
     path = ROOT / "examples" / f"{name}.py"

@@ -1,4 +1,4 @@
-"""The checker, checked: wrong rules are planted, and every one must be caught, at the order that can see it."""
+"""The gradient check itself: planted wrong rules must be caught, at the order at which they show."""
 
 import importlib
 import re
@@ -92,7 +92,7 @@ def test_planted_rules_are_caught(bug, monkeypatch):
     gradgradcheck(f, sample.args)
     plant(monkeypatch, name, rules)
     if order == "second":
-        gradcheck.gradcheck(f, sample.args)  # right to first order: only the second sees it
+        gradcheck.gradcheck(f, sample.args)  # right at first order: only the second order shows the fault
     with pytest.raises(GradientError) as caught:
         (gradcheck.gradcheck if order == "first" else gradgradcheck)(f, sample.args)
     claimed, measured = numbers(caught.value)
@@ -114,7 +114,7 @@ def test_the_numbers_are_the_two_derivatives(monkeypatch):
 
 
 def test_swapped_strides_do_not_fit(monkeypatch):
-    """A stride pair the wrong way round never gets as far as a number: the sizes disagree."""
+    """A swapped stride pair gives sizes that do not fit, so that no numbers are compared."""
     plant(monkeypatch, "conv2d", {"x": lambda gy, y, x, w, b, *, stride: ops.conv_transpose2d(
         gy, w, stride=stride[::-1], output_size=x.shape[2:])})
     with pytest.raises(ShapeError, match="does not give back"):
@@ -123,7 +123,7 @@ def test_swapped_strides_do_not_fit(monkeypatch):
 
 @pytest.mark.parametrize("wrong", ["fused", "composite"])
 def test_fused_and_composite_rules_are_both_checked(wrong, monkeypatch):
-    """Only one of the two is wrong, and consistently so: each must be compared with the numbers itself."""
+    """Only one of the two rules is wrong, consistently, so each must be compared with the differences."""
     if wrong == "fused":
         right = PRIMITIVES["normalize"].fused
         monkeypatch.setattr(PRIMITIVES["normalize"], "fused",
@@ -135,7 +135,7 @@ def test_fused_and_composite_rules_are_both_checked(wrong, monkeypatch):
 
 
 def test_a_zero_rule_passes_only_with_ones(monkeypatch):
-    """Why the cotangent is random: the sum of batch norm's output is constant, so ones see nothing at all."""
+    """Why the cotangent is random: the sum of batch norm's output is constant, so a cotangent of ones shows nothing."""
     plant(monkeypatch, "normalize", {"x": None})
     monkeypatch.setattr(PRIMITIVES["normalize"], "fused", None)
     x = normal(3, 2, 2, 3)
@@ -163,7 +163,7 @@ def test_what_is_not_linear_must_not_be_declared_so(monkeypatch):
         check_linear(ops.tanh, S(normal(3)))
 
 
-# ---- what else the checker says ----
+# ---- other messages of the check ----
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_gradient_that_is_no_number_does_not_pass(bad, monkeypatch):
     plant(monkeypatch, "exp", {"x": lambda gy, y, x: gy * y * np.array([1.0, bad, 1.0])})
@@ -195,7 +195,7 @@ def test_a_function_that_ignores_an_input_has_zero_derivative():
 
 @pytest.fixture
 def tables(monkeypatch):
-    """Declarations in a test are taken back."""
+    """Undo the declarations of a test."""
     module = importlib.import_module("minigan.engine.primitive")
     monkeypatch.setattr(module, "OPERATIONS", dict(OPERATIONS))
     monkeypatch.setattr(module, "PRIMITIVES", dict(PRIMITIVES))

@@ -1,4 +1,4 @@
-"""Philox: known answers, a second implementation in Python integers, statistics at known quantiles, and addresses."""
+"""Philox: known answers, a second implementation with Python integers, statistics at known quantiles, addresses."""
 
 import math
 import subprocess
@@ -31,7 +31,7 @@ def words(text):
 
 
 def philox(counter, key):
-    """The definition, on Python integers, one block at a time."""
+    """The definition, with Python integers, one block at a time."""
     (a, b, c, d), (k, l) = ([int(word) for word in words_] for words_ in (counter, key))
     for _ in range(10):
         p, q = 0xD2511F53 * a, 0xCD9E8D57 * c
@@ -92,7 +92,7 @@ def test_normal_is_box_muller(dtype, bits):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(), 7, (0, 3), (3, 5, 2), (1, 33_000)])
 def test_shapes_and_prefixes(function, dtype, shape):
-    """A smaller array is the beginning of a larger one, across the chunks the kernel works in."""
+    """A smaller array is the start of a larger one, also across the kernel's chunks."""
     values = function(shape, seed=1, dtype=dtype)
     assert values.dtype == dtype
     assert values.shape == ((shape,) if isinstance(shape, int) else shape)
@@ -130,7 +130,7 @@ def test_bytes_are_equally_frequent():
 
 
 def test_no_logarithm_of_zero(monkeypatch):
-    """The smallest and the largest words there are give finite normals."""
+    """The smallest and the largest words give finite normals."""
     for word in (0, 0xFFFFFFFF):
         monkeypatch.setattr(kernels.cpu.random, "_rounds", lambda words, *_, word=word: [w.fill(word) for w in words])
         for dtype, bits in ((np.float32, 32), (np.float64, 53)):
@@ -162,7 +162,7 @@ def test_permutation():
         counts[np.arange(6), random.permutation(6, seed=5, step=step)] += 1
     assert (
         (counts - 200) ** 2 / 200
-    ).sum() < 53  # every item equally often in every place; chi-square, 25 degrees, 0.001
+    ).sum() < 53  # every item equally often at every position; chi-square, 25 degrees, 0.001
 
 
 @pytest.mark.parametrize("draw", DRAWS)
@@ -249,7 +249,7 @@ def test_another_process_draws_the_same():
 
 
 def test_numpy_global_state_is_untouched():
-    before = np.random.get_state()[1].copy()  # noqa: NPY002  # the global state is what must not move
+    before = np.random.get_state()[1].copy()  # noqa: NPY002  # the global state must not change
     random.Stream(0).normal(10)
     assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
 

@@ -1,4 +1,4 @@
-"""The rooms of the house: each hands on what its modules name, and finds new modules."""
+"""The packages of the project: each exports what its modules name in __all__, and discovers new modules."""
 
 import importlib
 import pkgutil
@@ -29,7 +29,7 @@ def test_a_room_hands_on_what_its_modules_name(room):
 
 @pytest.mark.parametrize("room", ["data", "trainers"])
 def test_a_new_file_is_found(room, tmp_path):
-    """A copy of the library with one file more, and nothing else changed."""
+    """A copy of the library with one more file and no other change."""
     shutil.copytree(ROOT / "minigan", tmp_path / "minigan", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "kernels", tmp_path / "minigan" / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "minigan" / room / "novelty.py").write_text('__all__ = ["novelty"]\nnovelty = 7\n')

@@ -1,4 +1,4 @@
-"""Weights files: they come back exactly, every single flipped bit is found, and a failed write changes nothing."""
+"""Files of weights: exact round trips, every flipped bit is detected, and a failed write changes nothing."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def test_round_trip(path):
 
 
 def test_the_file_is_what_the_format_says(path):
-    """Read by hand from the format's description: PyTorch's layout, little-endian, names and shapes as given."""
+    """The file, decoded by the format's description: PyTorch's layout, little-endian, the names and shapes saved."""
     state = weights()
     checkpoint.save_weights(path, state)
     raw = path.read_bytes()
@@ -64,7 +64,7 @@ def test_the_file_is_what_the_format_says(path):
 
 
 def test_same_weights_same_bytes(tmp_path):
-    """In another process, in another order, in another memory layout."""
+    """Also in another process, order and memory layout."""
     state, notes = {"b": np.ones((2, 3), np.float32), "a": np.zeros(3)}, {f"k{i}": "v" for i in range(8)}
     checkpoint.save_weights(tmp_path / "1", state, notes)
     reordered = {"a": state["a"], "b": np.asfortranarray(state["b"])}
@@ -150,7 +150,7 @@ def test_missing_files(tmp_path):
 
 
 def test_files_of_other_programs(path):
-    """Without our SHA-256 the file is read for what it is; with half of our marks it is not."""
+    """Without our metadata a file is read unverified; with only half of our metadata it is refused."""
     from safetensors.numpy import save_file
 
     save_file({"w": np.ones((2, 2), np.float32)}, path, {"format": "pt"})
@@ -200,7 +200,7 @@ def test_a_failed_write_leaves_the_old_file(path, monkeypatch, call):
 
 
 def test_the_order_of_an_atomic_write(path, monkeypatch):
-    """Contents to the disk, then the name, then the folder: any other order can lose the file to a power cut."""
+    """Contents, then name, then folder reach the disk: with any other order a power cut can lose the file."""
     events = []
     fsync, replace = os.fsync, os.replace
 
@@ -222,7 +222,7 @@ def test_the_order_of_an_atomic_write(path, monkeypatch):
 
 
 def test_killed_while_writing(path):
-    """A process killed over and over while it replaces the file never leaves a damaged one."""
+    """A process killed repeatedly while it replaces the file never leaves a damaged one."""
     code = (
         "import numpy as np, sys; from minigan.checkpoint import save_weights as s; i = 0\n"
         "while True:\n"

@@ -1,4 +1,4 @@
-"""`python -m minigan NAME`: every module of commands is found, and a wrong name is answered with those there are."""
+"""`python -m minigan NAME`: every module of commands is discovered, and the error for a wrong name lists them."""
 
 import subprocess
 import sys
@@ -43,7 +43,7 @@ def test_two_commands_are_also_programs_of_their_own(module, capsys):
 
 
 def test_a_new_file_is_a_new_command(tmp_path, monkeypatch, capsys):
-    """One file, touched nowhere else; docstrings are read from the source, so python -OO lists it too."""
+    """One new file is enough; docstrings are read from the source, so python -OO lists it too."""
     (tmp_path / "greet.py").write_text('"""Greet."""\ndef main(arguments):\n    print("hello", *arguments)\n')
     monkeypatch.setattr(commands, "__path__", [*commands.__path__, str(tmp_path)])
     assert main(["greet", "you"]) == 0 and main([]) == 0

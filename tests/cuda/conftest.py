@@ -1,4 +1,4 @@
-"""Where CUDA tests run: on the emulated device everywhere, on a GPU with `python -m pytest -m gpu`."""
+"""CUDA tests run on the emulated device everywhere, and on a GPU with `python -m pytest -m gpu`."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ NO_EMULATION = why_no_emulation()
 
 
 class Device:
-    """What a test needs of a device: to put arrays there, to get them back, and the ways to run threads."""
+    """A device for tests: copies arrays to and from it, and sets the order of threads."""
 
     def __init__(self, backend):
         self.backend, self.name = backend, "cuda:0" if backend is gpu else "emulated"
@@ -19,12 +19,12 @@ class Device:
         return None if array is None else self.backend.asarray(np.asarray(array))
 
     def get(self, array):
-        """A copy on the host that lies in memory as the array does; CuPy's own `get` makes it C-contiguous."""
+        """A copy on the host in the array's memory order; CuPy's `get` makes it C-contiguous."""
         order = sorted(range(array.ndim), key=lambda axis: (-array.strides[axis], axis))
         return array.transpose(order).get().transpose(np.argsort(order).tolist())
 
     def orders(self):
-        """One pass per order of threads: `for _ in device.orders(): ...`; a GPU has its own."""
+        """One pass per order of threads: `for _ in device.orders(): ...`; on a GPU, one pass."""
         if self.backend is gpu:
             yield 0
             return
@@ -35,7 +35,7 @@ class Device:
 
 @pytest.fixture(params=["emulated", pytest.param("gpu", marks=pytest.mark.gpu)])
 def device(request):
-    """The device to test on; a test that asks for it runs on each that there is."""
+    """The device to test on; a test with this argument runs on each available device."""
     if request.param == "emulated":
         if NO_EMULATION is not None:
             pytest.skip(f"device emulated: {NO_EMULATION}")

@@ -1,4 +1,4 @@
-"""What all tests of kernels ask for: the same bytes in every order of threads, and when run again."""
+"""A check for all kernels: the same bytes in every order of threads, and in a second run."""
 
 import numpy as np
 
@@ -17,10 +17,10 @@ def _on_host(device, arrays):
 
 
 def channels_last(x):
-    """x (N, C, ...), stored so that its channels lie side by side."""
+    """x (N, C, ...) with the channels innermost in memory."""
     return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
 
 
 def is_channels_last(x):
-    """Whether an array of a device or of the host is stored so."""
+    """Whether an array of a device or of the host is stored channels-last."""
     return x.transpose(0, *range(2, x.ndim), 1).flags.c_contiguous

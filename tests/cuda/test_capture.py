@@ -1,4 +1,4 @@
-"""A captured step is the plain step: the same bytes, whatever changes from step to step, however the two mix."""
+"""A captured step equals the plain step: the same bytes, whatever changes between steps and however they mix."""
 
 import warnings
 
@@ -34,7 +34,7 @@ def tiny_gan(**options):
 
 
 class Noise(nn.Module):
-    """Noise (N, 3) as an image of one pixel, then the layers."""
+    """Noise (N, 3), as an image of one pixel, through layers."""
 
     latent = 3
 
@@ -74,7 +74,7 @@ def same_bytes(one, other):
 
 @pytest.mark.parametrize("options", [{}, {"ema": 0.9}, {"n_discriminator": 2, "loss": "least_squares"}], ids=str)
 def test_twenty_captured_steps_are_twenty_plain_steps(on, options):
-    """Noise, order of data, Adam's step count, the average's decay, epochs that end: all move on inside the graph."""
+    """Noise, order of data, Adam's step count, decay of the average and ends of epochs all advance in the graph."""
     plain, loader, told = train(20, graph=False, **options)
     captured, loader2, told2 = train(20, graph=True, **options)
     same_bytes(plain, captured)
@@ -84,7 +84,7 @@ def test_twenty_captured_steps_are_twenty_plain_steps(on, options):
 
 
 def test_the_cpu_agrees(on):
-    """Twenty steps on the device and on the CPU from one seed: the same noise and data, so nearly the same losses."""
+    """Twenty steps on the device and on the CPU with one seed: the same noise and data, almost the same losses."""
     mg.device.set_precision("fp32")
     try:
         _, _, there = train(20, graph=True)
@@ -137,7 +137,7 @@ def test_inputs_are_read_anew_and_other_shapes_take_the_plain_way(on):
     for i in range(WARM_UP + 4):
         x = mg.tensor(np.full(3, i, np.float32))
         np.testing.assert_array_equal(captured(x)["double"].numpy(), 2 * np.full(3, i))
-    assert len(runs) == WARM_UP + 1  # Python ran for the warm-up and the capture only
+    assert len(runs) == WARM_UP + 1  # Python ran only for the warm-up and the capture
     np.testing.assert_array_equal(captured(mg.tensor([1.0, 5.0]))["double"].numpy(), [2, 10])
     assert len(runs) == WARM_UP + 2
 

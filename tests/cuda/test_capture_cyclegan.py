@@ -1,4 +1,4 @@
-"""A captured CycleGAN step is the plain step, although its pools' coins are tossed on the host."""
+"""A captured CycleGAN step equals the plain step, although its pools use random numbers of the host."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def train(graph, kept):
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_captured_steps_are_plain_steps(on, kept):
-    """The pools are full after the second step; both domains' epochs end on the way."""
+    """The pools are full after the second step; epochs of both domains end during the run."""
     told, state = train(False, kept)
     told2, state2 = train(True, kept)
     assert told == told2
@@ -55,7 +55,7 @@ def test_captured_pix2pix_steps_are_plain_steps(on):
 
 
 def test_a_combogan_trains_on_a_device(on):
-    """Which networks a step trains is drawn on the host, so its steps are plain ones; the losses are the CPU's."""
+    """The networks of a step are drawn on the host, so its steps are plain ones; the losses are those of the CPU."""
     told = []
     for where in (mg.device.default(), "cpu"):
         mg.set_device(where)
@@ -71,7 +71,7 @@ def test_a_combogan_trains_on_a_device(on):
 
 
 def test_a_task_cyclegan_trains_on_a_device(on):
-    """Labels and windows are the host's, so its steps are plain ones; the losses are the CPU's."""
+    """Labels and windows come from the host, so its steps are plain ones; the losses are those of the CPU."""
     told, labels = [], np.arange(4) % 2
     for where in (mg.device.default(), "cpu"):
         mg.set_device(where)

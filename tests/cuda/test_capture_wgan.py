@@ -1,4 +1,4 @@
-"""A captured critic step, with its double backward pass, is the plain one."""
+"""A captured critic step, with its double backward pass, equals the plain one."""
 
 import numpy as np
 import pytest

@@ -1,7 +1,7 @@
 """Every .cu file compiles for every architecture and both precisions, without warnings and without spilled registers.
 
-By nvcc where it is on PATH, else by NVRTC, CuPy's compiler; neither needs a GPU. The files are those that are launched:
-includes inlined, CuPy's options, and the variants of VARIANTS beside the plain ones.
+The compiler is nvcc if it is on PATH, else NVRTC, CuPy's compiler; neither needs a GPU. The sources are those that are
+launched: with includes inlined, CuPy's options, and both the plain variant and those in VARIANTS.
 """
 
 import concurrent.futures
@@ -20,7 +20,7 @@ FILES = sorted(path.name for path in FOLDER.glob("*.cu"))
 OPTIONS = ("-std=c++17", "-ftz=true")
 PACKED = [file for file in FILES if '#include "pack.cuh"' in (FOLDER / file).read_text()]
 WIDE = {"VA": 4, "VB": 4, "A_ALONG_K": 1, "B_ALONG_K": 0}
-TENSOR_CORES = [  # every tile, and the largest for every way operands may lie
+TENSOR_CORES = [  # every tile, and the largest for every layout of the operands
     *({**WIDE, **tile._asdict()} for tile in (*conv.TILES, conv.HALF)), {**WIDE, **conv.NARROW._asdict(), "VB": 1},
     *({**WIDE, **conv.TILES[0]._asdict(), **lie} for lie in (
         {"B_ALONG_K": 1}, {"A_ALONG_K": 0}, {"A_ALONG_K": 0, "B_ALONG_K": 1}, {"VA": 1, "VB": 1}))]
@@ -41,7 +41,7 @@ SPILLING = """extern "C" __global__ void __launch_bounds__(1024) spilling(float*
 
 
 def nvcc(text, macros, folder):
-    """What nvcc has to complain about."""
+    """The warnings and errors of nvcc."""
     (folder / "kernel.cu").write_text(text)
     targets = [word for sm in ARCHITECTURES for word in ("-gencode", f"arch=compute_{sm},code=sm_{sm}")]
     done = subprocess.run(
@@ -51,7 +51,7 @@ def nvcc(text, macros, folder):
 
 
 def nvrtc(text, macros, folder):
-    """What NVRTC has to complain about; its warnings stand in the log of a program that compiles."""
+    """The warnings and errors of NVRTC; warnings are in the log of a program that compiles."""
     from cupy_backends.cuda.libs import nvrtc as library
 
     complaints = ""
@@ -84,7 +84,7 @@ def find_compiler():
 
 @pytest.fixture(scope="module")
 def complaints(tmp_path_factory):
-    """complaints(text, real, macros): what the compiler says; all cores compile the cases while the tests wait."""
+    """complaints(text, real, macros): the compiler's messages; all cores compile the cases while the tests wait."""
     compiler = find_compiler()
     if compiler is None:
         pytest.skip("compiling CUDA needs nvcc on PATH (CUDA toolkit) or NVRTC (pip install cupy-cuda13x[ctk])")
@@ -109,7 +109,7 @@ def test_compiles_without_warnings_and_spills(complaints, file, real, macros):
 
 
 def test_the_compiler_would_complain(complaints):
-    """Planted: spilled registers, a warning, a mistake; told with the file and line that #line gives."""
+    """Planted faults (spilled registers, a warning, an error) are reported with the file and line of #line."""
     assert "spilled" in complaints(SPILLING)
     kernel = '#line 1 "norm.cu"\nextern "C" __global__ void f(float* x) {\n  %s\n  x[0] = 1;\n}\n'
     assert complaints(kernel % "") == ""

@@ -45,7 +45,7 @@ def precision_as_before():
 
 @pytest.fixture(params=BOUND)
 def bound(request):
-    """dtype and tolerance relative to the result's largest number; the precision is set."""
+    """Set the precision; returns the dtype, and a tolerance relative to the result's largest number."""
     dtype, precision, tolerance = BOUND[request.param]
     conv.set_precision(precision)
     return dtype, tolerance
@@ -53,7 +53,7 @@ def bound(request):
 
 @functools.cache
 def case(name):
-    """(x, w, gy, bias of O, bias of C), keywords, and what the CPU makes of them in float64."""
+    """(x, w, gy, bias of O, bias of C), keyword arguments, and the CPU's results in float64."""
     N, C, O, H, W, kernel, stride, padding, dilation = GEOMETRY[name]
     rng = np.random.default_rng(0)
     size = (out_size(*axis) for axis in zip((H, W), kernel, stride, padding, dilation, strict=True))
@@ -64,7 +64,7 @@ def case(name):
 
 
 def compute(module, arrays, how):
-    """All three operations of a module, with biases."""
+    """All three products by a module, with biases."""
     x, w, gy, b, c = arrays
     return (module.conv2d(x, w, b, *how), module.conv_transpose2d(gy, w, c, *how, x.shape[2:]),
             module.conv2d_weight_grad(x, gy, w.shape[2:], *how))
@@ -97,7 +97,7 @@ def test_every_order_of_threads_gives_the_same_bytes(device, bound, name):
 @pytest.mark.parametrize("tile", [*conv.TILES, conv.HALF, conv.NARROW], ids=lambda t: f"{t.BM}x{t.BN}")
 @pytest.mark.parametrize("splits", [1, 3, 50])
 def test_every_tile_and_split(device, monkeypatch, tile, splits):
-    """Also those that only larger problems use, and splits that have nothing to add."""
+    """Also tiles that only larger problems use, and splits without anything to add."""
     monkeypatch.setattr(conv, "plan", lambda *_: (tile, splits))
     arrays, how, wanted = case("DCGAN")
     there = [device.put(a.astype(np.float32)) for a in arrays]
@@ -124,7 +124,7 @@ def test_rows_that_no_tap_reaches_get_the_bias(device):
 
 @pytest.mark.parametrize("output_size", [(14, 10), (15, 11)])
 def test_upsampling(device, bound, rng, output_size):
-    """The 4x4 filters of an up-convolution, and one row and column more than the default."""
+    """The 4x4 filters of an up-convolution, with one row and column more than the default."""
     x, w, b = (rng.normal(size=s).astype(np.float32) for s in ((2, 8, 7, 5), (8, 20, 4, 4), 20))
     how = (2, 2), (1, 1), (1, 1), output_size
     wanted = cpu.conv_transpose2d(*(a.astype(float) for a in (x, w, b)), *how)
@@ -134,7 +134,7 @@ def test_upsampling(device, bound, rng, output_size):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_adjoints(device, seed):
-    """<conv(x, w), g> = <x, conv_transpose(g, w)> = <w, weight_grad(x, g)>, to rounding."""
+    """<conv(x, w), g> = <x, conv_transpose(g, w)> = <w, weight_grad(x, g)>, up to rounding."""
     rng = np.random.default_rng(seed)
     C, O = [(1, 3), (3, 1), (4, 20), (20, 4)][seed % 4]
     kernel, stride, padding, dilation = (tuple(rng.integers(low, 4, 2).tolist()) for low in (1, 1, 0, 1))
@@ -187,11 +187,11 @@ def test_precision_is_what_it_says(device):
         errors[precision] = np.abs(y - wanted[0]).max() / np.abs(wanted[0]).max()
     assert errors["fp32"] < 2e-6 and errors["tf32"] < 2e-3
     if device.name == "emulated":
-        assert errors["tf32"] > 1e-5  # tensor cores were used
+        assert errors["tf32"] > 1e-5  # tensor cores are used
 
 
 def test_plan_fills_a_gpu():
-    """Small layers of DCGAN still give a hundred blocks or more, unless their depth is too short to cut."""
+    """Small layers of DCGAN give at least a hundred blocks, unless their depth is too short to split."""
     for rows, columns, depth, count in ((64 * 64, 128, 1024, 1), (64 * 16, 256, 2048, 1), (64, 1, 4096, 1),
                                         (64 * 16, 128, 1024, 4), (1024, 128, 64 * 64, 1), (64, 4096, 100, 1)):
         tile, splits = conv.plan(rows, columns, depth, count, True)

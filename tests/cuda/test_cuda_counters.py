@@ -1,4 +1,4 @@
-"""Counters on a device: added to by one launch."""
+"""Counters on a device: one launch advances them."""
 
 import numpy as np
 import pytest

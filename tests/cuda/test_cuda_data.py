@@ -1,4 +1,4 @@
-"""Batches of images gathered on a device: those of the loader, bit for bit."""
+"""Batches of images gathered on a device equal those of the loader, bit for bit."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_batches_are_the_loaders(device, shape, dtype):
 
 def test_images_from_beyond_the_epoch_are_nan(device):
     data, table = np.full((5, 2, 2, 1), 3, np.uint8), device.put(np.arange(256, dtype=np.float32))
-    there = device.put(data), device.put(np.array([0, 1, 2, 5, -1, 0], np.int64))[:5]  # a sample 5 would not be noticed
+    there = device.put(data), device.put(np.array([0, 1, 2, 5, -1, 0], np.int64))[:5]  # a sample 5 would pass unnoticed
     for position, missing in ((0, [False, False, False]), (2, [False, True, True]), (-1, [True, False, False]),
                               (3, [True] * 3), (2**40, [True] * 3)):
         got = device.get(gather_images(*there, position, 3, table))

@@ -8,7 +8,7 @@ from same_bytes import in_every_order
 
 from minigan.kernels.cuda import conv
 
-matmul = importlib.import_module("minigan.kernels.cuda.matmul")  # the package's own name `matmul` is the function
+matmul = importlib.import_module("minigan.kernels.cuda.matmul")  # the attribute `matmul` of the package is the function
 
 SHAPES = {
     "one number": ((1, 1), (1, 1)),

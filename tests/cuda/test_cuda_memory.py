@@ -1,4 +1,4 @@
-"""Orders of axes on a device: what is copied, what is not, and that results lie where their arguments do."""
+"""Memory orders on a device: when arrays are copied, and that results have the order of their arguments."""
 
 import numpy as np
 from same_bytes import channels_last

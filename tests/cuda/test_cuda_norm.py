@@ -1,4 +1,4 @@
-"""norm.cu against its CPU twin: every shape of table, float64 tightly, float32 to a stated bound, and a large mean."""
+"""norm.cu against its CPU twin: every path, tight bounds in float64, stated bounds in float32, a large mean."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from minigan.kernels.cuda import norm
 SHAPES = [
     (3, 5), (5, 64), (4, 3, 7), (1, 2, 8, 6), (6, 1, 5, 3), (2, 3, 5, 2, 4),
     (5, 20, 5, 7),      # packs, an odd number of pixels
-    (2, 200, 3, 3),     # several tiles, the last one not full
+    (2, 200, 3, 3),     # several tiles, the last one partly filled
     (3, 3, 48, 44),     # pixels side by side, several parts
     (2, 1, 100, 92),
     (4, 24, 19, 31),    # several parts, the last one shorter

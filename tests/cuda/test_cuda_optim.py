@@ -23,7 +23,7 @@ RULES = {  # name: (states, arguments after the arrays)
 
 
 def columns_of(rule, dtype, shapes=SHAPES, seed=0):
-    """NumPy arrays: parameters, gradients and as many states as the rule has; states are never negative."""
+    """NumPy arrays: parameters, gradients and the states of the rule, which are never negative."""
     rng = np.random.default_rng(seed)
     states, _ = RULES[rule]
     rows = [[np.array(rng.normal(size=shape), dtype) for shape in shapes] for _ in range(2)]
@@ -32,7 +32,7 @@ def columns_of(rule, dtype, shapes=SHAPES, seed=0):
 
 
 def arguments(rule, columns):
-    """The columns as the rule's function wants them: SGD without momentum has None for them."""
+    """The columns as arguments of the rule's function: for SGD without momentum, the states are None."""
     return [*columns, None] if rule in ("sgd", "sgd decayed") else columns
 
 
@@ -52,7 +52,7 @@ def on_device(device, columns):
 
 
 def assert_same(device, a, b):
-    """Equal bytes on the emulated device; on a GPU pow() may round otherwise, and a step's last bit with it."""
+    """Equal bytes on the emulated device; on a GPU, pow() may round otherwise, which changes the last bit."""
     b = device.get(b)
     assert b.dtype == a.dtype
     if device.backend is emulated:
@@ -83,7 +83,7 @@ def test_three_steps_are_the_cpus(device, rule, dtype):
 
 
 def test_gradients_and_parameters_in_other_orders_and_with_gaps(device):
-    """Parameters stored channels-last with gradients and states stored otherwise; views with gaps, reversed, offset."""
+    """Parameters stored channels-last with gradients and states in other orders; views with gaps, reversed, offset."""
     tail, (p, g, m, s) = RULES["adam"][1], columns_of("adam", np.float32, [(6, 20, 3, 3)] * 5)
     expected = [[array.copy() for array in column] for column in (p, g, m, s)]
     call(cpu, "adam", expected, tail)
@@ -114,7 +114,7 @@ def test_gradients_and_parameters_in_other_orders_and_with_gaps(device):
 
 @pytest.mark.parametrize("rule", RULES)
 def test_neighbours_in_memory_are_left_alone(device, rule):
-    """Parameters of 1 to 5 numbers, 8 apart in one array: the numbers between them are nobody's."""
+    """Parameters of 1 to 5 numbers, 8 apart in one array: the numbers between them must not change."""
     columns = [np.abs(np.random.default_rng(k).normal(size=64)).astype(np.float32) for k in range(2 + RULES[rule][0])]
     pieces = [slice(8 * i + i // 5, 8 * i + i // 5 + 1 + i % 5) for i in range(7)]
     there = [device.put(column) for column in columns]
@@ -126,7 +126,7 @@ def test_neighbours_in_memory_are_left_alone(device, rule):
 
 @pytest.mark.parametrize("rule, capacity", [("adam", 80), ("ema", 120)])
 def test_more_arrays_than_one_table_holds(device, monkeypatch, rule, capacity):
-    """One launch for as many as fit by value, a second for the rest; of several dtypes, one for each."""
+    """One launch for all arrays that fit into a table by value, a second for the rest; one per dtype."""
     launches = []
     plain = optim.kernel
     monkeypatch.setattr(optim, "kernel", lambda *args: launches.append(args) or plain(*args))
@@ -152,7 +152,7 @@ def test_more_arrays_than_one_table_holds(device, monkeypatch, rule, capacity):
 
 
 def test_blocks_of_several_chunks(device, monkeypatch):
-    """Large models get longer chunks, here from 4 K elements on; the chunk does not change a bit."""
+    """Large models get longer chunks, here from 4 K elements on; the chunk length changes no bit."""
     monkeypatch.setattr(optim, "BLOCKS", 2)
     tail, columns = RULES["adam"][1], columns_of("adam", np.float32, [(20_000,), (1,), (9_001,), (8_192,)])
     got = on_device(device, columns)

@@ -20,7 +20,7 @@ CASES = [
 
 
 def folded(g, shape, widths, mode):
-    """Every number of g added where pad takes it from."""
+    """The adjoint of pad: every number of g, added where pad reads it."""
     options = {"constant_values": -1} if mode == "constant" else {}
     places = np.pad(np.arange(np.prod(shape)).reshape(shape), widths, mode, **options)
     y = np.zeros(shape)

@@ -1,4 +1,4 @@
-"""Random numbers on a device: the bits of their twins on the CPU, for the same addresses."""
+"""Random numbers on a device have the bits of the CPU's, for the same addresses."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_uniform_is_the_cpus_bit_for_bit(device, dtype, address):
 @pytest.mark.parametrize("dtype", REALS)
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_normal_is_the_cpus_to_its_last_place(device, dtype, address):
-    """Computed in float64 on both sides; rounded to float32, at most a few of a hundred thousand may differ."""
+    """Both sides compute in float64; after rounding to float32, at most a few of a hundred thousand may differ."""
     for shape in (*SHAPES, (90_001,)):
         expected = cpu.normal(shape, dtype=dtype, **named(address))
         for _ in device.orders():
@@ -96,7 +96,7 @@ def test_addresses_outside_their_words_are_refused(device, address):
 
 
 def test_a_graph_draws_anew_in_every_launch(device):
-    """The step of a captured draw is a Counter; seed and stream are frozen in the graph."""
+    """The step of a captured draw is a Counter; seed and stream are constants of the graph."""
     counters, increments = device.put(np.array([0, 2**32 - 2], np.int64)), device.put(np.array([5, 1], np.int64))
     random.normal(like(device), 3, np.float32, 0, 0, 0)  # compiles
     advance(device.put(np.zeros(2, np.int64)), increments)

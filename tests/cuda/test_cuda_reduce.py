@@ -1,4 +1,4 @@
-"""reduce.cu against numpy.sum: every choice of axes and layout, exact sums of ones, errors that do not grow."""
+"""reduce.cu against numpy.sum: all axes and layouts, exact sums of ones, errors that do not grow with the length."""
 
 import itertools
 

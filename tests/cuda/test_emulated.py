@@ -1,4 +1,4 @@
-"""The emulated device: its arrays keep CuPy's rules, and faults planted in kernels do not go unseen."""
+"""The emulated device: its arrays follow CuPy's rules, and faults planted in kernels are detected."""
 
 import numpy as np
 import pytest
@@ -209,11 +209,11 @@ def test_a_divergent_barrier_is_reported(fault, how, message):
     for order in (0, 1, 2):
         with emulated.threads_in_order(order), pytest.raises(DeviceError, match=message):
             fault("diverge", 1, 32, (emulated.empty(32), how))
-    fault("twice", 1, 32, (numbers(32), emulated.empty(32), 32))  # and the next launch is unharmed
+    fault("twice", 1, 32, (numbers(32), emulated.empty(32), 32))  # and the next launch works
 
 
 def test_shared_memory_starts_poisoned(fault):
-    for _ in range(2):  # the second block, and the second launch, find nothing of the first
+    for _ in range(2):  # the second block and launch see nothing of the first
         y = emulated.empty(64)
         fault("unwritten_shared", 2, 32, (y,), shared=32 * 4)
         written = y.get()

@@ -1,4 +1,4 @@
-"""The loader: what it reads in a .cu file, what it lets through to a kernel, what it says when one does not compile."""
+"""The loader: how it reads a .cu file, which arguments a kernel accepts, the message if one does not compile."""
 
 import re
 
@@ -31,7 +31,7 @@ extern "C" __global__ void sum_of_rows(Table table, REAL* y) {  // [addresses of
 
 @pytest.fixture
 def write(tmp_path):
-    """Write a source in a folder of the test's own; its path is what `kernel` takes."""
+    """Write a source into a temporary folder; returns its path, for `kernel`."""
     def write(text, name="some.cu"):
         (tmp_path / name).write_text(text)
         return str(tmp_path / name)
@@ -100,7 +100,7 @@ def test_arguments_are_cast_to_the_declared_types(device, write, dtype):
     path = write(EVERY_TYPE)
     plain = filled(device, path, dtype, -3, 4, -5, 6, 7, True, 0.5, 0.25, 0.125)
     assert plain == [-3, 4, -5, 6, 7, 1, 0.5, 0.25, 0.125, 0]
-    # the other way round: NumPy's numbers where Python's stood, ints where the kernel wants floats
+    # the reverse: NumPy's numbers in place of Python's, ints where the kernel takes floats
     wide = filled(device, path, dtype, np.int64(-3), 4.0, np.int8(-5), np.float32(6), np.int64(7), 0, 2, np.int32(3), 4,
                   maybe=device.put(np.ones(1, dtype)))
     assert wide == [-3, 4, -5, 6, 7, 0, 2, 3, 4, 1]
@@ -145,9 +145,9 @@ def test_arrays_are_checked(device, write):
     for error, message, arguments in cases:
         with pytest.raises(error, match=message):
             scale(1, 32, arguments)
-    scale(1, 32, (x.reshape(4, 8).T, y.reshape(2, 16), 3))  # dense in any order of axes
+    scale(1, 32, (x.reshape(4, 8).T, y.reshape(2, 16), 3))  # dense, in any order of axes
     np.testing.assert_array_equal(device.get(y), 3 * np.arange(32))
-    scale((0, 1), 32, (x, y, 9))  # a grid of nothing is no launch
+    scale((0, 1), 32, (x, y, 9))  # an empty grid is not launched
     np.testing.assert_array_equal(device.get(y), 3 * np.arange(32))
 
 

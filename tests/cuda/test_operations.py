@@ -1,4 +1,4 @@
-"""Every operation on another device: the values and gradients of the CPU, for each sample of its declaration."""
+"""Every operation on another device: the values and gradients of the CPU, for each of its samples."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ NAMES = sorted(OPERATIONS)
 
 
 def value_and_gradients(op, sample, dtype, where):
-    """The output and the gradients of <v, output> by every argument, as NumPy arrays."""
+    """The output, and the gradients of <v, output> with respect to every argument, as NumPy arrays."""
     xs = [tensor(a, requires_grad=True, dtype=dtype, device=where) for a in sample.args]
     params = {key: value.copy() if key.startswith("running") else value for key, value in sample.params.items()}
     y = op(*xs, **params)
@@ -42,7 +42,7 @@ def test_values_and_gradients_are_the_cpus(device, name, dtype, bound):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_first_and_second_order_by_finite_differences(device, name):
-    """The smallest sample of each operation; `python -m minigan.gradcheck --device ...` does all of them."""
+    """The smallest sample of each operation; `python -m minigan.gradcheck --device ...` checks all of them."""
     mg.set_device(device.name)
     op = OPERATIONS[name]
     sample = min(gradcheck.samples_of(op), key=lambda s: sum(np.size(a) for a in s.args))

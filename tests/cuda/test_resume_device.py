@@ -1,4 +1,4 @@
-"""A run on a device that was stopped and continued: the same bytes, although it captured its step twice."""
+"""A run on a device, stopped and continued: the same bytes, although it captured its step twice."""
 
 import numpy as np
 from test_capture import digits, flat, on, tiny_gan  # noqa: F401  # a fixture
@@ -24,7 +24,7 @@ def train(out, steps, **options):
 
 
 def test_stopped_and_continued(on, tmp_path, monkeypatch):  # noqa: F811
-    """Both parts capture a graph of their own, the whole run one; epochs of 6 steps end on the way."""
+    """Both parts capture their own graph, the whole run captures one; epochs of 6 steps end during the run."""
     monkeypatch.setattr(report, "loss_curves", lambda rows, path: None)
     whole = train(tmp_path / "whole", 9)
     train(tmp_path / "parts", 5)

@@ -1,4 +1,4 @@
-"""NVIDIA's own checks of memory and races, on a GPU where its tool is installed."""
+"""NVIDIA's checks of memory and races, on a GPU with compute-sanitizer installed."""
 
 import shutil
 import subprocess

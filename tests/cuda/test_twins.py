@@ -1,4 +1,4 @@
-"""Every kernel on a device against its CPU twin, through the door; numbers may come from the device's memory, too."""
+"""Every kernel on a device against its CPU twin; numbers may also come from the device's memory."""
 
 import copy
 
@@ -22,7 +22,7 @@ def _exact_products():
 
 
 def outputs(name, arguments):
-    """The arrays a kernel returns, or, where it works in place and returns nothing, its arguments afterwards."""
+    """The arrays that a kernel returns, or, if it works in place and returns nothing, its arguments afterwards."""
     result = getattr(kernels, name)(*arguments)
     return flat(arguments if result is None else result)
 

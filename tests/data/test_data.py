@@ -1,4 +1,4 @@
-"""Data: IDX files damaged in every way, MNIST found or missing everywhere, and a Loader that resumes exactly."""
+"""Data: damaged IDX files, every place where MNIST can be found or missing, and a Loader that resumes exactly."""
 
 import gzip
 import importlib
@@ -16,13 +16,13 @@ from minigan import data, random
 from minigan.data import store
 from minigan.errors import CheckpointError, DataError
 
-mnist_module = importlib.import_module("minigan.data.mnist")  # the name minigan.data.mnist is the function's
+mnist_module = importlib.import_module("minigan.data.mnist")  # the attribute minigan.data.mnist is the function
 IMAGES, LABELS = mnist_module._STEMS["train"]
 
 
 @pytest.fixture(autouse=True)
 def nowhere(monkeypatch, tmp_path):
-    """No data in the environment, an empty cache, and a network that fails the test when it is touched."""
+    """No data in the environment, an empty cache, and a network that fails the test when it is used."""
     import pooch
     import requests
 
@@ -62,7 +62,7 @@ def write_split(folder, n=12, split="train", dotted=False, zipped=True, seed=0):
 @given(shape=st.lists(st.integers(1, 5), min_size=1, max_size=4), zipped=st.booleans())
 def test_idx_round_trip(tmp_path_factory, shape, zipped):
     array = random.integers(0, 256, tuple(shape), seed=1).astype(np.uint8)
-    path = tmp_path_factory.mktemp("idx") / "misleading.name"  # gzip or not is told by the contents
+    path = tmp_path_factory.mktemp("idx") / "misleading.name"  # gzip is recognised by the contents, not the name
     path.write_bytes(gzip.compress(idx(array)) if zipped else idx(array))
     result = data.read_idx(path, ndim=len(shape))
     assert result.dtype == np.uint8 and result.flags.writeable
@@ -104,14 +104,14 @@ def test_damaged_idx(tmp_path, case):
     try:
         with pytest.raises(DataError, match=message) as caught:
             data.read_idx(path)
-        assert tracemalloc.get_traced_memory()[1] < 2_000_000  # refused before anything was allocated for it
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000  # refused before memory is allocated
     finally:
         tracemalloc.stop()
     assert str(path) in str(caught.value)
 
 
 def test_every_single_byte_of_a_gzip_matters(tmp_path):
-    """A changed byte is an error, or (in gzip's own time stamp and the like) changes nothing."""
+    """A changed byte is an error, or changes nothing (as in gzip's time stamp)."""
     path, good = tmp_path / "file.gz", gzip.compress(GOOD, mtime=0)
     errors = 0
     for i in range(len(good)):
@@ -170,7 +170,7 @@ def test_order_of_the_search(tmp_path, monkeypatch):
     assert len(data.mnist(split="test")) == 6
     monkeypatch.delenv("MINIGAN_DATA")
     assert len(data.mnist()) == 5
-    (tmp_path / "other").mkdir()  # a data folder with other data in it is no error
+    (tmp_path / "other").mkdir()  # a data folder with other data is no error
     monkeypatch.setenv("MINIGAN_DATA", str(tmp_path / "other"))
     assert len(data.mnist()) == 5
 
@@ -241,7 +241,7 @@ def test_the_subset_held_out():
 
 
 def fake_pooch(monkeypatch, contents, log):
-    """A network in which mirror 0 delivers damaged files and mirror 1 good ones, checked as pooch checks them."""
+    """A network in which mirror 0 has damaged files and mirror 1 good ones, verified as by pooch."""
     import pooch
 
     def retrieve(url, known_hash, fname, path, processor, downloader):
@@ -276,7 +276,7 @@ def test_download_that_fails(monkeypatch):
 
 
 def test_mirrors_are_asked_with_a_limit(monkeypatch):
-    """A mirror that answers is used, one that refuses or hangs is not, and hanging costs no more than the limit."""
+    """A mirror that answers is used; one that refuses or hangs is not, and costs no more time than the limit."""
     import threading
 
     import requests
@@ -317,7 +317,7 @@ def test_missing_packages(monkeypatch, without, missing, words):
 
 
 def numbered(n, size=6):
-    """n images whose pixels all say their number."""
+    """n images; all pixels of image i are i."""
     return np.arange(n, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, size, size + 1), np.uint8)
 
 

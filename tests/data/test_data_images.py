@@ -1,4 +1,4 @@
-"""Data to translate between: USPS and its file format, drawn shapes and scenes, patches, edges, folders of images."""
+"""Data for translation: USPS and its file format, drawn shapes and scenes, patches, edges, folders of images."""
 
 import bz2
 import importlib
@@ -112,7 +112,7 @@ def test_the_stand_in_for_usps():
     assert train.images.shape == (1437, 1, 16, 16) and test.images.shape == (360, 1, 16, 16)
     assert train.images.max() == 255 and set(train.labels) == set(test.labels) == set(range(10))
     seen = {image.tobytes() for image in train.images}
-    assert sum(image.tobytes() in seen for image in test.images) < 4  # some writers draw one stroke alike
+    assert sum(image.tobytes() in seen for image in test.images) < 4  # some writers draw equal strokes
 
 
 @pytest.mark.parametrize("call, words", [
@@ -135,7 +135,7 @@ def test_options(call, words):
 
 
 def test_enlarging_is_bilinear():
-    """A plane stays a plane, but for half a pixel at the border; the formula of align_corners=False."""
+    """A plane stays a plane, except for half a pixel at the border: the formula of align_corners=False."""
     plane = (3 * np.arange(10)[:, None] + 2 * np.arange(10)).astype(np.uint8)[None, None]
     big = resized(plane, 40).astype(int)
     where = (np.arange(40) + 0.5) / 4 - 0.5
@@ -204,14 +204,14 @@ def test_drawn_data_is_seeded_and_split():
 
 
 def test_scenes_have_exact_masks():
-    """Where a mask is 0 there is only ground, which is smooth; where it is 255 there are stripes or spots."""
+    """Where a mask is 0 there is only the smooth ground; where it is 255 there are stripes or spots."""
     images, masks = data.scenes(60, 32)
     assert images.images.shape == (60, 3, 32, 32) and masks.images.shape == (60, 1, 32, 32)
     rough = np.abs(np.diff(images.images.astype(float), axis=3)).sum(1)  # (60, 32, 31)
     mask = masks.images[:, 0]
     on, off = ((mask == value)[:, :, 1:] & (mask == value)[:, :, :-1] for value in (255, 0))
     assert rough[on].mean() > 4 * rough[off].mean()
-    assert rough[off].max() < 120  # no stripe is left out of a mask, not even where two things overlap
+    assert rough[off].max() < 120  # masks cover all stripes, also where objects overlap
     assert 0.05 < mask.mean() / 255 < 0.4 and all(picture.any() and not picture.all() for picture in mask == 255)
 
 
@@ -219,7 +219,7 @@ def test_scenes_have_exact_masks():
 
 
 def test_patches_to_train_and_to_test_on_share_no_pixel(tmp_path):
-    """In a photograph whose pixels say where they are, no place is seen in both."""
+    """In a photograph whose pixels hold their position, no position is in both sets."""
     from PIL import Image
 
     y, x = np.indices((96, 128))
@@ -233,7 +233,7 @@ def test_patches_to_train_and_to_test_on_share_no_pixel(tmp_path):
     assert "1 images from" in test.source and test.images.transpose(0, 2, 3, 1).flags.c_contiguous
     coloured, grey = parts[0].images, data.patches("grey", 60, 8, directory=tmp_path).images[:, 0]
     unpaired = data.luma(coloured.transpose(0, 2, 3, 1)), grey
-    assert len(np.unique(np.concatenate(unpaired).reshape(120, -1), axis=0)) > 110  # hardly ever the same place
+    assert len(np.unique(np.concatenate(unpaired).reshape(120, -1), axis=0)) > 110  # almost never the same place
     with pytest.raises(DataError, match="size=32 needs at least 5 cells of 64 x 64 pixels"):
         data.patches(size=32, directory=tmp_path)
 
@@ -255,7 +255,7 @@ def test_edges_of_a_disc_are_its_rim():
     angle = np.arctan2(y, x)[found == 255]
     assert np.diff(np.sort(angle)).max() < 0.12  # and without a gap
     step = edge_map(np.where(np.arange(40) < 20, 30, 200) * np.ones((30, 1)))
-    assert (step.sum(1) == 255).all() and (step[:, 19] | step[:, 20]).all()  # two slopes are equal, one is taken
+    assert (step.sum(1) == 255).all() and (step[:, 19] | step[:, 20]).all()  # of two equal slopes, one is taken
     assert not edge_map(np.full((9, 9), 77)).any()
     assert not edge_map(np.tile(np.arange(64), (64, 1))).any()  # a slope below the threshold
 
@@ -271,7 +271,7 @@ def save(path, pixels, mode=None, **options):
     (image.convert(mode) if mode else image).save(path, **options)
 
 
-COLOUR = np.zeros((12, 20, 3), np.uint8) + np.array([204, 102, 51], np.uint8)  # in the usual palette, too
+COLOUR = np.zeros((12, 20, 3), np.uint8) + np.array([204, 102, 51], np.uint8)  # also in the usual palette
 
 
 def test_kinds_of_files(tmp_path):
@@ -293,7 +293,7 @@ def test_kinds_of_files(tmp_path):
     assert (read_picture(tmp_path / "grey.png", 3) == 9).all() and read_picture(tmp_path / "grey.png", 3).shape[2] == 3
     assert read_picture(tmp_path / "rgb.png", 1)[0, 0, 0] == round(0.299 * 204 + 0.587 * 102 + 0.114 * 51)
     turned = Image.Exif()
-    turned[0x0112] = 6  # lay on its side: shown turned by a quarter
+    turned[0x0112] = 6  # stored on its side: shown turned by 90 degrees
     save(tmp_path / "camera.jpg", COLOUR, exif=turned)
     assert read_picture(tmp_path / "camera.jpg").shape == (20, 12, 3)
 
@@ -351,7 +351,7 @@ def test_a_bomb_is_not_decoded(tmp_path):
     def chunk(kind, contents):
         return len(contents).to_bytes(4, "big") + kind + contents + zlib.crc32(kind + contents).to_bytes(4, "big")
 
-    for side in (8000, 60000):  # beyond our limit; beyond Pillow's, which raises by itself
+    for side in (8000, 60000):  # above our limit; above Pillow's own, which also raises
         header = chunk(b"IHDR", side.to_bytes(4, "big") * 2 + bytes([8, 0, 0, 0, 0]))
         pixels = chunk(b"IDAT", zlib.compress(b"\0" * 10_000))
         (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + pixels)
@@ -366,7 +366,7 @@ def test_a_bomb_is_not_decoded(tmp_path):
 
 
 def test_every_cut_of_a_file_is_an_error_or_the_picture(tmp_path):
-    """Whatever is left of a file of each kind, there is one sentence or pixels, nothing else."""
+    """A file of each kind, truncated at any byte, gives one error message or the picture."""
     noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8)
     for suffix in ("png", "jpg", "gif", "bmp", "tif", "webp"):
         path = tmp_path / f"x.{suffix}"
@@ -404,7 +404,7 @@ def test_paired_domains(tmp_path):
         save(tmp_path / "trainB" / f"{number}.jpg", np.full((10, 10, 3), 50 + 50 * number, np.uint8))
     (tmp_path / "trainB" / "2.jpg").write_bytes(b"no")
     a, b = data.domain_folders(tmp_path, size=8, paired=True)
-    assert a.images[:, 0, 0, 0].tolist() == [0, 1, 3] and len(b) == 3  # 2 went with its partner
+    assert a.images[:, 0, 0, 0].tolist() == [0, 1, 3] and len(b) == 3  # 2 is skipped with its partner
     assert "1 left out: 2.jpg" in b.source
     with pytest.raises(DataError, match=r"2\.jpg: not an image"):
         data.domain_folders(tmp_path, paired=True, strict=True)

@@ -1,4 +1,4 @@
-"""Points in the plane: moments and coverage whose values are known beforehand."""
+"""Points in the plane: moments and coverage against known values."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_between_the_modes_is_no_good():
 
 
 def test_a_mode_needs_a_tenth_of_its_due():
-    toy = data.toy2d("gaussians8")  # 800 points: 100 are due to a mode, 10 are enough
+    toy = data.toy2d("gaussians8")  # 800 points: the share of a mode is 100, 10 are enough
     for few, covered in ((9, 1), (10, 2)):
         points = np.concatenate([np.repeat(toy.modes[:1], 800 - few, axis=0), np.repeat(toy.modes[1:2], few, axis=0)])
         assert toy.coverage(points).covered == covered

@@ -1,4 +1,4 @@
-"""The documents say true things: their code runs, what they quote and link to exists."""
+"""The documents are true: their code runs, and what they quote and link to exists."""
 
 import doctest
 import re
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def blocks(document, language):
-    """Code blocks of a Markdown file, indentation taken off."""
+    """The code blocks of a Markdown file, without their indentation."""
     found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", (ROOT / document).read_text(), re.M | re.S)
     return [re.sub(rf"^{indent}", "", body, flags=re.M) for indent, body in found]
 

@@ -12,7 +12,7 @@ from minigan.engine.device import why_no_emulation
 from minigan.errors import GradientError
 from minigan.gradcheck import formula, gradcheck, gradgradcheck
 
-COMPILES = "13_cuda_kernel.md"  # a dozen kernels: half a minute. The build of the site runs it, as it runs all others
+COMPILES = "13_cuda_kernel.md"  # a dozen kernels take half a minute; the build of the site runs it instead
 QUICK = [path for path in lessons() if path.name != COMPILES]
 
 
@@ -30,7 +30,7 @@ def test_a_lesson_runs(path, capsys):
 
 
 def test_the_kernels_of_the_lesson_compile_under_their_own_file_names(tmp_path, monkeypatch):
-    """The lesson itself is long; its first kernel shows that the loader takes a source from another folder."""
+    """The lesson is long; its first kernel is enough to show that the loader accepts a source in another folder."""
     if (missing := why_no_emulation()) is not None:
         pytest.skip(f"device emulated: {missing}")
     from minigan.kernels.cuda import emulated, loader
@@ -46,7 +46,7 @@ def test_the_kernels_of_the_lesson_compile_under_their_own_file_names(tmp_path, 
 
 @pytest.mark.parametrize("path", lessons(), ids=lambda path: path.stem)
 def test_a_lesson_can_be_typed_line_by_line(path):
-    """A plain session ends a block at an empty line and wants one after it; cells are written so that both hold."""
+    """In a plain session an empty line ends a block, and only that; cells are written accordingly."""
     compiler = codeop.CommandCompiler()
     for cell in CELL.findall(path.read_text()):
         typed = []
@@ -62,7 +62,7 @@ def test_a_lesson_ends_in_a_gradient_check_and_stores_no_output(path):
     text = path.read_text()
     assert "gradcheck(" in CELL.findall(text)[-1] or "order(" in CELL.findall(text)[-1]
     assert "## The check" in text
-    assert not re.search(r"^```\{?(?!code-cell)\w", text, re.M)  # no other kind of block: no output, no image
+    assert not re.search(r"^```\{?(?!code-cell)\w", text, re.M)  # only code cells: no output, no image
 
 
 def test_a_wrong_formula_is_caught_and_leaves_no_trace():

@@ -1,4 +1,4 @@
-"""docs/one_step.md is the way that a real step takes: its files, their order, the functions in them, its excerpts."""
+"""docs/one_step.md agrees with a real step: its files, their order, the functions in them, its excerpts."""
 
 import re
 import runpy
@@ -23,7 +23,7 @@ INCLUDE = re.compile(r"^```\{literalinclude\} (\S+)\n((?:^:.*\n)+)```", re.M)
 
 @pytest.fixture(scope="module")
 def way(tmp_path_factory):
-    """The way from the example's main() to the end of GAN.update in the second step; on one thread, to see it all."""
+    """The calls from the example's main() to the end of GAN.update in the second step; on one thread, to trace all."""
     main = runpy.run_path(str(ROOT / "examples" / "dcgan_mnist.py"))["main"]
     threads, folder = mg.get_threads(), tmp_path_factory.mktemp("run")
     mg.set_threads(1)
@@ -46,7 +46,7 @@ def test_the_functions_that_the_page_names_run(way):
 
 
 def test_the_algorithm_is_in_the_rooms_of_algorithms(way):
-    """Part 1 names every file of the trainers, the networks and how they learn that the step passes through."""
+    """Part 1 names every file of trainers, networks, optimisers and losses that the step passes through."""
     rooms = re.compile(r"minigan/(trainers|models)/|minigan/(losses|optim)\.py")
     assert {stop.file for stop in ALGORITHM} == {stop.file for stop in way.stops if rooms.match(stop.file)}
     for stop in ALGORITHM:
@@ -76,7 +76,7 @@ def test_the_files_to_read_are_numbered():
 
 
 def test_the_excerpts_are_in_the_files():
-    """What a build of the site would warn of."""
+    """Excerpts that a build of the site would warn of."""
     includes = INCLUDE.findall(PAGE)
     assert len(includes) == PAGE.count("{literalinclude}")
     for file, given in includes:
@@ -111,7 +111,7 @@ def test_the_cells_run(capsys):
 
 
 def test_a_way_is_that_of_one_step_only():
-    """The tracer itself: what comes before the time asked for, or after, is not on the way."""
+    """The tracer itself: calls before or after the traced step are not recorded."""
     ran = []
 
     def early():

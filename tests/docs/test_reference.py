@@ -1,4 +1,4 @@
-"""The page of derivations holds every operation with Forward, VJP and Why, taken from its own docstring."""
+"""The page of derivations has every operation with Forward, VJP and Why, taken from its docstring."""
 
 import re
 import sys
@@ -33,12 +33,12 @@ def test_a_primitive_shows_forward_vjp_why_and_its_rule(name, entries):
         assert re.search(rf"^{part}$", entry, re.M)
         assert len(parts[part]) > 2
     for line in f"{parts['Forward']}\n{parts['VJP']}".splitlines():
-        assert line.strip() in entry  # formulas stand there as in the docstring
+        assert line.strip() in entry  # formulas are as in the docstring
     assert ".defvjp(" in entry
 
 
 def test_nothing_but_the_docstring_is_shown(entries):
-    """Changed in one place, changed on the page."""
+    """A change of the docstring changes the page."""
     changed = docstrings.restructured(conv2d.__doc__.replace("vjp is the adjoint", "vjp is the inverse"))
     assert "the inverse of that linear map" in changed
     assert "the adjoint of that linear map" in entries["conv2d"]

@@ -1,4 +1,4 @@
-"""What a declaration is to its reader: a function with a signature, a docstring and types; a method if it is bound."""
+"""Declarations: a function with a signature, a docstring and types; also a method if it is bound."""
 
 import ast
 import inspect
@@ -47,7 +47,7 @@ def test_conv2d_shows_its_real_arguments():
 
 
 def test_positions_mean_what_the_signature_says():
-    """Parameters behind the tensors may be given by position, in the order that is shown."""
+    """Parameters after the tensors may be passed by position, in the order of the signature."""
     x, w, b = np.ones((1, 2, 7, 7)), np.ones((3, 2, 2, 2)), np.array([1.0, 2.0, 3.0])
     by_position = ops.conv2d(x, w, b, (2, 1), (0, 1), (1, 2))
     by_name = ops.conv2d(b=b, dilation=(1, 2), padding=(0, 1), stride=(2, 1), w=w, x=x)
@@ -110,7 +110,7 @@ DOC = "Forward   y = c x\n    VJP       gx = c gy\n    Why       linear."
 
 @pytest.fixture
 def tables():
-    """Declarations in a test are taken back."""
+    """Undo the declarations of a test."""
     yield
     for table in (OPERATIONS, PRIMITIVES):
         table.pop("scaled", None)
@@ -181,7 +181,7 @@ except mg.errors.OptionError as error:
 
 
 def test_without_docstrings_everything_but_explain_runs():
-    """python -OO drops them; samples are still asked for."""
+    """python -OO removes docstrings; samples are still required."""
     ran = subprocess.run([sys.executable, "-OO", "-c", STEP], capture_output=True, text=True, cwd=ROOT, check=False)
     assert ran.stderr == ""
     doc, losses, refusal = ran.stdout.splitlines()

@@ -1,4 +1,4 @@
-"""Devices without a GPU: stand-ins for CuPy tell apart what is missing; the command line ends with one sentence."""
+"""Devices without a GPU: with fake CuPy modules, errors name what is missing; commands end with one sentence."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from minigan.errors import DeviceError
 
 
 def cupy(get_device_count):
-    """A module called cupy that knows nothing but how many devices there are."""
+    """A fake cupy module that reports only the number of devices."""
     runtime = types.SimpleNamespace(getDeviceCount=get_device_count)
     old = lambda index: types.SimpleNamespace(compute_capability="61")
     return types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime, Device=old))
@@ -28,7 +28,7 @@ def fails(message):
     return get_device_count
 
 
-SITUATIONS = {  # what sys.modules["cupy"] is (None makes the import fail), and what the sentence must say
+SITUATIONS = {  # sys.modules["cupy"] (None makes the import fail), and the pattern of the message
     "no CuPy": (None, ["a GPU needs CuPy", 'pip install "minigan[cuda13]"']),
     "no driver": (cupy(fails("cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime")),
                   ["driver does not answer", "cudaErrorInsufficientDriver", "install or update it", "nvidia-smi"]),
@@ -67,7 +67,7 @@ def test_the_sentences_differ(monkeypatch):
     for module, _ in SITUATIONS.values():
         monkeypatch.setitem(sys.modules, "cupy", module)
         sentences.add(device.why_no_cuda())
-    assert len(sentences) == 4  # no device and zero devices are one and the same
+    assert len(sentences) == 4  # no device and zero devices have one message
 
 
 def test_a_device_that_is_not_there(monkeypatch):
@@ -93,7 +93,7 @@ def test_the_cpu_is_always_there():
 
 
 class Elsewhere:
-    """As much of a GPU's array as the engine looks at before it computes."""
+    """A fake GPU array, with the attributes that the engine reads before it computes."""
 
     def __init__(self, shape, index=0):
         self.shape, self.ndim, self.dtype = shape, len(shape), np.dtype(np.float32)

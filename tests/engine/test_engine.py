@@ -1,4 +1,4 @@
-"""The backward pass: values at any order, graphs of any shape, and nothing computed that nobody asked for."""
+"""The backward pass: values at any order, graphs of any shape, and nothing computed that is not needed."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def x():
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Names of the primitives whose rules were called, in order, with the positions asked for."""
+    """Names of the primitives whose rules were called, in order, with the positions of the arguments."""
     seen = []
     right = Primitive.vjps
 
@@ -113,7 +113,7 @@ def test_diamond(x):
 
 
 def test_deep_diamond_is_walked_once_per_node(x, calls):
-    """Thirty diamonds in a row have 2^30 paths but 30 nodes."""
+    """Thirty diamonds in a row have 2^30 paths but only 30 nodes."""
     y = x
     for _ in range(30):
         y = y + y
@@ -157,7 +157,7 @@ def test_only_what_is_on_the_way_is_computed(x, calls):
     y = (x * x * side).sum()
     mg.grad(y, x)
     assert [name for name, _ in calls] == ["sum", "mul", "mul"]
-    assert calls[1] == ("mul", [0])  # the cotangent of `side` is not asked for
+    assert calls[1] == ("mul", [0])  # the cotangent of `side` is not needed
     calls.clear()
     mg.grad((side * 1.0).sum(), [x, w])
     assert [name for name, _ in calls] == ["sum", "mul", "exp", "tanh"]
@@ -176,9 +176,9 @@ def test_a_fused_rule_is_not_called_in_vain(monkeypatch):
     assert mg.grad(y, [other], np.ones(y.shape))[0].item() == 0.0
 
 
-# ---- the one walk, and who watches it ----
+# ---- the backward walk and its watchers ----
 class Log(Watcher):
-    """Everything heard, in order."""
+    """A watcher that records every call, in order."""
 
     def __init__(self):
         self.results, self.cotangents = [], []
@@ -200,11 +200,11 @@ def test_a_watcher_hears_of_every_result_and_every_cotangent(x):
                               ("mul", -1, ones), ("mul", 0, x.data.tolist()), ("mul", 1, x.data.tolist())]
     assert x.grad.data.tolist() == [2.0, 4.0, 6.0]
     (x * x).sum().backward()
-    assert len(log.cotangents) == 5  # and of nothing afterwards
+    assert len(log.cotangents) == 5  # and none afterwards
 
 
 def test_a_watcher_sees_cotangents_of_the_arguments_shapes():
-    """Summed back where an argument was broadcast, and only of what is asked for."""
+    """Cotangents are summed back where an argument was broadcast, and only the needed ones are computed."""
     row, column = (mg.tensor(np.ones(s), requires_grad=True) for s in ((1, 3), (2, 1)))
     with watching(log := Log()):
         mg.grad((row + column).sum(), [row])
@@ -226,7 +226,7 @@ def test_watchers_are_left_as_they_were_after_an_error(x):
 
 
 def test_two_watchers_hear_the_same(x):
-    """detect_anomaly inside a watched block, and the other way round: neither keeps the other from hearing."""
+    """detect_anomaly inside a watched block, and the reverse: both watchers get every call."""
     for outer, inner in ((log := Log(), None), (None, log)):
         with watching(outer) if outer else mg.detect_anomaly(), watching(inner) if inner else mg.detect_anomaly():
             before = len(log.results)

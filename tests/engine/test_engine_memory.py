@@ -1,4 +1,4 @@
-"""Memory of the engine: what a backward pass frees, whose arrays gradients are, and what no_grad keeps out."""
+"""Memory of the engine: what a backward pass frees, which arrays gradients own, and what no_grad prevents."""
 
 import gc
 import importlib
@@ -72,7 +72,7 @@ def test_depth_20000_with_create_graph():
 
 @pytest.fixture
 def uncollected():
-    """The garbage collector is off, so that only reference counts free anything."""
+    """Switch the garbage collector off, so that only reference counts free memory."""
     gc.collect()
     gc.disable()
     yield
@@ -89,7 +89,7 @@ def test_the_graph_is_freed_by_reference_counts(x, uncollected):
 
 @pytest.mark.parametrize("how", ["backward", "grad"])
 def test_memory_is_released_during_the_pass(x, uncollected, how, monkeypatch):
-    """When a rule is called, the arrays whose turn has come are gone already, but for the one at work."""
+    """When a rule is called, the arrays of finished nodes are freed already; those of the present node are not."""
     alive = []
     y = x
     for _ in range(10):
@@ -128,7 +128,7 @@ def test_a_step_makes_no_reference_cycles(x, uncollected, second_order):
 
 
 def test_a_training_step_leaves_no_graph_behind(uncollected):
-    """Whatever the trainer still holds or returns, a step's graphs and the arrays in them are gone after it."""
+    """After a step, its graphs and their arrays are freed, although the trainer returns metrics."""
     trainer = mg.trainers.GAN(*mg.models.dcgan(size=28, width=4))
     real = np.zeros((2, 1, 28, 28), np.float32)
 
@@ -151,7 +151,7 @@ def test_an_error_in_the_middle_leaves_recording_as_it_was(x, monkeypatch):
 
 # ---- what a graph keeps ----
 def bytes_kept(y):
-    """Bytes of all arrays that the graph behind y holds, leaves left out, each once."""
+    """Bytes of all arrays that the graph behind y holds, each counted once, without leaves."""
     seen, held, todo = set(), {}, [y.node]
     while todo:
         node = todo.pop()
@@ -169,14 +169,14 @@ def bytes_kept(y):
 
 @pytest.fixture
 def all_arrays_count(monkeypatch):
-    """Also the small ones, which a graph keeps because leaving them out would cost more."""
+    """Also count small arrays, which a graph keeps because recomputing them would cost more."""
     monkeypatch.setattr(importlib.import_module("minigan.engine.tensor"), "WORTH", 0)
 
 
 @pytest.mark.usefixtures("all_arrays_count")
 @pytest.mark.parametrize("slope", [0.0, 0.2])
 def test_a_graph_keeps_what_vjps_read_and_no_more(slope):
-    """h + leaky_relu(fold(w pad(h))), twice: kept are both rectified images, and the inner h to pad it once more."""
+    """h + leaky_relu(fold(w pad(h))), twice: kept are both outputs of leaky_relu, and the inner h, to pad it again."""
     h = x = mg.tensor(np.ones((1, 4, 8, 8)), requires_grad=True)
     w = mg.tensor(np.ones((1, 4, 10, 10)), requires_grad=True)
     border = ((0, 0), (0, 0), (1, 1), (1, 1))
@@ -188,7 +188,7 @@ def test_a_graph_keeps_what_vjps_read_and_no_more(slope):
 
 @pytest.mark.usefixtures("all_arrays_count")
 def test_an_array_nobody_kept_is_the_same_when_computed_again():
-    """Through a pad, whose result is computed a second time: first and second derivatives as without it."""
+    """Through a pad, whose result is recomputed: first and second derivatives are as without recomputation."""
     x = mg.tensor(np.random.default_rng(0).normal(size=(1, 2, 4, 4)), requires_grad=True)
     widths = ((0, 0), (0, 0), (1, 2), (2, 1))
 
@@ -267,7 +267,7 @@ def test_two_threads_differentiate_at_once():
         np.testing.assert_array_equal(parallel[seed], alone[seed])
 
 
-# ---- gradients are their leaf's own ----
+# ---- a gradient belongs to its leaf ----
 def test_two_leaves_never_share_one_gradient():
     a, b = (mg.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
     seed = mg.tensor([1.0, 1.0])

@@ -1,4 +1,4 @@
-"""Tensors: their types, their neighbours NumPy and DLPack, indexing, changes in place, and the hunt for NaN."""
+"""Tensors: types, exchange with NumPy and DLPack, indexing, changes in place, and the detection of NaN."""
 
 import copy
 import inspect
@@ -116,7 +116,7 @@ def test_dlpack(x):
     assert there.tolist() == [1.0, 2.0, 3.0]
     assert not there.flags.writeable
     assert x.__dlpack_device__() == (1, 0)
-    x.__dlpack__()  # a consumer of DLPack before 1.0 cannot be told "read-only": it gets a copy
+    x.__dlpack__()  # DLPack before 1.0 has no "read-only": its consumers get a copy
 
 
 def test_arrays_are_read_only_and_copied(x):
@@ -216,18 +216,18 @@ def test_a_change_in_place_is_noticed(x, f, change):
 
 
 def test_views_and_detached_twins_change_together():
-    """A weight is used through its transpose, and updated: a pass that needs the old values must not run on the new."""
+    """A weight is used through its transpose, then updated: a pass must not use the new values for the old."""
     w = mg.tensor(np.ones((2, 3)), requires_grad=True)
     x = mg.tensor(np.ones((1, 3)), requires_grad=True)
     through_a_view, through_a_twin = ops.linear(x, w).sum(), (x * w.detach()).sum()
     w.writable()[...] = 5.0
     for y in (through_a_view, through_a_twin):
         with pytest.raises(GraphError, match="was changed in place"):
-            mg.grad(y, x)  # not on the way to w, so only the shared version can tell
+            mg.grad(y, x)  # not on the path to w, so only the shared version shows it
 
 
 def test_a_kinks_side_is_remembered_with_its_version(x):
-    """The second derivative of relu needs the signs x had: after an update they are not those of x any more."""
+    """The second derivative of relu needs the earlier signs of x; after an update, x has other signs."""
     w = mg.tensor([1.0, 1.0, 1.0], requires_grad=True)
     (gx,) = mg.grad((w * ops.relu(x)).sum(), x, create_graph=True)
     assert mg.grad(gx.sum(), w, retain_graph=True)[0].data.tolist() == [1.0, 1.0, 1.0]
@@ -295,7 +295,7 @@ def test_anomaly_names_operation_and_place_backward(create_graph):
 
 
 def test_anomaly_at_module_level(tmp_path):
-    """A script's or notebook cell's own line is named, not the machinery that runs it."""
+    """The line of the script or notebook cell is named, not the code that runs it."""
     script = tmp_path / "cell.py"
     script.write_text("import minigan as mg\nwith mg.detect_anomaly():\n    mg.ops.log(-1.0)\n")
     with pytest.raises(NonFiniteError, match=r"cell\.py:3 in <module>"):

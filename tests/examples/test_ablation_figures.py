@@ -1,4 +1,4 @@
-"""One page of studies: equal studies give equal bytes, and one that diverged says so."""
+"""The figure of studies: equal studies give equal bytes, and one that diverged is marked."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Games side by side: the table's numbers, the picture's bytes, the example as a user runs it."""
+"""Comparison of losses: the numbers in the table, the bytes of the figure, the example as a user runs it."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).parents[2] / "examples" / "compare_losses.py"
 
 @pytest.fixture
 def games(rng):
-    """Two seeds of one game, one of another."""
+    """Two seeds with one loss, one seed with another."""
     return [Game(name, [10, 20], [8.0 * f, 4.0 * f], {"frechet": 4.0 * f, "modes": 9 + f},
                         rng.uniform(-1, 1, (4, 1, 8, 8)), 5.0) for name, f in (("b", 1), ("a", 0.5), ("b", 2))]
 

@@ -1,4 +1,4 @@
-"""Every script in examples/, found by itself: its help, and the arguments that `.ci/run` starts it with."""
+"""Every script in examples/, discovered: its help, and the arguments with which `.ci/run` starts it."""
 
 import argparse
 import ast
@@ -14,7 +14,7 @@ CI = re.compile(r"^# ci:(.*)$", re.M)
 
 
 class ParsedError(Exception):
-    """The options are parsed; nothing is to follow."""
+    """Raised once the options are parsed, to end the program."""
 
 
 def main(path, arguments, monkeypatch):
@@ -23,7 +23,7 @@ def main(path, arguments, monkeypatch):
 
 
 def tried(path):
-    """The arguments of each `# ci:` line, as the shell takes them apart; --smoke if there is none."""
+    """The arguments of each `# ci:` line, split as by the shell; --smoke if there is no such line."""
     return [line.split() for line in CI.findall(path.read_text("utf-8"))] or [["--smoke"]]
 
 
@@ -51,7 +51,7 @@ def test_it_takes_the_arguments_of_the_ci(path, arguments, monkeypatch):
 
 
 def test_the_ci_reads_the_same_lines():
-    """`.ci/run` tries what is in the folder, by the lines that are read here; it names only the README's example."""
+    """`.ci/run` runs every script in the folder, with the same lines; it names only the README's example."""
     script = (Path(__file__).parents[2] / ".ci" / "run").read_text("utf-8")
     assert 'for example in "$root"/examples/*.py; do' in script and "s/^# ci://p" in script
     assert {*re.findall(r"examples/(\w+)\.py", script)} == {"dcgan_mnist"}

@@ -1,4 +1,4 @@
-"""The page of the theory, and the example that draws it, twice."""
+"""The figure of the theory, and the example that draws it, run twice."""
 
 import subprocess
 import sys

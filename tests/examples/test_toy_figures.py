@@ -1,4 +1,4 @@
-"""Pictures of points in the plane: points are where they should be, films show every step; the example, twice."""
+"""Figures of points in the plane: positions of points, films with every step; the example, run twice."""
 
 import json
 import subprocess
@@ -40,14 +40,14 @@ def is_orange(pixels):
 
 @pytest.mark.parametrize("picture", ["png", "gif"])
 def test_points_are_drawn_where_they_are(tmp_path, picture):
-    """Axes are equal: (3, 0) lies as far to the right of (0, 0) as (0, 3) lies above it, and (-1, -2) in proportion."""
+    """The axes have equal scales: (3, 0) is as far to the right of (0, 0) as (0, 3) is above it."""
     toy, where, places = data.toy2d("gaussians25"), np.array([[0, 0], [3, 0], [0, 3], [-1, -2]]), []
     for i, place in enumerate(where):
         path = tmp_path / f"{i}.{picture}"
         draw = points_figure if picture == "png" else points_film
         draw(toy, {"one": snapshots(np.repeat(place[None], 50, axis=0))}, path)
         places.append(is_orange(read_frames(path)[0][0]))
-    words = np.logical_and.reduce(places)  # what is orange in all four is the title
+    words = np.logical_and.reduce(places)  # orange in all four: the title
     row, column = zip(*((np.nonzero(place & ~words)[0].mean(), np.nonzero(place & ~words)[1].mean())
                         for place in places), strict=True)
     unit = (column[1] - column[0]) / 3

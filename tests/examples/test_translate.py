@@ -1,4 +1,4 @@
-"""Pictures of one's own, translated by a run; and runs between two folders of one's own."""
+"""A user's pictures, translated by a run; and runs between two folders of a user's images."""
 
 import importlib.util
 import sys
@@ -19,7 +19,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 # ---- examples/translate.py ----
 @pytest.fixture
 def translate(monkeypatch, capsys):
-    """The example, called with arguments; its exit status, what it prints and what it warns of."""
+    """Run the example with arguments; returns its exit status, its output and its warnings."""
     program = example("translate")
 
     def call(*arguments):
@@ -32,7 +32,7 @@ def translate(monkeypatch, capsys):
 
 
 def pictures(folder):
-    """One file of every kind of a person's images, 12 x 16 pixels."""
+    """One image file of every kind, 12 x 16 pixels."""
     rng = np.random.default_rng(0)
     rgb = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8))
     alpha = Image.fromarray(rng.integers(0, 256, (12, 16, 4), np.uint8))
@@ -107,7 +107,7 @@ def example(name):
 
 
 def test_folders_of_grey_and_colour_images_are_translated(translate, tmp_path, monkeypatch, capsys):
-    """A whole run on two folders, then its generator on a picture: 1 channel here, 3 there, one file damaged."""
+    """A run on two folders, of 1 and 3 channels and with a damaged file, then its generator on a picture."""
     rng = np.random.default_rng(0)
     for name, shape in (("trainA", (16, 20)), ("trainB", (20, 16, 3))):
         (tmp_path / name).mkdir()

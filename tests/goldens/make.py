@@ -1,9 +1,9 @@
-"""Makes ops.npz, the values that tests/ops/test_goldens.py compares with: the same table, in PyTorch's words.
+"""Makes ops.npz, the values that tests/ops/test_goldens.py compares with: the same table with PyTorch's functions.
 
     pip install torch pytest && python tests/goldens/make.py
 
-Per case one flat float64 array: the output, its gradients by each input for a random cotangent, and the gradients of
-those, weighed at random, once more by each input (zeros where PyTorch finds no dependence).
+One flat float64 array per case: the output, its gradients with respect to each input for a random cotangent, and the
+gradients of a random combination of those with respect to each input (zeros where PyTorch finds no dependence).
 """
 
 import sys

@@ -22,13 +22,13 @@ CASES = [(28, "upconv"), (32, "deconv")]
 
 
 def networks(size, upsample):
-    """The minigan pair every case starts from."""
+    """The minigan networks with which every case starts."""
     mg.seed(7)
     return mg.models.dcgan(size=size, upsample=upsample, width=8)
 
 
 def batch(size, step, dtype):
-    """Data of one step: noise in [-1, 1], stored channels-last."""
+    """The data of a step: noise in [-1, 1], stored channels-last."""
     return 2 * mg.random.uniform((BATCH, size, size, 1), seed=1, step=step, dtype=dtype).transpose(0, 3, 1, 2) - 1
 
 
@@ -56,7 +56,7 @@ OPTIMIZERS = {
 
 
 def trajectory(kind, options):
-    """A parameter's path under gradients 2 p + sin(step)."""
+    """The values of a parameter over the steps, for the gradients 2 p + sin(step)."""
     p = torch.linspace(-1, 2, 7, dtype=torch.float64, requires_grad=True)
     optimizer, path = kind([p], **options), []
     for step in range(12):

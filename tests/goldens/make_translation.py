@@ -2,7 +2,7 @@
 
     pip install torch && python tests/goldens/make_translation.py
 
-Initial weights, data and the pools' coins come from minigan's own generator, so only losses need to be stored.
+Initial weights, data and the pools' random numbers come from minigan's own generator, so only losses need to be stored.
 """
 
 import sys
@@ -46,7 +46,7 @@ def tensors(step, dtype):
 
 
 def losses(codes=("f4", "f8")):
-    """Everything, by name, in the precisions asked for."""
+    """All losses, by name, in these precisions."""
     torch.set_num_threads(1)
     makers = ((cyclegan, cases.CYCLEGAN), (pix2pix, cases.PIX2PIX))
     return {"_".join((make.__name__, *case, code)): make(case, dtype) for make, row in makers for case in row

@@ -1,6 +1,6 @@
-"""CycleGAN and pix2pix in PyTorch, with the module names of the authors' code: an oracle to agree with.
+"""CycleGAN and pix2pix in PyTorch, with the module names of the authors' code, to compare with.
 
-The image pools and the order of data are addressed in minigan's own counter-based generator, so that both see the same.
+The image pools and the order of data use minigan's counter-based random numbers, so that both see the same images.
 """
 
 import torch
@@ -102,7 +102,7 @@ class Unet(nn.Module):
 
 
 def load(module, weights):
-    """Copy a minigan state_dict in; every name must be there."""
+    """Copy a minigan state_dict into a module; all names must match."""
     given = {name: torch.from_numpy(array) for name, array in weights.items()}
     missing = module.load_state_dict(given, strict=False)
     assert not missing.unexpected_keys and all("num_batches" in name for name in missing.missing_keys), missing

@@ -7,7 +7,7 @@ from minigan import kernels
 
 @pytest.fixture
 def with_workers():
-    """with_workers(n, f, *args): f(*args) done by n workers; afterwards the old number is back."""
+    """with_workers(n, f, *args): f(*args) with n workers; the old number is restored afterwards."""
     before = kernels.get_threads()
 
     def call(n, f, *args, **options):

@@ -1,4 +1,4 @@
-"""What each kernel must compute, as plain loops in float64: slow, and obviously the formula in its docstring."""
+"""The kernels as plain loops in float64: slow, but close to the formulas in their docstrings."""
 
 import itertools
 
@@ -127,16 +127,16 @@ def blur_filters(w, scale):
     return y
 
 
-# ----------------------------------------------------------------------------------- the same numbers, lying otherwise
+# ----------------------------------------------------------------------------------- the same numbers in another order
 
 
 def stored_channels_last(x):
-    """x with its second axis last in memory."""
+    """x with its second axis innermost in memory."""
     return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
 
 
 def layouts(x):
-    """x in every memory order a kernel may be handed, none of them writeable."""
+    """x in every memory order that a kernel may get, all read-only."""
     wide = np.full((*x.shape[:-1], 2 * x.shape[-1]), np.nan, x.dtype)
     wide[..., ::2] = x
     backwards = (slice(None, None, -1),) * x.ndim

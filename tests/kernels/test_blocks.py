@@ -1,4 +1,4 @@
-"""The workers: every block once, errors to the caller, the BLAS setting left alone, forks, many calling threads."""
+"""The workers: every block once, errors to the caller, the BLAS setting kept, forks, several calling threads."""
 
 import os
 import subprocess
@@ -51,11 +51,11 @@ def test_an_error_reaches_the_caller(workers, bad, with_workers):
 
     with pytest.raises(KeyError, match="block"):
         with_workers(workers, blocks.for_each_block, work, range(20))
-    test_every_block_is_done_once(workers, with_workers)  # and the pool goes on
+    test_every_block_is_done_once(workers, with_workers)  # and the pool still works
 
 
 def test_a_helper_that_comes_late_keeps_nothing_alive(with_workers, monkeypatch):
-    """The only helper is busy in another thread's region, so its invitation to this one stays unopened."""
+    """The only helper is busy in another thread's region, so that it never reads its invitation to this one."""
     monkeypatch.setattr(blocks, "_pool", blocks._Pool())
     both, free = threading.Barrier(3, timeout=10), threading.Event()
 
@@ -83,7 +83,7 @@ def test_a_block_may_use_blocks(with_workers):
 
 
 def test_blas_setting_survives_regions_of_two_threads(with_workers):
-    """The thread that leaves last restores, even if another one came first."""
+    """The thread that leaves last restores the setting, even if another one came first."""
     before = blas_threads()
     inner_may_end, inner_began = threading.Event(), threading.Event()
 
@@ -117,7 +117,7 @@ def test_blas_is_single_threaded_inside_and_as_before_outside(with_workers):
 
 
 def test_many_calling_threads(with_workers):
-    """Several user threads at once: no deadlock, right sums, and the BLAS setting is back when the last is done."""
+    """Several user threads at once: no deadlock, correct sums, and the BLAS setting is restored after the last."""
     before, wrong = blas_threads(), []
 
     def user(number):

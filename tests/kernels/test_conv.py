@@ -30,7 +30,7 @@ GEOMETRY = {
 
 
 def draw(geometry, dtype=np.float64, seed=0):
-    """x, w, gy, the two biases and the keywords of one geometry."""
+    """x, w, gy, two biases and the keyword arguments of one geometry."""
     N, C, O, H, W, kernel, stride, padding, dilation = geometry
     rng = np.random.default_rng(seed)
     x, w = rng.standard_normal((N, C, H, W)), rng.standard_normal((O, C, *kernel))
@@ -40,7 +40,7 @@ def draw(geometry, dtype=np.float64, seed=0):
 
 
 def compute(module, x, w, gy, b, c, how):
-    """All three from one module: the kernels or the reference."""
+    """All three products by one module: the kernels or the reference."""
     return (
         module.conv2d(x, w, b, *how),
         module.conv_transpose2d(gy, w, c, *how, x.shape[2:]),
@@ -73,7 +73,7 @@ def test_memory_order(geometry):
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_adjoints(data):
-    """<conv(x, w), g> = <x, conv_transpose(g, w)> = <w, weight_grad(x, g)>, at any geometry, to rounding."""
+    """<conv(x, w), g> = <x, conv_transpose(g, w)> = <w, weight_grad(x, g)>, for any geometry, up to rounding."""
     number = lambda low, high: data.draw(st.integers(low, high))
     pair = lambda low, high: (number(low, high), number(low, high))
     kernel, stride, padding, dilation = pair(1, 4), pair(1, 3), pair(0, 3), pair(1, 3)
@@ -130,7 +130,7 @@ def test_same_bytes_at_any_number_of_workers(geometry, with_workers):
 
 @pytest.mark.parametrize("geometry", LARGE.values(), ids=LARGE)
 def test_blocks_join_without_a_seam(geometry, monkeypatch):
-    """Cut in many more blocks, the result is the same: no pixel is lost or counted twice between blocks."""
+    """With many more blocks, the result is the same: no pixel is lost or counted twice between blocks."""
     *arrays, how = draw(geometry)
     wanted = compute(kernels, *arrays, how)
     for room in ("blocks", "gather", "spread"):

@@ -1,4 +1,4 @@
-"""Numbers that live in arrays: on the CPU a kernel gives the same bytes for them as for the plain numbers."""
+"""Numbers in arrays: on the CPU a kernel gives the same bytes for them as for plain numbers."""
 
 import copy
 

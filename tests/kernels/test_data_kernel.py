@@ -1,4 +1,4 @@
-"""gather_images: its definition, one number at a time, and what lies beyond an epoch's end."""
+"""gather_images: against its definition, one number at a time, and images beyond the end of an epoch."""
 
 import numpy as np
 import pytest

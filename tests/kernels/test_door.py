@@ -1,4 +1,4 @@
-"""The door: the same rooms and signatures in every wing, each name once; nobody reaches past it."""
+"""The interface of kernels: the same modules and signatures for CPU and CUDA, each name once, and no way around it."""
 
 import ast
 import inspect
@@ -21,7 +21,7 @@ HERE, PACKAGE = Path(__file__).parent, Path(minigan.__file__).parent
 
 
 def named(wing):
-    """{room: the kernels it names in __all__}"""
+    """{module: the kernels in its __all__}"""
     return {name: sorted(room.__all__) for name, room in rooms(wing).items() if hasattr(room, "__all__")}
 
 

@@ -26,7 +26,7 @@ def test_leaky_relu(dtype, slope, size):
 def test_gate(dtype, slope, size):
     special = np.array([v for v in SPECIAL if not np.isnan(v)], dtype)
     on, g = np.resize(np.repeat(special, 11), size), np.resize(np.array(SPECIAL, dtype), size)
-    closed = g * dtype(slope) if slope else np.zeros_like(g)  # nothing passes, not even NaN
+    closed = g * dtype(slope) if slope else np.zeros_like(g)  # closed: 0, even for NaN
     z = kernels.gate(g, on, slope)
     assert z.dtype == dtype
     np.testing.assert_array_equal(z, np.where(on > 0, g, closed))

@@ -1,4 +1,4 @@
-"""Filters of an up-convolution: the sum in the docstring as loops, the up-convolution they stand for, the adjoint."""
+"""Filters of an up-convolution: the sum in the docstring as loops, the up-convolution itself, the adjoint."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""matmul: the sum over the inner axis, leading axes by NumPy's rule."""
+"""matmul: the sum over the inner axis, with NumPy's rule for leading axes."""
 
 import numpy as np
 import pytest

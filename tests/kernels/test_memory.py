@@ -1,4 +1,4 @@
-"""Recycled memory: used again as soon as nobody holds it, never before, and bounded."""
+"""Recycled memory: reused as soon as no array holds it, never before, and bounded."""
 
 import threading
 
@@ -13,7 +13,7 @@ def test_memory_nobody_holds_is_used_again():
     first = memory.empty(SHAPE, np.float32)
     where = first.ctypes.data
     del first
-    assert memory.empty((1024, 256), np.float32).ctypes.data == where  # same size, other shape
+    assert memory.empty((1024, 256), np.float32).ctypes.data == where  # same size, another shape
 
 
 def test_memory_somebody_holds_is_left_alone():
@@ -21,7 +21,7 @@ def test_memory_somebody_holds_is_left_alone():
     views = [a.T[3:4] for a in held]
     for i, view in enumerate(views):
         view[...] = i
-    del held  # the views alone keep it
+    del held  # only the views keep it
     for _ in range(10):
         memory.empty(SHAPE, np.float32)[...] = -1
     assert [view[0, 0] for view in views] == [0, 1, 2, 3, 4]

@@ -84,7 +84,7 @@ def test_same_bytes_at_any_number_of_workers(over, with_workers, monkeypatch):
 
 
 def test_running_statistics_may_be_applied():
-    """In evaluation batch norm applies numbers that are not the batch's own."""
+    """In evaluation, batch norm applies statistics that are not those of the batch."""
     x, _, gamma, beta = draw((3, 4, 5, 6))
     mean, rstd = np.arange(4.0).reshape(1, 4, 1, 1), np.array([1, 2, 0.5, 3]).reshape(1, 4, 1, 1)
     np.testing.assert_allclose(

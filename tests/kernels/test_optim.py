@@ -1,4 +1,4 @@
-"""SGD, RMSProp and Adam against their formulas written out, in every memory order, over several steps."""
+"""SGD, RMSProp and Adam against their formulas, in every memory order, over several steps."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ RULES = {
 
 
 def by_the_book(name, p, g, state, step, o):
-    """One step in float64: the new parameter, the new state."""
+    """One step in float64: the new parameter and the new state."""
     g = g + o["weight_decay"] * p
     if name == "sgd":
         if not state:

@@ -1,4 +1,4 @@
-"""Borders against numpy.pad, their adjoint number by number, and scatter_add against a loop."""
+"""pad against numpy.pad, its adjoint number by number, and scatter_add against a loop."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every kernel on poisoned memory: what np.empty or scratch held before must make no difference."""
+"""Every kernel on poisoned memory: the former contents of np.empty and scratch must make no difference."""
 
 import copy
 
@@ -16,7 +16,7 @@ EVERY = [pytest.param(name, arguments, id=f"{name}-{i}") for name, cases in CASE
 
 
 def arrays_after(name, arguments):
-    """The results of a kernel and its arguments afterwards, which are results where it works in place."""
+    """The results of a kernel, and its arguments afterwards, which are the results of a kernel that works in place."""
     arguments = copy.deepcopy(arguments)
     result = getattr(kernels, name)(*arguments)
     return flat([result, *arguments])

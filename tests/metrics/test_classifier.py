@@ -1,4 +1,4 @@
-"""The classifier of digits, its cache, and DCGAN's own measure with a linear SVM."""
+"""The classifier of digits, its cache, and DCGAN's measure with a linear SVM."""
 
 import dataclasses
 
@@ -119,6 +119,6 @@ def test_dcgans_evaluation_on_digits(mnist_folder):
     _, discriminator = models.dcgan(1, 32, width=4)
     found = svm_evaluation(discriminator, 32, labels=100, test=100, directory=mnist_folder)
     assert found.keys() == {"discriminator", "random", "pixels"}
-    assert all(value > 0.5 for value in found.values())  # random features are good features, too
+    assert all(value > 0.5 for value in found.values())  # random features are also good features
     with pytest.raises(OptionError, match="50 .. 2000"):
         svm_evaluation(discriminator, 32, labels=10, directory=mnist_folder)

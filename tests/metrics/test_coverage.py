@@ -31,7 +31,7 @@ def test_classifier_score_of_extremes():
 
 
 def test_classifier_score_of_two_undecided_classes():
-    """p = (q, 1-q) and (1-q, q) in turns: the marginal is 1/2, so the score is exp(ln 2 - H(q))."""
+    """p = (q, 1-q) and (1-q, q), alternating: the marginal is 1/2, so the score is exp(ln 2 - H(q))."""
     q = 0.9
     entropy = -(q * math.log(q) + (1 - q) * math.log(1 - q))
     assert classifier_score(np.array([[q, 1 - q], [1 - q, q]] * 5)) == pytest.approx(2 * math.exp(-entropy))
@@ -45,7 +45,7 @@ def test_class_histogram_and_its_distance_to_uniform():
 
 
 def test_a_class_needs_a_tenth_of_its_due():
-    """1,000 images: 100 are due to a class, 10 are enough."""
+    """1,000 images: the share of a class is 100, 10 are enough."""
     for few, covered in ((9, 1), (10, 2)):
         assert modes_covered(one_hot([0] * (1000 - few) + [1] * few)).covered == covered
 
@@ -82,7 +82,7 @@ def test_stacked_mnist_has_all_modes_and_its_own_labels(digits):
 
 
 def in_a_ball(point, centres, k):
-    """Loops: of how many centres is the point within the distance of their k-th neighbour."""
+    """By loops: the number of centres with the point no farther away than their k-th neighbour."""
     count = 0
     for i, c in enumerate(centres):
         others = sorted(np.linalg.norm(c - o) for j, o in enumerate(centres) if j != i)

@@ -1,4 +1,4 @@
-"""Distances whose values are known: Gaussians with exact moments, shifted clouds, shuffled halves."""
+"""Distances with known values: Gaussians with exact moments, shifted clouds, shuffled halves."""
 
 import math
 
@@ -54,14 +54,14 @@ def test_kid_is_the_mean_over_pairs(rng):
 
 
 def test_kid_is_unbiased(rng):
-    """Of two sets from one distribution its mean is 0: below it as often as above."""
+    """For two sets from one distribution, its mean is 0."""
     values = np.array([kid(rng.normal(size=(30, 4)), rng.normal(size=(30, 4))) for _ in range(300)])
     assert abs(values.mean()) < 4 * values.std() / math.sqrt(len(values))
     assert (values < 0).mean() > 0.3
 
 
 def test_sliced_distance_of_a_shifted_cloud(rng):
-    """Along a direction u a shift s moves everything by u.s; the mean |u.s| over the sphere is known."""
+    """A shift s moves all projections onto u by u.s; the mean |u.s| over the sphere is known."""
     D, shift = 9, np.full(9, 2.0)
     a = rng.normal(size=(100, D))
     length = np.linalg.norm(shift)

@@ -1,4 +1,4 @@
-"""A whole score: of real digits, of a collapsed generator, of a run by command; and runs that cannot be scored."""
+"""All scores: of real digits, of a collapsed generator, of a run by command; and runs that cannot be scored."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "dcgan_mnist.py"
 
 
 def test_real_digits_score_well_and_one_digit_does_not(scorer, digits):
-    images = digits[0].images[1::8]  # others than those the scorer has
+    images = digits[0].images[1::8]  # not those that the scorer has
     real, collapsed = scorer(images), scorer(np.repeat(images[:1], 500, axis=0))
     assert tuple(real) == tuple(MEANINGS)
     assert real["modes"] == 10
@@ -83,7 +83,7 @@ def trained(tmp_path_factory, mnist_folder):
 
 @pytest.fixture
 def command(read, monkeypatch):
-    """The command line, with the classifier of the tests."""
+    """The command, with the classifier of the tests."""
     monkeypatch.setattr("minigan.metrics.scorer.digit_classifier", lambda *_: read)
     return command_of_metrics.main
 

@@ -1,4 +1,4 @@
-"""Scores of translations against closed forms, other people's numbers, and translators whose scores are known."""
+"""Scores of translations against closed forms, values of other packages, and translators with known scores."""
 
 import numpy as np
 import pytest
@@ -60,15 +60,15 @@ def test_iou():
     truth = masks.copy()
     masks[0, 0, :4, :4], truth[0, 0, 2:6, :4] = 255, 255  # 8 shared of 24
     masks[1, 0, :2, :2] = 255  # nothing shared
-    assert metrics.iou(masks, truth) == pytest.approx((8 / 24 + 0 + 1) / 3)  # the third: both empty
+    assert metrics.iou(masks, truth) == pytest.approx((8 / 24 + 0 + 1) / 3)  # in the third, both are empty
     assert metrics.iou(masks, masks) == 1
     soft = np.where(masks, np.float32(0.2), np.float32(-0.9))
     assert metrics.iou(soft, truth) == metrics.iou(masks, truth)
-    assert metrics.iou(soft, truth, 0.5) == pytest.approx(2 / 3)  # now the second is empty, too
+    assert metrics.iou(soft, truth, 0.5) == pytest.approx(2 / 3)  # now the second is also empty
 
 
 def test_edges_kept():
-    """A disc's own edges, and a pixel off, are kept; six pixels off they are met where the two circles cross only."""
+    """A disc's edges are kept, also if shifted by a pixel; shifted by six, only where the two circles cross."""
     y, x = np.indices((64, 64))
     disc = np.where(np.hypot(x - 30, y - 30) < 15, 220, 30).astype(np.uint8)[None, None]
     edges = edge_map(disc[0, 0])[None, None]
@@ -78,20 +78,20 @@ def test_edges_kept():
     assert 0.05 < metrics.edges_kept(np.roll(disc, 6, 3), edges) < 0.5
     blank = np.full_like(disc, 77)
     assert metrics.edges_kept(blank, edges) == 0 and metrics.edges_kept(blank, np.zeros_like(edges)) == 1
-    right = np.where(x < 30, edges, 0)  # half of the edges given: all of those found, half of the found ones right
+    right = np.where(x < 30, edges, 0)  # half of the edges: recall 1, precision 1/2
     assert metrics.edges_kept(disc, right) == pytest.approx(2 / 3, abs=0.03)
     with pytest.raises(ShapeError, match="edges_kept"):
         metrics.edges_kept(disc, edges[:, :, 1:])
 
 
 def test_shapes_and_their_partners():
-    """A disc covers pi / 4 of its square: what no translation at all scores."""
+    """A disc covers pi / 4 of its square, which is the score without translation."""
     circles = data.shapes("circles", 50, 128)
     assert metrics.iou(circles.images, circles.partner().images) == pytest.approx(np.pi / 4, abs=0.01)
 
 
 def test_colourfulness():
-    """Grey is 0; of one colour everywhere only the means are left; rg = 255, yb = 127.5 for red."""
+    """Grey scores 0; for one colour everywhere only the means count; rg = 255, yb = 127.5 for red."""
     grey = np.repeat(pattern(), 3, 1)
     assert metrics.colourfulness(grey) == pytest.approx(0, abs=1e-4)
     red = np.zeros((1, 3, 8, 8), np.uint8)
@@ -120,7 +120,7 @@ def test_luma():
     mean = np.rint(colours.mean(1, keepdims=True)).astype(np.uint8)
     assert metrics.luma_error(colours, mean) > 0.01
     assert np.abs(metrics.luma_weights(colours, mean) - 1 / 3).max() < 2e-3
-    shifted = grey.astype(np.float32) / 127.5 - 1 - 0.02  # floats, and a constant off by a hundredth of the range
+    shifted = grey.astype(np.float32) / 127.5 - 1 - 0.02  # floats, off by a constant of 1 % of the range
     assert metrics.luma_error(colours[:, :, 1:], np.clip(shifted, -1, 1)[:, :, 1:]) == pytest.approx(0.01, abs=2e-3)
     with pytest.raises(ShapeError, match="grey"):
         metrics.luma_error(colours, colours)
@@ -129,7 +129,7 @@ def test_luma():
 
 
 def test_mean_coloured():
-    """Pictures of one hue are coloured exactly, unless a channel clips; grey stays the luma of what is made."""
+    """Pictures of one hue are coloured exactly, unless a channel clips; the luma of the result is the grey."""
     tint = np.array([30, -10, 60]) - 0.299 * 30 + 0.587 * 10 - 0.114 * 60  # without luma
     grey = np.full((1, 1, 4, 4), 100, np.uint8) + np.arange(4, dtype=np.uint8)
     colours = np.rint(grey + tint[:, None, None]).astype(np.uint8)
@@ -167,8 +167,8 @@ def inverted(images):
 
 
 def test_the_protocol_of_adaptation(digits):
-    """Digits and their negatives: inverting is a perfect translation, doing nothing is none."""
-    shuffled = [np.random.default_rng(0).permutation(len(part)) for part in digits]  # they come sorted by class
+    """Digits and their negatives: inverting is a perfect translation, the identity is none."""
+    shuffled = [np.random.default_rng(0).permutation(len(part)) for part in digits]  # they are sorted by class
     train, test = (ImageData(part.images[rows], part.labels[rows], "mnist", "digits")
                    for part, rows in zip(digits, shuffled, strict=True))
     test = test.take(500)
@@ -179,7 +179,7 @@ def test_the_protocol_of_adaptation(digits):
     for way in ("ab", "ba"):
         assert baselines[way]["source_only"] < 0.5 < 0.75 < baselines[way]["target_only"]
     perfect = scorer("ab", inverted, inverted)
-    assert perfect["kept"] == baselines["ab"]["target_only"]  # what it makes are the target's own test digits
+    assert perfect["kept"] == baselines["ab"]["target_only"]  # its results are the target's test digits
     assert perfect["there_back"] == baselines["ba"]["target_only"]
     assert perfect["adapted"] > 0.75 and perfect["ssim"] == 1 and perfect["l1"] == 0
     black = scorer("ba", lambda images: np.full_like(images, -1), inverted)

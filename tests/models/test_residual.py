@@ -1,4 +1,4 @@
-"""A generator of changes: what it adds, where it begins, and that it is found again in its weights."""
+"""Residual and Grey: their outputs, a start close to a copy, and how they are rebuilt from their weights."""
 
 import numpy as np
 import pytest

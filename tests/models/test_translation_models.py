@@ -19,7 +19,7 @@ def noise(*shape, seed=0):
 
 
 def twins():
-    """PyTorch and its twin networks, or the reason why not."""
+    """PyTorch and its twin networks; skips the test without PyTorch."""
     torch = pytest.importorskip("torch", reason="PyTorch, the oracle, is not installed")
     import translation_twin
 
@@ -62,7 +62,7 @@ def test_any_size_goes_in_and_comes_out(make, size):
     if size[0] % 4 or size[1] % 4:
         with pytest.warns(UserWarning, match=rf"images of {size[0]}x{size[1]} are mirrored .* to \d+x\d+.* cropped"):
             network(mg.tensor(x))
-    with warnings.catch_warnings(record=True) as said:  # once is enough
+    with warnings.catch_warnings(record=True) as said:  # only once
         assert network(mg.tensor(x)).shape == (2, 3, *size)
     assert not said
 
@@ -77,7 +77,7 @@ def test_other_sizes_are_mirrored_at_both_sides_and_cropped():
 
 @pytest.mark.parametrize(("layers", "reach"), [(1, 16), (2, 34), (3, 70)])
 def test_a_logit_sees_its_patch_and_nothing_else(layers, reach):
-    """The gradient of one logit in the middle: a square of `reach` pixels, everywhere in it and nowhere outside."""
+    """The gradient of a logit in the middle is nonzero exactly in a square of `reach` pixels."""
     discriminator = models.PatchDiscriminator(1, 2, layers, norm="none").astype(np.float64)
     for p in discriminator.parameters():
         p.data = np.abs(np.random.default_rng(p.size).normal(size=p.shape)) + 0.1  # nothing cancels
@@ -113,7 +113,7 @@ def test_scales_are_patch_discriminators_of_means():
 
 
 def test_a_level_of_the_unet_hands_its_input_on():
-    """With the middle silenced, what is left of an image has come by the skips."""
+    """With the middle set to 0, the image reaches the output only through the skip connections."""
     network = models.UnetGenerator(1, 1, 2, 3, "none").astype(np.float64)
     inside = network.model.model[1].model[2]  # the innermost level
     assert isinstance(inside, models.unet.UnetLevel)
@@ -169,7 +169,7 @@ def test_generators_are_made_again_from_their_weights(norm, upsample):
     x = mg.tensor(noise(1, 2, 16, 16).astype(np.float32))
     for network in (models.ResnetGenerator(2, 3, 2, 2, norm, upsample),
                     models.UnetGenerator(2, 3, 2, 4, norm, upsample)):
-        again = models.generator_of(dict(sorted(network.state_dict().items())))  # as files keep them
+        again = models.generator_of(dict(sorted(network.state_dict().items())))  # in the order of files
         np.testing.assert_array_equal(again(x).data, network.eval()(x).data)
     parts = models.ResnetEncoder(2, 2, 1, norm), models.ResnetDecoder(3, 2, 2, norm, upsample)
     again = models.combined(*(dict(sorted(part.state_dict().items())) for part in parts))

@@ -1,4 +1,4 @@
-"""Modules, layers, initial weights, models: names and layouts of PyTorch, modes, messages that name the layer."""
+"""Modules, layers, initial weights, models: names and layouts of PyTorch, modes, errors that name the layer."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def test_state_dict_round_trip_and_copies():
     x = mg.tensor(np.random.default_rng(0).normal(size=(2, 2, 5, 4)))
     a.astype(np.float64), b.astype(np.float64)
     np.testing.assert_array_equal(a(x).data, b(x).data)
-    saved["0.weight"][...] = 9  # a copy: the module keeps its own
+    saved["0.weight"][...] = 9  # a copy, so the module does not change
     assert not (a.state_dict()["0.weight"] == 9).any()
     strides = a[0].weight.data.transpose(2, 3, 1, 0)
     assert strides.flags.c_contiguous  # filters stay in the kernels' memory order
@@ -199,7 +199,7 @@ def test_sizes_a_dcgan_cannot_have():
 @pytest.mark.parametrize("norm", [nn.BatchNorm2d(4), nn.InstanceNorm2d(4), nn.InstanceNorm2d(4, affine=True)])
 @pytest.mark.parametrize("training", [True, False])
 def test_a_sequence_is_its_layers_one_by_one(norm, rectifier, training):
-    """Sequential may run a normalisation and a rectifier as one operation; nobody must be able to tell."""
+    """Sequential may run a normalisation and a ReLU as one operation; the results must not differ."""
     net = nn.Sequential(norm, rectifier, nn.Conv2d(4, 1, 3)).train(training)
     rng = np.random.default_rng(0)
     x = mg.tensor(rng.normal(size=(3, 4, 6, 5)).astype(np.float32), requires_grad=True)
@@ -213,7 +213,7 @@ def test_a_sequence_is_its_layers_one_by_one(norm, rectifier, training):
 
 
 class Ramp(nn.Module):
-    """A layer of a user's own that happens to have a slope."""
+    """A user's layer that also has a slope."""
 
     slope = 0.5
 
@@ -222,7 +222,7 @@ class Ramp(nn.Module):
 
 
 class Doubled(nn.ReLU):
-    """A rectifier of a user's own."""
+    """A user's subclass of ReLU."""
 
     def forward(self, x):
         return 2.0 * super().forward(x)

@@ -1,7 +1,7 @@
-"""ONNX's operators in minigan's words: a(ttributes) and inputs to outputs. Data are Tensors, indices and sizes arrays.
+"""ONNX's operators by minigan's: a(ttributes) and inputs to outputs. Data are Tensors, indices and sizes arrays.
 
-An operator is in OURS, or in THEIRS because minigan does not have it. A case of one of OURS that asks for more than
-minigan has raises NotOurs with a reason of WHY_NOT. Used by test_onnx.py.
+An operator is in OURS, or in THEIRS if minigan does not have it. If a case of an operator in OURS needs more than
+minigan has, it raises NotOurs with a reason from WHY_NOT. Used by test_onnx.py.
 """
 
 import functools
@@ -24,10 +24,10 @@ WHY_NOT = {
 }
 
 class NotOurs(Exception):  # noqa: N818
-    """This case asks for something minigan does not have; the reason is a key of WHY_NOT."""
+    """A case needs something that minigan does not have; the reason is a key of WHY_NOT."""
 
 
-# ---- geometry: ONNX gives pads as [top, left, bottom, right], or a rule to find them ----
+# ---- geometry: ONNX has pads as [top, left, bottom, right], or a rule to compute them ----
 def begin_and_end(a, size, kernel, stride, dilation):
     """Padding as ((top, bottom), (left, right))."""
     rule = a.get("auto_pad", b"NOTSET").decode()
@@ -56,7 +56,7 @@ def conv(a, x, w, b=None):
 
 
 def conv_transpose(a, x, w, b=None):
-    """The whole result, then what the padding takes off."""
+    """The full result, then cropped by the padding."""
     images(x)
     if a.get("group", 1) != 1:
         raise NotOurs("groups")
@@ -112,7 +112,7 @@ def resize(a, x, roi=None, scales=None, sizes=None):
     raise NotOurs("mode")
 
 
-# ---- the rest, where ONNX and NumPy say the same thing in other words ----
+# ---- the rest, where ONNX and NumPy differ only in names ----
 def axes_of(a, axes):
     axes = a.get("axes") if axes is None else [int(i) for i in axes]
     return tuple(axes) if axes else () if a.get("noop_with_empty_axes") else None
@@ -134,7 +134,7 @@ def batch_norm(a, x, gamma, beta, mean, var):
     training, eps = bool(a.get("training_mode", 0)), a.get("epsilon", 1e-5)
     mean, var = mean.numpy(), var.numpy()
     y = ops.batch_norm(x, gamma, beta, mean, var, training, 1 - a.get("momentum", 0.9), eps)
-    return (y, mean) if training else y  # ONNX's running variance is biased, PyTorch's and ours is not
+    return (y, mean) if training else y  # ONNX's running variance is biased; PyTorch's and ours are not
 
 
 def layer_norm(a, x, gamma, beta=None):

@@ -1,4 +1,4 @@
-"""The convolution family against loops of plain Python, on geometry that is drawn to find mistakes."""
+"""The convolution family against loops of plain Python, with random geometry (Hypothesis)."""
 
 import itertools
 
@@ -14,7 +14,7 @@ FEW = settings(max_examples=60, derandomize=True, deadline=None, database=None)
 
 
 def trilinear(x, w, g, stride, padding, dilation):
-    """The form all three share, as lists of floats: for each of x, w, g, the derivative of T by it.
+    """The trilinear form T of the three, as lists of floats: its derivatives with respect to x, w and g.
 
     T = sum over n, o, i, j, c, k, l of g[n][o][i][j] x[n][c][p][q] w[o][c][k][l], p = i SH - PH + k DH, q likewise.
     """
@@ -34,13 +34,13 @@ def trilinear(x, w, g, stride, padding, dilation):
 
 
 def grid(rng, shape):
-    """Values from a shuffled grid: all different, none near 0, none large."""
+    """Values from a shuffled grid: all different, none close to 0, none large."""
     n = int(np.prod(shape))
     return rng.permutation(np.linspace(-1, 1, 2 * n)[::2] + 0.25 / n).reshape(shape)
 
 
 def laid_out(rng, a):
-    """The same values in some other memory order, perhaps backwards, perhaps with gaps."""
+    """The same values in another memory order, some reversed, some with gaps."""
     order = rng.permutation(a.ndim)
     turn = tuple(slice(None, None, int(step)) for step in rng.choice([-1, 1], a.ndim))
     gaps = rng.choice([1, 2], a.ndim)
@@ -55,7 +55,7 @@ pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 @st.composite
 def geometries(draw):
-    """Sizes and a geometry that fit together, output at least one pixel."""
+    """Sizes and a geometry that fit together, with an output of at least one pixel."""
     kernel, stride, dilation = draw(pairs), draw(pairs), draw(pairs)
     padding = draw(st.tuples(st.integers(0, 3), st.integers(0, 3)))
     size = []
@@ -63,7 +63,7 @@ def geometries(draw):
         least = max(1, d * (k - 1) + 1 - 2 * p)
         size.append(draw(st.integers(least, least + 2 * s + 1)))
     N, C, O = (draw(st.integers(1, 3)) for _ in range(3))
-    C = draw(st.sampled_from([C, 8]))  # many channels in and few out take another way through the kernels
+    C = draw(st.sampled_from([C, 8]))  # many input and few output channels use another algorithm
     out = [(n + 2 * p - d * (k - 1) - 1) // s + 1
            for n, k, s, d, p in zip(size, kernel, stride, dilation, padding, strict=True)]
     geometry = {"stride": stride, "padding": padding, "dilation": dilation}
@@ -73,7 +73,7 @@ def geometries(draw):
 @FEW
 @given(geometries())
 def test_the_three_of_the_family(case):
-    """conv2d, its two gradients, and the two adjoints called by name: all from one set of loops."""
+    """conv2d, its two gradients, and both adjoints called directly, against one set of loops."""
     *shapes, geometry, seed = case
     rng = np.random.default_rng(seed)
     x, w, g = (grid(rng, shape) for shape in shapes)
@@ -134,9 +134,9 @@ def near(got, expected):
     np.testing.assert_allclose(got.data, expected, rtol=0, atol=1e-12 * max(1.0, np.max(np.abs(expected), initial=0)))
 
 
-# ---- literal corners ----
+# ---- corner cases with literal values ----
 def test_a_bias_reaches_what_no_window_does():
-    """Stride 3 and a kernel of 1: two of three output pixels see no input at all."""
+    """Stride 3 and a kernel of 1: two of three output pixels have no input."""
     y = ops.conv_transpose2d(np.ones((1, 1, 1, 2)), np.full((1, 1, 1, 1), 2.0), np.array([0.5]), stride=3)
     assert y.data.ravel().tolist() == [2.5, 0.5, 0.5, 2.5]
 

@@ -1,7 +1,7 @@
 """Values, gradients and second derivatives as PyTorch computes them, in float64, from goldens/ops.npz.
 
 The inputs are not stored: both sides draw them from NumPy's RandomState, whose stream never changes. The script
-goldens/make.py holds the same table with PyTorch's functions; it is run by hand where PyTorch is installed.
+goldens/make.py has the same table with PyTorch's functions; it is run by hand where PyTorch is installed.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ FAR = {"stride": (1, 2), "padding": (2, 0), "dilation": (2, 1)}
 
 
 def batch_norm(training):
-    """Output and running statistics in one, so that all are compared."""
+    """Output and running statistics in one array, so that all are compared."""
 
     def f(x, gamma, beta):
         mean, var = np.linspace(-1, 1, 3), np.linspace(0.5, 2, 3)
@@ -34,7 +34,7 @@ def bce_with_logits(x):
     return ops.mean(ops.concat([ops.softplus(-x[:3]), ops.softplus(x[3:])]))
 
 
-CASES = {  # name: (shapes of the inputs, the function); numbers around 0, spread by 1, unless a factor says otherwise
+CASES = {  # name: (shapes of the inputs, function); inputs are standard normal, times a factor if given
     "conv2d": ([IMAGE, (4, 3, 3, 2), (4,)], ops.conv2d),
     "conv2d wide": ([IMAGE, (4, 3, 3, 2), (4,)], lambda x, w, b: ops.conv2d(x, w, b, **WIDE)),
     "conv2d far": ([(1, 2, 6, 5), (3, 2, 3, 2)], lambda x, w: ops.conv2d(x, w, **FAR)),
@@ -82,7 +82,7 @@ CASES = {  # name: (shapes of the inputs, the function); numbers around 0, sprea
 
 
 def draw(name, shapes):
-    """The inputs of a case, and the generator to go on drawing with."""
+    """The inputs of a case, and the generator that drew them."""
     random = np.random.RandomState(list(CASES).index(name))
     return [random.standard_normal(shape) for shape in shapes], random
 

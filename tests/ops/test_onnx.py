@@ -1,7 +1,7 @@
-"""An outside suite: ONNX's own node tests, through the table of onnx_table.py from its operators to ours.
+"""An external suite: ONNX's node tests, through the table of onnx_table.py from its operators to ours.
 
-A node test is absent from here only for a written reason: its operator stands in THEIRS, its case in WHY_NOT, or it is
-an expanded twin, the same values computed by a graph of several operators.
+A node test is skipped only for a stated reason: its operator is in THEIRS, its case in WHY_NOT, or it is an expanded
+twin, the same values computed by a graph of several operators.
 """
 
 import warnings
@@ -18,9 +18,9 @@ RUN_AT_LEAST = 370
 
 @pytest.fixture(scope="module")
 def node_tests():
-    """Tests of one node each, by operator; making them takes seconds, and their formulas divide by zero on purpose.
+    """Tests of one node each, by operator; making them takes seconds, and some divide by zero on purpose.
 
-    ONNX is imported here, not above, because it makes bfloat16 known to NumPy for the rest of the process.
+    ONNX is imported here, not above, because it adds bfloat16 to NumPy for the rest of the process.
     """
     found = defaultdict(list)
     with warnings.catch_warnings():
@@ -34,7 +34,7 @@ def node_tests():
 
 @pytest.fixture(scope="module")
 def outcomes():
-    """How often a case ran, or why it did not, by operator; filled by test_operator, read by the last test."""
+    """The outcomes of an operator's cases: run, or the reason why not; set by test_operator, read by the last test."""
     return {}
 
 
@@ -52,7 +52,7 @@ def test_operator(op_type, node_tests, outcomes):
 
 
 def run(op_type, case):
-    """One case: every one of its data sets, compared by ONNX's own tolerance."""
+    """Run one case: all its data sets, compared with ONNX's tolerance."""
     (node,) = case.model.graph.node
     attributes = {"outputs": len(node.output), **{a.name: value_of(a) for a in node.attribute}}
     for inputs, expected in case.data_sets:
@@ -78,7 +78,7 @@ def is_real(value):
 
 
 def as_argument(value):
-    """Floating-point inputs are tensors, the others stay arrays: indices, sizes, conditions."""
+    """Floating-point inputs become tensors; indices, sizes and conditions stay arrays."""
     return Tensor(value.copy()) if is_real(value) else value
 
 

@@ -30,7 +30,7 @@ def curvature(f, values):
     return mg.grad(ops.sum(g), x)[0].data.tolist()
 
 
-# ---- far out, nothing overflows ----
+# ---- extreme values: nothing overflows ----
 FAR = [-1000.0, -50.0, 0.0, 50.0, 1000.0]
 
 
@@ -69,7 +69,7 @@ def test_logsumexp_and_softmax_far_out(dtype):
     np.testing.assert_allclose(ops.logsumexp(x, 1).data, expected, rtol=1e-6)
     shares = [[0.5, 0.5], [0.5, 0.5], [0, 1], [0, 1]]
     np.testing.assert_allclose(ops.softmax(x, 1).data, shares)
-    rounding = 1e-4 if dtype == np.float32 else 1e-12  # e^(x - y), and y near 1000 has only so many digits
+    rounding = 1e-4 if dtype == np.float32 else 1e-12  # e^(x - y), and y is near 1000, rounded
     np.testing.assert_allclose(mg.grad(ops.logsumexp(x, 1).sum(), x)[0].data, shares, rtol=rounding)
     np.testing.assert_allclose(ops.log_softmax(x, 1).data[2:], [[-1000, 0], [-np.inf, 0]])
 
@@ -131,7 +131,7 @@ def test_powers():
         ops.power(x, np.array([1.0, 2.0]))
 
 
-# ---- reductions, joining, padding: NumPy has the same ----
+# ---- reductions, joining, padding: as NumPy ----
 AXES = [None, 0, 1, -1, (0, 2), (-1, 0), (0, 1, 2), ()]
 A = np.random.default_rng(5).normal(size=(2, 3, 4))
 
@@ -211,7 +211,7 @@ def test_dropout_is_reproducible_and_off_in_evaluation():
     np.testing.assert_array_equal(ops.dropout(x).data, first.data)
     assert (again.data != first.data).any()
     assert first.dtype == np.float32
-    np.testing.assert_array_equal(mg.grad(first.sum(), x)[0].data, first.data)  # the same mask, the same scale
+    np.testing.assert_array_equal(mg.grad(first.sum(), x)[0].data, first.data)  # the same mask and scale
     assert ops.dropout(x, 0.5, training=False) is x
     assert ops.dropout(x, 0.0) is x
     for p in (1.0, -0.1, float("nan")):

@@ -1,4 +1,4 @@
-"""Normalisation, resizing and pooling of images against formulas for a single number, written out pixel by pixel."""
+"""Normalisation, resizing and pooling of images against formulas, evaluated pixel by pixel."""
 
 import math
 
@@ -79,7 +79,7 @@ def test_evaluation_uses_the_running_statistics_and_leaves_them():
 
 
 def test_statistics_do_not_cancel_in_float32():
-    """Mean 1000, deviation 1: squares minus the squared mean would leave one digit of the variance."""
+    """Mean 1000, deviation 1: E x^2 - (E x)^2 would give one correct digit of the variance."""
     x = np.random.default_rng(0).normal(1000.0, 1.0, (8, 2, 16, 16))
     y = ops.instance_norm(x.astype(np.float32))
     exact = (x - x.mean((2, 3), keepdims=True)) / x.std((2, 3), keepdims=True)

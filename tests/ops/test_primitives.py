@@ -1,6 +1,6 @@
-"""Every operation, on every one of its own samples: derivatives, memory layouts, untouched inputs, float32.
+"""Every operation, on each of its samples: derivatives, memory layouts, unchanged inputs, float32.
 
-Everything here is generated from OPERATIONS, so an operation that is added is tested without a line being written.
+These tests are generated from OPERATIONS, so a new operation is tested without a new test.
 """
 
 import numpy as np
@@ -52,14 +52,14 @@ def test_fused_equals_composite(op, sample):
         agree(a, b, 1e-12)
 
 
-# ---- memory: any layout in, nothing written to, nothing left uninitialised ----
+# ---- memory: any layout, inputs unchanged, nothing uninitialised ----
 def transposed(a):
     return np.array(a.T, order="C").T
 
 
 def strided(a):
     buffer = np.full([2 * n for n in a.shape], np.nan)
-    view = buffer[(..., *(slice(1, None, 2) for _ in a.shape))]  # with the dots, an array even of no axes
+    view = buffer[(..., *(slice(1, None, 2) for _ in a.shape))]  # the dots: an array even without axes
     view[...] = a
     return view
 
@@ -98,7 +98,7 @@ def test_any_layout_of_the_cotangent(name, layout):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_broadcast_inputs_and_cotangents(name):
-    """Arrays made by broadcasting (strides of 0) give what their contiguous copies give."""
+    """Arrays made by broadcasting (strides of 0) give the same as their contiguous copies."""
     for sample in gradcheck.samples_of(OPERATIONS[name]):
         wide = [np.broadcast_to(a[:1], a.shape) if a.ndim else a for a in sample.args]
         y, _ = evaluate(OPERATIONS[name], sample, wide)
@@ -131,7 +131,7 @@ def test_nothing_uninitialised_is_read(op, sample, monkeypatch):
 
 @pytest.mark.parametrize("op, sample", CASES)
 def test_a_result_outlives_the_next_call(op, sample):
-    """No result lies in memory that another call of the same operation writes to."""
+    """No result is in memory that a later call of the same operation writes to."""
     first = evaluate(op, sample, sample.args)
     kept = [a.copy() for a in (first[0], *first[1])]
     evaluate(op, sample, [a[::-1] if a.ndim else a + 1 for a in sample.args])  # other numbers from the same domain
@@ -166,7 +166,7 @@ def test_every_operation_of_the_interface_exists():
 
 
 def test_every_public_operation_is_checked():
-    """Those that are not in the table themselves are built of ones that are, and are tested in test_ops."""
+    """Operations that are not in the table are composed of operations in it, and are tested in test_ops."""
     assert set(PUBLIC) - set(OPERATIONS) == {"stack", "split", "dropout"}
 
 
@@ -234,7 +234,7 @@ def test_an_empty_table_of_samples_fails_the_check(monkeypatch):
 
 # ---- helpers ----
 def evaluate(op: Operation, sample, arrays, layout=None, cotangent=None, create_graph=False):
-    """(y, gradients) as arrays, for a cotangent of random numbers in the given layout."""
+    """(y, gradients) as arrays, for a random cotangent in the given layout."""
     xs = [Tensor(a.view(), requires_grad=True) for a in arrays]
     y = op(*xs, **sample.params)
     v = np.random.default_rng(1).normal(size=y.shape) if cotangent is None else cotangent

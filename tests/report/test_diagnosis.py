@@ -1,4 +1,4 @@
-"""What is said about a run: each failure by its name, nothing about a healthy one."""
+"""The diagnosis of a run: it names each failure, and reports none for a healthy run."""
 
 import json
 
@@ -41,7 +41,7 @@ def test_divergence_is_found_where_it_began():
 
 
 def test_the_slope_is_the_gradient_at_the_generators_output():
-    """A discriminator f(x) = a . x has, for a critic's loss -f, the gradient -a at every sample: length |a|."""
+    """For a discriminator f(x) = a . x and a critic's loss -f, the gradient at every sample is -a, of length |a|."""
     generator, critic = models.mlp((2,), latent=3, hidden=4, tanh=False)
     trainer = trainers.WGAN(generator, critic, lipschitz="clip", n_critic=1, clip=10.0, lr=0.0)
 
@@ -74,7 +74,7 @@ def test_a_diverged_run_stops_and_says_how_to_find_the_cause(digits, tmp_path):
     trainer.generator.parameters()[0][...] = np.nan
     with pytest.raises(NonFiniteError, match=r"step 1: .*is nan.*--check-finite"):
         train()
-    assert not (tmp_path / "run" / "generator.safetensors").exists()  # NaN is not worth keeping
+    assert not (tmp_path / "run" / "generator.safetensors").exists()  # NaN is not saved
 
 
 def test_check_finite_names_the_layer(digits, tmp_path):
@@ -126,7 +126,7 @@ def test_labels_of_a_critic_cannot_be_smoothed():
 
 
 def test_the_critic_converges_before_the_generator_starts():
-    """Arjovsky et al.: 100 critic steps for the first 25 generator steps and for every 500th; here 3 instead of 100."""
+    """Arjovsky et al.: 100 critic steps in the first 25 generator steps and in every 500th; here 3, not 100."""
     trainer = trainers.WGAN(*models.mlp((2,), latent=3, hidden=4, tanh=False), n_critic=1, n_start=3)
 
     def points():

@@ -1,4 +1,4 @@
-"""report.html: what is in it, that it opens anywhere, and, in a real browser, that its slider and curves work."""
+"""report.html: its contents, that it opens anywhere, and that its slider and curves work in a real browser."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 @pytest.fixture
 def folder(tmp_path):
-    """A run's folder as fit leaves it: 3 epochs of 400 steps, then 50 more."""
+    """The folder of a run, as written by fit: 3 epochs of 400 steps, then 50 more."""
     run = tmp_path / "a <b> & c"
     (run / "samples").mkdir(parents=True)
     config = {"options": {"seed": 0, "loss": "<script>alert(1)</script>", "out": None, "graph": True}, "steps": 1250,
@@ -55,7 +55,7 @@ def test_all_that_is_there_is_in_it(folder):
 
 
 def test_it_opens_anywhere(folder):
-    """No address outside the file, no text of the run that could be taken for code."""
+    """No address outside the file, and no text of the run that a browser could run as code."""
     text = report.report_page(folder).read_text()
     assert not re.findall(r"(?:https?:)?//(?!www\.w3\.org/2000/svg)[\w.]+\.\w+", re.sub(r"base64,[\w+/=]+", "", text))
     assert not re.search(r"<(link|iframe|script[^>]* src|img[^>]* src=\"(?!data:))", text)
@@ -65,7 +65,7 @@ def test_it_opens_anywhere(folder):
 def test_curves_keep_what_stands_out_and_where_it_ends(folder):
     losses = inside(report.report_page(folder))["panels"][0]["series"][0]
     assert len(losses["raw"][0]) <= page.POINTS + 2 and len(losses["mean"][0]) <= page.POINTS
-    assert max(losses["raw"][1]) == 50  # thinned out, but a spike is still seen
+    assert max(losses["raw"][1]) == 50  # fewer points, but a spike is still visible
     assert losses["mean"][0][0] == 1 and losses["mean"][0][-1] == 1250
 
 
@@ -80,7 +80,7 @@ def test_pages_are_the_same_bytes_and_never_half_written(folder, monkeypatch):
 
 def test_a_long_run_stays_small(folder, monkeypatch):
     monkeypatch.setattr(page, "_SHEET_BYTES", 40_000)
-    pixels = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)  # about 4 kB, not to be compressed
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)  # about 4 kB that cannot be compressed
     for step in range(1, 100):
         report.save_png(pixels, folder / "samples" / f"step_{step:06d}.png")
     path = report.report_page(folder)
@@ -120,7 +120,7 @@ document.body.textContent = "FOUND" + JSON.stringify(found) + "END";
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (apt-get install chromium): the page is not opened")
 @pytest.mark.parametrize("width", [1200, 500])
 def test_in_a_browser(folder, tmp_path, width):
-    """The slider shows each grid and says its step; curves are drawn and read off; nothing is wider than the window."""
+    """The slider shows each grid with its step; curves are drawn, with values; nothing is wider than the window."""
     text = report.report_page(folder).read_text()
     copy = tmp_path / "page.html"
     copy.write_text(text.replace("</body>", BROWSER + "</body>"))

@@ -1,4 +1,4 @@
-"""Pictures: every pixel of a grid is where it belongs, PNGs read back, curves survive whatever a run leaves behind."""
+"""Pictures: every pixel of a grid is in its place, PNGs can be read back, curves of any run can be drawn."""
 
 import json
 
@@ -159,7 +159,7 @@ def test_all_four_curves_are_drawn(tmp_path):
 
 
 def test_missing_curves_are_not_drawn(tmp_path):
-    """Legends included, nothing of a colour remains when its values are missing."""
+    """If a curve's values are missing, its colour appears nowhere, not even in the legend."""
     rows = [{key: value for key, value in row.items() if key not in ("g_loss", "d_real")} for row in run(300)]
     report.loss_curves(rows, tmp_path / "curves.png")
     blue_above, orange_above, blue_below, orange_below = colours(tmp_path / "curves.png")
@@ -168,7 +168,7 @@ def test_missing_curves_are_not_drawn(tmp_path):
 
 
 def test_same_rows_same_bytes(tmp_path):
-    """From a list or from a file, whatever the user's settings and the clock."""
+    """From a list or a file, whatever the user's settings and the time."""
     import matplotlib
 
     rows = run(60)

@@ -1,4 +1,4 @@
-"""What a translation leaves to look at: rows, curves, and what is said about them."""
+"""Pictures of a translation run: rows, curves and their diagnosis."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ Image = pytest.importorskip("PIL.Image", reason="pictures need Pillow")
 
 
 class Doubling:
-    """Translates by adding 0.5 or taking it off."""
+    """Translates by adding or subtracting 0.5."""
 
     def translate(self, images, way):
         return images + (0.5 if way == "ab" else -0.5)

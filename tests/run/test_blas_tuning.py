@@ -1,4 +1,4 @@
-"""Which OpenBLAS kernels suit a CPU, and that only a program started from the command line asks for them."""
+"""Which OpenBLAS kernels suit a CPU, and that only a program on the command line restarts to use them."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ ZEN3, ZEN4, ZEN5 = (x86("AuthenticAMD", family, flags) for family, flags in [(25
     (ZEN4, "Haswell"),
     (ZEN5, "SkylakeX"),
     (x86("GenuineIntel", 6, AVX512), "SkylakeX"),
-    (x86("GenuineIntel", 25, AVX512), "SkylakeX"),  # a family is its vendor's
+    (x86("GenuineIntel", 25, AVX512), "SkylakeX"),  # families are numbered by each vendor
     (x86("GenuineIntel", 6, AVX2), None),
     (x86("GenuineIntel", 6, AVX2 + " avx512f avx512cd avx512er avx512pf"), None),  # Knights Landing
     (x86("AuthenticAMD", 25, AVX512.replace("fma", "")), None),
@@ -58,7 +58,7 @@ def test_only_slower_kernels_are_replaced(monkeypatch, api, loaded, cpuinfo, ker
 
 @pytest.fixture
 def restarts(monkeypatch, tmp_path):
-    """The (argv, environment) a program is started anew with, on a Zen 5 whose OpenBLAS does not know it."""
+    """The (argv, environment) of the restarted program, on a Zen 5 with an OpenBLAS that does not know it."""
     (tmp_path / "cpuinfo").write_text(ZEN5)
     (tmp_path / "script.py").touch()
     monkeypatch.chdir(tmp_path)
@@ -72,7 +72,7 @@ def restarts(monkeypatch, tmp_path):
 
 @pytest.fixture
 def command_line(monkeypatch):
-    """Makes this process look as if it had been started by `python *before script.py *arguments`."""
+    """Make this process look as if it had been started as `python *before script.py *arguments`."""
 
     def start(*arguments, before=(), script="script.py"):
         monkeypatch.setattr(sys, "argv", [script, *arguments])
@@ -106,13 +106,13 @@ def test_it_can_be_turned_off(restarts, command_line):
 
 
 def test_only_a_program_of_its_own_is_started_anew(restarts, command_line, monkeypatch, tmp_path):
-    command_line(script="-")  # a script on standard input, which has been read
+    command_line(script="-")  # a script on standard input, which cannot be read again
     run.options("", name="x")
     command_line()
     monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "ipykernel_launcher", "-f", "x.json"])  # a notebook's %run
     run.options("", name="x")
     command_line()
-    run.options("", [], name="x")  # options that are not the command line's
+    run.options("", [], name="x")  # options not from the command line
     monkeypatch.setattr(tuning, "CPUINFO", tmp_path / "nowhere")  # not Linux
     run.options("", name="x")
     assert not restarts
@@ -127,7 +127,7 @@ print(os.environ.get("OPENBLAS_CORETYPE"), minigan.device_info(), sep="; ")
 
 
 def kernels_of_a_program(folder, *arguments, **environment):
-    """What OPENBLAS_CORETYPE was in a real program's process, its device line, and what it printed before."""
+    """From a real program: OPENBLAS_CORETYPE, the line about the device, and the output before that."""
     (folder / "program.py").write_text(PROGRAM)
     inherited = {key: value for key, value in os.environ.items() if key != "OPENBLAS_CORETYPE"}
     done = subprocess.run([sys.executable, "program.py", *arguments], cwd=folder, capture_output=True, text=True,
@@ -139,7 +139,7 @@ def kernels_of_a_program(folder, *arguments, **environment):
 
 
 def test_a_real_program_on_this_machine(tmp_path):
-    """Turned off, OpenBLAS's own choice; by default, the better one if there is one; if set, the one that is set."""
+    """Turned off: OpenBLAS's choice; by default: faster kernels if there are any; if the variable is set: those."""
     variable, own_choice, printed = kernels_of_a_program(tmp_path, "--no-blas-tuning")
     assert (variable, printed) == ("None", "")
     variable, tuned, printed = kernels_of_a_program(tmp_path)

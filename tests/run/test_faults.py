@@ -1,4 +1,4 @@
-"""What happens to a run: signals, kill -9, a full disk. In processes of their own, as a user would have it."""
+"""Faults during a run: signals, kill -9, a full disk; each run in its own process, as for a user."""
 
 import json
 import signal
@@ -21,7 +21,7 @@ OPTIONS = ["--width", "4", "--batch-size", "20", "--device", "cpu", "--checkpoin
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    """250 small drawn digits in MNIST's own format; as many as 12 batches and a half."""
+    """250 small drawn digits in MNIST's own format; they make 12.5 batches."""
     folder = tmp_path_factory.mktemp("data")
     images = np.zeros((250, 28, 28), np.uint8)
     for number, image in enumerate(images):
@@ -34,7 +34,7 @@ def digits(tmp_path_factory):
 
 
 def started(digits, out, *arguments, **options):
-    """The script in a process of its own."""
+    """Start the script in its own process."""
     command = [sys.executable, str(SCRIPT), "--data", str(digits), "--out", str(out), *OPTIONS, *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
@@ -47,7 +47,7 @@ def ended(process):
 
 @pytest.fixture(scope="module")
 def whole(digits, tmp_path_factory):
-    """A run that nothing happened to, of 100 steps."""
+    """An uninterrupted run of 100 steps."""
     out = tmp_path_factory.mktemp("whole") / "run"
     status, said = ended(started(digits, out, "--steps", 100))
     assert status == 0, said
@@ -72,9 +72,9 @@ def same_in_the_end(one, other):
 
 
 def test_interrupted_in_every_way_and_continued(digits, whole, tmp_path):
-    """A run that meets Ctrl-C, SIGTERM and kill -9, twice, and goes on each time, is the run that met nothing.
+    """A run with Ctrl-C, SIGTERM and kill -9, twice, continued each time, equals the uninterrupted run.
 
-    A signal loses nothing, not one step; a kill no more than the steps since the last checkpoint.
+    A signal loses no step; a kill loses at most the steps since the last checkpoint.
     """
     out, kept = tmp_path / "run", 0
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):
@@ -98,7 +98,7 @@ def test_interrupted_in_every_way_and_continued(digits, whole, tmp_path):
 
 
 def test_the_second_signal_stops_at_once(tmp_path):
-    """Nothing after the step is waited for; here the step would never end."""
+    """The program does not wait for the end of the step, which here never comes."""
     program = """
 import os, signal
 from minigan import run
@@ -134,7 +134,7 @@ def test_importing_installs_no_handlers():
 
 
 def full_disk(request, tmp_path):
-    """A file system of 1.5 MB, or, where none can be mounted, a limit for the size of files of as much."""
+    """A file system of 1.5 MB, or, if none can be mounted, the same limit for the size of files."""
     folder = tmp_path / "small"
     folder.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(folder)], capture_output=True,

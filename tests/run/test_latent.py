@@ -1,4 +1,4 @@
-"""The latent space: paths end where they should, means add up, probes find planted units, gradients are guided."""
+"""The latent space: ends of paths, sums of means, probes of planted units, guided gradients."""
 
 import json
 
@@ -21,12 +21,12 @@ def test_paths(rng):
     np.testing.assert_allclose(latent.linear(a, b, 0.5), (a + b) / 2)
     a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
     angle = np.arccos(a @ b)
-    for t in (0.2, 0.5, 0.9):  # on the sphere, at the right angle from both ends
+    for t in (0.2, 0.5, 0.9):  # on the sphere, at the correct angle from both ends
         point = latent.spherical(a, b, t)
         assert np.linalg.norm(point) == pytest.approx(1)
         assert np.arccos(point @ a) == pytest.approx(t * angle)
         assert np.arccos(point @ b) == pytest.approx((1 - t) * angle)
-    np.testing.assert_allclose(latent.spherical(a, 2 * a, 0.5), 1.5 * a)  # no angle: the line
+    np.testing.assert_allclose(latent.spherical(a, 2 * a, 0.5), 1.5 * a)  # no angle: a straight line
     np.testing.assert_allclose(latent.spherical(a, -a, 0.25), 0.5 * a, atol=1e-12)
     ways = latent.between(np.array([a, b, a], np.float32), 5)
     assert ways.shape == (2, 5, 20) and ways.dtype == np.float32 and np.array_equal(ways[0, -1], ways[1, 0])
@@ -60,7 +60,7 @@ def test_a_map_puts_like_beside_like(rng):
 
 
 def test_arithmetic_adds_means():
-    """Noise whose first number says the class: the mean of one is about that number, whatever the others do."""
+    """The first number of the noise is the class: the mean of a class is close to it, for any other numbers."""
     points = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32)
     points[:, 0] = np.arange(500) % 10
 
@@ -93,7 +93,7 @@ def test_units_switched_off(generator, rng):
     np.testing.assert_allclose(images, whole, atol=1e-6)
     assert features.shape == (6, 4) and (features >= 0).all()
     none, _ = latent.switched_off(generator, z, 1, [0, 1, 2, 3])
-    np.testing.assert_allclose(none, np.broadcast_to(none[:1], none.shape))  # nothing is left that depends on z
+    np.testing.assert_allclose(none, np.broadcast_to(none[:1], none.shape))  # independent of z
     assert np.abs(latent.switched_off(generator, z, 1, [2])[0] - whole).max() > 1e-4
     for layer, units, words in ((2, (), "layer 2 is not one of 0 to 1"), (1, [4], "not all among 0 to 3")):
         with pytest.raises(OptionError, match=words):
@@ -110,7 +110,7 @@ def test_a_probe_finds_the_unit_that_was_planted(rng):
 
 
 def test_guided_gradients_against_the_definition(rng):
-    """Two layers by hand: a gradient passes a rectifier where the input and the gradient are positive."""
+    """Two layers by hand: a gradient passes a ReLU where the input and the gradient are positive."""
     mg.seed(1)
     layers = nn.Sequential(nn.Conv2d(1, 3, 3), nn.LeakyReLU(0.2), nn.Conv2d(3, 2, 4), nn.LeakyReLU(0.2),
                            nn.Conv2d(2, 1, 1))
@@ -128,7 +128,7 @@ def test_guided_gradients_against_the_definition(rng):
         assert row.tolist() == np.argsort(-layers[3](mg.tensor(second)).numpy()[:, unit, 0, 0])[:3].tolist()
     gradients = latent.guided_gradients(network, images, np.zeros(5, int))
     for n in range(5):
-        g = layers[2].weight.numpy()[0] * (second[n, 0, 0, 0] > 0)  # (3, 4, 4), the gradient at the first rectifier
+        g = layers[2].weight.numpy()[0] * (second[n, 0, 0, 0] > 0)  # (3, 4, 4), the gradient at the first ReLU
         g = g * (first.numpy()[n] > 0) * (g > 0)
         whole = np.zeros((5, 3, 4, 4), np.float32)
         whole[n] = g

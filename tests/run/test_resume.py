@@ -1,4 +1,4 @@
-"""A run that was stopped and continued is the run that was not: the same bytes in every file, for every trainer."""
+"""A run stopped and continued equals an uninterrupted one: the same bytes in every file, for every trainer."""
 
 import json
 
@@ -10,12 +10,12 @@ from minigan import data, models, report, run, trainers
 from minigan.checkpoint import Series, load_state, save_state
 from minigan.errors import CheckpointError, DataError, NonFiniteError, OptionError
 
-APART = ("config.json", "events.jsonl", "report.html")  # they say that a run was resumed, and when
+APART = ("config.json", "events.jsonl", "report.html")  # these record that and when a run was resumed
 
 
 @pytest.fixture(autouse=True)
 def _without_curves(monkeypatch):
-    """They follow from the metrics, and take a third of a second."""
+    """Skip the curves, which depend only on the metrics and take a third of a second."""
     monkeypatch.setattr(report, "loss_curves", lambda rows, path: None)
 
 
@@ -26,7 +26,7 @@ def images():
 
 
 def trained(images, out, *arguments, loss="non_saturating", spoil=None, score=None, **extra):
-    """Train a tiny GAN of its own, as a script would; its trainer."""
+    """Train a new tiny GAN, as a script does; returns its trainer."""
     options = run.options("", ["--out", str(out), "--batch-size", "4", *arguments], name="x", latent=4, **extra)
     recipe = trainers.recipe(loss)
     trainer = recipe.trainer(*models.dcgan(1, 28, 4, 4, norm=recipe.norm), n_discriminator=2, ema=0.9, lr=None)
@@ -74,15 +74,15 @@ def test_stopped_and_continued_is_not_stopped(images, tmp_path, loss):
     """In the middle of an epoch: 22 images are 5 batches, a step takes 2 of them."""
     trained(images, tmp_path / "whole", "--steps", "7", loss=loss)
     trained(images, tmp_path / "parts", "--steps", "4", loss=loss)
-    (tmp_path / "parts" / "samples" / "step_000004.png").unlink()  # the end of the shorter run
-    mg.seed(99)  # another process would have another one, too
+    (tmp_path / "parts" / "samples" / "step_000004.png").unlink()  # written at the end of the shorter run
+    mg.seed(99)  # as in another process
     mg.random.default.normal(5)
     trained(images, tmp_path / "parts", "--steps", "7", "--resume", loss=loss, spoil=spoil)
     assert_same(tmp_path / "whole", tmp_path / "parts")
 
 
 def spoil(trainer):
-    """Nothing of a trainer that is to be resumed may show."""
+    """Overwrite a trainer's state before it is resumed, so that nothing of it can be used."""
     for network in trainer.networks.values():
         for array in [*(p.writable() for p in network.parameters()), *(b for _, b in network.named_buffers())]:
             array[...] = 0.5
@@ -107,7 +107,7 @@ def test_what_a_killed_run_wrote_after_its_checkpoint_is_written_again(images, t
 
 
 def test_with_a_schedule_the_rest_is_planned_as_before(images, tmp_path):
-    """Saved at 4 of 7 steps, then continued without saying how long: the learning rate falls as in the whole run."""
+    """Saved at step 4 of 7, then continued without --steps: the learning rate falls as in the whole run."""
     trained(images, tmp_path / "whole", "--steps", "7", "--schedule", "linear")
     trained(images, tmp_path / "parts", "--steps", "7", "--schedule", "linear", "--checkpoint-every", "4")
     (tmp_path / "parts" / "checkpoints" / "step_00000007.safetensors").unlink()
@@ -119,7 +119,7 @@ def test_with_a_schedule_the_rest_is_planned_as_before(images, tmp_path):
 
 
 class Falling:
-    """A score that is best at step 4."""
+    """A score whose best value is at step 4."""
 
     def __init__(self):
         self.best = float("inf")
@@ -149,7 +149,7 @@ def test_scores_continue_and_the_best_state_is_kept(images, tmp_path):
     assert kept == {"best.safetensors", "step_00000006.safetensors", "step_00000007.safetensors"}
 
 
-# ---- what is wrong is said ----
+# ---- errors ----
 @pytest.fixture
 def stopped(images, tmp_path):
     trained(images, tmp_path / "run", "--steps", "3", "--checkpoint-every", "1")
@@ -201,7 +201,7 @@ def test_other_options_other_data_another_model(images, stopped):
 
 
 def test_formats(stopped, monkeypatch):
-    """A newer one is refused and no older file taken instead; an older one is brought up to date, or refused."""
+    """A newer format is refused, without a fallback to an older file; an older one is converted, or refused."""
     from minigan.checkpoint import state as format_
 
     series = Series(stopped / "checkpoints")
@@ -252,7 +252,7 @@ def test_a_diverged_run_goes_back_and_on_with_a_smaller_rate(images, tmp_path, c
     event, = (json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines())
     assert event["event"] == "rolled back" and event["step"] == 3 and "step 6: " in event["reason"]
     trainer = trained(images, tmp_path / "run", "--steps", "8", "--resume")
-    assert trainer.g_optimizer.lr == 1e-4  # as it was when it stopped
+    assert trainer.g_optimizer.lr == 1e-4  # as when the run stopped
 
 
 def test_a_run_that_keeps_diverging_ends(images, tmp_path):

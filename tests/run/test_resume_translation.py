@@ -1,4 +1,4 @@
-"""CycleGAN with its pools, pix2pix with its dropout, ComboGAN with its draws: stopped, continued, the same bytes."""
+"""CycleGAN with pools, pix2pix with dropout, ComboGAN with random domains: stopped and continued, the same bytes."""
 
 import numpy as np
 import pytest
@@ -58,6 +58,6 @@ def test_stopped_and_continued_is_not_stopped(tmp_path, make):
     """In the middle of an epoch, with pools half full."""
     trained(make, tmp_path / "whole", "--steps", "8")
     trained(make, tmp_path / "parts", "--steps", "5")
-    (tmp_path / "parts" / "samples" / "step_000005.png").unlink()  # the end of the shorter run
+    (tmp_path / "parts" / "samples" / "step_000005.png").unlink()  # written at the end of the shorter run
     trained(make, tmp_path / "parts", "--steps", "8", "--resume", spoiled=True)
     assert_same(tmp_path / "whole", tmp_path / "parts")

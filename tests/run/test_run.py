@@ -1,4 +1,4 @@
-"""The main job as a user runs it: what it prints, what it leaves, what it says when something is wrong."""
+"""The main example as a user runs it: its output, its files, its error messages."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def digits(tmp_path_factory):
 
 
 def dcgan(*arguments, **environment):
-    """The script in a process of its own."""
+    """Run the script in its own process."""
     return subprocess.run([sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True,
                           env={**os.environ, **environment}, timeout=240)
 
@@ -92,7 +92,7 @@ def test_wrong_options_are_one_sentence_and_status_2(digits, tmp_path, arguments
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (tmp_path / "run").exists()  # nothing half-written
+    assert not (tmp_path / "run").exists()  # no partial output
 
 
 def test_a_damaged_data_file_is_named_and_nothing_is_trained(digits, tmp_path):

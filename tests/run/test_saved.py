@@ -1,4 +1,4 @@
-"""What is left of a run: a generator by one call, lists and curves of several runs."""
+"""A finished run: its generator by one call, lists and curves of several runs."""
 
 import json
 
@@ -15,7 +15,7 @@ from minigan.run.saved import load_discriminator
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two short runs of a DCGAN and a WGAN, in folders of their names."""
+    """Two short runs, of a DCGAN and a WGAN, in folders with these names."""
     folder = tmp_path_factory.mktemp("runs")
     pixels = np.random.default_rng(0).integers(0, 256, (16, 1, 28, 28), np.uint8)
     images = data.ImageData(pixels, np.zeros(16, np.uint8), "noise", "16 images of noise")
@@ -35,7 +35,7 @@ def test_a_generator_by_one_call(runs):
     images = generator.draw(7, seed=3)
     assert images.shape == (7, 1, 28, 28) and images.dtype == np.float32 and np.abs(images).max() <= 1
     assert generator.weights == "averaged.safetensors"
-    np.testing.assert_allclose(generator(generator.noise(7, 3)[2:4]), images[2:4], atol=1e-6)  # no image needs others
+    np.testing.assert_allclose(generator(generator.noise(7, 3)[2:4]), images[2:4], atol=1e-6)  # independent of others
     mg.seed(5)
     np.testing.assert_array_equal(mg.load_generator(runs / "dcgan").draw(7, seed=3), images)
     assert not np.array_equal(generator.draw(7, seed=4), images)
@@ -47,7 +47,7 @@ def test_a_generator_by_one_call(runs):
 
 @pytest.mark.parametrize("name", ["dcgan", "wgan"])
 def test_pytorch_draws_the_same_images_from_the_same_weights(runs, name):
-    """The twin is written here layer by layer from PyTorch's own; it reads our file with safetensors.torch."""
+    """The twin is built here from PyTorch's layers; it reads our file with safetensors.torch."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: no twin to compare with")
     from safetensors.torch import load_file
 

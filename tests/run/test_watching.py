@@ -1,4 +1,4 @@
-"""What a run says while it trains, and how its length is planned; that none of it changes the run."""
+"""The progress of a run and the planning of its length; neither changes the run."""
 
 import argparse
 import struct
@@ -48,13 +48,13 @@ def test_a_rehearsal_leaves_no_trace(images):
 
 
 def test_a_budget_is_so_many_steps(images, tmp_path, monkeypatch):
-    """The run is the one that --steps with the number planned gives; the schedule follows."""
+    """The run is the one that --steps with the planned number gives, including its schedule."""
     monkeypatch.setattr("minigan.run.plan.steps_within", lambda *given: steps_within(*given) and 5)
     trained(images, tmp_path / "budget", "--budget", "1min", "--schedule", "linear")
     trained(images, tmp_path / "steps", "--steps", "5", "--schedule", "linear")
     for name in ("metrics.jsonl", "generator.safetensors"):
         assert (tmp_path / "budget" / name).read_bytes() == (tmp_path / "steps" / name).read_bytes()
-    trained(images, tmp_path / "budget", "--resume")  # at its end: nothing is planned anew
+    trained(images, tmp_path / "budget", "--resume")  # at its end: nothing is planned again
     with pytest.raises(OptionError, match="--budget plans the number of steps"):
         trained(images, tmp_path / "both", "--budget", "1min", "--steps", "5")
 
@@ -73,12 +73,12 @@ def test_plain_lines_without_a_terminal(tmp_path, capsys):
     said = capsys.readouterr().err.splitlines()
     assert said[0].startswith("step 1 of 1,000, 8:20 left, 128 images/s") and said[0].endswith("D 0.250")
     assert said[1].startswith("about 8:10 for 980 more steps of 500 ms, in ") and "\r" not in "".join(said)
-    assert [line.split(",")[0] for line in said[2:]] == ["step 31 of 1"]  # a line in 15 seconds
+    assert [line.split(",")[0] for line in said[2:]] == ["step 31 of 1"]  # one line per 15 seconds
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 50
 
 
 def test_tensorboard(images, tmp_path):
-    """Event files read record by record: length, its checksum, an event in protocol buffers, its checksum."""
+    """Event files, decoded record by record: length, checksum, an event as protocol buffer, checksum."""
     pytest.importorskip("tensorboardX", reason="tensorboardX is not installed: no event files")
     from tensorboardX.proto.event_pb2 import Event
 

@@ -1,4 +1,4 @@
-"""Exercises: solutions pass, blanks are "not done", plausible mistakes are "wrong", and luck does not find the bugs."""
+"""Exercises: solutions pass, blanks are "not done", plausible mistakes are "wrong", guesses do not find the bugs."""
 
 import json
 import re
@@ -23,7 +23,7 @@ def run(path, capsys):
 
 
 def executed(text, capsys):
-    """The file's names after running it in this process, and what it printed."""
+    """Run a file in this process; returns its namespace and its output."""
     names = {"__name__": "exercises"}
     exec(compile(text, "exercises.py", "exec"), names)
     return names, capsys.readouterr().out
@@ -48,7 +48,7 @@ def test_compare_tells_exact_close_wrong_and_not_done(capsys):
     assert "your shape is (1, 2), the reference's (2, 2)" in said and "it raises ZeroDivisionError" in said
 
 
-# ---- what is handed out ----
+# ---- the files for students ----
 @pytest.mark.parametrize("name", NAMES)
 def test_students_get_the_solutions_file_without_the_solutions(name):
     assert (FOLDER / name).read_text() == without_solutions((FOLDER / "solutions" / name).read_text())
@@ -98,7 +98,7 @@ def test_the_usual_mistake_in_each_is_called_wrong(capsys):
 
 # ---- the hunt ----
 def hunted(names, cotangent, square):
-    """Which rules a gradient check rejects with such a cotangent, and with square matrices or others."""
+    """The rules that a gradient check rejects with this cotangent, for square or other matrices."""
     rng, found = np.random.default_rng(3), set()
     for name, (forward, rule, shape) in names["RULES"].items():
         x = rng.normal(size=shape if square or name != "row_means" else (2, 5))

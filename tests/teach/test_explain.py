@@ -1,4 +1,4 @@
-"""mg.explain: numbers as closed forms and finite differences have them, formulas without loss, a page that works."""
+"""mg.explain: numbers against closed forms and finite differences, complete formulas, a page that works."""
 
 import html
 import json
@@ -22,7 +22,7 @@ from minigan.teach.explain.text import groups
 
 
 def big(rng, *shape):
-    """Large enough for the graph to keep nothing of it that no rule reads."""
+    """An array so large that the graph keeps only what rules read."""
     return rng.normal(size=shape)
 
 
@@ -70,7 +70,7 @@ def test_second_order_gradients_agree_with_finite_differences(rng):
         numeric[i] = (penalty(w + h) - penalty(w - h)) / 2e-5
     np.testing.assert_allclose(next(a for a in found.leaves if a.name == "v").gradient, numeric, rtol=1e-7, atol=1e-9)
     made = {found.steps[step.differentiates - 1].primitive.name for step in found.steps if step.differentiates}
-    assert made == {"tanh", "matmul"}  # steps say whose rule they carry out
+    assert made == {"tanh", "matmul"}  # steps name the primitive whose rule they apply
 
 
 @pytest.mark.parametrize("name", PRIMITIVES)
@@ -124,7 +124,7 @@ def test_a_shared_value_gets_the_sum_of_its_cotangents():
     assert text.count("g[h] gets [6]") == 2 and "from g[h] = [12], the sum of the 2 it got, through mul" in text
 
 
-# ---- what a teacher points at ----
+# ---- remarks ----
 def test_saturation_and_dead_units_are_named_and_a_healthy_graph_is_not():
     x = mg.tensor(np.array([[0.0, 9.0, -9.0]]), requires_grad=True)
     step = mg.explain(ops.sigmoid(x).sum()).derivation.steps[0]
@@ -157,7 +157,7 @@ def test_a_gradient_that_fades_or_grows_little_by_little_is_noticed_too(rng):
     ones = [mg.tensor(np.ones(3), requires_grad=True) for _ in range(12)]
     h = mg.tensor(np.ones(3))
     for w in ones:
-        h = (h * w) ** 3  # 1 again, but a slope of 3: 3^11 from the last weight to the first
+        h = (h * w) ** 3  # 1 again, but with slope 3: 3^11 from the last weight to the first
     explained = mg.explain(h.sum(), names={f"w{i}": w for i, w in enumerate(ones)})
     remark, = explained.derivation.remarks
     assert remark in str(explained) and "explodes on its way back: g[w0] is of size 5.3e+05, g[w11] 3.0e+00" in remark
@@ -230,7 +230,7 @@ def test_an_unknown_subject_is_answered_with_the_list():
 
 # ---- formulas ----
 def bare(formula):
-    """Letters, digits and signs of a formula, without spaces, brackets and the marks of indices."""
+    """The letters, digits and signs of a formula, without spaces, brackets and marks of indices."""
     return re.sub(r"[\s_^(){}]", "", formula)
 
 
@@ -348,5 +348,5 @@ def test_the_page_of_a_dcgan_step_works_in_a_browser(dcgan, tmp_path):
     assert report["third"].startswith("forward 3 of") and report["done"] >= 3
     assert report["back"] and report["returned"] == 0  # at the end, every box has been returned to
     assert "D.layers.8 Conv2d" in report["clicked"] and "conv_transpose2d" in report["clicked"]
-    assert report["lowered"] > 1  # an index stands below its letter: MathML was laid out, not shown as text
+    assert report["lowered"] > 1  # an index is below its letter: MathML was laid out, not shown as text
     assert report["overflow"] == 0

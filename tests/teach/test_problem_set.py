@@ -1,4 +1,4 @@
-"""The problem set: hand formulas, engine, imaginary steps and SymPy agree; subgradients keep their promise."""
+"""The problem set: hand formulas, engine, imaginary steps and SymPy agree; subgradients satisfy their inequality."""
 
 import runpy
 import sys

@@ -1,4 +1,4 @@
-"""The theory's exact numbers against closed forms, and trained networks against the exact numbers."""
+"""Exact numbers of the theory against closed forms, and trained networks against the exact numbers."""
 
 import math
 

@@ -41,7 +41,7 @@ def test_weights_of_a_float32_network_stay_float32():
 
 
 def of_parameters(network, f):
-    """f() as a function of the network's parameters, which are put back after each call."""
+    """f() as a function of the network's parameters, which are restored after each call."""
     owners = [(m, name) for m in network.modules() for name, v in vars(m).items() if isinstance(v, mg.nn.Parameter)]
     own = [getattr(module, name) for module, name in owners]
 
@@ -160,7 +160,7 @@ def test_a_generator_step_computes_no_discriminator_weight_gradients(monkeypatch
     rule = mg.PRIMITIVES["conv2d"].rules["w"]
     monkeypatch.setitem(mg.PRIMITIVES["conv2d"].rules, "w", lambda *a, **k: calls.append(1) or rule(*a, **k))
     trainer.step(batch(28, 0))
-    assert len(calls) == 2 * 3  # D has three convolutions; real and fake; none for the generator's step
+    assert len(calls) == 2 * 3  # D has three convolutions; for real and fake; none in the generator's step
 
 
 def test_a_step_copies_no_image_to_another_layout():
@@ -171,7 +171,7 @@ def test_a_step_copies_no_image_to_another_layout():
 
 
 def test_the_discriminator_learns_to_tell_data_from_fakes():
-    """Against an untrained generator that is held back (learning rate 0), D(x) must rise above D(G(z))."""
+    """Against an untrained generator with learning rate 0, D(x) must rise above D(G(z))."""
     generator, discriminator = networks(28, "upconv")
     trainer = trainers.GAN(generator, discriminator, lr=1e-3)
     trainer.g_optimizer.lr = 0.0

@@ -26,7 +26,7 @@ PRECISIONS = [(np.float32, "f4", 1e-4), (np.float64, "f8", 1e-9)]
 @pytest.mark.parametrize(("dtype", "code", "rtol"), PRECISIONS)
 @pytest.mark.parametrize("case", cases.CYCLEGAN, ids="-".join)
 def test_ten_cyclegan_steps_have_pytorchs_eight_losses(case, dtype, code, rtol):
-    """The pools, of 5 images, are full after three steps: from then on D sees old fakes."""
+    """The pools of 5 images are full after three steps; from then on D also sees older fakes."""
     theirs = np.load(GOLDENS / "translation.npz")["_".join(("cyclegan", *case, code))]
     norm, upsample, loss = case
     networks = [net.astype(dtype) for net in cyclegan_networks(norm, upsample)]
@@ -58,7 +58,7 @@ def test_the_goldens_are_what_pytorch_computes():
 
 # ---- finite differences ----
 def slopes_agree(networks, loss, seed=5):
-    """loss()'s derivative along a random direction of every weight array by itself, against central differences."""
+    """The derivative of loss() along a random direction of each weight array, against central differences."""
     parameters = [p for network in networks for p in network.parameters()]
     gradients = mg.grad(loss(), parameters)
     rng, checked = np.random.default_rng(seed), []
@@ -88,7 +88,7 @@ def large(networks, seed=0):
 @pytest.mark.parametrize(("loss", "norm", "channels"), [
     ("least_squares", "instance", (2, 1)), ("non_saturating", "batch", (1, 1))])
 def test_finite_differences_through_all_of_a_cyclegan(loss, norm, channels):
-    """All four networks; the discriminators' losses through full pools, whose coins are tossed anew each time."""
+    """All four networks; the discriminators' losses use full pools, with new random numbers each time."""
     networks = large(cyclegan_networks(norm, channels=channels, width=2))
     identity = None if channels[0] == channels[1] else 0
     trainer = trainers.CycleGAN(*networks, loss=loss, pool=2, lambda_cycle=3.0, lambda_identity=identity)
@@ -100,7 +100,7 @@ def test_finite_differences_through_all_of_a_cyclegan(loss, norm, channels):
     full = [(pool.exchange(fake), pool.state_dict())[1] for pool, fake in zip(pools, fakes, strict=True)]
     fakes = [fake[::-1] * 0.9 for fake in fakes]
     shown = [pool.exchange(fake) for pool, fake in zip(pools, fakes, strict=True)]
-    assert any(not np.array_equal(old, new) for old, new in zip(shown, fakes, strict=True))  # or no pool was tested
+    assert any(not np.array_equal(old, new) for old, new in zip(shown, fakes, strict=True))  # else no pool was tested
 
     def d_loss():
         losses = []
@@ -134,7 +134,7 @@ def test_feature_matching_by_hand():
     assert trainers.pix2pix.feature_matching(*tensors).item() == pytest.approx(expected)
 
 
-# ---- what a step computes, and what it leaves alone ----
+# ---- what a step computes and changes ----
 def states(trainer, names):
     return {name: trainer.networks[name].state_dict() for name in names}
 
@@ -151,7 +151,7 @@ def test_each_side_rests_while_the_other_learns(monkeypatch):
     judges, makers = states(trainer, ["d_a", "d_b"]), states(trainer, ["g_ab", "g_ba"])
     _, *fakes = trainer.generators_step(a, b)
     assert equal(judges, states(trainer, judges)) and not equal(makers, states(trainer, makers))
-    assert len(counted) == 6 * 6  # of a generator's convolutions, 6 are no up-convolutions; 2 fakes, 2 cycles, 2 idts
+    assert len(counted) == 6 * 6  # a generator has 6 plain convolutions; 2 fakes, 2 cycles, 2 idts
     makers = states(trainer, makers)
     trainer.discriminators_step(a, b, *fakes)
     assert equal(makers, states(trainer, makers)) and not equal(judges, states(trainer, judges))
@@ -194,7 +194,7 @@ def test_domains_of_other_channels_have_no_identity_loss_and_it_says_so():
 
 
 def test_several_scales_play_as_one_discriminator():
-    """Two scales with equal logits have the loss of one."""
+    """Two scales with equal logits have the loss of a single scale."""
     real, fake = (mg.tensor(np.random.default_rng(i).normal(size=(2, 1, 3, 3))) for i in range(2))
     loss, over = mg.losses.least_squares.discriminator_loss, trainers.translation.over_scales
     assert over(loss, [real, real], [fake, fake]).item() == pytest.approx(loss(real, fake).item())
@@ -206,7 +206,7 @@ def test_several_scales_play_as_one_discriminator():
 
 # ---- the pool ----
 def test_a_pool_loses_no_image_and_invents_none():
-    """Every image is handed out once, or still there; the first, which filled the pool, are handed out and kept."""
+    """Every image is returned once or still in the pool; the first, which filled it, are returned and kept."""
     pool, given, out = ImagePool(4, Stream(0)), [], []
     for i in range(60):
         images = np.arange(3 * i, 3 * i + 3, dtype=np.float32).reshape(3, 1, 1, 1)
@@ -214,7 +214,7 @@ def test_a_pool_loses_no_image_and_invents_none():
         out += pool.exchange(images).ravel().tolist()
     assert sorted(out + pool.images.ravel().tolist()) == sorted(given + given[:4])
     old = np.mean(np.array(out) < np.array(given))
-    assert 0.35 < old < 0.65  # half of the later ones are older images
+    assert 0.35 < old < 0.65  # about half of the images are older ones
 
 
 def test_coins_are_fair_and_places_even():
@@ -252,7 +252,7 @@ def test_pools_hold_arrays_and_memory_stays_flat():
             held.append(sum(trace.size for trace in traces))
     finally:
         tracemalloc.stop()
-    assert max(held[1:]) <= held[0]  # bytes in arrays, to the last one
+    assert max(held[1:]) <= held[0]  # bytes in arrays, exactly
     for pool in trainer.pools.values():
         assert type(pool.images) is np.ndarray and pool.images.shape == (3, 1, 16, 16)
 
@@ -291,7 +291,7 @@ def semi():
 
 
 class Reader(nn.Module):
-    """Square images to two logits, through a batch norm; the last images it saw."""
+    """Square images to two logits, through a batch norm; records the last images."""
 
     def __init__(self, side):
         super().__init__()
@@ -310,7 +310,7 @@ def task(crop=3, **options):
 
 @pytest.mark.parametrize(("make", "domains"), [(cyclegan, 2), (pix2pix, 0), (combogan, 3), (semi, 2), (task, 2)])
 def test_a_resumed_run_is_the_run(make, domains):
-    """Six steps, or three, then state and data's place loaded into newly made ones, and three more: the same bytes."""
+    """Six steps equal three steps, a state loaded into new trainers and data, and three more: the same bytes."""
     def start():
         a, b, c = unlabelled()
         sets = ((a, np.arange(len(a)) % 2) if make is task else a, b, c)[:domains]
@@ -392,7 +392,7 @@ def test_two_domains_of_a_combogan_are_a_cyclegan():
 
 # ---- semi-supervised ----
 def test_labelled_pairs_teach_the_generator():
-    """With no weight on anything else and a target that is the image itself, |G(x) - y| falls."""
+    """With weight 0 for all other losses and the image itself as target, |G(x) - y| falls."""
     a, _, _ = unlabelled(9)
     trainer = trainers.SemiSupervised(*cyclegan_networks(width=4), pairs=(a[:3], a[:3]), lr=5e-3, lambda_cycle=0.0,
                                       lambda_supervised=100.0)
@@ -404,12 +404,12 @@ def test_labelled_pairs_teach_the_generator():
 
 # ---- with the labels of one domain ----
 def test_the_task_loss_is_the_mean_surprise_of_originals_and_translations():
-    """By hand, with NumPy's exponentials; and without weight the other losses are CycleGAN's own."""
+    """By hand, with NumPy's exponentials; with weight 0 the other losses are CycleGAN's."""
     trainer, plain = task(0, lambda_task=0.0), trainers.CycleGAN(*cyclegan_networks(width=2), pool=3)
     a, b = batches(0)
     labels = np.array([1, 0])
     both = np.concatenate([a, trainer.g_ab(mg.tensor(a)).numpy()]).astype(np.float64)
-    normed = (both - both.mean()) / np.sqrt(both.var() + 1e-5)  # the batch norm, as it begins
+    normed = (both - both.mean()) / np.sqrt(both.var() + 1e-5)  # the batch norm with its initial weights
     last = trainer.classifier.last
     logits = normed.reshape(4, -1) @ last.weight.numpy().T + last.bias.numpy()  # (2N, 2)
     wanted = np.mean(np.log(np.exp(logits).sum(1)) - logits[range(4), [1, 0, 1, 0]])
@@ -419,7 +419,7 @@ def test_the_task_loss_is_the_mean_surprise_of_originals_and_translations():
 
 
 def test_the_task_loss_teaches_generator_and_classifier_but_not_the_way_back():
-    """Its slopes: by finite differences, and exactly none of G_ba."""
+    """Its gradients against finite differences; those of G_ba are exactly 0."""
     trainer = task(0, loss="least_squares")
     networks = large([trainer.g_ab, trainer.classifier])
     large([trainer.g_ba, trainer.d_a, trainer.d_b])
@@ -432,7 +432,7 @@ def test_the_task_loss_teaches_generator_and_classifier_but_not_the_way_back():
 
 
 def test_the_classifier_sees_windows_from_all_over_the_image():
-    """Of a and of its translation the same window; 16 of them with crop=3."""
+    """The windows of a and of its translation are equal; with crop=3 there are 16 of them."""
     trainer, (a, b), places = task(), batches(0), set()
     for _ in range(150):
         trainer.update((data.Labelled(a, np.array([0, 1])), b))

@@ -30,7 +30,7 @@ def bigger_weights(network, rng):
 
 @pytest.mark.parametrize("lipschitz", ["gp", "clip", "spectral"])
 def test_the_critics_step_goes_down_the_gradient_of_the_whole_loss(lipschitz, monkeypatch):
-    """What `minimize` is asked to minimise, with respect to the critic, against differences in float64."""
+    """The gradient of the loss given to `minimize`, with respect to the critic, against differences in float64."""
     trainer, rng = wgan(lipschitz, dtype=np.float64), np.random.default_rng(0)
     bigger_weights(trainer.generator, rng)
     bigger_weights(trainer.discriminator, rng)
@@ -80,7 +80,7 @@ def test_clipping_bounds_every_weight_and_says_how_many():
     assert np.abs(weights).max() <= np.float32(0.02)
     assert metrics["clipped"] == pytest.approx(np.mean(np.abs(weights) >= np.float32(0.02)))
     assert 0 < metrics["clipped"] <= 1
-    assert np.abs(trainer.generator.parameters()[0].numpy()).max() > 0.02  # the generator's are free
+    assert np.abs(trainer.generator.parameters()[0].numpy()).max() > 0.02  # the generator's are not clipped
 
 
 @pytest.mark.parametrize("n_critic", [1, 3])
@@ -109,7 +109,7 @@ def test_a_resumed_run_is_the_run(lipschitz):
 
 
 def test_spectral_norm_bounds_every_layer():
-    """After some steps the largest singular value of what a layer applies is 1, within the power iteration's error."""
+    """After some steps, the largest singular value of each normalised weight is 1, up to the iteration's error."""
     trainer = wgan("spectral", lr=1e-3)
     for step in range(10):
         trainer.step(list(reals(trainer, step)))
@@ -138,7 +138,7 @@ def test_what_does_not_fit_together_is_refused():
 def test_the_critic_finds_the_distance_of_two_points():
     """Real samples at 3, generated ones at 0: W = 3. A critic of slope s minimises -3 s + 10 (|s| - 1)^2.
 
-    So s = 1 + 3/20, the price of a penalty instead of a bound. (s = -0.85 is a local minimum; seed 0 ends there.)
+    So s = 1 + 3/20: a penalty does not bound the slope exactly. (s = -0.85 is a local minimum, reached with seed 0.)
     """
     mg.seed(1)
     critic = models.mlp((1,), hidden=32)[1]

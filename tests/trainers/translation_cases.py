@@ -1,4 +1,4 @@
-"""Networks, data and settings that the translation trainers' goldens and tests share."""
+"""Networks, data and settings shared by the goldens and the tests of the translation trainers."""
 
 import minigan as mg
 from minigan import models
@@ -24,6 +24,6 @@ def pix2pix_networks(norm="batch", upsample="upconv", width=WIDTH):
 
 
 def batches(step, dtype="float32", channels=(1, 1), size=SIZE, n=BATCH):
-    """A batch of each domain, of noise in [-1, 1], channels last in memory."""
+    """A batch of each domain: noise in [-1, 1], channels-last in memory."""
     return [2 * mg.random.uniform((n, size, size, c), seed=i, stream="data", step=step,
                                   dtype=dtype).transpose(0, 3, 1, 2) - 1 for i, c in enumerate(channels)]
