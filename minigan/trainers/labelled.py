@@ -15,6 +15,7 @@ import numpy as np
 
 from minigan import ops
 from minigan.data.batches import Batch, Labelled
+from minigan.data.images import scaled
 from minigan.engine import Array, Tensor, tensor
 from minigan.errors import DataError, OptionError, ShapeError
 from minigan.losses import cross_entropy, l1
@@ -52,7 +53,7 @@ class SemiSupervised(CycleGAN):
         check_weights("SemiSupervised", lambda_supervised=lambda_supervised)
         if labelled < 1:
             raise OptionError(f"SemiSupervised: labelled={labelled} must be at least 1")
-        self.pairs = [_scaled(images) for images in pairs]
+        self.pairs = [scaled(images) if images.dtype == np.uint8 else images for images in map(np.asarray, pairs)]
         self.lambda_supervised, self.labelled = lambda_supervised, labelled
         self.choice = Stream(seed, "labelled pairs")
         self.streams = {**self.streams, "choice": self.choice}
@@ -138,8 +139,3 @@ class TaskCycleGAN(CycleGAN):
         logits = self.classifier(window)  # (2N, K)
         losses["task"] = (self.lambda_task, cross_entropy(logits, np.concatenate([labels, labels])))
         return losses, fake_a, fake_b
-
-
-def _scaled(images: np.ndarray) -> np.ndarray:
-    images = np.asarray(images)
-    return images.astype(np.float32) / 127.5 - 1 if images.dtype == np.uint8 else images
