@@ -67,7 +67,8 @@ def share_version(y: Tensor, tensors: tuple[Tensor | None, ...]) -> None:
 
 def largest_tensors(count: int = 5) -> str:
     """The largest tensors alive, and what to do when memory is short: the end of an error message."""
-    alive = {id(t._data): t for t in gc.get_objects() if isinstance(t, Tensor) and t.size and any(t._data.strides)}
+    tensors = (t for t in gc.get_objects() if issubclass(type(t), Tensor))  # isinstance would wake others' lazy objects
+    alive = {id(t._data): t for t in tensors if t.size and any(t._data.strides)}
     largest = sorted(alive.values(), key=lambda t: -t._data.nbytes)[:count]
     named = ", ".join(f"{t.shape} {t.dtype} {t._data.nbytes / 2**20:.0f} MiB" for t in largest)
     return f"The largest of {len(alive)} tensors: {named}. Use a smaller batch or narrower networks."

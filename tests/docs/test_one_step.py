@@ -90,7 +90,7 @@ def test_the_excerpts_are_in_the_files():
 @pytest.mark.parametrize("file, function, line", [
     ("minigan/trainers/base.py", "Trainer.fit", "self.update(self.draw(batches))"),
     ("minigan/run/session.py", "Session.run", "self.trainer.fit("),
-    ("minigan/optim.py", "Optimizer.minimize", "gradients = grad(loss, "),
+    ("minigan/optim.py", "Optimizer.minimize", "grad(loss, "),
     ("minigan/optim.py", "Optimizer._apply", "self.lr * self.schedule(steps)"),
     ("minigan/trainers/gan.py", "GAN.generator_step", "self.loss.generator_loss("),
     ("minigan/trainers/gan.py", "GAN.generator_step", "self.g_optimizer.minimize("),
