@@ -6,8 +6,7 @@
 [Tensor([6.], dtype=float32)]
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from minigan import data, errors, losses, models, nn, ops, optim, trainers
 from minigan.engine import OPERATIONS, PRIMITIVES, Tensor, capture, detect_anomaly, device, grad, no_grad, tensor
@@ -18,22 +17,10 @@ from minigan.teach.explain import explain
 
 __version__ = "0.1.0"
 
-
-if TYPE_CHECKING:  # what type checkers and editors see; a program imports these rooms when it first uses them
-    from minigan import checkpoint as checkpoint
-    from minigan import gradcheck as gradcheck
-    from minigan import report as report
-    from minigan import run as run
+errors.import_late(__name__, "checkpoint", "gradcheck", "report", "run", load_generator="minigan.run.saved")
+if TYPE_CHECKING:  # what of these names type checkers and editors see
+    from minigan import checkpoint as checkpoint, gradcheck as gradcheck, report as report, run as run  # isort: skip
     from minigan.run.saved import load_generator as load_generator
-else:
-
-    def __getattr__(name: str) -> Any:
-        if name in ("checkpoint", "gradcheck", "report", "run"):
-            return importlib.import_module(f"minigan.{name}")
-        if name == "load_generator":
-            return importlib.import_module("minigan.run.saved").load_generator
-        raise AttributeError(f"module 'minigan' has no attribute {name!r}")
-
 
 __all__ = ["OPERATIONS", "PRIMITIVES", "Tensor", "capture", "data", "detect_anomaly", "device", "device_info", "errors",
            "explain", "get_threads", "grad", "losses", "models", "nn", "no_grad", "ops", "optim", "seed", "set_device",

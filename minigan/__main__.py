@@ -30,5 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return importlib.import_module(f"{commands.__name__}.{name}").main(rest) or 0
 
 
+def program(arguments: Sequence[str] | None = None) -> None:
+    """`main` as a program: it ends with the exit status; an error that was raised on purpose is one sentence."""
+    run.main(lambda: sys.exit(main(arguments)))
+
+
 if __name__ == "__main__":
-    run.main(lambda: sys.exit(main()))
+    program()

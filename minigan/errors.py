@@ -1,12 +1,13 @@
 """The errors that minigan raises. Each is also the built-in error that a caller would expect, such as ValueError.
 
 A message names the operation, the layer if known, every shape with its axis names, the condition that fails with its
-numbers, and the remedy.
+numbers, and the remedy. Imports that may fail, or come late, are here, too.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 PACKAGES = {  # optional packages: name of the import: (name for pip, extra of minigan that installs it)
@@ -102,3 +103,27 @@ def require(module: str, what: str) -> Any:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(not_installed(module, what), name=error.name) from None
+
+
+def import_late(package: str, *modules: str, **homes: str) -> None:
+    """Give a package names that few programs use: their modules are imported when the names are first used.
+
+    Args:
+        package: its name; it is being imported now.
+        modules: modules of the package.
+        homes: other names, and the modules that define them.
+
+    >>> import minigan
+    >>> minigan.nothing
+    Traceback (most recent call last):
+    AttributeError: module 'minigan' has no attribute 'nothing'
+    """
+
+    def attribute(name: str) -> Any:
+        if name in modules:
+            return importlib.import_module(f"{package}.{name}")
+        if name in homes:
+            return getattr(importlib.import_module(homes[name]), name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    vars(sys.modules[package])["__getattr__"] = attribute  # Python calls it for a name that the package does not have

@@ -1,8 +1,8 @@
-"""`python -m minigan.gradcheck`, the same as `python -m minigan gradcheck`."""
+"""`python -m minigan.gradcheck ...` is `python -m minigan gradcheck ...`."""
 
 import sys
 
-from minigan.commands.gradcheck import main
+from minigan.__main__ import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program(["gradcheck", *sys.argv[1:]])

@@ -1,7 +1,8 @@
-"""`python -m minigan.metrics RUN`, the same as `python -m minigan metrics RUN`."""
+"""`python -m minigan.metrics ...` is `python -m minigan metrics ...`."""
 
-from minigan import run
-from minigan.commands.metrics import main
+import sys
+
+from minigan.__main__ import program
 
 if __name__ == "__main__":
-    run.main(main)
+    program(["metrics", *sys.argv[1:]])
