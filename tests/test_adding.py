@@ -168,9 +168,9 @@ def reference(house):
 
 def test_an_example_is_found_by_the_ci_and_runs(house):
     loop = re.search(r"^for example in (.+); do$", (house.folder / ".ci" / "run").read_text("utf-8"), re.M)[1]
-    found = subprocess.run(["bash", "-c", f'root="$PWD"; printf "%s\\n" {loop}'], cwd=house.folder, text=True,
+    result = subprocess.run(["bash", "-c", f'root="$PWD"; printf "%s\\n" {loop}'], cwd=house.folder, text=True,
                            capture_output=True, check=True).stdout
-    assert str(house.folder / "examples" / "dcgan_stripes.py") in found.splitlines()
+    assert str(house.folder / "examples" / "dcgan_stripes.py") in result.splitlines()
     house.run("examples/dcgan_stripes.py", "--smoke", "--no-blas-tuning")
     assert (house.folder / "runs" / "dcgan_stripes" / "metrics.jsonl").exists()
 

@@ -28,8 +28,8 @@ def test_without_a_name_the_commands_are_listed(capsys):
 
 def test_a_name_that_does_not_exist_is_answered_with_those_that_do(capsys):
     assert main(["expalin"]) == 2
-    said = capsys.readouterr().err
-    assert "'expalin'" in said and all(name in said for name in COMMANDS)
+    output = capsys.readouterr().err
+    assert "'expalin'" in output and all(name in output for name in COMMANDS)
 
 
 @pytest.mark.parametrize("module", ["minigan.gradcheck", "minigan.metrics"])

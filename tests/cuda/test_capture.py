@@ -53,9 +53,9 @@ def digits(count=26):
 def train(steps, graph, trainer=None, loader=None, **options):
     trainer = trainer or tiny_gan(**options)
     loader = loader or Loader(digits(), 4, seed=3).to(mg.device.default())
-    told = []
-    trainer.fit(loader, steps, told.append, graph=graph)
-    return trainer, loader, [(p.step, p.metrics, p.epoch, p.epoch_ends) for p in told]
+    progress = []
+    trainer.fit(loader, steps, progress.append, graph=graph)
+    return trainer, loader, [(p.step, p.metrics, p.epoch, p.epoch_ends) for p in progress]
 
 
 def flat(state):
@@ -75,12 +75,12 @@ def same_bytes(one, other):
 @pytest.mark.parametrize("options", [{}, {"ema": 0.9}, {"n_discriminator": 2, "loss": "least_squares"}], ids=str)
 def test_twenty_captured_steps_are_twenty_plain_steps(on, options):
     """Noise, order of data, Adam's step count, decay of the average and ends of epochs all advance in the graph."""
-    plain, loader, told = train(20, graph=False, **options)
-    captured, loader2, told2 = train(20, graph=True, **options)
+    plain, loader, progress = train(20, graph=False, **options)
+    captured, loader2, progress2 = train(20, graph=True, **options)
     same_bytes(plain, captured)
     assert loader.state_dict() == loader2.state_dict()
-    assert told == told2
-    assert [step for step, *_ in told] == list(range(1, 21))
+    assert progress == progress2
+    assert [step for step, *_ in progress] == list(range(1, 21))
 
 
 def test_the_cpu_agrees(on):

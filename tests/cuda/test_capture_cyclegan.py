@@ -23,23 +23,23 @@ def train(graph, kept):
     mg.seed(0)
     generators = [models.ResnetGenerator(1, 1, 1, 0, upsample=upsample) for upsample in ("upconv", "deconv")]
     judges = [models.PatchDiscriminator(1, 1, 1) for _ in "ab"]
-    trainer, told = trainers.CycleGAN(*generators, *judges, pool=3, ema=0.9, lambda_identity=0, seed=1), []
+    trainer, progress = trainers.CycleGAN(*generators, *judges, pool=3, ema=0.9, lambda_identity=0, seed=1), []
     trainer.set_schedule("half_linear", 8)
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (n, 1, 8, 8), np.uint8) for n in (9, 6)]
     batches = data.Unpaired(*images, batch_size=2, seed=3)
     if kept:
         batches.to(mg.device.default())
-    trainer.fit(batches, 8, told.append, graph=graph)
-    return [p.metrics for p in told], dict(flat({**trainer.state_dict(), "place": batches.state_dict()}))
+    trainer.fit(batches, 8, progress.append, graph=graph)
+    return [p.metrics for p in progress], dict(flat({**trainer.state_dict(), "place": batches.state_dict()}))
 
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_captured_steps_are_plain_steps(on, kept):
     """The pools are full after the second step; epochs of both domains end during the run."""
-    told, state = train(False, kept)
-    told2, state2 = train(True, kept)
-    assert told == told2
+    metrics, state = train(False, kept)
+    metrics2, state2 = train(True, kept)
+    assert metrics == metrics2
     assert [key for key in state if state[key].tobytes() != state2[key].tobytes()] == []
 
 
@@ -56,7 +56,7 @@ def test_captured_pix2pix_steps_are_plain_steps(on):
 
 def test_a_combogan_trains_on_a_device(on):
     """The networks of a step are drawn on the host, so its steps are plain ones; the losses are those of the CPU."""
-    told = []
+    rows = []
     for where in (mg.device.default(), "cpu"):
         mg.set_device(where)
         mg.seed(0)
@@ -66,13 +66,13 @@ def test_a_combogan_trains_on_a_device(on):
         trainer, losses = trainers.ComboGAN(*parts, pool=1), []
         images = np.random.default_rng(0).integers(0, 256, (3, 4, 1, 8, 8), np.uint8)
         trainer.fit(data.Unpaired(*images, batch_size=2), 2, lambda p, losses=losses: losses.append(p.metrics))
-        told.append([value for metrics in losses for value in metrics.values()])
-    np.testing.assert_allclose(told[0], told[1], rtol=1e-3)
+        rows.append([value for metrics in losses for value in metrics.values()])
+    np.testing.assert_allclose(rows[0], rows[1], rtol=1e-3)
 
 
 def test_a_task_cyclegan_trains_on_a_device(on):
     """Labels and windows come from the host, so its steps are plain ones; the losses are those of the CPU."""
-    told, labels = [], np.arange(4) % 2
+    rows, labels = [], np.arange(4) % 2
     for where in (mg.device.default(), "cpu"):
         mg.set_device(where)
         mg.seed(0)
@@ -83,6 +83,6 @@ def test_a_task_cyclegan_trains_on_a_device(on):
         a, b = np.random.default_rng(0).integers(0, 256, (2, 4, 1, 8, 8), np.uint8)
         batches = data.Unpaired((a, labels), b, batch_size=2)
         trainer.fit(batches, 2, lambda p, losses=losses: losses.append(p.metrics))
-        told.append([value for metrics in losses for value in metrics.values()])
-    assert len(told[0]) == 14
-    np.testing.assert_allclose(told[0], told[1], rtol=1e-3)
+        rows.append([value for metrics in losses for value in metrics.values()])
+    assert len(rows[0]) == 14
+    np.testing.assert_allclose(rows[0], rows[1], rtol=1e-3)

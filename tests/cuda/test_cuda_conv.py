@@ -70,8 +70,8 @@ def compute(module, arrays, how):
             module.conv2d_weight_grad(x, gy, w.shape[2:], *how))
 
 
-def assert_close(found, wanted, tolerance):
-    for y, value in zip(found, wanted, strict=True):
+def assert_close(result, wanted, tolerance):
+    for y, value in zip(result, wanted, strict=True):
         assert y.shape == value.shape
         np.testing.assert_allclose(y, value, rtol=0, atol=tolerance * np.abs(value).max())
 
@@ -81,10 +81,10 @@ def test_equal_the_twin(device, bound, name):
     dtype, tolerance = bound
     arrays, how, wanted = case(name)
     there = [device.put(channels_last(a.astype(dtype)) if a.ndim == 4 else a.astype(dtype)) for a in arrays]
-    found = compute(conv, there, how)
-    assert is_channels_last(found[0]) and is_channels_last(found[1])
-    assert found[2].transpose(2, 3, 1, 0).flags.c_contiguous and all(y.dtype == dtype for y in found)
-    assert_close([device.get(y) for y in found], wanted, tolerance)
+    result = compute(conv, there, how)
+    assert is_channels_last(result[0]) and is_channels_last(result[1])
+    assert result[2].transpose(2, 3, 1, 0).flags.c_contiguous and all(y.dtype == dtype for y in result)
+    assert_close([device.get(y) for y in result], wanted, tolerance)
 
 
 @pytest.mark.parametrize("name", ["all different", "few filters, stride 1", "DCGAN", "DCGAN's last, splits"])
@@ -107,8 +107,8 @@ def test_every_tile_and_split(device, monkeypatch, tile, splits):
 def test_without_bias_and_without_images(device):
     (x, w, gy, _, c), how, (y, gx, _) = case("all different")
     there = [device.put(a) for a in (x, w, gy)]
-    found = conv.conv_transpose2d(there[2], there[1], None, *how, x.shape[2:])
-    assert_close([device.get(found)], [gx - c[:, None, None]], 1e-14)
+    result = conv.conv_transpose2d(there[2], there[1], None, *how, x.shape[2:])
+    assert_close([device.get(result)], [gx - c[:, None, None]], 1e-14)
     assert conv.conv2d(there[0][:0], there[1], None, *how).shape == (0, *y.shape[1:])
     gw = conv.conv2d_weight_grad(there[0][:0], there[2][:0], w.shape[2:], *how)
     assert gw.shape == w.shape and not device.get(gw).any()

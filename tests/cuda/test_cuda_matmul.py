@@ -61,8 +61,8 @@ def test_many_matrices_go_in_pieces(device, rng, monkeypatch):
     a, b = rng.normal(size=(5, 3, 2, 4)), rng.normal(size=(5, 1, 4, 3))
     for layers in (1, 4, 6):
         monkeypatch.setattr(matmul, "LAYERS", layers)
-        found = device.get(matmul.matmul(device.put(a), device.put(b)))
-        np.testing.assert_allclose(found, a @ b, rtol=1e-12, atol=1e-14)
+        result = device.get(matmul.matmul(device.put(a), device.put(b)))
+        np.testing.assert_allclose(result, a @ b, rtol=1e-12, atol=1e-14)
 
 
 def test_transposed_and_permuted_matrices_are_not_copied(device, rng):
@@ -75,8 +75,8 @@ def test_transposed_and_permuted_matrices_are_not_copied(device, rng):
 
 def test_gaps_and_broadcast_views(device, rng):
     a, b = rng.normal(size=(6, 8)), rng.normal(size=(8, 5))
-    found = matmul.matmul(device.put(a)[::2, 1:], device.put(b)[1:, ::-1])
-    np.testing.assert_allclose(device.get(found), a[::2, 1:] @ b[1:, ::-1], rtol=1e-12, atol=1e-14)
+    result = matmul.matmul(device.put(a)[::2, 1:], device.put(b)[1:, ::-1])
+    np.testing.assert_allclose(device.get(result), a[::2, 1:] @ b[1:, ::-1], rtol=1e-12, atol=1e-14)
 
 
 def test_nothing_to_add(device):

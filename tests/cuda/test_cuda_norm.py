@@ -40,8 +40,8 @@ def test_equals_the_twin(device, over, shape, affine, slope):
     x, gy, gamma, beta = draw(shape)
     arguments = (x, gy, gamma, beta) if affine else (x, gy, None, None)
     there = [device.put(a) for a in arguments]
-    found = in_every_order(device, lambda: compute(norm, *there, over, slope))
-    for a, b in zip(found, compute(cpu, *arguments, over, slope), strict=True):
+    result = in_every_order(device, lambda: compute(norm, *there, over, slope))
+    for a, b in zip(result, compute(cpu, *arguments, over, slope), strict=True):
         assert a.shape == b.shape
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)
 
@@ -50,9 +50,9 @@ def test_equals_the_twin(device, over, shape, affine, slope):
 def test_float32_to_1e_5(device, over, shape):
     arguments = draw(shape, np.float32)
     there = [device.put(a) for a in arguments]
-    found = in_every_order(device, lambda: compute(norm, *there, over, 0.0))
+    result = in_every_order(device, lambda: compute(norm, *there, over, 0.0))
     wanted = compute(cpu, *(a.astype(np.float64) for a in arguments), over, 0.0)
-    for a, b in zip(found, wanted, strict=True):
+    for a, b in zip(result, wanted, strict=True):
         assert a.dtype == np.float32
         if over == "batch" and shape == (3, 5):  # three numbers: rstd^3 enlarges every rounding
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
@@ -85,9 +85,9 @@ def test_any_layout_gives_the_same_and_is_stored_channels_last(device, over):
     x, gy, gamma, beta = draw((3, 4, 5, 6))
     wanted = [device.get(a).tobytes() for a in compute(norm, *map(device.put, (x, gy, gamma, beta)), over)]
     rows = (np.ascontiguousarray(v) for v in (x, gy))
-    found = compute(norm, *map(device.put, (*rows, gamma, beta)), over)
-    assert is_channels_last(found[2]) and is_channels_last(found[3])
-    assert [device.get(a).tobytes() for a in found] == wanted
+    result = compute(norm, *map(device.put, (*rows, gamma, beta)), over)
+    assert is_channels_last(result[2]) and is_channels_last(result[3])
+    assert [device.get(a).tobytes() for a in result] == wanted
 
 
 def test_an_array_that_begins_between_packs(device):
@@ -116,8 +116,8 @@ def test_rstd_comes_along(device, over, shape):
 def test_nothing_passes_a_closed_gate(device):
     x, gy, gamma, beta = draw((3, 4, 5, 6))
     gy[np.asarray(compute(cpu, x, gy, gamma, beta, "batch", 0.0)[2]) == 0] = np.nan
-    found = compute(norm, *map(device.put, (x, gy, gamma, beta)), "batch", 0.0)
-    assert all(np.isfinite(device.get(a)).all() for a in found)
+    result = compute(norm, *map(device.put, (x, gy, gamma, beta)), "batch", 0.0)
+    assert all(np.isfinite(device.get(a)).all() for a in result)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

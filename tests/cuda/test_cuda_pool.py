@@ -35,8 +35,8 @@ def test_equals_the_twin(device, rng, dtype, shape, geometry):
 def test_special_numbers(device, rng):
     x = channels_last(rng.choice([np.nan, np.inf, -np.inf, 0.0, 1.0], size=(3, 4, 6, 6), p=[0.1, 0.1, 0.6, 0.1, 0.1]))
     for geometry in GEOMETRIES:
-        found, wanted = pool.max_pool2d(device.put(x), *geometry), cpu.max_pool2d(x, *geometry)
-        for a, b in zip(found, wanted, strict=True):
+        result, wanted = pool.max_pool2d(device.put(x), *geometry), cpu.max_pool2d(x, *geometry)
+        for a, b in zip(result, wanted, strict=True):
             np.testing.assert_array_equal(device.get(a), b)
 
 

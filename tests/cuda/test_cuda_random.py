@@ -100,10 +100,10 @@ def test_a_graph_draws_anew_in_every_launch(device):
     counters, increments = device.put(np.array([0, 2**32 - 2], np.int64)), device.put(np.array([5, 1], np.int64))
     random.normal(like(device), 3, np.float32, 0, 0, 0)  # compiles
     advance(device.put(np.zeros(2, np.int64)), increments)
-    some, graph = like(device), device.backend.Graph()
+    model, graph = like(device), device.backend.Graph()
     with graph.capture():
-        first = random.normal(some, (5, 3), np.float32, 9, 1, Counter(counters[1:], 0))
-        second = random.uniform(some, (5, 3), np.float32, 9, 1, Counter(counters[1:], 1))
+        first = random.normal(model, (5, 3), np.float32, 9, 1, Counter(counters[1:], 0))
+        second = random.uniform(model, (5, 3), np.float32, 9, 1, Counter(counters[1:], 1))
         advance(counters, increments)
     for step in range(2**32 - 2, 2**32 + 2):  # across the carry from the counter's second word to its third
         graph.launch()

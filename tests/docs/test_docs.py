@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 
 def blocks(document, language):
     """The code blocks of a Markdown file, without their indentation."""
-    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", (ROOT / document).read_text(), re.M | re.S)
-    return [re.sub(rf"^{indent}", "", body, flags=re.M) for indent, body in found]
+    result = re.findall(rf"^( *)```{language}\n(.*?)^ *```", (ROOT / document).read_text(), re.M | re.S)
+    return [re.sub(rf"^{indent}", "", body, flags=re.M) for indent, body in result]
 
 
 def test_the_readmes_library_example_runs():

@@ -55,8 +55,8 @@ def test_the_algorithm_is_in_the_rooms_of_algorithms(way):
 
 
 def test_five_frames_at_most_stand_between_main_and_the_algorithm(way):
-    told = next(part for part in PAGE.split("\n\n") if "stand between the example and the algorithm" in part)
-    assert list(dict.fromkeys(one_step.CODE.findall(told))) == way.frames
+    paragraph = next(part for part in PAGE.split("\n\n") if "stand between the example and the algorithm" in part)
+    assert list(dict.fromkeys(one_step.CODE.findall(paragraph))) == way.frames
     assert (way.frames[0], way.frames[-1]) == ("main", "GAN.update")
     assert len(way.frames[1:-1]) <= 5
 
@@ -64,10 +64,10 @@ def test_five_frames_at_most_stand_between_main_and_the_algorithm(way):
 @pytest.mark.parametrize("stops, files, most", [(ALGORITHM, 5, 350), (END_TO_END, 20, 2300)])
 def test_the_sizes_are_as_told(stops, files, most):
     counted, lines = one_step.size(stops)
-    told = re.search({5: "five", 20: "twenty"}[files] + r"\s+files(?:\s+to\s+read)?,\s+about\s+(\d+)\s+lines", PAGE)[1]
+    words = re.search({5: "five", 20: "twenty"}[files] + r"\s+files(?:\s+to\s+read)?,\s+about\s+(\d+)\s+lines", PAGE)[1]
     assert counted == files
     assert lines <= most
-    assert int(told) == pytest.approx(lines, rel=0.1)
+    assert int(words) == pytest.approx(lines, rel=0.1)
 
 
 def test_the_files_to_read_are_numbered():

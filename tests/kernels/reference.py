@@ -106,8 +106,8 @@ def max_pool2d(x, kernel, stride, padding):
 def pool_take(x, index, kernel, stride, padding):
     y = np.zeros(index.shape)
     for i, j, k, l, p, q in triples(*x.shape[2:], *index.shape[2:], *kernel, stride, padding, (1, 1)):
-        chosen = index[:, :, i, j] == k * kernel[1] + l
-        y[:, :, i, j][chosen] = x[:, :, p, q][chosen]
+        mask = index[:, :, i, j] == k * kernel[1] + l
+        y[:, :, i, j][mask] = x[:, :, p, q][mask]
     return y
 
 

@@ -51,16 +51,16 @@ def compute(module, x, w, gy, b, c, how):
 @pytest.mark.parametrize("geometry", GEOMETRY.values(), ids=GEOMETRY)
 def test_equal_six_loops(geometry):
     *arrays, how = draw(geometry)
-    for found, wanted in zip(compute(kernels, *arrays, how), compute(reference, *arrays, how), strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
+    for result, wanted in zip(compute(kernels, *arrays, how), compute(reference, *arrays, how), strict=True):
+        np.testing.assert_allclose(result, wanted, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("geometry", GEOMETRY.values(), ids=GEOMETRY)
 def test_float32_stays_float32_and_close(geometry):
     *arrays, how = draw(geometry, np.float32)
-    for found, wanted in zip(compute(kernels, *arrays, how), compute(reference, *arrays, how), strict=True):
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-5)
+    for result, wanted in zip(compute(kernels, *arrays, how), compute(reference, *arrays, how), strict=True):
+        assert result.dtype == np.float32
+        np.testing.assert_allclose(result, wanted, rtol=1e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("geometry", GEOMETRY.values(), ids=GEOMETRY)
@@ -92,8 +92,8 @@ def test_any_layout_gives_the_same_and_nothing_is_written(name):
     x, w, gy, b, c, how = draw(GEOMETRY[name])
     wanted = compute(kernels, x, w, gy, b, c, how)
     for xs, ws, gs in zip(*map(reference.layouts, (x, w, gy)), strict=True):  # all read-only
-        for found, value in zip(compute(kernels, xs, ws, gs, b, c, how), wanted, strict=True):
-            np.testing.assert_allclose(found, value, rtol=1e-13, atol=1e-13)
+        for result, value in zip(compute(kernels, xs, ws, gs, b, c, how), wanted, strict=True):
+            np.testing.assert_allclose(result, value, rtol=1e-13, atol=1e-13)
 
 
 def test_broadcast_input():
@@ -135,8 +135,8 @@ def test_blocks_join_without_a_seam(geometry, monkeypatch):
     wanted = compute(kernels, *arrays, how)
     for room in ("blocks", "gather", "spread"):
         monkeypatch.setattr(getattr(kernels.cpu, room), "SCRATCH_BYTES", 1 << 15)
-    for found, value in zip(compute(kernels, *arrays, how), wanted, strict=True):
-        np.testing.assert_allclose(found, value, rtol=1e-11, atol=1e-11)
+    for result, value in zip(compute(kernels, *arrays, how), wanted, strict=True):
+        np.testing.assert_allclose(result, value, rtol=1e-11, atol=1e-11)
 
 
 def test_rows_of_x_that_the_stride_drops_get_zero():

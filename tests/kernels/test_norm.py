@@ -27,17 +27,17 @@ def compute(module, x, gy, gamma, beta, over):
 def test_equal_numpy(over, shape, affine):
     x, gy, gamma, beta = draw(shape)
     arguments = (x, gy, gamma, beta, over) if affine else (x, gy, None, None, over)
-    for found, wanted in zip(compute(kernels, *arguments), compute(reference, *arguments), strict=True):
-        assert found.shape == wanted.shape
-        np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-11)
+    for result, wanted in zip(compute(kernels, *arguments), compute(reference, *arguments), strict=True):
+        assert result.shape == wanted.shape
+        np.testing.assert_allclose(result, wanted, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("over, shape", CASES)
 def test_float32_stays_float32_and_close(over, shape):
     arguments = draw(shape, np.float32)
-    for found, wanted in zip(compute(kernels, *arguments, over), compute(reference, *arguments, over), strict=True):
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+    for result, wanted in zip(compute(kernels, *arguments, over), compute(reference, *arguments, over), strict=True):
+        assert result.dtype == np.float32
+        np.testing.assert_allclose(result, wanted, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("over", ["batch", "instance", "layer"])
@@ -47,8 +47,8 @@ def test_a_large_mean_does_not_eat_the_variance(over):
     wanted_mean, wanted_var, _ = reference.norm_stats(x, over, 1e-5)
     np.testing.assert_allclose(mean, wanted_mean, rtol=3e-7)  # a float32 near 1000 is a multiple of 6e-5
     np.testing.assert_allclose(var, wanted_var, rtol=1e-5)
-    found, wanted = compute(kernels, x, gy, gamma, beta, over), compute(reference, x, gy, gamma, beta, over)
-    for name, a, b in zip(("mean", "var", "y", "gx", "ggamma", "gbeta"), found, wanted, strict=True):
+    result, wanted = compute(kernels, x, gy, gamma, beta, over), compute(reference, x, gy, gamma, beta, over)
+    for name, a, b in zip(("mean", "var", "y", "gx", "ggamma", "gbeta"), result, wanted, strict=True):
         error = np.abs(a - b).max() / max(1, np.abs(b).max())
         assert error < 3e-4, name  # float32 at 1000 has steps of 6e-5
 
@@ -58,9 +58,9 @@ def test_any_layout_gives_the_same_and_nothing_is_written(over):
     x, gy, gamma, beta = draw((3, 4, 5, 6))
     wanted = compute(kernels, x, gy, gamma, beta, over)
     for xs, gs in zip(reference.layouts(x), reference.layouts(gy), strict=True):
-        found = compute(kernels, xs, gs, gamma, beta, over)
-        assert reference.is_channels_last(found[2]) and reference.is_channels_last(found[3])
-        for a, b in zip(found, wanted, strict=True):
+        result = compute(kernels, xs, gs, gamma, beta, over)
+        assert reference.is_channels_last(result[2]) and reference.is_channels_last(result[3])
+        for a, b in zip(result, wanted, strict=True):
             np.testing.assert_array_equal(a, b)
 
 
@@ -79,8 +79,8 @@ def test_same_bytes_at_any_number_of_workers(over, with_workers, monkeypatch):
     results = [with_workers(n, compute, kernels, *arguments, over) for n in (1, 2, 3)]
     for other in results[1:]:
         assert all(a.tobytes() == b.tobytes() for a, b in zip(results[0], other, strict=True))
-    for found, wanted in zip(results[0], compute(reference, *arguments, over), strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=2e-3)
+    for result, wanted in zip(results[0], compute(reference, *arguments, over), strict=True):
+        np.testing.assert_allclose(result, wanted, rtol=1e-4, atol=2e-3)
 
 
 def test_running_statistics_may_be_applied():

@@ -38,8 +38,8 @@ def test_every_kernel_of_every_room_has_a_case():
 def test_nothing_uninitialised_is_read_or_returned(name, arguments, monkeypatch):
     expected = arrays_after(name, arguments)
     poison_new_memory(monkeypatch)
-    for found, wanted in zip(arrays_after(name, arguments), expected, strict=True):
-        assert found.tobytes() == wanted.tobytes()
+    for result, wanted in zip(arrays_after(name, arguments), expected, strict=True):
+        assert result.tobytes() == wanted.tobytes()
 
 
 def test_the_poison_is_in_all_memory_a_kernel_may_take(monkeypatch):

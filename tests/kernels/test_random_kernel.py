@@ -43,8 +43,8 @@ def test_where_the_bits_of_a_value_come_from():
 def test_a_step_may_be_read_from_an_array_across_the_carry_of_its_words():
     base = np.array([2**32 - 2])
     for offset in range(4):
-        found = kernels.normal(LIKE, 5, np.float32, 1, 2, Counter(base, offset))
-        np.testing.assert_array_equal(found, kernels.normal(LIKE, 5, np.float32, 1, 2, 2**32 - 2 + offset))
+        result = kernels.normal(LIKE, 5, np.float32, 1, 2, Counter(base, offset))
+        np.testing.assert_array_equal(result, kernels.normal(LIKE, 5, np.float32, 1, 2, 2**32 - 2 + offset))
 
 
 def test_a_shape_may_be_a_number_and_has_no_negative_sizes():

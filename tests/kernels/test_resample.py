@@ -44,9 +44,9 @@ def every_map(x):
 def test_any_layout_gives_the_same_and_nothing_is_written():
     wanted = every_map(X)
     for x in reference.layouts(X):
-        for found, value in zip(every_map(x), wanted, strict=True):
-            assert reference.is_channels_last(found)
-            np.testing.assert_allclose(found, value, rtol=1e-13, atol=1e-13)
+        for result, value in zip(every_map(x), wanted, strict=True):
+            assert reference.is_channels_last(result)
+            np.testing.assert_allclose(result, value, rtol=1e-13, atol=1e-13)
 
 
 def test_no_copy_at_the_door():
@@ -61,8 +61,8 @@ def test_float32_and_the_same_bytes_at_any_number_of_workers(with_workers):
     assert all(y.dtype == np.float32 for y in results[0])
     for other in results[1:]:
         assert all(a.tobytes() == b.tobytes() for a, b in zip(results[0], other, strict=True))
-    for found, wanted in zip(results[0], every_map(x.astype(np.float64)), strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-4)
+    for result, wanted in zip(results[0], every_map(x.astype(np.float64)), strict=True):
+        np.testing.assert_allclose(result, wanted, rtol=1e-5, atol=1e-4)
 
 
 def test_one_large_image_in_row_blocks():

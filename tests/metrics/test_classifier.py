@@ -79,13 +79,13 @@ def test_the_cache_holds_what_was_asked_for_and_mends_itself(small, tmp_path, mo
 def test_the_largest_value_of_each_cell_by_loops(rng):
     for side in (4, 6, 7, 16):
         maps = rng.normal(size=(2, 3, side, side))
-        found = grid_max(maps)
+        result = grid_max(maps)
         for i in range(4):
             for j in range(4):
                 rows = [r for r in range(side) if r < (i + 1) * side / 4 and r + 1 > i * side / 4]
                 columns = [c for c in range(side) if c < (j + 1) * side / 4 and c + 1 > j * side / 4]
                 cell = maps[:, :, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-                np.testing.assert_array_equal(found[:, :, i, j], cell.max((2, 3)))
+                np.testing.assert_array_equal(result[:, :, i, j], cell.max((2, 3)))
     with pytest.raises(ShapeError, match="smaller"):
         grid_max(np.zeros((1, 1, 3, 8)))
 
@@ -117,8 +117,8 @@ def test_an_svm_separates_what_can_be_separated(rng):
 
 def test_dcgans_evaluation_on_digits(mnist_folder):
     _, discriminator = models.dcgan(1, 32, width=4)
-    found = svm_evaluation(discriminator, 32, labels=100, test=100, directory=mnist_folder)
-    assert found.keys() == {"discriminator", "random", "pixels"}
-    assert all(value > 0.5 for value in found.values())  # random features are also good features
+    result = svm_evaluation(discriminator, 32, labels=100, test=100, directory=mnist_folder)
+    assert result.keys() == {"discriminator", "random", "pixels"}
+    assert all(value > 0.5 for value in result.values())  # random features are also good features
     with pytest.raises(OptionError, match="50 .. 2000"):
         svm_evaluation(discriminator, 32, labels=10, directory=mnist_folder)

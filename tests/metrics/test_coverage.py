@@ -104,8 +104,8 @@ def test_neighbourhoods_by_loops(rng):
 
 
 def test_one_distribution_has_density_1_and_coverage_1_minus_2_to_the_minus_k(rng):
-    found = np.array([density_coverage(rng.normal(size=(300, 3)), rng.normal(size=(300, 3)), 3) for _ in range(10)])
-    density, coverage = found.mean(0)
+    result = np.array([density_coverage(rng.normal(size=(300, 3)), rng.normal(size=(300, 3)), 3) for _ in range(10)])
+    density, coverage = result.mean(0)
     assert density == pytest.approx(1, abs=0.05)
     assert coverage == pytest.approx(1 - 2**-3, abs=0.03)
 

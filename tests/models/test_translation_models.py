@@ -62,9 +62,9 @@ def test_any_size_goes_in_and_comes_out(make, size):
     if size[0] % 4 or size[1] % 4:
         with pytest.warns(UserWarning, match=rf"images of {size[0]}x{size[1]} are mirrored .* to \d+x\d+.* cropped"):
             network(mg.tensor(x))
-    with warnings.catch_warnings(record=True) as said:  # only once
+    with warnings.catch_warnings(record=True) as caught:  # only once
         assert network(mg.tensor(x)).shape == (2, 3, *size)
-    assert not said
+    assert not caught
 
 
 def test_other_sizes_are_mirrored_at_both_sides_and_cropped():

@@ -22,14 +22,14 @@ def node_tests():
 
     ONNX is imported here, not above, because it adds bfloat16 to NumPy for the rest of the process.
     """
-    found = defaultdict(list)
+    result = defaultdict(list)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         loader = pytest.importorskip("onnx.backend.test.loader", reason="the onnx package (extra `test`) is missing")
         for case in loader.load_model_tests(kind="node"):
             if len(case.model.graph.node) == 1:
-                found[case.model.graph.node[0].op_type].append(case)
-    return found
+                result[case.model.graph.node[0].op_type].append(case)
+    return result
 
 
 @pytest.fixture(scope="module")

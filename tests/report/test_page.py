@@ -128,10 +128,10 @@ def test_in_a_browser(folder, tmp_path, width):
         [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'browser'}",
          f"--window-size={width},900", "--dump-dom", copy.as_uri()], capture_output=True, text=True, timeout=120)
     assert "FOUND" in done.stdout, done.stdout[-2000:] + done.stderr
-    found = json.loads(re.search("FOUND(.*?)END", done.stdout)[1])
+    result = json.loads(re.search("FOUND(.*?)END", done.stdout)[1])
     sheets = inside(folder / "report.html")["sheets"]
     seen = ((0, "step 0"), (3, "step 1,200"), (1, "step 400"))
-    assert found["at"] == [[sheets[number]["src"], words] for number, words in seen]
-    assert found["paths"] == 2 * 7  # values and means of every curve
-    assert found["wide"] <= width
-    assert found["read"].startswith("discriminator's loss")
+    assert result["at"] == [[sheets[number]["src"], words] for number, words in seen]
+    assert result["paths"] == 2 * 7  # values and means of every curve
+    assert result["wide"] <= width
+    assert result["read"].startswith("discriminator's loss")

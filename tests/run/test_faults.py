@@ -49,8 +49,8 @@ def ended(process):
 def whole(digits, tmp_path_factory):
     """An uninterrupted run of 100 steps."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    status, said = ended(started(digits, out, "--steps", 100))
-    assert status == 0, said
+    status, output = ended(started(digits, out, "--steps", 100))
+    assert status == 0, output
     return out
 
 
@@ -81,19 +81,19 @@ def test_interrupted_in_every_way_and_continued(digits, whole, tmp_path):
         process = started(digits, out, *(["--resume"] if kept else ["--steps", 100]))
         after(process, out, kept + 10)
         process.send_signal(number)
-        said = "".join(process.communicate(timeout=120))
+        output = "".join(process.communicate(timeout=120))
         newest = max(Series(out / "checkpoints").steps())
         assert newest >= kept + 10 and load_state(Series(out / "checkpoints").path(newest))[0]["step"] == newest
         if number == signal.SIGKILL:
             assert process.returncode == -9
         else:
-            assert process.returncode == 128 + number and "Traceback" not in said
-            assert "a second signal stops at once" in said and "--resume continues" in said
+            assert process.returncode == 128 + number and "Traceback" not in output
+            assert "a second signal stops at once" in output and "--resume continues" in output
             rows = report.read_rows(out / "metrics.jsonl")
             assert [row["step"] for row in rows] == list(range(1, newest + 1))
         kept = newest
-    status, said = ended(started(digits, out, "--resume"))
-    assert status == 0 and f"continued from step {kept}" in said
+    status, output = ended(started(digits, out, "--resume"))
+    assert status == 0 and f"continued from step {kept}" in output
     same_in_the_end(whole, out)
 
 
@@ -148,9 +148,10 @@ def full_disk(request, tmp_path):
 def test_a_full_disk_leaves_the_checkpoints_intact(request, digits, tmp_path):
     folder, limit = full_disk(request, tmp_path)
     out = folder / "run"
-    status, said = ended(started(digits, out, "--steps", 100, "--keep", 9, **limit))
+    status, output = ended(started(digits, out, "--steps", 100, "--keep", 9, **limit))
     assert status == 2
-    assert "error: " in said and "cannot be written" in said and ("No space" in said or "too large" in said), said
+    assert "error: " in output and "cannot be written" in output, output
+    assert "No space" in output or "too large" in output, output
     assert not list(out.rglob("*.tmp"))
     for step in Series(out / "checkpoints").steps():
         assert load_state(Series(out / "checkpoints").path(step))[0]["step"] == step

@@ -175,8 +175,8 @@ def test_commands(trained, tmp_path, capsys, monkeypatch):
         assert main(["latent", str(trained), tool, *more]) == 0
         assert (trained / "latent" / f"{tool}.png").stat().st_size > 100
     assert sorted(p.name for p in (trained / "latent").glob("*.gif")) == ["interpolate.gif", "walk.gif"]
-    said, text = capsys.readouterr().out, (trained / "report.html").read_text()
-    assert "coordinate" in said and "the probe tells class 8 apart" in said
+    output, text = capsys.readouterr().out, (trained / "report.html").read_text()
+    assert "coordinate" in output and "the probe tells class 8 apart" in output
     for title in ("Interpolation", "Map of the latent space", "Arithmetic", "Units switched off"):
         assert f"<h2>{title}</h2>" in text
     with pytest.raises(OptionError, match="name it"):

@@ -164,8 +164,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(images, stoppe
     raw[len(raw) // 2] ^= 4
     newest.write_bytes({"flip": raw, "cut": raw[:-100], "empty": b""}[spoil])
     trained(images, stopped, "--resume")
-    said = capsys.readouterr().out
-    assert "skipped:" in said and "step_00000003.safetensors" in said and "continued from step 2" in said
+    output = capsys.readouterr().out
+    assert "skipped:" in output and "step_00000003.safetensors" in output and "continued from step 2" in output
     assert (stopped / "metrics.jsonl").read_bytes() == whole
     event = json.loads((stopped / "events.jsonl").read_text())
     assert event["step"] == 2 and "step_00000003" in event["damaged"][0]

@@ -93,8 +93,8 @@ def test_runs_are_compared(runs, capsys, tmp_path):
     picture = tmp_path / "compared.png"
     both = [str(runs / "dcgan"), str(runs / "wgan")]
     main(["compare", *both, "--out", str(picture)])
-    first, said = picture.read_bytes(), capsys.readouterr().out
-    assert "--lipschitz" in said and '"gp"' in said and "--batch-size" not in said
+    first, output = picture.read_bytes(), capsys.readouterr().out
+    assert "--lipschitz" in output and '"gp"' in output and "--batch-size" not in output
     main(["compare", *both, "--out", str(picture)])
     assert picture.read_bytes() == first
     with pytest.raises(OptionError, match="needs two to six runs"):

@@ -70,10 +70,10 @@ def test_plain_lines_without_a_terminal(tmp_path, capsys):
     for step in range(1, 51):
         log(Progress(step, {"d_loss": 0.25}, step * 0.5))
     log.close()
-    said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith("step 1 of 1,000, 8:20 left, 128 images/s") and said[0].endswith("D 0.250")
-    assert said[1].startswith("about 8:10 for 980 more steps of 500 ms, in ") and "\r" not in "".join(said)
-    assert [line.split(",")[0] for line in said[2:]] == ["step 31 of 1"]  # one line per 15 seconds
+    output = capsys.readouterr().err.splitlines()
+    assert output[0].startswith("step 1 of 1,000, 8:20 left, 128 images/s") and output[0].endswith("D 0.250")
+    assert output[1].startswith("about 8:10 for 980 more steps of 500 ms, in ") and "\r" not in "".join(output)
+    assert [line.split(",")[0] for line in output[2:]] == ["step 31 of 1"]  # one line per 15 seconds
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 50
 
 

@@ -44,8 +44,8 @@ def test_compare_tells_exact_close_wrong_and_not_done(capsys):
     assert compare("e", reference.T[:1], reference) == "wrong"
     assert compare("f", np.full((2, 2), np.nan), reference) == "wrong"
     assert compare("g", lambda: 1 / 0, reference) == "wrong"
-    said = capsys.readouterr().out
-    assert "your shape is (1, 2), the reference's (2, 2)" in said and "it raises ZeroDivisionError" in said
+    output = capsys.readouterr().out
+    assert "your shape is (1, 2), the reference's (2, 2)" in output and "it raises ZeroDivisionError" in output
 
 
 # ---- the files for students ----
@@ -63,11 +63,11 @@ def test_a_marker_without_its_partner_is_an_error():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_solutions_pass_and_blanks_do_not(name, capsys):
-    status, said = run(FOLDER / "solutions" / name, capsys)
-    assert status == 0 and "wrong" not in said and "not done" not in said
-    status, said = run(FOLDER / name, capsys)
-    assert status == 1 and "wrong" not in said
-    assert said.count("not done") == (FOLDER / name).read_text().count(BLANK) >= 1
+    status, output = run(FOLDER / "solutions" / name, capsys)
+    assert status == 0 and "wrong" not in output and "not done" not in output
+    status, output = run(FOLDER / name, capsys)
+    assert status == 1 and "wrong" not in output
+    assert output.count("not done") == (FOLDER / name).read_text().count(BLANK) >= 1
 
 
 MISTAKES = {
@@ -99,15 +99,15 @@ def test_the_usual_mistake_in_each_is_called_wrong(capsys):
 # ---- the hunt ----
 def hunted(names, cotangent, square):
     """The rules that a gradient check rejects with this cotangent, for square or other matrices."""
-    rng, found = np.random.default_rng(3), set()
+    rng, result = np.random.default_rng(3), set()
     for name, (forward, rule, shape) in names["RULES"].items():
         x = rng.normal(size=shape if square or name != "row_means" else (2, 5))
         gy = cotangent(rng, np.shape(forward(x)))
         numeric = np.array([np.sum(gy * (forward(x + h.reshape(x.shape)) - forward(x - h.reshape(x.shape)))) / 2e-6
                             for h in 1e-6 * np.eye(x.size)]).reshape(x.shape)
         if not np.allclose(rule(gy, x), numeric, rtol=1e-5, atol=1e-7):
-            found.add(name)
-    return found
+            result.add(name)
+    return result
 
 
 def test_the_bugs_are_found_by_good_checks_and_missed_by_careless_ones(capsys):
@@ -146,5 +146,5 @@ def test_the_readme_lists_every_exercise_and_its_code_runs(capsys):
     for number in range(1, 14):
         assert re.search(rf"^\| {number} \|", text, re.M)
     for block in re.findall(r"^```python\n(.*?)^```", text, re.M | re.S):
-        _, said = executed(block, capsys)
-        assert said.split() == ["slope", "of", "a", "square", "exact"]
+        _, output = executed(block, capsys)
+        assert output.split() == ["slope", "of", "a", "square", "exact"]

@@ -41,9 +41,9 @@ def test_a_neuron_is_derived_as_on_paper():
     steps = subjects.neuron().derivation
     w, x, b = np.array([2.0, 1.0]), np.array([0.5, -1.0]), -0.5
     p = 1 / (1 + np.exp(-(w @ x + b)))  # loss = -ln p, so d loss / d(w x + b) = p - 1
-    found = {v.name: v for v in steps.leaves}
-    np.testing.assert_allclose(found["w"].gradient, (p - 1) * x, rtol=1e-6)
-    np.testing.assert_allclose(found["b"].gradient, p - 1, rtol=1e-6)
+    result = {v.name: v for v in steps.leaves}
+    np.testing.assert_allclose(result["w"].gradient, (p - 1) * x, rtol=1e-6)
+    np.testing.assert_allclose(result["b"].gradient, p - 1, rtol=1e-6)
     assert [step.primitive.name for step in steps.steps] == ["mul", "sum", "add", "sigmoid", "log", "neg"]
     np.testing.assert_allclose(steps.outputs[0].array, -np.log(p), rtol=1e-6)
 
@@ -61,15 +61,15 @@ def test_second_order_gradients_agree_with_finite_differences(rng):
         slope, = mg.grad(ops.tanh(u @ v).sum(), [u], create_graph=True)
         return ops.mean(ops.square(ops.norm(slope, axis=1) - 1.0))
 
-    found = mg.explain(loss).derivation
-    np.testing.assert_allclose(found.outputs[0].array, penalty(w), rtol=1e-12)
+    result = mg.explain(loss).derivation
+    np.testing.assert_allclose(result.outputs[0].array, penalty(w), rtol=1e-12)
     numeric = np.zeros_like(w)
     for i in np.ndindex(w.shape):
         h = np.zeros_like(w)
         h[i] = 1e-5
         numeric[i] = (penalty(w + h) - penalty(w - h)) / 2e-5
-    np.testing.assert_allclose(next(a for a in found.leaves if a.name == "v").gradient, numeric, rtol=1e-7, atol=1e-9)
-    made = {found.steps[step.differentiates - 1].primitive.name for step in found.steps if step.differentiates}
+    np.testing.assert_allclose(next(a for a in result.leaves if a.name == "v").gradient, numeric, rtol=1e-7, atol=1e-9)
+    made = {result.steps[step.differentiates - 1].primitive.name for step in result.steps if step.differentiates}
     assert made == {"tanh", "matmul"}  # steps name the primitive whose rule they apply
 
 
@@ -81,8 +81,8 @@ def test_every_operation_is_explained_on_its_sample(name):
     tensors = [mg.tensor(np.array(a), requires_grad=True) for a in sample.args]
     y = PRIMITIVES[name](*tensors, **sample.params)
     expected = mg.grad(y, tensors, given.normal(size=y.shape))
-    found = [v.gradient for v in explained.derivation.leaves]
-    for gradient, own in zip(expected, found, strict=True):
+    result = [v.gradient for v in explained.derivation.leaves]
+    for gradient, own in zip(expected, result, strict=True):
         np.testing.assert_array_equal(np.zeros_like(gradient.data) if own is None else own, gradient.data)
     assert all(clause in str(explained) for clause in clauses(fields(PRIMITIVES[name])["VJP"]))
 
@@ -340,9 +340,9 @@ def test_the_page_of_a_dcgan_step_works_in_a_browser(dcgan, tmp_path):
         [browser, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1300,900", "--enable-logging=stderr",
          f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", (tmp_path / "page.html").as_uri()],
         capture_output=True, text=True, timeout=120)
-    found = re.search(r'<pre id="report">(.*?)</pre>', ran.stdout, re.S)
-    assert found, ran.stderr[-2000:]
-    report = json.loads(html.unescape(found[1]))
+    result = re.search(r'<pre id="report">(.*?)</pre>', ran.stdout, re.S)
+    assert result, ran.stderr[-2000:]
+    report = json.loads(html.unescape(result[1]))
     assert report["errors"] == [] and "CONSOLE" not in ran.stderr
     assert report["start"] == "s-start" and report["steps"] == len(groups(dcgan.derivation))
     assert report["third"].startswith("forward 3 of") and report["done"] >= 3

@@ -39,9 +39,9 @@ CASES = [("x z K_D W_D b_D K_G", by_hand.discriminator_loss, by_hand.discriminat
 @pytest.mark.parametrize("names, loss, gradients", CASES, ids=["1a", "1b", "2"])
 def test_hand_formulas_agree_with_imaginary_steps(given, names, loss, gradients):
     arguments = pick(given, names)
-    found = gradients(**arguments)
-    assert found
-    for name, gradient in found.items():
+    result = gradients(**arguments)
+    assert result
+    for name, gradient in result.items():
         np.testing.assert_allclose(gradient, imaginary(loss, arguments, name), rtol=0, atol=1e-10)
 
 
@@ -105,8 +105,8 @@ def test_one_entry_of_each_in_sympy(problem, name, entry):
 def test_the_example_agrees_and_says_so(seed, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["problem_set.py", "--seed", str(seed)])
     runpy.run_path(str(ROOT / "examples/problem_set.py"), run_name="__main__")
-    said = capsys.readouterr().out
-    assert len(said.splitlines()) == 8 and "all agree" in said
+    output = capsys.readouterr().out
+    assert len(output.splitlines()) == 8 and "all agree" in output
 
 
 def test_the_examples_check_can_fail(monkeypatch):

@@ -54,15 +54,15 @@ def test_slopes_by_the_logit():
     """d/dl ln(1 - sigmoid(l)) = -D; d/dl -ln sigmoid(l) = D - 1."""
     for logit in (-6.0, 0.0, 2.0):
         d = 1 / (1 + math.exp(-logit))
-        found = theory.by_logit(logit)
-        assert found["minimax"] == pytest.approx(-d) and found["non_saturating"] == pytest.approx(d - 1)
+        result = theory.by_logit(logit)
+        assert result["minimax"] == pytest.approx(-d) and result["non_saturating"] == pytest.approx(d - 1)
 
 
 def test_a_discriminator_comes_near_the_best():
-    found = theory.optimum(ONE, SHIFTED, steps=200, samples=512)
+    result = theory.optimum(ONE, SHIFTED, steps=200, samples=512)
     best = theory.value(ONE, SHIFTED)
-    assert best - 0.02 < found["value"] <= best  # nothing is above the optimum
-    assert found["js"] <= theory.js(ONE, SHIFTED)
+    assert best - 0.02 < result["value"] <= best  # nothing is above the optimum
+    assert result["js"] <= theory.js(ONE, SHIFTED)
 
 
 def test_a_claim_is_off_by_its_kind():

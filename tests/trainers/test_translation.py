@@ -321,12 +321,12 @@ def test_a_resumed_run_is_the_run(make, domains):
         return trainer, loader
 
     def go(trainer, loader, steps):
-        told = []
-        trainer.fit(loader, steps, told.append)
-        return [p.metrics for p in told]
+        progress = []
+        trainer.fit(loader, steps, progress.append)
+        return [p.metrics for p in progress]
 
     whole, loader = start()
-    told = go(whole, loader, 6)
+    metrics = go(whole, loader, 6)
     first, loader = start()
     go(first, loader, 3)
     state, place = first.state_dict(), loader.state_dict()
@@ -337,7 +337,7 @@ def test_a_resumed_run_is_the_run(make, domains):
             p.data = p.data + 1
     second.load_state_dict(state)
     loader.load_state_dict(place)
-    assert go(second, loader, 3) == told[3:]
+    assert go(second, loader, 3) == metrics[3:]
     for (name, one), (_, other) in zip(flat(whole.state_dict()), flat(second.state_dict()), strict=True):
         assert one.tobytes() == other.tobytes(), name
 
