@@ -152,9 +152,9 @@ def in_turns(gpu, systems):
     """({name: [median, min, max] milliseconds per call}, {name: failure}) of systems {name: function that builds one}.
 
     They take turns, so that a change of the GPU's clock affects all of them. A system that cannot be built or run is
-    reported and does not stop the others.
+    reported and does not stop the others. When the row's time is over, what was measured until then is returned.
     """
-    steps, counts, times, failed = {}, {}, {}, {}
+    steps, counts, first, times, failed = {}, {}, {}, {}, {}
     turns, turn = (2, 0) if gpu_cases.REHEARSAL else (TURNS, TURN)
     for name, make in systems.items():
         try:
@@ -162,16 +162,21 @@ def in_turns(gpu, systems):
             for _ in range(2):
                 step()
             gpu.synchronize()
-            counts[name] = max(1, int(turn * 1e3 / max(1e-3, gpu.elapsed(step, 2))))
+            first[name] = gpu.elapsed(step, 2)
+            counts[name] = max(1, int(turn * 1e3 / max(1e-3, first[name])))
             steps[name], times[name] = step, []
         except Exception as error:
             failed[name] = line_about(error)
             gpu.synchronize()  # raises if the GPU is lost, which no other system would survive
-    for _ in range(turns):
-        for name, step in steps.items():
-            gpu.synchronize()
-            times[name].append(gpu.elapsed(step, counts[name]))
-    return {name: [statistics.median(row), min(row), max(row)] for name, row in times.items()}, failed
+    try:
+        for _ in range(turns):
+            for name, step in steps.items():
+                gpu.synchronize()
+                times[name].append(gpu.elapsed(step, counts[name]))
+    except TimeoutError as error:
+        failed["turns"] = line_about(error)
+    rows = {name: row or [first[name]] for name, row in times.items()}
+    return {name: [statistics.median(row), min(row), max(row)] for name, row in rows.items()}, failed
 
 
 def line_about(error):

@@ -217,4 +217,6 @@ def _detached(outputs: Any) -> Any:
         return outputs.detach()
     if isinstance(outputs, dict):
         return {key: _detached(value) for key, value in outputs.items()}
+    if isinstance(outputs, tuple) and hasattr(outputs, "_fields"):  # a named tuple
+        return type(outputs)(*map(_detached, outputs))
     return type(outputs)(map(_detached, outputs)) if isinstance(outputs, list | tuple) else outputs

@@ -14,6 +14,7 @@ from minigan.models.mlp import dcgan_weights
 from minigan.optim import SGD, Adam, RMSProp, linear_decay
 from minigan.random import Stream
 from minigan.trainers import GAN
+from minigan.trainers.cyclegan import Domains
 
 
 @pytest.fixture
@@ -166,6 +167,17 @@ def test_an_error_in_the_step_is_raised_as_it_is(on):
     captured = mg.capture(lambda x: x @ x)
     with pytest.raises(mg.errors.ShapeError):
         captured(mg.tensor(np.ones((2, 3), np.float32)))
+
+
+def test_a_step_may_take_and_return_named_tuples(on):
+    """A graph reads the parts of its input where they lie, and gives back the same kind of tuple."""
+    step = mg.capture(lambda domains: Domains(domains.a * 2.0, domains.b + 1.0))
+    for i in range(5):
+        a, b = (mg.tensor(np.full(3, value, np.float32)) for value in (i, 10.0 * i))
+        doubled = step(Domains(a, b))
+        assert type(doubled) is Domains and doubled.labels is None
+        assert doubled.a.numpy().tolist() == [2.0 * i] * 3 and doubled.b.numpy().tolist() == [10.0 * i + 1] * 3
+    assert step.graph is not None
 
 
 def test_on_the_cpu_the_step_is_the_step():

@@ -112,3 +112,25 @@ def test_a_table_of_the_profilers_output(tmp_path):
     assert text.endswith("| math_pipe_throttle 2.2, barrier 0.5 |")
     (tmp_path / "ncu.csv").write_text("==ERROR== no permission")
     assert "no permission" in table(tmp_path / "ncu.csv")
+
+
+def test_a_row_whose_time_is_over_keeps_what_was_measured():
+    """The first system was timed once when the second one's turn was cut short."""
+    import gpu_clock
+
+    class Slow:
+        def __init__(self):
+            self.calls = 0
+
+        def elapsed(self, step, count):
+            self.calls += 1
+            if self.calls == 4:
+                raise TimeoutError("took longer than 1 s")
+            return step()
+
+        def synchronize(self):
+            pass
+
+    times, failed = gpu_clock.in_turns(Slow(), {"fast": lambda: lambda: 2.0, "slow": lambda: lambda: 3.0})
+    assert times == {"fast": [2.0, 2.0, 2.0], "slow": [3.0, 3.0, 3.0]}
+    assert failed == {"turns": "TimeoutError: took longer than 1 s"}
