@@ -76,7 +76,7 @@ def engine_graph(given: Numbers, which: str) -> dict[str, mg.Tensor]:
         t["loss"] = losses.minimax.generator_loss(discriminate(fake))
     else:
         back = ops.conv2d(fake, t["K_F"].reshape(1, 1, 4, 4), padding=1)  # (1, 1, 2, 2)
-        t["loss"] = ops.sum(ops.abs(back - t["z"].reshape(1, 1, 2, 2)))
+        t["loss"] = ops.sum(ops.abs(back - t["z"].reshape(1, 1, 2, 2)))  # (1, 1, 2, 2) to ()
     return t
 
 

@@ -1,7 +1,7 @@
 """The errors that minigan raises. Each is also the built-in error that a caller would expect, such as ValueError.
 
 A message names the operation, the layer if known, every shape with its axis names, the condition that fails with its
-numbers, and the remedy. Imports that may fail, or come late, are here, too.
+numbers, and the remedy. Helpers for optional and late imports are also here.
 """
 
 from __future__ import annotations
@@ -106,12 +106,12 @@ def require(module: str, what: str) -> Any:
 
 
 def import_late(package: str, *modules: str, **homes: str) -> None:
-    """Give a package names that few programs use: their modules are imported when the names are first used.
+    """Import some modules of a package only when their names are first used, as few programs need them.
 
     Args:
-        package: its name; it is being imported now.
-        modules: modules of the package.
-        homes: other names, and the modules that define them.
+        package: name of the package that is being imported.
+        modules: names of modules of the package.
+        homes: other names, each with the module that defines it.
 
     >>> import minigan
     >>> minigan.nothing
@@ -126,4 +126,4 @@ def import_late(package: str, *modules: str, **homes: str) -> None:
             return getattr(importlib.import_module(homes[name]), name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
-    vars(sys.modules[package])["__getattr__"] = attribute  # Python calls it for a name that the package does not have
+    vars(sys.modules[package])["__getattr__"] = attribute  # called by Python for names that the package lacks

@@ -1,14 +1,15 @@
-"""Random numbers that are looked up, not drawn: Philox4x32-10, a keyed hash of a counter.
+"""Random numbers by address: Philox4x32-10, a keyed hash of a counter.
 
-A value is addressed by (seed, stream, step) and its place in the array; nothing else has state.
+A value depends only on (seed, stream, step) and its position in the array; there is no other state.
 
     key      seed, 64 bits
     counter  (block, step low, step high, stream), four words of 32 bits; one block is four words of noise
 
-Why     Value i needs no value before it, so NumPy fills arrays in any order, a GPU thread can compute its own value,
-        and a run resumes from three integers. The formulas are in kernels/cpu/random.py and in its CUDA twin.
-Bits    Words, uniforms, integers and permutations are equal bit for bit everywhere. Normals are computed in float64 and
-        rounded once, so two machines' float32 normals differ, by one unit in the last place, about once in 10^8.
+Why     Value i depends on no earlier value, so NumPy can fill arrays in any order, a GPU thread computes its own
+        value, and a run resumes from three integers. The formulas are in kernels/cpu/random.py and in its CUDA twin.
+Bits    Words, uniforms, integers and permutations are equal on all machines, bit for bit. Normals are computed in
+        float64 and rounded once, so float32 normals of two machines differ, by one unit in the last place, about once
+        in 10^8.
 Source  Salmon, Moraes, Dror & Shaw, Parallel random numbers: as easy as 1, 2, 3, SC 2011.
 """
 
@@ -27,7 +28,7 @@ from minigan.errors import DTypeError
 
 Shape = int | tuple[int, ...]
 
-_HOST = np.empty(0, np.float32)  # `like` of the kernels: their numbers are wanted on the CPU
+_HOST = np.empty(0, np.float32)  # argument `like` of the kernels: the results are on the CPU
 
 
 def philox4x32(counter: np.ndarray, key: np.ndarray) -> np.ndarray:
@@ -43,7 +44,7 @@ def philox4x32(counter: np.ndarray, key: np.ndarray) -> np.ndarray:
 
 
 def _natural(value: Any, name: str, bits: int = 64) -> int:
-    """`value` as a Python integer in [0, 2^bits), or an error that says which number is wrong."""
+    """`value` as a Python integer in [0, 2^bits). Raises TypeError or ValueError, with `name`, if it is not."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -63,12 +64,12 @@ def stream_id(stream: int | str) -> int:
 
 
 def _address(seed: int, stream: int | str, step: int) -> tuple[int, int, int]:
-    """Seed, stream and step as integers that fit their words."""
+    """Seed, stream and step as integers, checked against their ranges."""
     return _natural(seed, "seed"), stream_id(stream), _natural(step, "step")
 
 
 def _real(dtype: DTypeLike) -> np.dtype[Any]:
-    """The dtype, which must be float32 or float64."""
+    """The dtype. Raises DTypeError unless it is float32 or float64."""
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise DTypeError(f"random: dtype must be float32 or float64, not {np.dtype(dtype)}.")
     return np.dtype(dtype)
@@ -77,9 +78,9 @@ def _real(dtype: DTypeLike) -> np.dtype[Any]:
 def uniform(
     shape: Shape, *, seed: int, stream: int | str = 0, step: int = 0, dtype: DTypeLike = np.float32
 ) -> np.ndarray:
-    """Uniform numbers in [0, 1): multiples of 2^-24 in float32 and of 2^-53 in float64. Exact, so 1 is never returned.
+    """Uniform numbers in [0, 1): multiples of 2^-24 in float32, of 2^-53 in float64; exact, so 1 is never returned.
 
-    Raises ValueError when seed or step is outside [0, 2^64) or stream outside [0, 2^32), DTypeError for other dtypes.
+    Raises ValueError if seed or step is outside [0, 2^64) or stream outside [0, 2^32), DTypeError for other dtypes.
     """
     return kernels.uniform(_HOST, shape, _real(dtype), *_address(seed, stream, step))
 
@@ -91,7 +92,7 @@ def normal(
 
     Forward   r = sqrt(-2 log(1 - u)),  (r cos 2 pi v, r sin 2 pi v)
     Why       1 - u lies in (0, 1], so the logarithm is finite: |value| <= 6.7 (float32, 32 bits of u) or 8.6 (float64).
-    Source    Box & Muller, A note on the generation of random normal deviates, 1958. Raises as `uniform` does.
+    Source    Box & Muller, A note on the generation of random normal deviates, 1958. Raises as `uniform`.
     """
     return kernels.normal(_HOST, shape, _real(dtype), *_address(seed, stream, step))
 
@@ -99,23 +100,23 @@ def normal(
 def integers(low: int, high: int, shape: Shape, *, seed: int, stream: int | str = 0, step: int = 0) -> np.ndarray:
     """Integers in [low, high), int64, from 64-bit words modulo high - low (bias below (high - low) / 2^64).
 
-    Raises ValueError when the range is empty or leaves int64.
+    Raises ValueError if the range is empty or exceeds int64. Other errors as `uniform`.
     """
     low, high = operator.index(low), operator.index(high)
     return kernels.integers(_HOST, low, high, shape, *_address(seed, stream, step))
 
 
 def permutation(n: int, *, seed: int, stream: int | str = 0, step: int = 0) -> np.ndarray:
-    """A random order of 0 .. n-1, int64 (n,): the argsort of n 64-bit words; stable, so a tie has one order too."""
+    """A random order of 0 .. n-1, int64 (n,): the stable argsort of n 64-bit words, unique also for equal words."""
     words = kernels.permutation_words(_HOST, _natural(n, "n"), *_address(seed, stream, step))
     return np.argsort(words, kind="stable").astype(np.int64, copy=False)
 
 
 class Stream:
-    """An address that moves on: each call uses the current step and then adds one to it.
+    """An address that advances: each call uses the present step, then adds one to it.
 
-    seed is in [0, 2^64); name is a text or an integer in [0, 2^32), kept as the number `id`: two streams of one seed
-    with different names are independent.
+    seed is in [0, 2^64); name is a text or an integer in [0, 2^32), stored as the number `id`. Two streams with one
+    seed and different names are independent. Raises ValueError outside these ranges.
 
     >>> noise = Stream(seed=0, name="noise")
     >>> noise.normal((64, 100)).shape, noise.step
@@ -130,7 +131,7 @@ class Stream:
 
     def _draw(self, function: Callable[..., np.ndarray], *args: Any, **options: Any) -> np.ndarray:
         values = function(*args, **options, **self.state_dict())
-        self.step += 1  # only now: a call that raises leaves the address where it was
+        self.step += 1  # after the call: one that raises does not advance
         return values
 
     def _fill(self, name: str, shape: Shape, dtype: DTypeLike, device: str) -> Any:
@@ -146,11 +147,11 @@ class Stream:
         return values
 
     def normal(self, shape: Shape, dtype: DTypeLike = np.float32, device: str = "cpu") -> Any:
-        """Standard normal numbers; see `normal`. On another device its own kernel computes them there."""
+        """Standard normal numbers; see `normal`. A GPU computes them with its own kernel."""
         return self._fill("normal", shape, dtype, device)
 
     def uniform(self, shape: Shape, dtype: DTypeLike = np.float32, device: str = "cpu") -> Any:
-        """Uniform numbers in [0, 1); see `uniform`. On another device its own kernel computes the same ones there."""
+        """Uniform numbers in [0, 1); see `uniform`. A GPU computes the same numbers with its own kernel."""
         return self._fill("uniform", shape, dtype, device)
 
     def integers(self, low: int, high: int, shape: Shape) -> np.ndarray:
@@ -162,23 +163,23 @@ class Stream:
         return self._draw(permutation, n)
 
     def state_dict(self) -> dict[str, int]:
-        """Everything there is to know: {"seed", "stream", "step"}, plain integers."""
+        """The whole state: {"seed", "stream", "step"}, Python integers."""
         return {"seed": self.seed, "stream": self.id, "step": self.step}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue exactly where `state_dict` was taken. Raises ValueError when a key is missing or out of range."""
+        """Continue from a state that `state_dict` returned. Raises ValueError if a key is missing or out of range."""
         if set(state) != {"seed", "stream", "step"}:
             raise ValueError(f"Stream.load_state_dict: needs seed, stream and step, but got {sorted(state)}.")
-        # a new stream first, because its constructor validates
+        # through a new stream, because its constructor checks the values
         vars(self).update(vars(Stream(state["seed"], state["stream"], state["step"])))
 
 
 default = Stream(seed=0, name="default")
-"""What layers and dropout use when they are given no stream: an object to pass, save and re-seed, never NumPy's."""
+"""The stream of layers and dropout that have none of their own; minigan never uses NumPy's global state."""
 
 
 def seed(n: int) -> None:
-    """Put `default` back to step 0 of seed n, in [0, 2^64), so that what is built next is the same in every run.
+    """Set `default` to step 0 of seed n, in [0, 2^64), so that networks made next have the same weights in every run.
 
     >>> seed(1); first = default.normal(3); seed(1); bool((first == default.normal(3)).all())
     True

@@ -1,12 +1,12 @@
-"""A run: its options, its folder, its progress bar, its pictures. What the example scripts have in common.
+"""A run: its options, folder, progress bar and pictures; used by all example scripts.
 
     options.py   RunOptions, the command line   folder.py    runs/NAME/, config.json, what may change on resume
-    loop.py      train, fit: any trainer's run  session.py   its loop: what happens after each step
+    loop.py      train, fit: any trainer's run  session.py   the loop, and all that follows each step
     command.py   warnings, errors, exit status  tuning.py    BLAS kernels that suit the CPU
-    durable.py   what a checkpoint holds, when  board.py     TensorBoard's files
-    log.py       metrics.jsonl, progress        signals.py   the first ends a run after its step, the second at once
-    plan.py      steps, epochs, or a time       listing.py   runs side by side: a line for each, what differs
-    saved.py     the networks of a run          latent/      looking into what a run has learnt
+    durable.py   contents of checkpoints        board.py     TensorBoard's files
+    log.py       metrics.jsonl, progress        signals.py   Ctrl-C: the first saves the run, the second stops at once
+    plan.py      steps, epochs, or a time       listing.py   a table of runs, and their differences
+    saved.py     the networks of a run          latent/      analysis of what a run has learnt
 """
 
 from minigan.run.command import main
