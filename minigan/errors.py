@@ -7,6 +7,7 @@ numbers, and the remedy. Helpers for optional and late imports are also here.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from typing import Any
 
@@ -91,6 +92,16 @@ def not_installed(module: str, what: str) -> str:
     """
     package, extra = PACKAGES[module.partition(".")[0]]
     return f'{what} needs {package}: run `pip install "minigan[{extra}]"`'
+
+
+def check_installed(*packages: str, what: str) -> None:
+    """Raise as `require` if an optional package that `what` needs is missing, without the time and memory of importing.
+
+    packages are top-level names, such as "matplotlib".
+    """
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise ModuleNotFoundError(not_installed(package, what), name=package)
 
 
 def require(module: str, what: str) -> Any:

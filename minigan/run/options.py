@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minigan.engine import device
-from minigan.errors import MiniganError, OptionError, require
+from minigan.errors import MiniganError, OptionError, check_installed
 from minigan.optim import SCHEDULES
 from minigan.random import seed
 from minigan.run.folder import ABOUT_NOW, read_config
@@ -144,7 +144,7 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
 
     `own` may also change the default of an option of every run, such as batch_size. Sets the device, the precision, the
     seed and, for a program started from the command line, the BLAS kernels. Wrong options, or a missing device, end the
-    program with status 2 and one sentence. Packages that a run needs only at its end are imported here, before the
+    program with status 2 and one sentence. Packages that a run needs only at its end are looked for here, before the
     training.
 
     Args:
@@ -183,8 +183,7 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
         seed(result.seed)
     except (MiniganError, ValueError) as error:
         parser.error(str(error))
-    for module in ("PIL.Image", "matplotlib.figure", *(["safetensors.numpy"] if resumable else [])):
-        require(module, "a run")
+    check_installed("PIL", "matplotlib", *["safetensors"] * resumable, what="a run")
     if arguments is None and result.blas_tuning and result.device == "cpu":
         tune_blas()
     return result
