@@ -43,7 +43,7 @@ prepare() {  # compile what the timings need while the tests run; nothing is tim
     local parallel=""
     "$python" -c "import xdist" 2>/dev/null && parallel="-n 6"
     local tests=("$python" -m pytest -m gpu -vv tests/cuda/test_cuda_conv.py tests/cuda/test_cuda_matmul.py
-        tests/cuda/test_capture.py tests/cuda/test_cuda_pad.py)
+        tests/cuda/test_capture.py tests/cuda/test_cuda_pad.py -p no:benchmark)  # that plugin refuses to run with xdist
     part 85 "tests" "${tests[@]}" $parallel >"$out/tests.log" 2>&1
     grep -qE "PASSED|FAILED" "$out/tests.log" || part 60 "tests again" "${tests[@]}" >>"$out/tests.log" 2>&1
     wait "${jobs[@]}"
@@ -55,13 +55,12 @@ prepare() {  # compile what the timings need while the tests run; nothing is tim
 measure() {
     cd "$work/plain" || exit
     local gpu=("$python" benchmarks/gpu.py --out "$out" --counts "$work/counts.json") name pairs=()
-    part 175 "steps" "${gpu[@]}" --budget 165 --sections ceilings,steps
-    local first=""
-    for name in $names; do pairs+=("$name=$work/$name") first=${first:-$name}; done
-    [ -n "$names" ] && part 85 "versions" "$python" benchmarks/gpu_versions.py --out "$out" --budget 75 "plain=$work/plain" "${pairs[@]}"
-    part 150 "convolutions" "${gpu[@]}" --budget 135 --sections convolutions
+    part 210 "steps" "${gpu[@]}" --budget 200 --sections ceilings,ours,steps
+    for name in $names; do pairs+=("$name=$work/$name"); done
+    [ -n "$names" ] && part 75 "versions" "$python" benchmarks/gpu_versions.py --out "$out" --budget 65 "plain=$work/plain" "${pairs[@]}"
+    part 90 "convolutions" "${gpu[@]}" --budget 80 --sections convolutions
     part 30 "split" "${gpu[@]}" --budget 25 --sections split
-    for name in plain $first; do profile "$name"; done
+    profile plain  # one launch takes about two seconds; what is done when the time is over is in the table
     part 40 "bf16" "${gpu[@]}" --budget 30 --sections bf16
     part 90 "compiled" "${gpu[@]}" --budget 80 --sections compiled
 }
@@ -69,7 +68,7 @@ measure() {
 profile() {  # NAME: the products of one training step under Nsight Compute
     command -v ncu >/dev/null || { echo "==> ncu is not on PATH: no profile"; return; }
     cd "$work/$1" || return
-    part 55 "ncu $1" ncu --target-processes all --profile-from-start off --clock-control none -k regex:gemm \
+    part 80 "ncu $1" ncu --target-processes all --profile-from-start off --clock-control none -k regex:gemm \
         --csv --page raw --log-file "$out/ncu.$1.csv" --section SpeedOfLight --section WarpStateStats \
         --section SchedulerStats --section MemoryWorkloadAnalysis --section MemoryWorkloadAnalysis_Tables \
         --section ComputeWorkloadAnalysis --section Occupancy --section LaunchStats \

@@ -16,6 +16,7 @@ except ImportError:
 
 TURNS = 9  # of every system; the median counts
 TURN = 0.03  # seconds
+SLACK = 2  # milliseconds for which the GPU may go on after the last event
 CALLS = 20  # of a kernel in one graph; its arrays are in the L2 cache where they fit, as they are in a training step
 
 
@@ -52,10 +53,18 @@ class Gpu:
             torch.cuda.empty_cache()
 
     def shared_stream(self):
-        """PyTorch on the stream CuPy uses, so that the same events time both."""
+        """PyTorch on the stream CuPy uses, so that the same events time both.
+
+        Not by torch.cuda.ExternalStream: for the null stream, CuPy's default, it gives another stream, for which CuPy's
+        events do not wait (pytorch/pytorch#182960).
+        """
         if torch is None:
             return contextlib.nullcontext()
-        return torch.cuda.stream(torch.cuda.ExternalStream(self.cupy.cuda.get_current_stream().ptr))
+        pointer = self.cupy.cuda.get_current_stream().ptr
+        stream = torch.cuda.ExternalStream(pointer) if pointer else torch.cuda.default_stream()
+        if stream.cuda_stream != pointer:
+            raise RuntimeError(f"PyTorch is on stream {stream.cuda_stream:#x}, CuPy and its events on {pointer:#x}")
+        return torch.cuda.stream(stream)
 
     def torch_graph(self, step, calls=1):
         """`calls` calls of a function of PyTorch's as one CUDA graph."""
@@ -152,7 +161,8 @@ def in_turns(gpu, systems):
     """({name: [median, min, max] milliseconds per call}, {name: failure}) of systems {name: function that builds one}.
 
     They take turns, so that a change of the GPU's clock affects all of them. A system that cannot be built or run is
-    reported and does not stop the others. When the row's time is over, what was measured until then is returned.
+    reported and does not stop the others. When the row's time is over, what was measured until then is returned: at
+    least the first calls of every system that was built, ours before the peers.
     """
     steps, counts, first, times, failed = {}, {}, {}, {}, {}
     turns, turn = (2, 0) if gpu_cases.REHEARSAL else (TURNS, TURN)
@@ -162,21 +172,43 @@ def in_turns(gpu, systems):
             for _ in range(2):
                 step()
             gpu.synchronize()
-            first[name] = gpu.elapsed(step, 2)
+            first[name] = timed(gpu, step, 2)
             counts[name] = max(1, int(turn * 1e3 / max(1e-3, first[name])))
             steps[name], times[name] = step, []
+        except TimeoutError as error:  # the row's time is over: no further system is built
+            failed[name] = line_about(error)
+            turns = 0
+            break
         except Exception as error:
             failed[name] = line_about(error)
             gpu.synchronize()  # raises if the GPU is lost, which no other system would survive
     try:
         for _ in range(turns):
-            for name, step in steps.items():
+            for name in [name for name in steps if name not in failed]:
                 gpu.synchronize()
-                times[name].append(gpu.elapsed(step, counts[name]))
+                try:
+                    times[name].append(timed(gpu, steps[name], counts[name]))
+                except HiddenWorkError as error:
+                    failed[name] = line_about(error)
     except TimeoutError as error:
         failed["turns"] = line_about(error)
-    rows = {name: row or [first[name]] for name, row in times.items()}
+    rows = {name: row or [first[name]] for name, row in times.items() if name not in failed}
     return {name: [statistics.median(row), min(row), max(row)] for name, row in rows.items()}, failed
+
+
+class HiddenWorkError(RuntimeError):
+    """Work on the GPU that the events around it did not see."""
+
+
+def timed(gpu, step, count):
+    """gpu.elapsed; HiddenWorkError if the GPU was busy for long after the last event: its work is on another stream."""
+    ms = gpu.elapsed(step, count)
+    end = time.perf_counter()
+    gpu.synchronize()
+    after = (time.perf_counter() - end) * 1e3
+    if after > SLACK:
+        raise HiddenWorkError(f"events saw {ms * count:.1f} ms, then the GPU went on for {after:.1f} ms")
+    return ms
 
 
 def line_about(error):

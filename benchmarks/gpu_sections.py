@@ -40,8 +40,9 @@ def ceilings(gpu, results):
         gpu_peers.best_settings()
         n = 64 if gpu_cases.REHEARSAL else 8192
         a, b = (torch.randn(n, n, device=gpu.torch_device).to(dtype) for _ in range(2))
-        with gpu.shared_stream():  # else the events would not wait for PyTorch's stream
-            times, _ = in_turns(gpu, {"product": lambda: lambda: a @ b})
+        times, failed = in_turns(gpu, {"product": lambda: lambda: a @ b})
+        if failed:
+            raise RuntimeError(failed.get("product") or failed["turns"])
         rate = 2 * n**3 / times["product"][0] / 1e9
         return [(name, {"TFLOP/s": f"{rate:.0f}"}, {"rate": rate})]
 
@@ -59,6 +60,18 @@ def floor(results, flop, moved=0):
 
 
 # ---- steps ----
+def ours(gpu, results):
+    """Our captured steps alone: written before a peer, which may take long, is built."""
+    for name in STEPS:
+        yield name, functools.partial(_ours, gpu, name)
+
+
+def _ours(gpu, name):
+    times, failed = in_turns(gpu, {OURS: lambda: captured(gpu_cases.build(name))})
+    cells = {system: f"{row[0]:.3f}" for system, row in times.items()}
+    return [(name, cells | _failures(failed), {"ms": times, "failed": failed})]
+
+
 def steps(gpu, results):
     """Milliseconds of training steps."""
     for name, case in STEPS.items():
@@ -221,5 +234,5 @@ def by_kernel(name, events, repeats):
     return rows
 
 
-SECTIONS = {"ceilings": ceilings, "steps": steps, "convolutions": convolutions, "kernels": gpu_kernels.kernels,
-            "launches": gpu_kernels.launches, "split": split, "bf16": bf16, "compiled": compiled}
+SECTIONS = {"ceilings": ceilings, "ours": ours, "steps": steps, "convolutions": convolutions,
+            "kernels": gpu_kernels.kernels, "launches": gpu_kernels.launches, "split": split, "bf16": bf16, "compiled": compiled}

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -63,7 +64,6 @@ def test_rows_are_kept_and_found_again(tmp_path):
 def test_a_row_that_fails_costs_only_itself(tmp_path, monkeypatch, capsys):
     import contextlib
     import time
-    from types import SimpleNamespace
 
     import gpu
     import gpu_sections
@@ -134,3 +134,84 @@ def test_a_row_whose_time_is_over_keeps_what_was_measured():
     times, failed = gpu_clock.in_turns(Slow(), {"fast": lambda: lambda: 2.0, "slow": lambda: lambda: 3.0})
     assert times == {"fast": [2.0, 2.0, 2.0], "slow": [3.0, 3.0, 3.0]}
     assert failed == {"turns": "TimeoutError: took longer than 1 s"}
+
+
+def test_no_further_system_is_built_when_the_time_is_over():
+    """Its alarm has rung: nothing would stop the next system from taking as long as it likes."""
+    import gpu_clock
+
+    def slow():
+        raise TimeoutError("took longer than 1 s")
+
+    def late():
+        raise AssertionError("built after the row's time was over")
+
+    device = SimpleNamespace(elapsed=lambda step, count: step(), synchronize=lambda: None)
+    times, failed = gpu_clock.in_turns(device, {"ours": lambda: lambda: 2.0, "slow": lambda: slow(), "late": late})
+    assert times == {"ours": [2.0, 2.0, 2.0]}
+    assert failed == {"slow": "TimeoutError: took longer than 1 s"}
+
+
+def test_work_that_the_events_do_not_see_is_no_time():
+    """A device that is still busy after the last event ran something on a stream without events."""
+    import time
+
+    import gpu_clock
+
+    class Device:
+        pending = 0
+
+        def elapsed(self, step, count):
+            self.pending = step() * count
+            return 0.01
+
+        def synchronize(self):
+            time.sleep(self.pending)
+            self.pending = 0
+
+    times, failed = gpu_clock.in_turns(Device(), {"seen": lambda: lambda: 0, "hidden": lambda: lambda: 0.01})
+    assert set(times) == {"seen"}
+    assert failed["hidden"].startswith("HiddenWorkError: events saw 0.0 ms, then the GPU went on for ")
+
+
+@pytest.mark.parametrize("pointer", [0, 0x7F00])
+def test_pytorch_shares_cupys_stream_even_the_null_stream(monkeypatch, pointer):
+    """PyTorch's ExternalStream(0) is a stream of its own (pytorch/pytorch#182960), as the stand-in's is."""
+    import gpu_clock
+
+    streams = SimpleNamespace(
+        ExternalStream=lambda handle: SimpleNamespace(cuda_stream=handle or 0xBAD), stream=lambda stream: stream,
+        default_stream=lambda: SimpleNamespace(cuda_stream=0))
+    monkeypatch.setattr(gpu_clock, "torch", SimpleNamespace(cuda=streams))
+    gpu = object.__new__(gpu_clock.Gpu)
+    gpu.cupy = SimpleNamespace(cuda=SimpleNamespace(get_current_stream=lambda: SimpleNamespace(ptr=pointer)))
+    assert gpu.shared_stream().cuda_stream == pointer
+    streams.default_stream = streams.ExternalStream = lambda *_: SimpleNamespace(cuda_stream=0xBAD)
+    with pytest.raises(RuntimeError, match="PyTorch is on stream 0xbad, CuPy and its events on"):
+        gpu.shared_stream()
+
+
+def test_our_steps_are_measured_before_any_peer_is_built(monkeypatch):
+    """Every step of the table has a row of its own, which calls nothing of PyTorch's."""
+    import gpu_sections
+
+    monkeypatch.setattr(gpu_sections, "captured", lambda step: step)
+    monkeypatch.setattr(gpu_sections.gpu_cases, "build", lambda name: lambda: 3.0)
+    device = SimpleNamespace(elapsed=lambda step, count: step(), synchronize=lambda: None)
+    rows = {name: measure() for name, measure in gpu_sections.SECTIONS["ours"](device, None)}
+    assert list(rows) == list(gpu_sections.STEPS)
+    assert rows["WGAN-GP b64"] == [("WGAN-GP b64", {"ours, graph": "3.000"}, {
+        "ms": {"ours, graph": [3.0, 3.0, 3.0]}, "failed": {}})]
+
+
+def test_the_profilers_tensor_column_is_the_whole_pipe(tmp_path):
+    """Its metrics of double precision, which come first and are 0, are not taken for it."""
+    from gpu_profile import table
+
+    head = ["ID", "Kernel Name", "sm__inst_executed_pipe_tensor_op_dmma.avg.pct_of_peak_sustained_active",
+            "sm__pipe_tensor_cycles_active.avg.pct_of_peak_sustained_elapsed", "launch__waves_per_multiprocessor"]
+    (tmp_path / "ncu.csv").write_text("\n".join(
+        ",".join(f'"{cell}"' for cell in row) for row in [head, ["0", "gemm", "0", "22.71", "0.48"]]))
+    text = table(tmp_path / "ncu.csv").splitlines()
+    columns, cells = ([cell.strip() for cell in text[i].split("|")] for i in (0, 2))
+    assert cells[columns.index("tensor %")] == "22.71" and cells[columns.index("waves")] == "0.48"
