@@ -235,4 +235,5 @@ def by_kernel(name, events, repeats):
 
 
 SECTIONS = {"ceilings": ceilings, "ours": ours, "steps": steps, "convolutions": convolutions,
-            "kernels": gpu_kernels.kernels, "launches": gpu_kernels.launches, "split": split, "bf16": bf16, "compiled": compiled}
+            "kernels": gpu_kernels.kernels, "launches": gpu_kernels.launches, "split": split, "bf16": bf16,
+            "compiled": compiled}
