@@ -152,26 +152,25 @@ def test_no_further_system_is_built_when_the_time_is_over():
     assert failed == {"slow": "TimeoutError: took longer than 1 s"}
 
 
-def test_work_that_the_events_do_not_see_is_no_time():
+def test_work_that_the_events_do_not_see_is_no_time(monkeypatch):
     """A device that is still busy after the last event ran something on a stream without events."""
-    import time
-
     import gpu_clock
 
     class Device:
-        pending = 0
+        now = pending = 0.0  # seconds
 
         def elapsed(self, step, count):
             self.pending = step() * count
             return 0.01
 
         def synchronize(self):
-            time.sleep(self.pending)
-            self.pending = 0
+            self.now, self.pending = self.now + self.pending, 0.0
 
-    times, failed = gpu_clock.in_turns(Device(), {"seen": lambda: lambda: 0, "hidden": lambda: lambda: 0.01})
+    monkeypatch.setattr(gpu_clock, "time", SimpleNamespace(perf_counter=lambda: device.now))
+    device = Device()
+    times, failed = gpu_clock.in_turns(device, {"seen": lambda: lambda: 0, "hidden": lambda: lambda: 0.01})
     assert set(times) == {"seen"}
-    assert failed["hidden"].startswith("HiddenWorkError: events saw 0.0 ms, then the GPU went on for ")
+    assert failed["hidden"].startswith("HiddenWorkError: events saw 0.0 ms, then the GPU went on for 20.0 ms")
 
 
 @pytest.mark.parametrize("pointer", [0, 0x7F00])
