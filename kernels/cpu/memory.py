@@ -22,9 +22,9 @@ import numpy as np
 from ..values import Array, DTypeLike, Pair
 from .blocks import PASS, SHARED, cut, for_each_block
 
-RECYCLED = 1 << 18  # bytes from which on an output's memory is used again
+RECYCLED = 1 << 18  # outputs of at least this many bytes use memory again
 KEPT = 5 << 25  # bytes of recycled memory above which idle buffers are freed before new ones are made
-HUGE = 1 << 22  # bytes from which on the system is asked for large pages, as NumPy does
+HUGE = 1 << 22  # from this many bytes on, the system is asked for large pages, as NumPy does
 
 _local = threading.local()
 _buffers: dict[int, list[Array]] = {}  # by size in bytes, last used last: memory of outputs, in use or idle

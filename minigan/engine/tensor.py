@@ -25,7 +25,7 @@ Operand: TypeAlias = Annotated[Any, "a Tensor, an array or a number"]
 Axes: TypeAlias = "int | tuple[int, ...] | None"  # None: all of them
 Place: TypeAlias = "Tensor | Node"  # where a tensor stands in a graph: a leaf is its own place, else it is the node
 
-WORTH = 1 << 12  # bytes from which on an array that no vjp reads is not kept
+WORTH = 1 << 12  # an array of at least this many bytes that no vjp reads is not kept
 _NUMPY = (np.ndarray, np.generic)  # arrays, and the scalars NumPy makes of those without axes
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # the types that can be differentiated
 _creation = itertools.count()  # creation order is a topological order; next() on it is atomic
