@@ -22,7 +22,7 @@ import numpy as np
 from ..values import Array, DTypeLike, Pair
 from .blocks import PASS, SHARED, cut, for_each_block
 
-RECYCLED = 1 << 18  # outputs of at least this many bytes use memory again
+RECYCLED = 1 << 18  # outputs of at least this many bytes reuse memory
 KEPT = 5 << 25  # bytes of recycled memory above which idle buffers are freed before new ones are made
 HUGE = 1 << 22  # from this many bytes on, the system is asked for large pages, as NumPy does
 
