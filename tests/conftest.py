@@ -9,6 +9,19 @@ import minigan as mg
 from minigan.engine import device
 
 collect_ignore_glob = ["goldens/*"]  # scripts that make goldens, run by hand; only they import PyTorch
+ONE_PROCESS = ("tests/ops/test_onnx.py", "tests/metrics/")  # each shares what takes seconds to make
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """`pytest -n auto` hands out one test at a time, but all tests of a place in ONE_PROCESS to the same process."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return next((place for place in ONE_PROCESS if nodeid.startswith(place)), nodeid)
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The classifier of digits, its cache, and DCGAN's measure with a linear SVM."""
 
 import dataclasses
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from minigan.errors import OptionError, ShapeError
 from minigan.metrics.classifier import Settings, _cached, train_classifier, weights_file
 from minigan.metrics.svm import discriminator_features, grid_max, svm_accuracy, svm_evaluation
 
-pytest.importorskip("sklearn", reason="the SVM is scikit-learn's")
+# not importorskip: the import takes 3 s
+pytestmark = pytest.mark.skipif(find_spec("sklearn") is None, reason="the SVM is scikit-learn's")
 FEW = Settings(images_seen=200, batch_size=20)
 
 

@@ -1,6 +1,7 @@
 """Counting: classes and neighbourhoods of sets whose counts are known, or counted by loops."""
 
 import math
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from minigan.metrics import (
     stacked_modes,
 )
 
-pytest.importorskip("sklearn", reason="neighbourhoods need scikit-learn")
+# not importorskip: the import takes 3 s
+pytestmark = pytest.mark.skipif(find_spec("sklearn") is None, reason="neighbourhoods need scikit-learn")
 
 
 def one_hot(labels, k=10):

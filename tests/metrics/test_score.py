@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from minigan.metrics.watch import Watch
 from minigan.run import saved
 from minigan.run.saved import load_generator
 
-pytest.importorskip("sklearn", reason="neighbourhoods need scikit-learn")
+# not importorskip: the import takes 3 s
+pytestmark = pytest.mark.skipif(find_spec("sklearn") is None, reason="neighbourhoods need scikit-learn")
 EXAMPLE = Path(__file__).parents[2] / "examples" / "dcgan_mnist.py"
 
 

@@ -47,9 +47,9 @@ def ended(process):
 
 @pytest.fixture(scope="module")
 def whole(digits, tmp_path_factory):
-    """An uninterrupted run of 100 steps."""
+    """An uninterrupted run of 75 steps."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    status, output = ended(started(digits, out, "--steps", 100))
+    status, output = ended(started(digits, out, "--steps", 75))
     assert status == 0, output
     return out
 
@@ -65,9 +65,9 @@ def after(process, folder, step):
 
 def same_in_the_end(one, other):
     states = [Series(folder / "checkpoints").newest()[0] for folder in (one, other)]
-    assert states[0]["step"] == states[1]["step"] == 100
+    assert states[0]["step"] == states[1]["step"] == 75
     for name in ("metrics.jsonl", "generator.safetensors", "averaged.safetensors", "discriminator.safetensors",
-                 "samples/step_000100.png", "samples/epoch_0008.png", "curves.png"):
+                 "samples/step_000075.png", "samples/epoch_0006.png", "curves.png"):
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
@@ -78,7 +78,7 @@ def test_interrupted_in_every_way_and_continued(digits, whole, tmp_path):
     """
     out, kept = tmp_path / "run", 0
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):
-        process = started(digits, out, *(["--resume"] if kept else ["--steps", 100]))
+        process = started(digits, out, *(["--resume"] if kept else ["--steps", 75]))
         after(process, out, kept + 10)
         process.send_signal(number)
         output = "".join(process.communicate(timeout=120))
