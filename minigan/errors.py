@@ -1,7 +1,8 @@
 """The errors that minigan raises. Each is also the built-in error that a caller would expect, such as ValueError.
 
 A message names the operation, the layer if known, every shape with its axis names, the condition that fails with its
-numbers, and the remedy. Helpers for optional and late imports are also here.
+numbers, and the remedy. Helpers for imports of optional packages, of modules used late and of whole folders are
+also here.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from pathlib import Path
 from typing import Any
 
 PACKAGES = {  # optional packages: name of the import: (name for pip, extra of minigan that installs it)
@@ -138,3 +140,17 @@ def import_late(package: str, *modules: str, **homes: str) -> None:
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     vars(sys.modules[package])["__getattr__"] = attribute  # called by Python for names that the package lacks
+
+
+def gather(package: str) -> list[str]:
+    """Import every module of a package's folder and put what each names in its __all__ into the package.
+
+    Returns all those names, the package's own __all__. So a module becomes part of the package by being in its folder.
+    """
+    into, names = sys.modules[package], []
+    for path in sorted(Path(str(into.__file__)).parent.glob("[!_]*.py")):
+        module = importlib.import_module(f"{package}.{path.stem}")
+        for name in getattr(module, "__all__", []):
+            setattr(into, name, getattr(module, name))
+            names.append(name)
+    return names

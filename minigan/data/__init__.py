@@ -3,11 +3,11 @@
 A module of this folder is a data set, or a tool for them, by being here: what its __all__ names is data.NAME.
 """
 
-import importlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # for type checkers and editors, which do not run the loop below
+from minigan.errors import gather
+
+if TYPE_CHECKING:  # for type checkers and editors, which cannot follow `gather`
     from minigan.data.batches import *
     from minigan.data.digits import *
     from minigan.data.folder import *
@@ -23,8 +23,4 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not run the loop be
     from minigan.data.toy2d import *
     from minigan.data.usps import *
 else:
-    __all__ = []
-    for _path in sorted(Path(__file__).parent.glob("[!_]*.py")):
-        _module = importlib.import_module(f"{__name__}.{_path.stem}")
-        __all__ += getattr(_module, "__all__", [])
-        globals().update({name: getattr(_module, name) for name in getattr(_module, "__all__", [])})
+    __all__ = gather(__name__)
