@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from minigan.errors import MiniganError
-from minigan.run import signals
+from minigan.run import console, signals
 
 
 @contextlib.contextmanager
@@ -26,8 +26,14 @@ def _plain_warnings() -> Iterator[None]:
 def main(script: Callable[[], Any]) -> None:
     """Run an example. An error that minigan raises ends it with one sentence and exit status 2, a GPU error with 3.
 
-    After the first Ctrl-C or SIGTERM, a run finishes its step and is saved, with exit status 130 or 143; see signals.
+    After the first Ctrl-C, SIGTERM or SIGHUP, a run finishes its step and is saved, with exit status 130, 143 or 129;
+    see signals. Output that nobody reads any more (`| head`, a closed terminal) is dropped, and the program goes on.
     """
+    with console.sturdy():
+        _main(script)
+
+
+def _main(script: Callable[[], Any]) -> None:
     try:
         with signals.handled(), _plain_warnings():
             script()

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,7 +22,8 @@ PAUSE = 15.0  # seconds between plain lines
 class Log:
     """Writes metrics.jsonl, one line per step, without times, so that equal runs give equal files; and the progress.
 
-    On a terminal the progress is a bar, else a line every 15 seconds: log files need few lines and no carriage returns.
+    On a terminal and in a notebook the progress is a bar, else a line every 15 seconds: log files need few lines and no
+    carriage returns.
 
     folder           the folder of metrics.jsonl, which is appended to
     steps            number of steps of the whole run, `done` of them before this process
@@ -36,9 +38,10 @@ class Log:
         self.start, self.printed, self.flushed = time.perf_counter(), -PAUSE, 0.0
         self.first: Progress | None = None
         self.bar: Any = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() or in_notebook():
             try:
-                self.bar = require("tqdm", "a progress bar").tqdm(total=steps, initial=done, unit="step",
+                module = "tqdm.notebook" if in_notebook() and find_spec("ipywidgets") else "tqdm"  # else: text
+                self.bar = require(module, "a progress bar").tqdm(total=steps, initial=done, unit="step",
                                                                   dynamic_ncols=True, mininterval=0.5)
             except ModuleNotFoundError as error:
                 self.say(f"{error}; without it, progress is a line every {PAUSE:.0f} seconds")
@@ -151,6 +154,12 @@ def note(folder: Path, **event: Any) -> None:
     """Append an event, such as a resumption or a roll-back, to events.jsonl."""
     with contextlib.suppress(OSError), (folder / "events.jsonl").open("a") as file:
         file.write(json.dumps(event) + "\n")
+
+
+def in_notebook() -> bool:
+    """Whether the program runs in a Jupyter kernel, which shows progress bars although it is no terminal."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return hasattr(shell, "kernel")
 
 
 def memory() -> int:

@@ -6,6 +6,8 @@ run that cannot be resumed with these options.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,7 @@ def fit(trainer: Trainer, batches: Batches, options: RunOptions, *data: ImageDat
 def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequence[ImageData], reals: np.ndarray,
            sheet: Sheet, score: Scores | None) -> Session:
     """A run that is ready to train, new or resumed; arguments and errors as in `fit`."""
+    start = time.monotonic()
     print(device.device_info(), *(images.source for images in data), sep="\n")
     saved = folders.read_config(options.out) if options.resume else None
     if saved is None:
@@ -108,7 +111,8 @@ def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequen
         folder = folders.new_folder(options.out, options.overwrite)
         folders.write_config(folder, config)
         report.save_png(reals, folder / "reals.png", scale=2)
-        return Session(folder, trainer, batches, options, config, sheet, score)
+        deadline = start + options.budget if options.budget else math.inf
+        return Session(folder, trainer, batches, options, config, sheet, score, deadline)
     changed = folders.check_continues(options.out, saved, config)
     session = Session(options.out, trainer, batches, options, config, sheet, score)
     session.resume(changed)

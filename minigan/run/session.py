@@ -15,7 +15,7 @@ from minigan import report
 from minigan.checkpoint import remove_leftovers, save_weights
 from minigan.data import Batches
 from minigan.engine import detect_anomaly, device
-from minigan.errors import DataError, NonFiniteError, OptionError
+from minigan.errors import DataError, MiniganError, NonFiniteError, OptionError
 from minigan.run import signals
 from minigan.run.board import Board
 from minigan.run.durable import Cadence, Keeper, check_weights
@@ -30,11 +30,15 @@ PAGE_SHARE, PAGE_EVERY = 0.01, 30.0  # largest share of the time for report.html
 MOST_ROLLBACKS = 5  # a run that diverges more often needs another learning rate or another loss
 
 
+class _TimeIsUp(Exception):  # noqa: N818  # ends the training loop, not the run
+    pass
+
+
 class Session:
     """A run from its start, or from a checkpoint, to its end or its interruption."""
 
     def __init__(self, folder: Path, trainer: Trainer, batches: Batches, options: RunOptions,
-                 config: dict[str, Any], sheet: Sheet, score: Scores | None) -> None:
+                 config: dict[str, Any], sheet: Sheet, score: Scores | None, deadline: float = float("inf")) -> None:
         self.folder, self.trainer, self.batches, self.options = folder, trainer, batches, options
         self.sheet, self.score, self.steps = sheet, score, int(config["steps"])
         self.sheets: list[tuple[str, int, Callable[[], np.ndarray]]] = []  # name, step, picture to wait for
@@ -43,6 +47,9 @@ class Session:
         self.board: Board | None = None
         self.page_after = 0.0  # monotonic time of the next update of report.html
         self.save_at: int | None = None  # the step after which a checkpoint is due
+        self.deadline = deadline  # monotonic time
+        self.late = False  # whether the run ends before its last step, because the time is up
+        self.between = False  # whether a step is complete, its metrics are written, and the next one has not begun
         self.log = Log(folder, self.steps, options.batch_size * trainer.batches_per_step)  # locks the folder
 
     def resume(self, changed: dict[str, Any]) -> None:
@@ -73,13 +80,19 @@ class Session:
                 if not self.trainer.steps:
                     with contextlib.suppress(NonFiniteError):  # of initial weights: the first step reports it
                         self.begin()
-                while self.trainer.steps < self.steps:
+                while self.trainer.steps < self.steps and not self.late:
                     try:
                         self.trainer.fit(self.batches, self.steps - self.trainer.steps, self.on_step,
                                          graph=self.options.graph and not self.options.check_finite,
                                          promptly=self.promptly)
+                    except _TimeIsUp:
+                        self.log.say(f"the time of --budget is up after {self.trainer.steps:,} of the {self.steps:,} "
+                                     "steps planned; --resume trains the others")
                     except NonFiniteError as error:
                         self.roll_back(error)
+        except signals.Stopped as stop:
+            self.rescue(stop)
+            raise stop.with_traceback(None) from None  # nobody looks for its cause in the code
         except BaseException as error:
             self.rescue(error)
             raise
@@ -105,23 +118,29 @@ class Session:
 
     def promptly(self, step: int) -> bool:
         """Whether the networks are needed in their state after this step; called once per step."""
-        if step == self.steps or self.cadence.due(step) or signals.pending():
+        self.late = self.late or time.monotonic() >= self.deadline
+        if self.last(step) or self.cadence.due(step) or signals.pending():
             self.save_at = step
         return self.save_at == step or self.scored(step) or self.shown(step)
+
+    def last(self, step: int) -> bool:
+        """Whether the run ends with this step."""
+        return step == self.steps or self.late
 
     def scored(self, step: int) -> bool:
         """Whether the networks are measured after this step."""
         every = self.options.score_every or self.steps
-        return self.score is not None and (step == self.steps or step % every == 0)
+        return self.score is not None and (self.last(step) or step % every == 0)
 
     def shown(self, step: int) -> bool:
         """Whether a sample grid is drawn after this step, besides those at the ends of epochs."""
-        return step == self.steps or (self.steps >= 10 * SHEETS and step % (self.steps // SHEETS) == 0)
+        return self.last(step) or (self.steps >= 10 * SHEETS and step % (self.steps // SHEETS) == 0)
 
     def on_step(self, progress: Progress) -> None:
         """Everything that follows a step. Raises DataError, with the remedy, if the disk is full."""
         try:
             self.after_step(progress)
+            self.between = False
         except OSError as error:
             raise DataError(f"{self.folder}: cannot be written ({error.strerror or error}); the checkpoints so far are "
                             "intact: make room, then --resume") from None
@@ -130,6 +149,7 @@ class Session:
         """Log, check, score, draw, save, in this order; a resumed run depends on it."""
         self.save_sheets()
         self.log(progress)
+        self.between = progress.step == self.trainer.steps
         if self.board is not None:
             self.board(progress)
         check_finite(progress, self.options.check_finite)
@@ -146,7 +166,9 @@ class Session:
         if progress.step == self.save_at:
             self.save()
             if (signal := signals.pending()) is not None and progress.step < self.steps:
-                raise signals.Stopped(signal)
+                raise signals.Stopped(signal, f"signal {signal}: {self.folder} is saved after step {progress.step:,}")
+            if self.late and progress.step < self.steps:
+                raise _TimeIsUp
 
     def save(self) -> None:
         """Save a checkpoint, after all files that belong to it are on the disk."""
@@ -187,13 +209,17 @@ class Session:
             with contextlib.suppress(Exception):
                 self.save_sheets()
                 self.keep_weights()
+            if self.between and not isinstance(error, signals.Stopped | DataError):  # such as an error in a score
+                with contextlib.suppress(Exception):
+                    check_weights(self.trainer)
+                    self.keeper.save()
         if self.trainer.steps:
             with contextlib.suppress(Exception):
                 report.loss_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
                 self.page(at_last=True)
-        if isinstance(error, signals.Stopped):
-            self.log.say(f"{self.folder}: saved after step {self.trainer.steps:,} of {self.steps:,}; --resume "
-                         "continues")
+        saved = max(self.keeper.series.steps(), default=0)
+        if not isinstance(error, MiniganError):  # those say what to do
+            self.log.say(f"{self.folder}: saved after step {saved:,} of {self.steps:,}; --resume continues")
 
     def page(self, at_last: bool = False) -> None:
         """Update report.html, unless that was done a moment ago."""
