@@ -1,6 +1,7 @@
-"""Kill a training run 50 times at random moments, continue it each time, and compare it with an uninterrupted run.
+"""End a training run 50 times at random moments, continue it each time, and compare it with an uninterrupted run.
 
-    python benchmarks/kill.py                     20 steps between checkpoints
+    python benchmarks/kill.py                     kill -9; 20 steps between checkpoints
+    python benchmarks/kill.py --signal HUP        a closed terminal: no step is lost
     python benchmarks/kill.py --kills 5 --data /path/with/mnist
 
 Prints one row per kill: its time, the last step in the metrics, the newest checkpoint, and how many steps are repeated.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,23 +39,24 @@ def run(arguments: list[str]) -> float:
     return time.monotonic() - start
 
 
-def killed(arguments: list[str], moment: float) -> None:
-    """Start a run that would go on for ever, and kill it after `moment` seconds."""
+def ended(arguments: list[str], moment: float, number: signal.Signals) -> None:
+    """Start a run that would go on for ever, and send it a signal after `moment` seconds."""
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     time.sleep(moment)
-    process.kill()
+    process.send_signal(number)
     error = process.communicate()[1]
-    if process.returncode != -9:
+    if process.returncode not in (-number, 128 + number):  # the first before Python has installed the handlers
         raise SystemExit(f"the run ended by itself: {error}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--signal", choices=("KILL", "HUP", "TERM", "INT"), default="KILL")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random moments")
     parser.add_argument("--data", type=Path, help="folder with MNIST")
     options = parser.parse_args()
-    moments = random.Random(options.seed)
+    moments, number = random.Random(options.seed), signal.Signals[f"SIG{options.signal}"]
     with tempfile.TemporaryDirectory() as folder:
         whole, out = Path(folder) / "whole", Path(folder) / "run"
         begins = run(command(whole, options, 1))
@@ -61,7 +64,7 @@ def main() -> None:
         lost, kept = [0], -1
         for kill in range(1, options.kills + 1):
             moment = moments.uniform(begins / 2, 2 * begins)
-            killed(command(out, options, 10**6, "--resume" if kept >= 0 else "--overwrite"), moment)
+            ended(command(out, options, 10**6, "--resume" if kept >= 0 else "--overwrite"), moment, number)
             newest = max(Series(out / "checkpoints").steps(), default=-1)
             rows = report.read_rows(out / "metrics.jsonl") if (out / "metrics.jsonl").exists() else []
             reached = rows[-1]["step"] if rows else 0
@@ -70,6 +73,8 @@ def main() -> None:
             if newest < kept:
                 raise SystemExit(f"kill {kill}: a checkpoint was lost: {newest} after {kept}")
             lost.append(max(0, reached - newest))
+            if lost[-1] and options.signal != "KILL":
+                raise SystemExit(f"kill {kill}: {lost[-1]} steps were lost after a signal that can be handled")
             kept = newest
             print(f"{kill:4}  {moment:7.2f}  {reached:7}  {newest:10}  {lost[-1]:10}", flush=True)
         run(command(out, options, kept + 50, "--resume"))
@@ -77,8 +82,8 @@ def main() -> None:
         same = [name for name in ("metrics.jsonl", "generator.safetensors", "averaged.safetensors",
                                   "discriminator.safetensors")
                 if (whole / name).read_bytes() == (out / name).read_bytes()]
-    print(f"\n{options.kills} kills, no run lost, at most {max(lost)} steps repeated (a checkpoint every {EVERY} "
-          f"steps); equal to an uninterrupted run after {kept + 50} steps, byte for byte: {', '.join(same)} "
+    print(f"\n{options.kills} times SIG{options.signal}, no run lost, at most {max(lost)} steps repeated (a checkpoint "
+          f"every {EVERY} steps); equal to an uninterrupted run after {kept + 50} steps, byte for byte: {', '.join(same)} "
           f"({len(same)} of 4)")
 
 
