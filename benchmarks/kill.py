@@ -83,8 +83,8 @@ def main() -> None:
                                   "discriminator.safetensors")
                 if (whole / name).read_bytes() == (out / name).read_bytes()]
     print(f"\n{options.kills} times SIG{options.signal}, no run lost, at most {max(lost)} steps repeated (a checkpoint "
-          f"every {EVERY} steps); equal to an uninterrupted run after {kept + 50} steps, byte for byte: {', '.join(same)} "
-          f"({len(same)} of 4)")
+          f"every {EVERY} steps); after {kept + 50} steps equal to an uninterrupted run, byte for byte: "
+          f"{', '.join(same)} ({len(same)} of 4)")
 
 
 if __name__ == "__main__":
