@@ -79,7 +79,8 @@ def main() -> None:
                   for j in sorted(range(len(NAMES)), key=lambda j, i=i: j != i)]
         return lambda: report.rows(*images)
 
-    folder = run.fit(trainer, batches, options, *domains, reals=report.rows(*shown), sheet=sheet)
+    folder = run.fit(trainer, batches, options, *domains, reals=report.rows(*shown), sheet=sheet,
+                     caption="Of each domain in turn: images, and their translations to the other domains.")
     if not options.no_score:
         score(trainer, domains, test, options, folder)
 

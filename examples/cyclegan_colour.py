@@ -80,7 +80,8 @@ def main() -> None:
     batches = data.Unpaired(*pixels, batch_size=options.batch_size, seed=options.seed).to(options.device)
     shown = [data.scaled(part.images[:SHOWN].repeat(3 // part.images.shape[1], 1)) for part in test]
     folder = run.fit(trainer, batches, options, *domains, reals=report.rows(*shown),
-                     sheet=lambda: report.there_and_back(trainer, *shown))
+                     sheet=lambda: report.there_and_back(trainer, *shown),
+                     caption=report.there_and_back_rows(*(domain.name for domain in domains)))
     score(trainer, domains[1], test, folder)
 
 

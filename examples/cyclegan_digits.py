@@ -108,7 +108,8 @@ def main() -> None:
         batches = data.Unpaired(labelled, domains[1], batch_size=options.batch_size, seed=options.seed)
     shown = [data.one_per_label(domain) for domain in test]
     folder = run.fit(trainer, batches, options, *domains, reals=report.rows(*shown),
-                     sheet=lambda: report.there_and_back(trainer, *shown))
+                     sheet=lambda: report.there_and_back(trainer, *shown),
+                     caption=report.there_and_back_rows(*(domain.name for domain in domains)))
     if scored:
         score(trainer, domains, test, options, folder)
 

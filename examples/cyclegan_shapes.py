@@ -65,7 +65,8 @@ def main() -> None:
     batches = data.Unpaired(*domains, batch_size=options.batch_size, seed=options.seed).to(options.device)
     shown = [data.scaled(shapes.images[:SHOWN]) for shapes in held_out]
     folder = run.fit(trainer, batches, options, *domains, reals=report.rows(*shown),
-                     sheet=lambda: report.there_and_back(trainer, *shown))
+                     sheet=lambda: report.there_and_back(trainer, *shown),
+                     caption=report.there_and_back_rows(*(domain.name for domain in domains)))
     score(trainer, held_out, folder)
 
 

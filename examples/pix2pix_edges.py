@@ -63,7 +63,8 @@ def main() -> None:
         painted = trainer.translate(lines)
         return lambda: report.rows(lines, painted, real)
 
-    folder = run.fit(trainer, batches, options, edges, photographs, reals=report.rows(lines, real), sheet=sheet)
+    folder = run.fit(trainer, batches, options, edges, photographs, reals=report.rows(lines, real), sheet=sheet,
+                     caption="Rows: edges, their translation, the photograph.")
     from minigan import metrics
 
     painted, mean = trainer.translate(data.scaled(test[0].images)), photographs.images.mean((0, 2, 3), keepdims=True)

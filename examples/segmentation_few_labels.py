@@ -23,6 +23,7 @@ from minigan.checkpoint import write_atomically
 from minigan.run import option
 
 STEPS = 600
+CAPTION = "Rows: images not trained on, their exact masks, the masks predicted, images painted from these masks."
 SHOWN, TESTED = 12, 200
 
 
@@ -76,7 +77,7 @@ def main() -> None:
         painted = trainer.translate(drawn, "ba")
         return lambda: report.rows(unseen[:SHOWN], exact[:SHOWN], drawn, painted)
 
-    folder = run.fit(trainer, batches, options, images, others, reals=reals, sheet=sheet)
+    folder = run.fit(trainer, batches, options, images, others, reals=reals, sheet=sheet, caption=CAPTION)
     from minigan.metrics import iou
 
     alone = np.asarray(labels_only(pairs, trainer.steps, options, unseen))

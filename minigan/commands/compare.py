@@ -9,7 +9,7 @@ from pathlib import Path
 from minigan import report
 from minigan.errors import OptionError
 from minigan.run.folder import read_config
-from minigan.run.listing import differences
+from minigan.run.listing import described, differences
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -20,9 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if not 2 <= len(options.runs) <= 6:
         raise OptionError(f"compare: needs two to six runs, not {len(options.runs)}")
-    run_options = {str(run): read_config(run)["options"] for run in options.runs}
-    if len(run_options) < len(options.runs):
+    runs = {str(run): described(read_config(run)) for run in options.runs}
+    if len(runs) < len(options.runs):
         raise OptionError("compare: one run was named twice")
-    report.run_curves({run: report.read_rows(Path(run) / "metrics.jsonl") for run in run_options}, options.out)
-    print(differences(run_options))
+    report.run_curves({run: report.read_rows(Path(run) / "metrics.jsonl") for run in runs}, options.out)
+    print(differences(runs))
     print(f"written to {options.out}")

@@ -18,4 +18,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runs = listing.runs_in(folder)
     print(listing.HEADER)
     for run in runs:
-        print(listing.summary(run))
+        print(listing.summary(run, str(run.relative_to(folder))))

@@ -43,7 +43,7 @@ _SIGNS: tuple[tuple[tuple[str, ...], Callable[[_Means], bool], str], ...] = (
      "use a smaller --lr, or train longer if the pictures still improve"),
 )
 _SHOWN = (("d_real", "D(x) {:.2f}"), ("d_fake", "D(G(z)) {:.2f}"), ("wasserstein", "Wasserstein estimate {:.3g}"),
-          ("penalty", "penalty {:.2g}"), ("clipped", "clipped {:.0%}"), ("g_slope", "gradient at G's output {:.1e}"),
+          ("penalty", "penalty {:.2g}"), ("clipped", "clipped {:.0%}"), ("g_slope", "gradient at G's output {:.2g}"),
           ("l1", "distance to the target {:.3f}"),
           *((f"{key}_{domain}", f"{name}_{domain} {{:.2f}}")
             for key, name in (("d", "D"), ("g", "G"), ("cycle", "cycle")) for domain in "ab"))

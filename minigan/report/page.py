@@ -13,7 +13,8 @@ import html
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ _GROUPS = (  # metrics that share a panel, because they share a scale
     ("Wasserstein distance, estimated", ("wasserstein",)),
 )
 _PREFIXES = {"d": "Discriminators' losses", "g": "Generators' losses", "cycle": "Cycle consistency",
-             "identity": "Identity"}  # of metrics such as d_a, d_b
+             "identity": "Identity", "idt": "Identity"}  # of metrics such as d_a, d_b
 _FIGURES = {  # files of latent/, in this order: title, what the picture shows
     "interpolate": ("Interpolation", "From one noise vector to another: above along the line, below along the sphere."),
     "walk": ("A walk along one coordinate", "A row is one noise vector; one of its numbers goes from -3 to 3."),
@@ -46,10 +47,11 @@ _FIGURES = {  # files of latent/, in this order: title, what the picture shows
 }
 
 
-def report_page(folder: str | os.PathLike[str]) -> Path:
+def report_page(folder: str | os.PathLike[str], live: bool = False) -> Path:
     """Write report.html into a run's folder, completely or not at all; returns its path.
 
-    It shows what there is of config.json, metrics.jsonl, scores.jsonl, samples/, reals.png and latent/.
+    It shows what there is of config.json, metrics.jsonl, scores.jsonl, scores.json, samples/, reals.png and latent/.
+    With `live`, because the run goes on, a browser reloads the page by itself until nothing is new for ten minutes.
 
     Raises:
         DataError: config.json is missing, or a file is damaged. OSError: the page cannot be written.
@@ -64,18 +66,21 @@ def report_page(folder: str | os.PathLike[str]) -> Path:
                     for name in ("metrics.jsonl", "scores.jsonl"))
     events = read_rows(folder / "events.jsonl") if (folder / "events.jsonl").exists() else []
     sheets = _sheets(folder, rows)
-    data = {"sheets": sheets, "panels": [*_panels(rows), *_score_panels(scores)]}
+    data = {"sheets": sheets, "panels": [*_panels(rows), *_score_panels(scores)],
+            "written": round(time.time()) if live else None}
     done = int(rows[-1].get("step", len(rows))) if rows else 0
     parts = {
         "name": html.escape(folder.resolve().name),
         "state": _state(done, planned),
         "facts": _facts(config, options),
         "diagnosis": "".join(f"<li>{html.escape(line)}</li>" for line in [*diagnose(rows), *_events(events)]),
+        "caption": html.escape(str(config.get("caption", ""))),
         "last": sheets[-1]["src"] if sheets else "",
         "reals": _reals(folder),
         "figures": _figures(folder),
-        "scores": _table(scores),
+        "scores": _table(scores) + _measured(folder / "scores.json"),
         "options": _rows(options.items()),
+        "force": _force(config.get("in_force", {})),
         "about": _rows([*config.get("versions", {}).items(), ("device", config.get("device")),
                         *(("data", part.get("source")) for part in config.get("data", []))]),
         "data": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
@@ -95,9 +100,61 @@ def _state(done: int, planned: Any) -> str:
 def _facts(config: Mapping[str, Any], options: Mapping[str, Any]) -> str:
     """The options that identify a run."""
     data = " and ".join(dict.fromkeys(str(part.get("name")) for part in config.get("data", [])))
-    shown = {"data": data, **{key: options.get(key) for key in ("loss", "lipschitz", "size", "batch_size", "seed")}}
+    sessions = config.get("sessions", [])
+    seconds = sum(session["seconds"] for session in sessions)
+    parameters = {name: count for name, count in config.get("in_force", {}).get("parameters", {}).items()
+                  if not name.startswith("averaged")}  # as many as the network that is averaged
+    shown = {"data": data, **{key: options.get(key) for key in ("loss", "lipschitz", "size", "batch_size", "seed")},
+             "parameters": ", ".join(f"{name} {count:,}" for name, count in parameters.items()),
+             "trained for": clock(seconds) if sessions else None,
+             "images per second": f"{sessions[-1]['images_per_second']:,.0f}" if sessions else None}
     return "".join(f"<span><b>{html.escape(key.replace('_', ' '))}</b> {html.escape(str(value))}</span>"
                    for key, value in shown.items() if value not in (None, ""))
+
+
+def _force(settings: Mapping[str, Any]) -> str:
+    """What the run was trained with where no option says so: defaults of the loss, the trainer and the optimisers."""
+    rows = [(key, value) for key, value in settings.items() if not isinstance(value, Mapping)]
+    for name, optimizer in settings.get("optimizers", {}).items():
+        rows.append((name, ", ".join(f"{key} {_plain(value)}" if key != "kind" else str(value)
+                                     for key, value in optimizer.items() if value)))
+    return f'<section class="card"><h2>In force</h2><table>{_rows(rows)}</table></section>' if rows else ""
+
+
+def _plain(value: Any) -> str:
+    return " and ".join(map(_plain, value)) if isinstance(value, list | tuple) else f"{value:g}"
+
+
+def _measured(path: Path) -> str:
+    """The numbers of scores.json, which `minigan metrics` and some examples write at the end, however nested."""
+    if not path.exists():
+        return ""
+    try:
+        numbers = list(_leaves(json.loads(path.read_text(encoding="utf-8"))))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read ({type(error).__name__}: {error})") from None
+    return ('<section class="card"><h2>Measured afterwards</h2><table>'
+            + _rows((name, f"{value:.4g}" if isinstance(value, float) else value) for name, value in numbers)
+            + "</table></section>") if numbers else ""
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name} {key}".strip() if key != "scores" else name)
+    elif isinstance(value, bool | int | float | str):
+        yield name, value
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds.
+
+    >>> clock(61), clock(7322)
+    ('1:01', '2:02:02')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _events(events: Sequence[Mapping[str, Any]]) -> list[str]:

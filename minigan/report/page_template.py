@@ -65,8 +65,8 @@ th { font-weight: 400; color: var(--soft); white-space: nowrap; }
 <div class="sheets"><figure><img class="pixels" id="sheet" src="{{last}}" alt="samples">
 <div class="control"><button id="play" aria-label="play">Play</button>
 <input type="range" id="slider" min="0" max="0" value="0" step="1" aria-label="step"><output id="at"></output></div>
-</figure>{{reals}}</div></section>
-{{figures}}{{scores}}
+<figcaption>{{caption}}</figcaption></figure>{{reals}}</div></section>
+{{figures}}{{scores}}{{force}}
 <section class="card options"><h2>Options</h2><table>{{options}}</table></section>
 <section class="card"><h2>Made with</h2><table>{{about}}</table></section>
 </main>
@@ -116,7 +116,7 @@ const ticks = (low, high, count) => {
 };
 const quantile = (sorted, q) => sorted[Math.round(q * (sorted.length - 1))];
 const draw = (card, panel) => {
-  const width = Math.max(260, card.clientWidth - 36), height = 190, left = 44, right = width - 6, top = 8, bottom = 164;
+  const width = Math.max(260, card.clientWidth - 36), height = 206, left = 44, right = width - 6, top = 8, bottom = 164;
   const svg = make("svg", {viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": panel.title}, card);
   const all = panel.series.flatMap(s => s.raw[1].length ? s.raw[1] : s.mean[1]).sort((a, b) => a - b);
   const steps = panel.series.flatMap(s => s.mean[0]);
@@ -132,6 +132,7 @@ const draw = (card, panel) => {
   }
   for (const s of ticks(first, last, Math.max(2, Math.floor(width / 75)))) if (Number.isInteger(s))
     make("text", {x: x(s), y: bottom + 18, "text-anchor": "middle"}, svg).textContent = s.toLocaleString("en");
+  make("text", {x: (left + right) / 2, y: bottom + 36, "text-anchor": "middle"}, svg).textContent = "step";
   const path = ([at, values]) => at.map((s, i) => (i ? "L" : "M") + x(s).toFixed(1) + " " + y(values[i]).toFixed(1));
   panel.series.forEach((s, i) => make("path", {d: path(s.raw).join(""), fill: "none", stroke: colour(i), opacity: .28,
     "stroke-width": .8}, svg));
@@ -172,6 +173,7 @@ const cards = data.panels.map((panel, number) => {
 after.after(...cards);
 const redraw = () => cards.forEach((card, i) => { card.querySelector("svg")?.remove(); draw(card, data.panels[i]); });
 redraw();
+if (data.written && Date.now() / 1000 - data.written < 600) setTimeout(() => location.reload(), 20000);
 let wide = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== wide) { wide = innerWidth; redraw(); } });
 </script>

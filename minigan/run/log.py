@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from minigan.errors import DataError, require
+from minigan.report.page import clock
 from minigan.trainers import Progress
 
 LABELS = {"d_loss": "D", "g_loss": "G", "d_real": "D(x)", "d_fake": "D(G(z))", "wasserstein": "W", "g_slope": "slope"}
@@ -37,6 +38,7 @@ class Log:
         self.images_per_step, self.steps, self.before, self.done = images_per_step, steps, done, 0
         self.start, self.printed, self.flushed = time.perf_counter(), -PAUSE, 0.0
         self.first: Progress | None = None
+        self.seconds: float | None = None  # once closed
         self.bar: Any = None
         if sys.stderr.isatty() or in_notebook():
             try:
@@ -66,7 +68,7 @@ class Log:
             self.bar.update()
         elif progress.seconds - self.printed >= PAUSE or progress.step == self.steps:
             self.printed = progress.seconds
-            left = _clock(progress.seconds / self.done * (self.steps - progress.step))
+            left = clock(progress.seconds / self.done * (self.steps - progress.step))
             print(f"step {progress.step:,} of {self.steps:,}, {left} left, {self._state(progress)}", file=sys.stderr,
                   flush=True)
 
@@ -76,7 +78,7 @@ class Log:
         if self.done == MEASURED and self.steps - progress.step > 10 * MEASURED:
             each = max(0.0, progress.seconds - self.first.seconds) / (progress.step - self.first.step)
             left = self.steps - progress.step
-            self.say(f"about {_clock(each * left)} for {left:,} more steps of {1e3 * each:.0f} ms, in "
+            self.say(f"about {clock(each * left)} for {left:,} more steps of {1e3 * each:.0f} ms, in "
                      f"{memory() >> 20} MiB of memory")
 
     def _state(self, progress: Progress) -> str:
@@ -113,17 +115,24 @@ class Log:
 
     def close(self) -> None:
         """Flush and close; errors such as a full disk have been reported before and are ignored."""
-        self.seconds = time.perf_counter() - self.start
+        self.seconds = self.elapsed()
         if self.bar is not None:
             self.bar.close()
         with contextlib.suppress(OSError):
             self.file.close()
 
+    def elapsed(self) -> float:
+        """Seconds of training in this process, so far or until the log was closed."""
+        return time.perf_counter() - self.start if self.seconds is None else self.seconds
+
+    def speed(self) -> float:
+        """Images per second."""
+        return self.done * self.images_per_step / max(self.elapsed(), 1e-9)
+
     def summary(self) -> str:
         """Steps, time, speed and memory, as one line."""
-        speed = self.done * self.images_per_step / self.seconds
-        step = 1e3 * self.seconds / max(1, self.done)
-        return (f"{self.done} steps in {self.seconds:.0f} s, {speed:.0f} images/s, {step:.0f} ms/step, "
+        step = 1e3 * self.elapsed() / max(1, self.done)
+        return (f"{self.done} steps in {self.elapsed():.0f} s, {self.speed():.0f} images/s, {step:.0f} ms/step, "
                 f"{memory() >> 20} MiB")
 
     def _unwritable(self, error: OSError) -> DataError:
@@ -169,14 +178,3 @@ def memory() -> int:
     except ImportError:  # Windows
         return 0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _clock(seconds: float) -> str:
-    """Hours, minutes and seconds.
-
-    >>> _clock(61), _clock(7322)
-    ('1:01', '2:02:02')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -64,7 +64,7 @@ def train(trainer: GAN, images: ImageData, options: RunOptions) -> Path:
 
 
 def fit(trainer: Trainer, batches: Batches, options: RunOptions, *data: ImageData, reals: np.ndarray, sheet: Sheet,
-        score: Scores | None = None) -> Path:
+        score: Scores | None = None, caption: str = "") -> Path:
     """Train on batches; write metrics, pictures, curves, weights, scores and checkpoints into the run's folder.
 
     Args:
@@ -77,6 +77,7 @@ def fit(trainer: Trainer, batches: Batches, options: RunOptions, *data: ImageDat
             end of each epoch and of the run.
         score: measures the networks every `options.score_every` steps and at the end of the run; None for no scores.
             If it has state_dict, load_state_dict and best, checkpoints hold its state, and the best one is kept.
+        caption: what the sheet shows, such as what its rows are; written under it in report.html.
 
     Returns:
         the run's folder.
@@ -88,13 +89,13 @@ def fit(trainer: Trainer, batches: Batches, options: RunOptions, *data: ImageDat
         NonFiniteError: a metric of a step is not finite; with --check-finite, any number.
         signals.Stopped: a signal ended the run, after it was saved; see signals.
     """
-    session = opened(trainer, batches, options, data, reals, sheet, score)
+    session = opened(trainer, batches, options, data, reals, sheet, score, caption)
     session.run()
     return session.folder
 
 
 def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequence[ImageData], reals: np.ndarray,
-           sheet: Sheet, score: Scores | None) -> Session:
+           sheet: Sheet, score: Scores | None, caption: str = "") -> Session:
     """A run that is ready to train, new or resumed; arguments and errors as in `fit`."""
     start = time.monotonic()
     print(device.device_info(), *(images.source for images in data), sep="\n")
@@ -106,7 +107,8 @@ def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequen
     unchanged = saved is not None and _same_length(saved["options"], options)
     steps = int(saved["steps"]) if saved and unchanged else planned_steps(options, batches, trainer)
     trainer.set_schedule(options.schedule, steps)
-    config = folders.make_config(options.recorded(), data, steps)
+    config = {**folders.make_config(options.recorded(), data, steps), "in_force": trainer.settings(),
+              "caption": caption}
     if saved is None:
         folder = folders.new_folder(options.out, options.overwrite)
         folders.write_config(folder, config)
@@ -114,9 +116,10 @@ def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequen
         deadline = start + options.budget if options.budget else math.inf
         return Session(folder, trainer, batches, options, config, sheet, score, deadline)
     changed = folders.check_continues(options.out, saved, config)
+    config["sessions"] = saved.get("sessions", [])
     session = Session(options.out, trainer, batches, options, config, sheet, score)
     session.resume(changed)
-    folders.write_config(options.out, config)
+    session.record()
     return session
 
 

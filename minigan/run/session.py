@@ -19,6 +19,7 @@ from minigan.errors import DataError, MiniganError, NonFiniteError, OptionError
 from minigan.run import signals
 from minigan.run.board import Board
 from minigan.run.durable import Cadence, Keeper, check_weights
+from minigan.run.folder import write_config
 from minigan.run.log import Log, note
 from minigan.run.options import RunOptions
 from minigan.trainers import Progress, Trainer
@@ -42,6 +43,8 @@ class Session:
         self.folder, self.trainer, self.batches, self.options = folder, trainer, batches, options
         self.sheet, self.score, self.steps = sheet, score, int(config["steps"])
         self.sheets: list[tuple[str, int, Callable[[], np.ndarray]]] = []  # name, step, picture to wait for
+        self.earlier = config.pop("sessions", [])  # what earlier processes did of this run
+        self.config = config
         self.keeper = Keeper(folder, trainer, batches, score, config, options.keep)
         self.cadence = Cadence(options.checkpoint_every)
         self.board: Board | None = None
@@ -109,6 +112,7 @@ class Session:
         print("weights: " + ", ".join(f"{name} {_sha256(self.folder / f'{name}.safetensors')}"
                                       for name in self.trainer.networks))
         print("\n".join(report.diagnose(report.read_rows(self.folder / "metrics.jsonl"))))
+        print(f"to see it all: {self.folder / 'report.html'}")
 
     def begin(self) -> None:
         """Save a checkpoint before the first step, so that a run that is killed at once can be continued."""
@@ -225,9 +229,16 @@ class Session:
         """Update report.html, unless that was done a moment ago."""
         start = time.monotonic()
         if at_last or start >= self.page_after:
-            report.report_page(self.folder)
+            self.record()
+            report.report_page(self.folder, live=not at_last)
             seconds = time.monotonic() - start
             self.page_after = start + seconds + max(PAGE_EVERY, seconds / PAGE_SHARE)
+
+    def record(self) -> None:
+        """Write config.json, with how many steps this process has done and the time they took."""
+        session = {"steps": self.log.done, "seconds": round(self.log.elapsed(), 1),
+                   "images_per_second": round(self.log.speed(), 1)}
+        write_config(self.folder, {**self.config, "sessions": [*self.earlier, *[session] * bool(self.log.done)]})
 
     def save_sheets(self) -> None:
         """Wait for the pictures that were started, and save them."""

@@ -14,12 +14,14 @@ from minigan import optim
 from minigan.data.batches import Batch, Batches, as_batches
 from minigan.engine import Array, Tensor, device, scalar, tensor
 from minigan.errors import CheckpointError
+from minigan.losses import GANLoss
 from minigan.nn import Module
 from minigan.optim import Optimizer
 from minigan.random import Stream
 from minigan.trainers.captured import CapturedStep, Readings, stacked
 
 Metrics = dict[str, float]
+RATES = ("lr", "betas", "alpha", "momentum", "eps", "weight_decay", "max_norm")  # what optimisers are made with
 
 
 class Progress(NamedTuple):
@@ -75,6 +77,24 @@ class Trainer:
         """A function that returns `sample(z)` with the present weights; only that function may wait for a GPU."""
         images = self.sample(z)
         return lambda: images
+
+    def settings(self) -> dict[str, Any]:
+        """What the trainer was made with, defaults included, as numbers and words for config.json.
+
+        Of each optimiser its kind and rates, of each network the number of its parameters, and the trainer's own.
+        """
+        own = {name: value for name, value in vars(self).items()
+               if isinstance(value, bool | int | float | str) and name not in ("steps", "device")}
+        if isinstance(loss := getattr(self, "loss", None), GANLoss):
+            own["loss"] = loss.name
+        return {
+            "trainer": type(self).__name__, **own,
+            "optimizers": {name: {"kind": type(optimizer).__name__,
+                                  **{key: list(value) if isinstance(value, tuple) else value for key in RATES
+                                     if (value := getattr(optimizer, key, None)) is not None}}
+                           for name, optimizer in self.optimizers.items()},
+            "parameters": {name: sum(p.size for p in network.parameters()) for name, network in self.networks.items()},
+        }
 
     def set_schedule(self, name: str, steps: int) -> None:
         """Set the schedule of every learning rate to one of minigan.optim, for a run of `steps` steps.

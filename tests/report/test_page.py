@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 
 import numpy as np
 import pytest
@@ -135,3 +136,26 @@ def test_in_a_browser(folder, tmp_path, width):
     assert result["paths"] == 2 * 7  # values and means of every curve
     assert result["wide"] <= width
     assert result["read"].startswith("discriminator's loss")
+
+
+def test_it_names_what_was_in_force_and_how_long_it_took(folder):
+    """Defaults of the loss are no options; times of two processes are added; all numbers of scores.json are shown."""
+    config = json.loads((folder / "config.json").read_text())
+    adam = {"kind": "Adam", "lr": 2e-4, "betas": [0.5, 0.9]}
+    config["in_force"] = {"trainer": "GAN", "optimizers": {"g_optimizer": adam},
+                          "parameters": {"generator": 1234567, "averaged": 1234567}}
+    config["sessions"] = [{"steps": 1000, "seconds": 3600.0, "images_per_second": 10.0},
+                          {"steps": 250, "seconds": 61.0, "images_per_second": 987.6}]
+    config["caption"] = "Rows: A, A to <B>."
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "scores.json").write_text('{"weights": "a", "scores": {"frechet": 12.345}, "ab": {"kept": 0.5}}')
+    text = report.report_page(folder).read_text()
+    for words in ("Adam, lr 0.0002, betas 0.5 and 0.9", "<b>parameters</b> generator 1,234,567</span>", "1:01:01",
+                  "<b>images per second</b> 988", "A to &lt;B&gt;.", "<th>frechet</th><td>12.35</td>",
+                  "<th>ab kept</th><td>0.5</td>"):
+        assert words in text, words
+
+
+def test_it_reloads_itself_only_while_the_run_goes_on(folder):
+    assert inside(report.report_page(folder))["written"] is None
+    assert abs(inside(report.report_page(folder, live=True))["written"] - time.time()) < 60

@@ -50,6 +50,7 @@ def contents(folder):
     state, _, damaged = Series(folder / "checkpoints").newest()
     assert not damaged
     config = json.loads((folder / "config.json").read_text())
+    del config["sessions"]  # the time it took
     for known in (config, state["config"]):
         known["options"].pop("out")
     return {**files, "config": config, **dict(flat(state))}

@@ -95,6 +95,9 @@ def test_runs_are_compared(runs, capsys, tmp_path):
     main(["compare", *both, "--out", str(picture)])
     first, output = picture.read_bytes(), capsys.readouterr().out
     assert "--lipschitz" in output and '"gp"' in output and "--batch-size" not in output
+    assert "g_optimizer lr" in output  # no option was given: each has its loss's own
+    head, *lines = output.splitlines()[:-1]
+    assert all(line[head.index(both[1]) - 1] == " " != line[head.index(both[1])] for line in lines)  # aligned
     main(["compare", *both, "--out", str(picture)])
     assert picture.read_bytes() == first
     with pytest.raises(OptionError, match="needs two to six runs"):
@@ -105,6 +108,9 @@ def test_runs_are_compared(runs, capsys, tmp_path):
 
 def test_config_says_what_the_run_is(runs):
     config = json.loads((runs / "dcgan" / "config.json").read_text())
-    assert {"options", "steps", "data", "device", "versions"} == set(config)
+    assert {"options", "steps", "data", "device", "versions", "in_force", "caption", "sessions"} == set(config)
+    assert config["in_force"]["optimizers"]["g_optimizer"]["lr"] == 2e-4  # DCGAN's; no option gave it
+    assert config["in_force"]["parameters"].keys() == {"generator", "discriminator", "averaged"}
+    assert config["sessions"][0]["steps"] == config["steps"]
     assert config["data"][0]["images"] == 16 and config["data"][0]["crc32"] > 0
     assert config["versions"]["minigan"] == mg.__version__
