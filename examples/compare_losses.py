@@ -26,7 +26,7 @@ from minigan.run import option
 
 LOOKS = 6  # scores during training
 SHOWN = ("frechet", "kid", "modes", "precision", "recall", "checkerboard")
-DRAWN = 10_000  # images of the final score
+DRAWN = 10_000  # images of the final score, or as many as a short run has seen
 
 
 def play(loss, seed, options, digits, scorer, folder) -> Game:
@@ -37,9 +37,9 @@ def play(loss, seed, options, digits, scorer, folder) -> Game:
     trainer = recipe.trainer(*networks, ema=options.ema, seed=seed)
     loader = data.Loader(digits.images, options.batch_size, seed=seed).to(options.device)
     per_step = options.batch_size * trainer.batches_per_step
-    steps = run.SMOKE_STEPS if options.smoke else max(LOOKS, options.images // per_step)
+    steps = run.SMOKE_STEPS if options.smoke else max(LOOKS, options.steps or options.images // per_step)
     trainer.set_schedule(options.schedule, steps)
-    z = Stream(seed, "scores").normal((100 if options.smoke else DRAWN, options.latent))
+    z = Stream(seed, "scores").normal((min(DRAWN, max(100, steps * per_step)), options.latent))
     few = z[: len(z) // 5]
     folder.mkdir()
     log, seen, frechet, seconds = run.Log(folder, steps, per_step), [], [], 0.0
@@ -61,7 +61,7 @@ def main() -> None:
     options = run.options(
         __doc__, name="compare_losses", resumable=False,
         losses=option("all", "names of losses, separated by commas; all: every loss"),
-        images=option(48_000, "real images that each loss sees"),
+        images=option(48_000, "real images that each loss sees, unless --steps is given"),
         seeds=option(1, "runs with each loss, with seeds from --seed on"),
         size=option((32, 28), "side of the images in pixels"), latent=option(100, "length of the noise vector"),
         width=option(32, "channels of the largest feature map; they double as its side halves"),

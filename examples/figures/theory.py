@@ -117,7 +117,7 @@ def _slopes(panel: Any, line: Result) -> None:
     _steps(panel)
     panel.set_xlabel("discriminator or critic steps")
     panel.set_ylabel("|d generator loss / d theta|")
-    panel.legend(loc="lower left")
+    panel.legend(loc="best")
 
 
 def _columns(rows: Sequence[Result], *keys: str) -> list[np.ndarray]:

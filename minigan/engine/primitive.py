@@ -60,8 +60,9 @@ class Remarks(NamedTuple):
     dead: Callable[..., Array | None] | None = None  # mask of the units that are off; None: none with these parameters
     clipped: Callable[..., Array] | None = None  # mask of the elements on a bound
     summed: tuple[str, ...] = ()  # arguments whose cotangent is a sum over samples and places, or only a part of gy
+    unscaled: tuple[str, ...] = ()  # arguments whose scale is divided out: the smaller, the larger the cotangent
     scales: bool = False  # a constant factor shrinks the cotangent on purpose
-    because: str | Callable[..., str] = ""  # why it grows: the argument whose smallest element decides, or a sentence
+    because: str = ""  # why it grows: the argument whose smallest element decides
 
 
 NO_REMARKS = Remarks()

@@ -15,7 +15,6 @@ import numpy as np
 
 from minigan import kernels
 from minigan.engine import Array, Operand, Remarks, S, Tensor, operation, primitive
-from minigan.engine import device as devices
 from minigan.errors import DTypeError, OptionError, ShapeError
 from minigan.ops._samples import normal
 from minigan.ops.activation import gate, leaky_relu
@@ -54,21 +53,13 @@ def _recomputed(over, **_):
     return over == "instance"
 
 
-def _deviation(moments=None, **_):
-    """Why a cotangent may grow, for `explain`."""
-    if moments is None:
-        return ""
-    return ("it divides by the standard deviation, the smallest of which is "
-            f"{1 / float(np.max(devices.asnumpy(moments.rstd))):.1e}")
-
-
 def _dead(y, slope=None, **_):
     """Units that pass no gradient on, for `explain`: there are such only with a relu on top."""
     return y <= 0 if slope == 0 else None
 
 
 @primitive(samples=_samples, keeps=_reads, recomputed=_recomputed,
-           remarks=Remarks(dead=_dead, summed=("gamma", "beta"), because=_deviation))
+           remarks=Remarks(dead=_dead, summed=("gamma", "beta"), unscaled=("x",)))
 def normalize(x: Array, gamma: Array | None = None, beta: Array | None = None, *, over: str, eps: float,
               slope: float | None = None, moments: kernels.Moments | None = None) -> Array:
     """Normalise x (N, C, ...) over the elements that `over` names; gamma and beta are (C,) or None.

@@ -101,6 +101,8 @@ def _gains(step: Step) -> list[str]:
         if _summed(step, name, gy):
             continue
         gain = rms(gx) / rms(gy)
+        if gain > 1 and name in step.primitive.remarks.unscaled:
+            continue  # the small weights before a norm shrink it again
         if gain == 0:
             sentences.append(f"vanishes: the gradient that reaches {step.arguments[name].name} is zero")
         elif gain > LARGE or (gain < SMALL and not _scaled_on_purpose(step, name)):
@@ -126,9 +128,7 @@ def _scaled_on_purpose(step: Step, name: str) -> bool:
 def _because(step: Step, name: str) -> str:
     """Which numbers of the rule did it."""
     because = step.primitive.remarks.because
-    if callable(because) and (sentence := because(**step.params)):
-        return f": {sentence}"
-    if isinstance(because, str) and because in step.arguments:
+    if because in step.arguments:
         own = step.arguments[because]
         if own.array is not None and own.array.size:
             return f": the smallest |{own.name}| is {float(np.abs(own.array).min()):.1e}"
