@@ -1,6 +1,7 @@
 """The one door for data files that may be packed: gzip, bzip2 or xz. The first bytes decide which, not the name.
 
-The unpackers are foreign code that reads files of strangers: whatever they raise becomes a DataError that names the file.
+The unpackers are foreign code that reads files of strangers: whatever they raise becomes a DataError that names the
+file.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def test_usps_in_a_folder(tmp_path, zipped, below):
     lambda text: b"\xef\xbb\xbf" + text], ids=["as is", "no end", "stripped", "blank", "crlf", "crlf blank", "BOM"])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
 def test_text_files_as_editors_leave_them(tmp_path, change, pack):
-    """A line is ended or separated by its end: both are text files (POSIX knows the first, editors write the second)."""
+    """The end of a line ends it (POSIX) or separates it from the next (many editors): both are text files."""
     pixels, labels = digits(3)
     (tmp_path / "usps").write_bytes(pack(change(libsvm(pixels, labels))))
     result = data.usps(directory=tmp_path)
@@ -153,7 +153,7 @@ def test_the_stand_in_for_usps():
     (lambda: data.shapes(count=0), "count=0"), (lambda: data.patches("red"), "not 'red'"),
     (lambda: data.patches(size=0), "and 0"), (lambda: data.scenes(split="x"), "not 'x'"),
     (lambda: data.edges(split="x"), "not 'x'"), (lambda: data.image_folder(".", channels=2), "not 2"),
-    (lambda: data.domain_folders(".", "val"), "not 'val'"),
+    (lambda: data.domain_folders(".", "valid"), "not 'valid'"),
 ])
 def test_options(call, words):
     with pytest.raises(OptionError, match=words):
