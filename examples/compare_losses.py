@@ -67,7 +67,7 @@ def main() -> None:
         width=option(32, "channels of the largest feature map; they double as its side halves"),
         ema=option(0.99, "decay of the averaged generator, which draws the samples; 0 for none"),
     )
-    losses = list(trainers.RECIPES) if options.losses == "all" else options.losses.split(",")
+    losses = list(trainers.RECIPES) if options.losses == "all" else [*dict.fromkeys(options.losses.split(","))]
     for loss in losses:
         trainers.recipe(loss)  # an unknown name raises an error
     if min(options.images, options.seeds) < 1:

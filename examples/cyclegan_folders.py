@@ -1,12 +1,15 @@
 """CycleGAN between two folders of your own images, in the layout of CycleGAN's data sets.
 
     python examples/cyclegan_folders.py --data horse2zebra            with trainA/ and trainB/ (and testA/, testB/)
+    python examples/cyclegan_folders.py --data maps --channels 1      all in grey
     python examples/cyclegan_folders.py --data maps --generator unet  a U-Net with skip connections, not a ResNet
     python examples/cyclegan_folders.py --data maps --judge multiscale       a discriminator at two scales
     python examples/cyclegan_folders.py --data horse2zebra --size 256 --width 64 --epochs 200 --device cuda
 
 The shorter side of an image is scaled to --size, and the middle square is used. One domain may be grey and the other in
-colour. Files that cannot be read are listed and skipped; with --strict, the first ends the program. Output in
+colour; grey images among colour ones are repeated in three channels, and named. The samples show the images in testA
+and testB, else valA and valB, else training images. Files that cannot be read are listed and skipped; with --strict,
+the first ends the program. Output in
 runs/cyclegan_folders/: samples with six rows (A, as B, and back; B, as A, and back), curves, metrics, weights for
 examples/translate.py.
 """
@@ -20,11 +23,10 @@ SHOWN = 8
 
 def shown_from(options, domains):
     """Up to SHOWN images of each domain, in [-1, 1], from the test folders if there are any."""
-    sizes = tuple(domain.images.shape[1] for domain in domains)
-    if (options.data / "testA").is_dir() and (options.data / "testB").is_dir():
-        domains = data.domain_folders(options.data, "test", options.size, sizes, strict=options.strict)
-    count = min(SHOWN, *map(len, domains))
-    return [data.scaled(domain.images[:count]) for domain in domains]
+    test = data.unseen_domains(options.data, domains, options.size, strict=options.strict)
+    print(f"shown: {test[0].source}")
+    count = min(SHOWN, *map(len, test))
+    return [data.scaled(domain.images[:count]) for domain in test]
 
 
 def main() -> None:
@@ -43,11 +45,14 @@ def main() -> None:
         lambda_identity=option(float, "weight of the identity losses: images of the target domain should not change"),
         pool=option(50, "older generated images that each discriminator sees again; 0 for none"),
         ema=option(0.0, "decay of the averaged generators, which draw the samples; 0 for none"),
+        channels=option(("auto", "1", "3"), "of the images: 1 for grey, 3 for colour; auto: 3 for a domain with any "
+                        "image in colour, else 1"),
         strict=option(False, "end at the first file that cannot be read"),
     )
     if options.data is None:
         raise OptionError("--data is missing; give the folder that holds trainA and trainB")
-    domains = data.domain_folders(options.data, "train", options.size, strict=options.strict)
+    kind = options.channels if options.channels == "auto" else int(options.channels)
+    domains = data.domain_folders(options.data, "train", options.size, (kind, kind), strict=options.strict)
     a, b = (domain.images.shape[1] for domain in domains)
 
     def generator(inputs, outputs):

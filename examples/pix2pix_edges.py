@@ -2,12 +2,16 @@
 
     python examples/pix2pix_edges.py                              600 steps: some minutes on two CPU cores
     python examples/pix2pix_edges.py --data FOLDER                edges and photographs from the images in a folder,
-                                                                  or pairs from its trainA/, trainB/, testA/, testB/
+                                                                  or its pairs: files of one name in trainA/ and trainB/
+                                                                  (testA/, testB/), or A and B side by side in each
+                                                                  picture of train/ (test/), pix2pix's own layout
+    python examples/pix2pix_edges.py --data facades --direction BtoA    from the right halves to the left ones
     python examples/pix2pix_edges.py --scales 2 --lambda-features 10    as in pix2pixHD
     python examples/pix2pix_edges.py --device cuda --size 256 --steps 20000    on a GPU
 
-Output in runs/pix2pix_edges/: samples with three rows (edges, painted, the photograph) of test images, curves, metrics,
-weights, scores.json. `python examples/translate.py runs/pix2pix_edges FILE...` paints your own edges.
+Output in runs/pix2pix_edges/: samples with three rows (edges, painted, the photograph) of test images, else of val,
+else of training images; curves, metrics, weights, scores.json. `python examples/translate.py runs/pix2pix_edges FILE...`
+paints your own edges.
 """
 
 import json
@@ -23,11 +27,18 @@ STEPS = 600
 SHOWN, TESTED = 8, 100
 
 
-def pairs(split, count, options):
-    """Source images and their targets, in the same order."""
-    if options.data is not None and (options.data / "trainA").is_dir():
-        return data.domain_folders(options.data, split, options.size, paired=True)
-    return data.edges(count, options.size, split, options.data)
+def pairs(options):
+    """Source images and their targets, each in one order: to train on and to test on."""
+    if options.data is not None and data.holds_domains(options.data, paired=True):
+        kind = options.channels if options.channels == "auto" else int(options.channels)
+        train = data.domain_folders(options.data, "train", options.size, (kind, kind), True, options.strict)
+        test = data.unseen_domains(options.data, train, options.size, True, options.strict)
+        test = test if test[1] is not train[1] else tuple(domain.spread(TESTED) for domain in test)
+        print(f"shown and scored: {test[0].source}")
+    else:
+        train, test = (data.edges(count, options.size, split, options.data)
+                       for split, count in (("train", options.images), ("test", TESTED)))
+    return [pair[::-1] if options.direction == "BtoA" else pair for pair in (train, test)]
 
 
 def main() -> None:
@@ -44,10 +55,13 @@ def main() -> None:
         lambda_l1=option(100.0, "weight of the mean absolute difference from the target"),
         scales=option(1, "number of discriminators, each for images half the size of the one before"),
         lambda_features=option(0.0, "weight of feature matching in the discriminator's layers; 10 in pix2pixHD"),
+        direction=option(("AtoB", "BtoA"), "from A (edges) to B (photographs), or back"),
+        channels=option(("auto", "1", "3"), "of your own pairs: 1 for grey, 3 for colour; auto: 3 for a side with any "
+                        "image in colour, else 1"),
+        strict=option(False, "end at the first file of your own pairs that cannot be read"),
     )
     require("scipy.ndimage", "the score")  # fails before the training, not after it
-    edges, photographs = pairs("train", options.images, options)
-    test = pairs("test", TESTED, options)
+    (edges, photographs), test = pairs(options)
     a, b = edges.images.shape[1], photographs.images.shape[1]
     generator = models.UnetGenerator(a, b, options.width, options.depth or models.depth_for(options.size), options.norm,
                                      options.upsample, options.dropout)
@@ -71,12 +85,12 @@ def main() -> None:
     plain = np.broadcast_to(data.scaled(mean), test[1].images.shape)
     scores = {"l1": metrics.l1(painted, test[1].images), "psnr": metrics.psnr(painted, test[1].images),
               "ssim": metrics.ssim(painted, test[1].images)}
-    if edges.name == "edges":  # not for your own pairs
+    if edges.name == "edges" and options.direction == "AtoB":  # not for your own pairs
         scores["edges_kept"] = metrics.edges_kept(painted, test[0].images)
         scores["edges_of_photograph"] = metrics.edges_kept(test[1].images, test[0].images)
         scores["edges_of_another"] = metrics.edges_kept(np.roll(test[1].images, TESTED // 3, 0), test[0].images)
     scores["psnr_of_mean_colour"] = metrics.psnr(plain, test[1].images)
-    print(f"{len(test[0])} test images: " + ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
+    print(f"{len(test[0])} images: " + ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
     write_atomically(folder / "scores.json", (json.dumps(scores, indent=1) + "\n").encode())
 
 

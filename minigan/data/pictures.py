@@ -1,56 +1,84 @@
-"""One image file, read with suspicion: its size and kind are checked in the header before any pixel is decoded.
+"""The one door for image files: its size and kind are checked in the header before any pixel is decoded.
 
 Every file becomes 8-bit grey or RGB: palettes are looked up, 16-bit grey is divided by 257, CMYK is converted,
 transparent pixels are put on white, and the orientation that a camera notes (EXIF) is applied.
+
+The decoders are foreign code that reads files of strangers. Only those in FORMATS are started, whatever the name of the
+file says: others, such as PostScript's, run programs. Whatever they raise becomes a DataError that names the file.
 """
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from minigan.data.paths import user_path
 from minigan.errors import DataError, require
 
 MAX_PIXELS = 50_000_000  # of one picture, 150 MB as RGB; a file of a few kB could ask for a thousand times as many
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-_GREY = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I")
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".jpe", ".jfif", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff",
+            ".webp", ".avif")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")  # Pillow's names; AVIF since Pillow 11.3
+_GREY = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I")
+_ORIENTATION = 0x0112  # the tag of EXIF
+_TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
+          7: "TRANSVERSE", 8: "ROTATE_90"}  # what undoes each orientation; EXIF 2.32, section 4.6.4
 
 
-def read_picture(path: Path, channels: int | None = None) -> np.ndarray:
+class MemoryDataError(DataError):
+    """There is not enough memory for a picture. It says nothing about the file, so no reader leaves the file out."""
+
+
+def read_picture(path: str | os.PathLike[str], channels: int | None = None) -> np.ndarray:
     """The pixels of an image file, uint8 (H, W, C); of an animation, of its first frame.
 
     channels  3: grey is repeated; 1: colour becomes luma (BT.601); None: 1 for a grey file, 3 for any other
 
+    A warning names a file whose orientation cannot be read; its pixels are returned as they are stored.
+
     Raises:
-        DataError: the file is missing, no image, truncated, damaged, larger than MAX_PIXELS, or holds real numbers.
+        DataError: the file is missing, no image, truncated, damaged, larger than MAX_PIXELS, or holds real numbers; or
+            there is not enough memory.
         ModuleNotFoundError: Pillow is not installed.
     """
-    image_module, operations = _pillow()
+    pixels, note = decoded(user_path(path), channels)
+    if note:
+        warnings.warn(f"{path}: {note}", stacklevel=2)
+    return pixels
+
+
+def decoded(path: Path, channels: int | None = None) -> tuple[np.ndarray, str]:
+    """As `read_picture`, without a warning: the pixels, and a remark on the orientation, or ""."""
+    image_module = _pillow()[0]
+    image_module.init()  # registers every decoder; `open` below starts only those it is given
+    formats = [name for name in FORMATS if name in image_module.OPEN]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow: sizes are checked here, odd metadata does not matter
-            with image_module.open(path) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise DataError(f"{path}: {image.width:,} x {image.height:,} pixels, more than the limit of "
-                                    f"{MAX_PIXELS:,}: reduce it first")
-                if image.mode == "F":
-                    raise DataError(f"{path}: holds real numbers, and it is not known which are black and white: "
-                                    "save it with 8 or 16 bits")
-                pixels = np.array(_eight_bits(operations.exif_transpose(image), channels, image_module))
+            with image_module.open(path, formats=formats) as image:
+                _check_header(image, path)
+                grey = image.mode in _GREY or "LA;16" in str(image.tile)  # Pillow gives 16-bit grey + alpha as RGBA
+                image.load()
+                upright, note = _upright(image, image_module)
+                pixels = np.array(_eight_bits(upright, grey, channels, image_module))
     except DataError:
         raise
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
+    except MemoryError:
+        raise MemoryDataError(f"{path}: there is not enough memory to decode it; close other programs, or reduce it "
+                              "first") from None
     except image_module.DecompressionBombError:
         raise DataError(f"{path}: more pixels than the limit of {MAX_PIXELS:,}: reduce it first") from None
     except image_module.UnidentifiedImageError:
         raise DataError(f"{path}: not an image, or not of a kind that Pillow can read") from None
-    except (OSError, SyntaxError, ValueError, LookupError, TypeError, EOFError) as error:  # how Pillow reports damage
+    except Exception as error:  # a decoder may raise anything; a list of its errors would never be complete
         raise DataError(f"{path}: cannot be read: {_short(error)}") from None
-    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels, note
 
 
 def square(pixels: np.ndarray, size: int | None) -> np.ndarray:
@@ -62,9 +90,27 @@ def square(pixels: np.ndarray, size: int | None) -> np.ndarray:
     return np.array(operations.fit(image, (size, size), image_module.Resampling.LANCZOS)).reshape(size, size, -1)
 
 
-def _eight_bits(image: Any, channels: int | None, image_module: Any) -> Any:
+def _check_header(image: Any, path: Path) -> None:
+    """Raise DataError for a picture that is too large, or whose black and white are not known."""
+    if image.width * image.height > MAX_PIXELS:
+        raise DataError(f"{path}: {image.width:,} x {image.height:,} pixels, more than the limit of {MAX_PIXELS:,}: "
+                        "reduce it first")
+    if image.mode == "F":
+        raise DataError(f"{path}: holds real numbers, and it is not known which are black and white: save it with 8 or "
+                        "16 bits")
+
+
+def _upright(image: Any, image_module: Any) -> tuple[Any, str]:
+    """A loaded Pillow image, turned as its EXIF says; if that cannot be read, as it is stored, and a remark."""
+    try:
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception as error:  # the pixels are good: odd metadata must not cost the picture
+        return image, f"its orientation (EXIF) cannot be read, so it is used as stored: {_short(error)}"
+    return image.transpose(image_module.Transpose[turn]) if turn else image, ""
+
+
+def _eight_bits(image: Any, grey: bool, channels: int | None, image_module: Any) -> Any:
     """A Pillow image of mode L or RGB."""
-    grey = image.mode in _GREY
     if image.mode.startswith("I"):  # 16 bits; Pillow gives 32-bit integers for some byte orders
         wide = np.asarray(image).astype(np.int64)
         if wide.min() < 0 or wide.max() > 65535:
@@ -79,8 +125,12 @@ def _eight_bits(image: Any, channels: int | None, image_module: Any) -> Any:
 
 
 def _short(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return text.splitlines()[0][:120]
+    """What went wrong, and of which kind it is where Pillow does not say it in words of its own."""
+    text = (getattr(error, "strerror", None) or str(error)).splitlines()[:1]
+    kind = "" if isinstance(error, OSError) or type(error) in (SyntaxError, ValueError) else type(error).__name__
+    module = type(error).__module__
+    kind = f"{module}.{kind}" if kind and module not in ("builtins", "__main__") else kind
+    return " ".join([*(line[:120] for line in text), *([f"({kind})" if text else kind] if kind else [])]) or "damaged"
 
 
 def _pillow() -> tuple[Any, Any]:

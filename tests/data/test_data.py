@@ -6,6 +6,7 @@ import json
 import struct
 import time
 import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -150,6 +151,50 @@ def test_mnist_in_a_folder(tmp_path, dotted, zipped, below):
     assert result.images.transpose(0, 2, 3, 1).flags.c_contiguous
     assert (result.name, len(result)) == ("mnist", 12)
     assert result.source == f"MNIST, 12 digits from {tmp_path / below}"
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize("dotted", [False, True])
+@pytest.mark.parametrize("folder_ending", ["", ".gz"])
+def test_mnist_unpacked_into_folders_of_the_same_name(tmp_path, ending, dotted, folder_ending):
+    pixels, labels = digits(12)
+    for stem, array in ((IMAGES, pixels), (LABELS, labels)):
+        name = stem.replace("-idx", ".idx") if dotted else stem
+        (tmp_path / (name + folder_ending)).mkdir()
+        packed = gzip.compress(idx(array)) if ending else idx(array)
+        (tmp_path / (name + folder_ending) / (name + ending)).write_bytes(packed)
+    result = data.mnist(directory=tmp_path)
+    assert np.array_equal(result.images[:, 0], pixels) and np.array_equal(result.labels, labels)
+
+
+@pytest.mark.parametrize("error", [struct.error("odd"), ZeroDivisionError("odd"), OverflowError("odd"), KeyError("odd"),
+                                   ValueError("odd"), zlib.error("odd"), RuntimeError("odd")])
+def test_whatever_an_unpacker_raises_names_the_file(tmp_path, monkeypatch, error):
+    def fail(*args):
+        raise error
+
+    (tmp_path / "some-file").write_bytes(gzip.compress(GOOD))
+    monkeypatch.setattr(gzip, "open", fail)
+    with pytest.raises(DataError, match=r"some-file: the gzip stream is corrupt \('?odd'?\)"):
+        data.read_idx(tmp_path / "some-file")
+
+
+def test_a_leading_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    """As in the shell, which leaves it alone in --data=~/x and in quoted variables (POSIX, tilde expansion)."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    write_split(tmp_path / "given", 3)
+    write_split(tmp_path / "named", 4)
+    write_split(tmp_path / "kept" / "mnist", 5)
+    assert len(data.mnist(directory="~/given")) == 3
+    assert len(data.read_idx(f"~/given/{LABELS}.gz")) == 3
+    monkeypatch.setenv("MINIGAN_DATA", "~/named")
+    assert len(data.mnist()) == 4
+    monkeypatch.delenv("MINIGAN_DATA")
+    monkeypatch.setenv("MINIGAN_CACHE", "~/kept")
+    assert len(data.mnist()) == 5
+    with pytest.raises(DataError, match="~nobody-of-this-name/x: no MNIST here"):
+        data.mnist(directory="~nobody-of-this-name/x")
 
 
 def test_mnist_32_is_framed_in_black(tmp_path):

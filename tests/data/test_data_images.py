@@ -1,7 +1,9 @@
 """Data for translation: USPS and its file format, drawn shapes and scenes, patches, edges, folders of images."""
 
 import bz2
+import gzip
 import importlib
+import lzma
 
 import numpy as np
 import pytest
@@ -61,6 +63,27 @@ def test_usps_in_a_folder(tmp_path, zipped, below):
         data.usps(directory=tmp_path)
 
 
+@pytest.mark.parametrize("change", [
+    lambda text: text, lambda text: text.removesuffix(b"\n"), bytes.rstrip, lambda text: text + b"\n\n",
+    lambda text: text.replace(b"\n", b"\r\n"), lambda text: text.replace(b"\n", b"\r\n").rstrip() + b"\r\n \r\n",
+    lambda text: b"\xef\xbb\xbf" + text], ids=["as is", "no end", "stripped", "blank", "crlf", "crlf blank", "BOM"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_text_files_as_editors_leave_them(tmp_path, change, pack):
+    """The end of a line ends it (POSIX) or separates it from the next (many editors): both are text files."""
+    pixels, labels = digits(3)
+    (tmp_path / "usps").write_bytes(pack(change(libsvm(pixels, labels))))
+    result = data.usps(directory=tmp_path)
+    assert np.array_equal(result.images[:, 0], pixels) and np.array_equal(result.labels, labels)
+
+
+@pytest.mark.parametrize("name", ["usps.gz", "usps.xz", "usps/usps", "usps.bz2/usps", "usps/usps.gz"])
+def test_names_of_usps(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    pack = {".gz": gzip.compress, ".xz": lzma.compress}.get((tmp_path / name).suffix, bytes)
+    (tmp_path / name).write_bytes(pack(libsvm(*digits(3))))
+    assert len(data.usps(directory=tmp_path)) == 3
+
+
 GOOD = libsvm(*digits(3))
 DAMAGED = {
     "empty": (b"", "empty"),
@@ -70,7 +93,13 @@ DAMAGED = {
     "label 0": (b"0 1:1\n", r"line 1: the label '0' is not one of 1 \.\. 10"),
     "label 11": (b"3 1:1\n11 1:1\n", "line 2: the label '11'"),
     "no label": (b"1:0.5 2:1\n", "the label '1:0.5'"),
-    "empty line": (b"1 1:1\n\n", "line 2: the label ''"),
+    "empty line": (b"1 1:1\n\n2 1:1\n", "line 2: the label ''"),
+    "only empty lines": (b"\n\r\n \n", "empty"),
+    "last line without its last values": (b"1 1:1 256:1\n2 1:1 256:1\n3 1:1", "truncated: line 3, the last"),
+    "last line cut in a pair": (b"1 1:1 256:1\n2 1:1 25", "truncated: line 2, the last"),
+    "truncated gzip": (gzip.compress(GOOD)[:-30], "the gzip stream is truncated"),
+    "truncated xz": (lzma.compress(GOOD)[:-30], "the xz stream is truncated"),
+    "corrupt gzip": (gzip.compress(GOOD)[:40] + b"\0" * 40 + gzip.compress(GOOD)[80:], "the gzip stream is corrupt"),
     "index 0": (b"1 0:1\n", "the index 0 follows 0, but indices rise from 1 to 256"),
     "index 257": (b"1 1:1 257:1\n", "the index 257 follows 1"),
     "index twice": (b"1 5:1 5:1\n", "the index 5 follows 5"),
@@ -124,7 +153,7 @@ def test_the_stand_in_for_usps():
     (lambda: data.shapes(count=0), "count=0"), (lambda: data.patches("red"), "not 'red'"),
     (lambda: data.patches(size=0), "and 0"), (lambda: data.scenes(split="x"), "not 'x'"),
     (lambda: data.edges(split="x"), "not 'x'"), (lambda: data.image_folder(".", channels=2), "not 2"),
-    (lambda: data.domain_folders(".", "val"), "not 'val'"),
+    (lambda: data.domain_folders(".", "valid"), "not 'valid'"),
 ])
 def test_options(call, words):
     with pytest.raises(OptionError, match=words):

@@ -1,6 +1,7 @@
 """A user's pictures, translated by a run; and runs between two folders of a user's images."""
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -126,3 +127,78 @@ def test_folders_of_grey_and_colour_images_are_translated(translate, tmp_path, m
     monkeypatch.setattr(sys, "argv", sys.argv[:1] + ["--strict", *map(str, arguments)])
     with pytest.raises(SystemExit, match="2"):
         run.main(example("cyclegan_folders").main)
+
+
+# ---- names and layouts ----
+@pytest.mark.parametrize("names, extra, words", [
+    (["x.jpg", "x.png"], [], r"x\.jpg and .*x\.png would both be written to .*x_ab\.png"),
+    (["a/y.png", "b/y.png"], ["--out", "o"], r"a/y\.png and .*b/y\.png would both be written to o/y_ab\.png"),
+    (["X.png", "x.png"], [], "would both be written to"),  # one file on macOS and Windows
+    (["x.png", "x_ab.png"], [], r"x_ab\.png: it is to be translated, .* of .*x\.png would overwrite it"),
+    (["x_ab.png", "x.png"], [], r"x_ab\.png: it is to be translated"),
+    (["x.png", "o/x_ab.png"], ["--out", "o"], "it is to be translated"),
+    (["x.png", "o/X_AB.png"], ["--out", "a/../o"], "it is to be translated"),
+])
+def test_no_translation_overwrites_another_or_a_picture(translate, tmp_path, monkeypatch, names, extra, words):
+    """Every picture gets a file of its own, or none is written."""
+    monkeypatch.chdir(tmp_path)
+    save_weights("g_ab.safetensors", models.ResnetGenerator(1, 1, 2, 1).state_dict())
+    for number, name in enumerate(names):
+        Path(name).parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((12, 12), 50 * number, np.uint8)).save(name)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*g")}
+    status, out, err = translate(tmp_path, *names, *extra)
+    assert status == 2 and not out and re.search(words, err)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*g")} == before
+
+
+def test_a_picture_that_is_named_twice_is_translated_once(translate, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_weights("g_ab.safetensors", models.ResnetGenerator(1, 1, 2, 1).state_dict())
+    Image.fromarray(np.zeros((12, 12), np.uint8)).save("x.png")
+    status, out, _ = translate(".", "x.png", "./x.png", tmp_path / "x.png")
+    assert status == 0 and out.split() == ["x_ab.png"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert translate("~", "~/x.png", "--out=~/there")[0] == 0 and (tmp_path / "there" / "x_ab.png").exists()
+
+
+def trained(name, arguments, monkeypatch, capsys):
+    """The output of an example that trains for three steps."""
+    arguments = [*arguments, "--smoke", "--size", "16", "--width", "1", "--no-blas-tuning", "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+    run.main(example(name).main)
+    return capsys.readouterr().out
+
+
+def colours(path, shape):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, shape, np.uint8)).save(path)
+
+
+def test_one_grey_picture_among_colour_ones_does_not_stop_the_training(tmp_path, monkeypatch, capsys):
+    for side in "AB":
+        for number in range(2):
+            colours(tmp_path / f"train{side}" / f"{number}.png", (16, 16, 3))
+    colours(tmp_path / "trainA" / "9.jpg", (16, 16))
+    words = ["--data", tmp_path, "--blocks", "0", "--out"]
+    out = trained("cyclegan_folders", [*words, tmp_path / "auto"], monkeypatch, capsys)
+    assert "1 grey among colour: 9.jpg" in out and read_picture(tmp_path / "auto" / "reals.png").shape[2] == 3
+    assert "shown: pictures and scores are of training images" in out
+    trained("cyclegan_folders", [*words, tmp_path / "grey", "--channels", "1"], monkeypatch, capsys)
+    assert read_picture(tmp_path / "grey" / "reals.png").shape[2] == 1
+
+
+@pytest.mark.parametrize("layout", ["train", "trainA trainB", "train test", "trainA trainB testA testB"])
+def test_pix2pix_takes_pairs_in_every_layout(layout, translate, tmp_path, monkeypatch, capsys):
+    """Grey on the left, colour on the right; direction BtoA makes a generator from colour to grey."""
+    for folder in layout.split():
+        for number in range(8):
+            wide = (16, 32, 3) if folder in ("train", "test") else (16, 16, *[3] * folder.endswith("B"))
+            colours(tmp_path / folder / f"{number}.png", wide)
+    words = ["--data", tmp_path, "--depth", "2", "--direction", "BtoA", "--out", tmp_path / "run"]
+    out = trained("pix2pix_edges", words, monkeypatch, capsys)
+    assert ("scores are of training images" in out) == ("test" not in layout)
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(tmp_path / "x.png")
+    status, _, _ = translate(tmp_path / "run", tmp_path / "x.png")
+    assert status == 0
+    assert read_picture(tmp_path / "x_ab.png").shape[2] == (1 if "A" in layout else 3)

@@ -1,0 +1,28 @@
+"""The door for paths that a user names: as an argument, in an option, in a variable of the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """The path with a leading ~ or ~NAME replaced by that user's home folder, as the shell does.
+
+    The shell leaves `--data=~/x` and variables in quotes as they are. The name of nobody stays as it is.
+
+    >>> user_path("photos/~").as_posix()
+    'photos/~'
+    """
+    return Path(os.path.expanduser(path))  # Path.expanduser raises an error for an unknown user
+
+
+def same_name(path: Path) -> str:
+    """A key that is equal for paths that some file system takes for one: other case, other Unicode composition.
+
+    >>> same_name(Path("/a/b/../CAFE.png")) == same_name(Path("/a/cafe.png"))
+    True
+    """
+    import unicodedata
+
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", os.path.realpath(path)).casefold())
