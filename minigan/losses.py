@@ -58,6 +58,16 @@ class GANLoss:
             raise OptionError(f"{self.name}: has no labels to smooth; use label_smoothing=0")
         return replace(self, label_smoothing=label_smoothing)
 
+    def __reduce__(self) -> Any:
+        """Pickled by name, as the functions have none; a pair that GAN_LOSSES does not hold, function by function."""
+        if GAN_LOSSES.get(self.name) == replace(self, label_smoothing=0.0):
+            return _restored, (self.name, self.label_smoothing)
+        return GANLoss, (self.name, self.real, self.fake, self.generator, self.label_smoothing, self.labels)
+
+
+def _restored(name: str, label_smoothing: float) -> GANLoss:
+    return gan_loss(name).smoothed(label_smoothing) if label_smoothing else gan_loss(name)
+
 
 def _real_cross_entropy(logits: Tensor, a: float) -> Tensor:
     """-(1-a) ln D - a ln(1-D): softplus(-l) + a l, because softplus(l) = softplus(-l) + l."""
@@ -100,26 +110,55 @@ def gan_loss(name: str | GANLoss) -> GANLoss:
     return GAN_LOSSES[name]
 
 
+def _same_shape(loss: str, x: Any, target: Any, x_name: str = "x", name: str = "target", number: bool = True) -> None:
+    """Raise ShapeError unless the shapes are equal, or the target is one number (if that has a meaning)."""
+    if np.shape(x) == np.shape(target) or (number and np.ndim(target) == 0):
+        return
+    or_number = f"; a number as {name} stands for all elements" if number else ""
+    raise ShapeError(f"{loss}: {x_name} {np.shape(x)} and {name} {np.shape(target)} must have one shape, as each element "
+                     f"is compared with its own; reshape one{or_number}")
+
+
 def mse(x: Tensor, target: Any) -> Tensor:
-    """Mean squared difference."""
+    """Mean squared difference; target has x's shape, or is one number for all elements.
+
+    Raises:
+        ShapeError: the shapes differ.
+    """
+    _same_shape("mse", x, target)
     return ops.mean(ops.square(x - target))
 
 
 def l1(x: Tensor, target: Any) -> Tensor:
-    """Mean absolute difference."""
+    """Mean absolute difference; target has x's shape, or is one number for all elements.
+
+    Raises:
+        ShapeError: the shapes differ.
+    """
+    _same_shape("l1", x, target)
     return ops.mean(ops.abs(x - target))
 
 
 def cycle_consistency(x: Tensor, there_and_back: Tensor) -> Tensor:
-    """Mean |G_YX(G_XY(x)) - x| (Zhu et al., CycleGAN, 2017, equation 2)."""
+    """Mean |G_YX(G_XY(x)) - x| (Zhu et al., CycleGAN, 2017, equation 2); both have one shape.
+
+    Raises:
+        ShapeError: the shapes differ.
+    """
+    _same_shape("cycle_consistency", x, there_and_back, name="there_and_back", number=False)
     return l1(there_and_back, x)
 
 
 def bce_with_logits(logits: Tensor, targets: Any) -> Tensor:
     """Mean binary cross entropy -t ln D - (1-t) ln(1-D) with D = sigmoid(logits), targets t in [0, 1].
 
-    Computed as softplus(logits) - t logits, which overflows for no logit.
+    The targets have the logits' shape, or are one number for all (such as 0.9, a smoothed label). Computed as
+    softplus(logits) - t logits, which overflows for no logit.
+
+    Raises:
+        ShapeError: the shapes differ.
     """
+    _same_shape("bce_with_logits", logits, targets, "logits", "targets")
     return ops.mean(ops.softplus(logits) - logits * targets)
 
 

@@ -126,6 +126,9 @@ def walk(
             place.leave(retain)
     finally:
         state.recording, state.node = before
+    if cotangents:  # of places that the pass had left behind when the cotangents arrived
+        raise GraphError("backward: the graph is not in order of creation, so gradients would be lost; a tensor or a "
+                         "node in it was taken over from elsewhere without getting a new order")
     return gradients
 
 

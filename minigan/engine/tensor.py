@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, Self, Ty
 import numpy as np
 
 from minigan.engine import device as devices
-from minigan.errors import DTypeError, GraphError, ShapeError
+from minigan.errors import DeviceError, DTypeError, GraphError, ShapeError
 
 Array: TypeAlias = Annotated[Any, "numpy.ndarray or cupy.ndarray"]
 Operand: TypeAlias = Annotated[Any, "a Tensor, an array or a number"]
@@ -34,7 +34,8 @@ _creation = itertools.count()  # creation order is a topological order; next() o
 class Tensor:
     """An n-dimensional array with a gradient. Made by `mg.tensor`; `Tensor(array)` takes the array over, read-only."""
 
-    __slots__ = ("__weakref__", "_data", "_version", "grad", "node", "order", "requires_grad")
+    __slots__ = ("__weakref__", "_data", "_grad", "_version", "node", "order", "requires_grad")
+    __hash__ = object.__hash__  # its identity, although == is element by element: a tensor is a key in dicts and sets
     __array_ufunc__ = None  # ndarray * tensor asks Tensor.__rmul__ instead of multiplying element by element
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
@@ -43,7 +44,7 @@ class Tensor:
             data.setflags(write=False)
         self._data = data
         self._version = [0]  # one list for all tensors that see this memory: views and detached twins
-        self.grad: Tensor | None = None
+        self._grad: Tensor | None = None
         self.requires_grad = requires_grad
         self.node: Node | None = None
         self.order = next(_creation)
@@ -113,6 +114,19 @@ class Tensor:
         moved = devices.put(self._data, device)
         return self if moved is self._data else Tensor(moved, self.requires_grad)
 
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient, a tensor of the same shape, dtype and device, or None. An array that is assigned is copied."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Operand) -> None:
+        if not (value is None or isinstance(value, Tensor)):
+            value = tensor(value, dtype=self.dtype if np.ndim(value) == 0 else None, device=self.device)
+        if value is not None:
+            _check_gradient(self, value)
+        self._grad = value
+
     # ---- the graph ----
     def is_leaf(self) -> bool:
         """Whether a gradient is wanted here and the graph goes no further."""
@@ -135,17 +149,11 @@ class Tensor:
         """
         twin = Tensor.__new__(Tensor)
         twin._data = devices.nans_like(self._data) if array is None else array
-        twin._version, twin.grad, twin.requires_grad = self._version, None, self.requires_grad
+        twin._version, twin._grad, twin.requires_grad = self._version, None, self.requires_grad
         twin.node, twin.order = self.node, self.order
         return twin
 
     # ---- Python's protocols ----
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        self._check_leaf("deepcopy")
-        twin = type(self).__new__(type(self))
-        Tensor.__init__(twin, self._data.copy(order="K"), self.requires_grad)
-        return twin
-
     def __setitem__(self, index: Any, value: Operand) -> None:
         self._check_leaf("t[...] =")
         changed = self._data.copy(order="K")  # views and detached twins keep what they saw
@@ -158,24 +166,6 @@ class Tensor:
 
     def __len__(self) -> int:
         return len(self._data)
-
-    def __bool__(self) -> bool:
-        return bool(self._data)
-
-    def __float__(self) -> float:
-        return self.item()
-
-    def __gt__(self, other: Operand) -> Array:
-        return self._data > asarray(other)
-
-    def __ge__(self, other: Operand) -> Array:
-        return self._data >= asarray(other)
-
-    def __lt__(self, other: Operand) -> Array:
-        return self._data < asarray(other)
-
-    def __le__(self, other: Operand) -> Array:
-        return self._data <= asarray(other)
 
     # ---- other libraries ----
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -198,6 +188,22 @@ class Tensor:
 
     # ---- bound by the module that has the operation, see `bind`; declared here for editors and mypy ----
     if TYPE_CHECKING:
+        def __eq__(self, other: object) -> Array: ...  # type: ignore[override]
+        def __ne__(self, other: object) -> Array: ...  # type: ignore[override]
+        def __lt__(self, other: Operand) -> Array: ...
+        def __le__(self, other: Operand) -> Array: ...
+        def __gt__(self, other: Operand) -> Array: ...
+        def __ge__(self, other: Operand) -> Array: ...
+        def __bool__(self) -> bool: ...
+        def __int__(self) -> int: ...
+        def __float__(self) -> float: ...
+        def __round__(self, digits: int | None = None) -> float: ...
+        def __format__(self, spec: str) -> str: ...
+        def __contains__(self, value: Operand) -> bool: ...
+        def __copy__(self) -> Self: ...
+        def __deepcopy__(self, memo: dict[int, Any]) -> Self: ...
+        def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]: ...
+        def __setstate__(self, state: Any) -> None: ...
         def __add__(self, other: Operand) -> Tensor: ...
         def __radd__(self, other: Operand) -> Tensor: ...
         def __sub__(self, other: Operand) -> Tensor: ...
@@ -225,6 +231,18 @@ class Tensor:
         def sum_to(self, shape: tuple[int, ...]) -> Tensor: ...
         def backward(self, cotangent: Operand = None, create_graph: bool = False,
                      retain_graph: bool | None = None) -> None: ...
+
+
+def _check_gradient(x: Tensor, g: Tensor) -> None:
+    """Raise an error if g cannot be x's gradient."""
+    if g.shape != x.shape:
+        raise ShapeError(f"grad =: a tensor of shape {x.shape} cannot have a gradient of shape {g.shape}; a gradient "
+                         "has its tensor's shape: sum or reshape it")
+    if g.dtype != x.dtype:
+        raise DTypeError(f"grad =: the gradient is {g.dtype}, its tensor {x.dtype}; convert the gradient, "
+                         f"e.g. mg.tensor(g, dtype=np.{x.dtype})")
+    if g.device != x.device:
+        raise DeviceError(f"grad =: the gradient is on {g.device}, its tensor on {x.device}; move it with .to(device)")
 
 
 def bind(**methods: Any) -> None:
