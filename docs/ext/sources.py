@@ -1,4 +1,4 @@
-"""Links to source files, `[minigan/optim.py](../minigan/optim.py)`, open a page with the highlighted file.
+"""Links to source files, `[minigan/losses.py](../minigan/losses.py)`, open a page with the highlighted file.
 
 In the repository such a link leads to the file. On the site it would download the file; instead, every source file gets
 a page, and the link leads there.
@@ -14,7 +14,7 @@ FOLDERS = ("minigan", "kernels", "examples")
 
 
 def page_of(path):
-    """The page of a source file: "source/minigan/optim.py"."""
+    """The page of a source file: "source/minigan/losses.py"."""
     return f"source/{path.relative_to(ROOT).as_posix()}"
 
 

@@ -57,22 +57,52 @@ def sgd(
 
 
 def rmsprop(
-    params: Arrays, grads: Arrays, squares: Arrays, lr: float | Rate, alpha: float, eps: float, weight_decay: float
+    params: Arrays,
+    grads: Arrays,
+    squares: Arrays,
+    lr: float | Rate,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+    means: Arrays | None = None,
+    momenta: Arrays | None = None,
+    momentum: float = 0.0,
 ) -> None:
-    """With g += weight_decay*p: s = alpha*s + (1-alpha)*g^2;  p -= lr * g / (sqrt(s) + eps). In place."""
+    """With g += weight_decay*p: s = alpha*s + (1-alpha)*g^2;  p -= lr * g / (sqrt(s) + eps). In place.
+
+    With means, a = alpha*a + (1-alpha)*g, and max(s - a^2, 0) takes the place of s in the root. With momenta,
+    b = momentum*b + g / (sqrt(s) + eps) and p -= lr*b. Graves, Generating sequences, 2013, equations 38 to 41.
+    """
     rate = real(lr)
 
-    def rule(p, g, s):
+    def rule(p, g, s, *more):
+        state = list(more)
         step = scratch("step", p.shape, p.dtype)
         g = _decayed(g, p, weight_decay)
         _average_square(s, g, alpha, step)
-        np.sqrt(s, out=step)
+        if means is not None:
+            a = state.pop(0)
+            a *= alpha
+            np.multiply(g, 1 - alpha, out=step)
+            a += step
+            np.multiply(a, a, out=step)
+            np.subtract(s, step, out=step)
+            np.maximum(step, 0, out=step)  # rounding may make a variance of 0 negative
+            np.sqrt(step, out=step)
+        else:
+            np.sqrt(s, out=step)
         step += eps
         np.divide(g, step, out=step)
-        step *= rate
+        if state:
+            (b,) = state
+            b *= momentum
+            b += step
+            np.multiply(b, rate, out=step)
+        else:
+            step *= rate
         p -= step
 
-    _update(rule, params, grads, squares)
+    _update(rule, params, grads, squares, *(rows for rows in (means, momenta) if rows is not None))
 
 
 def adam(
@@ -86,19 +116,24 @@ def adam(
     beta2: float,
     eps: float,
     weight_decay: float,
+    decoupled: bool = False,
 ) -> None:
     """Moments m = beta1*m + (1-beta1)*g, s = beta2*s + (1-beta2)*g^2; p -= lr * mhat / (sqrt(shat) + eps). In place.
 
-    mhat = m/(1-beta1^t) and shat = s/(1-beta2^t) at step t = 1, 2, ...; g += weight_decay*p first.
-    Kingma & Ba, Adam, 2015, algorithm 1.
+    mhat = m/(1-beta1^t) and shat = s/(1-beta2^t) at step t = 1, 2, ...; first g += weight_decay*p or, if decoupled,
+    p *= 1 - lr*weight_decay. Kingma & Ba, Adam, 2015, algorithm 1; Loshchilov & Hutter, AdamW, 2019, algorithm 2.
     """
     count = integer(step)
     root = math.sqrt(1 - beta2**count)  # sqrt(shat) + eps = (sqrt(s) + eps*root) / root saves one pass
     rate = real(lr) * root / (1 - beta1**count)
+    kept = 1 - real(lr) * weight_decay if decoupled else 1.0
+    added = 0.0 if decoupled else weight_decay
 
     def rule(p, g, m, s):
         change = scratch("step", p.shape, p.dtype)
-        g = _decayed(g, p, weight_decay)
+        if kept != 1:
+            p *= kept
+        g = _decayed(g, p, added)
         m *= beta1
         np.multiply(g, 1 - beta1, out=change)
         m += change

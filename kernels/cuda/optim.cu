@@ -86,29 +86,72 @@ extern "C" __global__ void __launch_bounds__(256) sgd_momentum(Table table, int 
   });
 }
 
+// g / (sqrt(s) + eps), the step of RMSProp, with s brought up to date; and with s - a^2 in the root, a the mean of g.
+__device__ __forceinline__ REAL scaled(REAL g, REAL& s, REAL keep, REAL add, REAL eps) {
+  s = times(s, keep) + times(times(g, g), add);
+  return g / (sqrt(s) + eps);
+}
+
+__device__ __forceinline__ REAL centered(REAL g, REAL& s, REAL& a, REAL keep, REAL add, REAL eps) {
+  s = times(s, keep) + times(times(g, g), add);
+  a = times(a, keep) + times(g, add);
+  REAL variance = s - times(a, a);
+  return g / (sqrt(variance > 0 ? variance : 0 * variance) + eps);  // rounding may make 0 negative; NaN stays
+}
+
 extern "C" __global__ void __launch_bounds__(256) rmsprop(Table table, int rows, int chunk, const double* rate, double lr,
                                                           double alpha, REAL eps, REAL weight_decay) {
   REAL step = (REAL)(rate ? *rate : lr), keep = (REAL)alpha, add = (REAL)(1 - alpha);
   for_each<3>(table, rows, chunk, [=](REAL (&v)[3]) {
-    REAL g = decayed(v[1], v[0], weight_decay), &s = v[2];
-    s = times(s, keep) + times(times(g, g), add);
-    v[0] -= times(g / (sqrt(s) + eps), step);
+    v[0] -= times(scaled(decayed(v[1], v[0], weight_decay), v[2], keep, add, eps), step);
+  });
+}
+
+extern "C" __global__ void __launch_bounds__(256) rmsprop_centered(Table table, int rows, int chunk, const double* rate,
+                                                                   double lr, double alpha, REAL eps,
+                                                                   REAL weight_decay) {
+  REAL step = (REAL)(rate ? *rate : lr), keep = (REAL)alpha, add = (REAL)(1 - alpha);
+  for_each<4>(table, rows, chunk, [=](REAL (&v)[4]) {
+    v[0] -= times(centered(decayed(v[1], v[0], weight_decay), v[2], v[3], keep, add, eps), step);
+  });
+}
+
+extern "C" __global__ void __launch_bounds__(256) rmsprop_momentum(Table table, int rows, int chunk, const double* rate,
+                                                                   double lr, double alpha, REAL eps, REAL weight_decay,
+                                                                   REAL momentum) {
+  REAL step = (REAL)(rate ? *rate : lr), keep = (REAL)alpha, add = (REAL)(1 - alpha);
+  for_each<4>(table, rows, chunk, [=](REAL (&v)[4]) {
+    v[3] = times(v[3], momentum) + scaled(decayed(v[1], v[0], weight_decay), v[2], keep, add, eps);
+    v[0] -= times(v[3], step);
+  });
+}
+
+extern "C" __global__ void __launch_bounds__(256) rmsprop_centered_momentum(Table table, int rows, int chunk,
+                                                                            const double* rate, double lr, double alpha,
+                                                                            REAL eps, REAL weight_decay,
+                                                                            REAL momentum) {
+  REAL step = (REAL)(rate ? *rate : lr), keep = (REAL)alpha, add = (REAL)(1 - alpha);
+  for_each<5>(table, rows, chunk, [=](REAL (&v)[5]) {
+    v[4] = times(v[4], momentum) + centered(decayed(v[1], v[0], weight_decay), v[2], v[3], keep, add, eps);
+    v[0] -= times(v[4], step);
   });
 }
 
 // t = *step0 + step counts from 1; a captured step reads t and the learning rate on the device, a plain one passes them.
 extern "C" __global__ void __launch_bounds__(256) adam(Table table, int rows, int chunk, const double* rate, double lr,
                                                        const long long* step0, long long step, double beta1, double beta2,
-                                                       double eps, REAL weight_decay) {
+                                                       double eps, REAL weight_decay, bool decoupled) {
   __shared__ double power[2];
   if (threadIdx.x % 32 == 0 && threadIdx.x < 64)
     power[threadIdx.x / 32] = pow(threadIdx.x ? beta2 : beta1, (double)(step + (step0 ? *step0 : 0)));
   __syncthreads();
   double root = sqrt(1 - power[1]);
   REAL change = (REAL)((rate ? *rate : lr) * root / (1 - power[0])), small = (REAL)(eps * root);
+  REAL kept = decoupled ? (REAL)(1 - (rate ? *rate : lr) * (double)weight_decay) : 1;  // AdamW: p itself decays
   REAL keep1 = (REAL)beta1, add1 = (REAL)(1 - beta1), keep2 = (REAL)beta2, add2 = (REAL)(1 - beta2);
   for_each<4>(table, rows, chunk, [=](REAL (&v)[4]) {
-    REAL g = decayed(v[1], v[0], weight_decay), &m = v[2], &s = v[3];
+    if (decoupled) v[0] = times(v[0], kept);
+    REAL g = decayed(v[1], v[0], decoupled ? 0 : weight_decay), &m = v[2], &s = v[3];
     m = times(m, keep1) + times(g, add1);
     s = times(s, keep2) + times(times(g, g), add2);
     v[0] -= times(m / (sqrt(s) + small), change);

@@ -52,10 +52,27 @@ def sgd(
 
 
 def rmsprop(
-    params: Arrays, grads: Arrays, squares: Arrays, lr: float | Rate, alpha: float, eps: float, weight_decay: float
+    params: Arrays,
+    grads: Arrays,
+    squares: Arrays,
+    lr: float | Rate,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+    means: Arrays | None = None,
+    momenta: Arrays | None = None,
+    momentum: float = 0.0,
 ) -> None:
-    """As the CPU's: s = alpha*s + (1-alpha)*g^2;  p -= lr * g / (sqrt(s) + eps). In place."""
-    _update("rmsprop", [params, grads, squares], *real(lr), alpha, eps, weight_decay)
+    """As the CPU's: s = alpha*s + (1-alpha)*g^2;  p -= lr * g / (sqrt(s) + eps); centred and with momenta. In place."""
+    columns, scalars = [params, grads, squares], [*real(lr), alpha, eps, weight_decay]
+    if means is None and momenta is None:
+        _update("rmsprop", columns, *scalars)
+    elif momenta is None:
+        _update("rmsprop_centered", [*columns, means or []], *scalars)
+    elif means is None:
+        _update("rmsprop_momentum", [*columns, momenta], *scalars, momentum)
+    else:
+        _update("rmsprop_centered_momentum", [*columns, means, momenta], *scalars, momentum)
 
 
 def adam(
@@ -69,9 +86,11 @@ def adam(
     beta2: float,
     eps: float,
     weight_decay: float,
+    decoupled: bool = False,
 ) -> None:
     """As the CPU's; step counts from 1, an int or a Counter, and lr is a float or a Rate. In place."""
-    _update("adam", [params, grads, means, squares], *real(lr), *integer(step), beta1, beta2, eps, weight_decay)
+    _update("adam", [params, grads, means, squares], *real(lr), *integer(step), beta1, beta2, eps, weight_decay,
+            decoupled)
 
 
 def ema(averages: Arrays, params: Arrays, decay: float | Rate) -> None:

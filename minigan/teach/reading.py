@@ -19,7 +19,7 @@ PACKAGE, KERNELS = Path(__file__).resolve().parent.parent, Path(kernels.__file__
 class Stop(NamedTuple):
     """A file on the way.
 
-    file       its path from the top of the project: "minigan/optim.py"
+    file       its path from the top of the project: "minigan/optim/rules.py"
     functions  what runs in it, in the order of first call, and its first and last line: {"Adam.update": (201, 204)}
     """
 
@@ -54,8 +54,8 @@ def follow(program: Callable[[], Any], first: Callable[..., Any], last: Callable
 
     >>> from minigan import optim
     >>> way = follow(lambda: optim.schedule("linear", 4), optim.schedule, optim.schedule, time=1)
-    >>> [(stop.file, *stop.functions) for stop in way.stops if stop.file == "minigan/optim.py"]
-    [('minigan/optim.py', 'schedule', 'SCHEDULES', 'linear_decay')]
+    >>> [(stop.file, *stop.functions) for stop in way.stops if stop.file.startswith("minigan/optim")]
+    [('minigan/optim/schedules.py', 'schedule', 'SCHEDULES', 'linear_decay')]
     """
     recorder = _Recorder(_code(program), _code(first), _code(last), time)
     before = sys.getprofile()

@@ -151,6 +151,11 @@ class Trainer:
         self.steps = int(state["steps"])
 
 
+def parameters_of(*networks: Module) -> list[Tensor]:
+    """The parameters of several networks for one optimiser; those that networks share come once."""
+    return list({id(p): p for network in networks for p in network.parameters()}.values())
+
+
 def averaging_decay(ema: float, optimizer: Optimizer) -> float:
     """The decay of averaged weights at this step: small at first, so that the initial weights are soon forgotten."""
     return scalar(lambda steps: min(ema, (1 + steps) / (10 + steps)), optimizer, "steps")

@@ -27,6 +27,7 @@ from minigan.models import EncoderDecoder, ResnetDecoder, ResnetEncoder
 from minigan.nn import Module
 from minigan.optim import Adam, Optimizer, OptimizerFactory
 from minigan.random import Stream
+from minigan.trainers.base import parameters_of
 from minigan.trainers.pool import ImagePool
 from minigan.trainers.translation import (
     Pair,
@@ -78,7 +79,7 @@ class ComboGAN(Translation):
         kinds = {"encoder": encoders, "decoder": decoders, "discriminator": discriminators}
         self.prepare({f"{kind}{i}": network for kind, networks in kinds.items() for i, network in enumerate(networks)})
         optimizer = optimizer or partial(Adam, lr=lr, betas=betas)
-        self.g_optimizers = [optimizer([*encoder.parameters(), *decoder.parameters()])
+        self.g_optimizers = [optimizer(parameters_of(encoder, decoder))
                              for encoder, decoder in zip(encoders, decoders, strict=True)]
         self.d_optimizers = [optimizer(network.parameters()) for network in discriminators]
         self.optimizers = {f"{kind}_optimizer{i}": optimizer for kind, row in (("g", self.g_optimizers),

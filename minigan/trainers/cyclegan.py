@@ -27,7 +27,7 @@ from minigan.losses import GANLoss, gan_loss
 from minigan.nn import Module
 from minigan.optim import Adam, OptimizerFactory
 from minigan.random import Stream
-from minigan.trainers.base import averaging_decay
+from minigan.trainers.base import averaging_decay, parameters_of
 from minigan.trainers.pool import ImagePool, PoolPlan
 from minigan.trainers.translation import (
     Pair,
@@ -100,8 +100,8 @@ class CycleGAN(Translation):
             networks |= {"averaged_ab": copy.deepcopy(g_ab).eval(), "averaged_ba": copy.deepcopy(g_ba).eval()}
         self.prepare(networks)
         optimizer = optimizer or partial(Adam, lr=lr, betas=betas)
-        self.g_optimizer = optimizer([p for network in self.generating() for p in network.parameters()])
-        self.d_optimizer = optimizer([*d_a.parameters(), *d_b.parameters()])
+        self.g_optimizer = optimizer(parameters_of(*self.generating()))
+        self.d_optimizer = optimizer(parameters_of(d_a, d_b))
         self.optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
         self.pool_a, self.pool_b = (ImagePool(pool, Stream(seed, f"pool {domain}")) for domain in "ab")
         self.pools = {"pool_a": self.pool_a, "pool_b": self.pool_b}

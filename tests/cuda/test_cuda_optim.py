@@ -16,8 +16,12 @@ RULES = {  # name: (states, arguments after the arrays)
     "sgd nesterov": (1, (0.05, 0.9, True, 0.0)),
     "rmsprop": (1, (5e-5, 0.99, 1e-8, 0.0)),
     "rmsprop decayed": (1, (1e-2, 0.9, 1e-3, 0.1)),
+    "rmsprop centered": (2, (1e-2, 0.9, 1e-3, 0.1)),
+    "rmsprop momentum": (2, (1e-2, 0.9, 1e-3, 0.0)),
+    "rmsprop centered momentum": (3, (1e-2, 0.9, 1e-3, 0.1)),
     "adam": (2, (1, 2e-4, 0.5, 0.999, 1e-8, 0.0)),
     "adam decayed": (2, (1000, 1e-2, 0.9, 0.99, 1e-3, 0.1)),
+    "adam decoupled": (2, (3, 1e-2, 0.9, 0.99, 1e-3, 0.1, True)),
     "ema": (0, (0.999,)),
 }
 
@@ -37,7 +41,13 @@ def arguments(rule, columns):
 
 
 def call(wing, rule, columns, tail):
-    getattr(wing, rule.split()[0])(*arguments(rule, columns), *tail)
+    name, *kinds = rule.split()
+    if name == "rmsprop" and {"centered", "momentum"} & {*kinds}:  # the further states come last
+        rows = iter(columns[3:])
+        means, momenta = (next(rows) if kind in kinds else None for kind in ("centered", "momentum"))
+        wing.rmsprop(*columns[:3], *tail, means, momenta, 0.9 if momenta else 0.0)
+    else:
+        getattr(wing, name)(*arguments(rule, columns), *tail)
 
 
 def channels_last(array):
@@ -162,7 +172,8 @@ def test_blocks_of_several_chunks(device, monkeypatch):
         assert_same(device, a, b)
 
 
-@pytest.mark.parametrize("rule", ["sgd momentum", "rmsprop", "adam", "ema"])
+@pytest.mark.parametrize("rule", ["sgd momentum", "rmsprop", "rmsprop centered momentum", "adam", "adam decoupled",
+                                  "ema"])
 def test_a_graph_takes_its_numbers_from_the_device(device, rule):
     """Captured once with a Counter and a Rate and launched five times: the bytes of five plain steps."""
     backend, columns = device.backend, columns_of(rule, np.float32, [(5, 7), (2000,)])
@@ -170,11 +181,11 @@ def test_a_graph_takes_its_numbers_from_the_device(device, rule):
     counters, increments = device.put(np.array([7, 2**40], np.int64)), device.put(np.array([1, 2], np.int64))
     rates = device.put(np.zeros(3))
     _, tail = RULES[rule]
-    if rule == "adam":
+    if rule.startswith("adam"):
         tail = tail[1:]
 
     def step(columns, number, rate):
-        call(optim, rule, columns, (number, rate, *tail[1:]) if rule == "adam" else (rate, *tail[1:]))
+        call(optim, rule, columns, (number, rate, *tail[1:]) if rule.startswith("adam") else (rate, *tail[1:]))
 
     step([[device.put(np.zeros(1, np.float32))] for _ in columns], 1, 0.0)  # compiles
     advance(device.put(np.zeros(1, np.int64)), device.put(np.zeros(1, np.int64)))

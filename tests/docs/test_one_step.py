@@ -47,7 +47,7 @@ def test_the_functions_that_the_page_names_run(way):
 
 def test_the_algorithm_is_in_the_rooms_of_algorithms(way):
     """Part 1 names every file of trainers, networks, optimisers and losses that the step passes through."""
-    rooms = re.compile(r"minigan/(trainers|models)/|minigan/(losses|optim)\.py")
+    rooms = re.compile(r"minigan/(trainers|models)/|minigan/(losses|optim/rules)\.py")
     assert {stop.file for stop in ALGORITHM} == {stop.file for stop in way.stops if rooms.match(stop.file)}
     for stop in ALGORITHM:
         for name in stop.functions:
@@ -90,8 +90,8 @@ def test_the_excerpts_are_in_the_files():
 @pytest.mark.parametrize("file, function, line", [
     ("minigan/trainers/base.py", "Trainer.fit", "self.update(self.draw(batches))"),
     ("minigan/run/session.py", "Session.run", "self.trainer.fit("),
-    ("minigan/optim.py", "Optimizer.minimize", "grad(loss, "),
-    ("minigan/optim.py", "Optimizer._apply", "self.lr * self.schedule(steps)"),
+    ("minigan/optim/rules.py", "Optimizer.minimize", "walk([(loss, None)], "),
+    ("minigan/optim/rules.py", "Optimizer._rate", 'g["lr"] * self.schedule(steps)'),
     ("minigan/trainers/gan.py", "GAN.generator_step", "self.loss.generator_loss("),
     ("minigan/trainers/gan.py", "GAN.generator_step", "self.g_optimizer.minimize("),
     ("minigan/trainers/gan.py", "GAN.update", "fake.detach()"),
@@ -134,6 +134,6 @@ def test_a_way_is_that_of_one_step_only():
 
     stops = {stop.file: stop for stop in follow(program, first, last).stops}
     assert ran == ["early", "first", "first"]
-    assert [*stops["minigan/optim.py"].functions] == ["step_decay", "warmup"]
+    assert [*stops["minigan/optim/schedules.py"].functions] == ["step_decay", "warmup"]
     with pytest.raises(mg.errors.OptionError, match="called the first 2 times"):
         follow(program, first, last, time=3)

@@ -534,3 +534,23 @@ def test_translating_in_chunks_is_translating_at_once(monkeypatch):
     with warnings.catch_warnings():
         np.testing.assert_allclose(trainer.translate(a), whole, atol=1e-6)
     assert trainer.g_ab.training
+
+
+def test_generators_that_share_an_encoder_hand_each_parameter_over_once():
+    """One update per step: the shared weights move as with one optimiser over the distinct parameters."""
+    def built():
+        mg.seed(3)
+        encoder = models.ResnetEncoder(1, 4, 1)
+        both = [models.EncoderDecoder(encoder, models.ResnetDecoder(1, 4, 1)) for _ in range(2)]
+        return encoder, both, [models.PatchDiscriminator(1, 4, 1) for _ in range(2)]
+
+    encoder, generators, judges = built()
+    trainer = trainers.CycleGAN(*generators, *judges, pool=0)
+    handed = trainer.g_optimizer.parameters
+    assert len(handed) == len({id(p) for p in handed}) == len({id(p) for g in generators for p in g.parameters()})
+    before = [p.data.copy() for p in encoder.parameters()]
+    trainer.step(batches(0))
+    moved = [np.abs(p.data - b).max() for p, b in zip(encoder.parameters(), before, strict=True)]
+    assert max(moved) == pytest.approx(2e-4, rel=1e-3)  # Adam's first step is lr, not twice that
+    judge = models.PatchDiscriminator(1, 4, 1)
+    assert len(trainers.CycleGAN(*built()[1], judge, judge).d_optimizer.parameters) == len(judge.parameters())
