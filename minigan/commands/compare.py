@@ -10,6 +10,7 @@ from minigan import report
 from minigan.errors import OptionError
 from minigan.run.folder import read_config
 from minigan.run.listing import described, differences
+from minigan.run.shown import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -20,9 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if not 2 <= len(options.runs) <= 6:
         raise OptionError(f"compare: needs two to six runs, not {len(options.runs)}")
-    runs = {str(run): described(read_config(run)) for run in options.runs}
+    runs = {printable(run): described(read_config(run)) for run in options.runs}
     if len(runs) < len(options.runs):
         raise OptionError("compare: one run was named twice")
-    report.run_curves({run: report.read_rows(Path(run) / "metrics.jsonl") for run in runs}, options.out)
+    rows = (report.read_rows(run / "metrics.jsonl") for run in options.runs)
+    report.run_curves(dict(zip(runs, rows, strict=True)), options.out)
     print(differences(runs))
     print(f"written to {options.out}")

@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if getattr(options, name) < 1:
             raise OptionError(f"--{name} {getattr(options, name)} must be at least 1")
     drawn = _draw(generator_of(options), options)
-    files = pictures.write(drawn, options.out or options.run / "latent" / f"{options.tool}.png")
+    files = (pictures.write(drawn, options.out) if options.out else
+             pictures.write_inside(drawn, options.run, options.tool))
     if options.out is None:
         files.append(report_page(options.run))
     print(*filter(None, [drawn.note]), f"written: {', '.join(map(str, files))}", sep="\n")

@@ -11,6 +11,7 @@ from minigan.checkpoint import write_atomically
 from minigan.commands._shared import generator_of, run_parser
 from minigan.metrics.scorer import FEWEST, MEANINGS, Scorer
 from minigan.metrics.svm import svm_evaluation
+from minigan.run.manifest import record
 from minigan.run.saved import load_discriminator
 
 
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
               f"{accuracy['discriminator']:.1%}, of one with random weights {accuracy['random']:.1%}, pixels "
               f"{accuracy['pixels']:.1%}")
         result["svm"] = accuracy
+    record(options.run, "scores.json")
     write_atomically(options.run / "scores.json", (json.dumps(result, indent=2) + "\n").encode())
     print(f"written to {options.run / 'scores.json'}")
 

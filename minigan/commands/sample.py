@@ -8,6 +8,7 @@ from pathlib import Path
 from minigan.commands._shared import generator_of, run_parser
 from minigan.errors import OptionError
 from minigan.report import grid, save_png
+from minigan.run.manifest import record
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -20,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.images < 1:
         raise OptionError(f"-n {options.images} must be at least 1")
     images = generator_of(options).draw(options.images, options.seed)
+    if options.out is None:
+        record(options.run, "sample.png")
     out = options.out or options.run / "sample.png"
     if out.suffix == ".png":
         save_png(grid(images), out, 2)

@@ -16,6 +16,8 @@ from minigan.engine import Tensor, tensor
 from minigan.errors import OptionError, ShapeError
 from minigan.models.mlp import dcgan_weights
 
+MOST_WEIGHTS = 1 << 32  # of both networks: 16 GiB as float32, a thousand times those of the paper
+
 
 def _stages(size: int) -> tuple[int, int]:
     """Side of the smallest feature map (4 or 7) and the number of doublings from there to `size`."""
@@ -85,6 +87,19 @@ class Discriminator(nn.Module):
         return self.layers(x)
 
 
+def weights_of(size: int, latent: int, width: int, upsample: str = "upconv", channels: int = 1) -> int:
+    """The number of weights of the Generator and the Discriminator together, without biases and batch norms.
+
+    Raises:
+        ShapeError: no such size.
+    """
+    base, doublings = _stages(size)
+    sides = [width << i for i in range(doublings)]  # channels of the feature maps, the largest map first
+    taps = 9 if upsample == "upconv" else 16  # of a filter of the generator
+    pairs = sum(wide * narrow for narrow, wide in zip([channels, *sides], sides, strict=False))
+    return latent * sides[-1] * base**2 + pairs * taps + pairs * 16 + sides[-1] * base**2
+
+
 def dcgan(channels: int = 1, size: int = 32, latent: int = 100, width: int = 64, upsample: str = "upconv",
           norm: str = "batch") -> tuple[Generator, Discriminator]:
     """The pair, with N(0, 0.02) weights drawn from the stream that `mg.seed` resets.
@@ -98,10 +113,15 @@ def dcgan(channels: int = 1, size: int = 32, latent: int = 100, width: int = 64,
         norm: normalisation of the discriminator: "batch", "none" or "spectral".
 
     Raises:
-        ShapeError: no such size. OptionError: an unknown upsample or norm.
+        ShapeError: no such size. OptionError: an unknown upsample or norm, or more than MOST_WEIGHTS weights.
 
     >>> generator, discriminator = dcgan(size=28, width=8)
     >>> discriminator(generator(tensor([[0.5] * 100]))).shape
     (1, 1, 1, 1)
     """
+    weights = weights_of(size, latent, width, upsample, channels)
+    if weights > MOST_WEIGHTS:
+        raise OptionError(f"dcgan: size={size}, latent={latent} and width={width} make networks of {weights:,} "
+                          f"weights, {weights * 4 / 2**30:,.1f} GiB as float32; at most {MOST_WEIGHTS * 4 >> 30} GiB "
+                          "are allowed: give smaller numbers")
     return Generator(channels, size, latent, width, upsample), Discriminator(channels, size, width, norm)

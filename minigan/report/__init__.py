@@ -5,5 +5,6 @@ from minigan.report.diagnosis import *
 from minigan.report.domains import *
 from minigan.report.grids import *
 from minigan.report.page import *
+from minigan.report.records import *
 from minigan.report.runs import *
 from minigan.report.strips import *

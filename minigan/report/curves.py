@@ -6,9 +6,8 @@ D(G(z)), which stay apart from each other and away from 1 and 0. Equal rows give
 
 from __future__ import annotations
 
-__all__ = ["loss_curves", "read_rows"]
+__all__ = ["loss_curves"]
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from minigan.checkpoint import write_atomically
-from minigan.errors import DataError, OptionError
+from minigan.errors import OptionError
 from minigan.report.canvas import AMBER, BLUE, GREY, ORANGE, SKY, drawing
+from minigan.report.records import read_rows
 
 Row = Mapping[str, Any]
 
@@ -65,34 +65,6 @@ _TARGET = (  # the second panel for pairs
         (("features",), "of the discriminator's features", ORANGE),
     ),
 )
-
-
-def read_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl file, which has one JSON object per line.
-
-    A last line without a line end is left out: the run is still writing it, or was stopped while it did.
-
-    Raises:
-        DataError: the file cannot be read, or another line is not a JSON object; the message names file and line.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}).") from None
-    rows = []
-    for number, line in enumerate(text.split("\n")[:-1], start=1):  # what follows the last line end is incomplete
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}, line {number}: not JSON ({error}).") from None
-        if not isinstance(row, dict):
-            raise DataError(
-                f"{path}, line {number}: {type(row).__name__} instead of an object with the keys of a step."
-            )
-        rows.append(row)
-    return rows
 
 
 def sliding_mean(values: np.ndarray, window: int) -> np.ndarray:

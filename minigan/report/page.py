@@ -8,7 +8,6 @@ from __future__ import annotations
 
 __all__ = ["report_page"]
 
-import base64
 import html
 import json
 import os
@@ -20,11 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from minigan.checkpoint import write_atomically
+from minigan.checkpoint import inside, write_atomically
 from minigan.errors import DataError
-from minigan.report.curves import read_rows, series_of, sliding_mean
+from minigan.report.curves import series_of, sliding_mean
 from minigan.report.diagnosis import diagnose
+from minigan.report.embedded import inline
 from minigan.report.page_template import PAGE
+from minigan.report.records import read_config, read_rows, read_scores
 from minigan.report.runs import NAMES, metrics_of
 
 MOST_BYTES = 15_000_000  # of the page
@@ -57,15 +58,13 @@ def report_page(folder: str | os.PathLike[str], live: bool = False) -> Path:
         DataError: config.json is missing, or a file is damaged. OSError: the page cannot be written.
     """
     folder = Path(folder)
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        options, planned = dict(config["options"]), config.get("steps")
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise DataError(f"{folder / 'config.json'}: cannot be read ({type(error).__name__}: {error})") from None
-    rows, scores = (read_rows(folder / name) if (folder / name).exists() else []
-                    for name in ("metrics.jsonl", "scores.jsonl"))
-    events = read_rows(folder / "events.jsonl") if (folder / "events.jsonl").exists() else []
-    sheets = _sheets(folder, rows)
+    config = read_config(folder)
+    options, planned = config["options"], config.get("steps")
+    rows, scores, events = (read_rows(folder / name) if inside.check(folder, name) else []
+                            for name in ("metrics.jsonl", "scores.jsonl", "events.jsonl"))
+    measured = read_scores(folder) if inside.check(folder, "scores.json") else {}
+    pictures = _Pictures(folder)
+    sheets, reals, figures = _sheets(pictures, rows), _reals(pictures), _figures(pictures)
     data = {"sheets": sheets, "panels": [*_panels(rows), *_score_panels(scores)],
             "written": round(time.time()) if live else None}
     done = int(rows[-1].get("step", len(rows))) if rows else 0
@@ -73,12 +72,13 @@ def report_page(folder: str | os.PathLike[str], live: bool = False) -> Path:
         "name": html.escape(folder.resolve().name),
         "state": _state(done, planned),
         "facts": _facts(config, options),
-        "diagnosis": "".join(f"<li>{html.escape(line)}</li>" for line in [*diagnose(rows), *_events(events)]),
-        "caption": html.escape(str(config.get("caption", ""))),
+        "diagnosis": "".join(f"<li>{html.escape(line)}</li>"
+                             for line in [*diagnose(rows), *_events(events), *pictures.left_out]),
+        "caption": html.escape(config.get("caption", "")),
         "last": sheets[-1]["src"] if sheets else "",
-        "reals": _reals(folder),
-        "figures": _figures(folder),
-        "scores": _table(scores) + _measured(folder / "scores.json"),
+        "reals": reals,
+        "figures": figures,
+        "scores": _table(scores) + _measured(measured),
         "options": _rows(options.items()),
         "force": _force(config.get("in_force", {})),
         "about": _rows([*config.get("versions", {}).items(), ("device", config.get("device")),
@@ -86,7 +86,7 @@ def report_page(folder: str | os.PathLike[str], live: bool = False) -> Path:
         "data": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda match: str(parts[match[1]]), PAGE)
-    write_atomically(folder / "report.html", page.encode())
+    write_atomically(folder / "report.html", page.encode("utf-8", "backslashreplace"))  # names need not be UTF-8
     return folder / "report.html"
 
 
@@ -101,13 +101,13 @@ def _facts(config: Mapping[str, Any], options: Mapping[str, Any]) -> str:
     """The options that identify a run."""
     data = " and ".join(dict.fromkeys(str(part.get("name")) for part in config.get("data", [])))
     sessions = config.get("sessions", [])
-    seconds = sum(session["seconds"] for session in sessions)
+    seconds = sum(session.get("seconds", 0) for session in sessions)
     parameters = {name: count for name, count in config.get("in_force", {}).get("parameters", {}).items()
                   if not name.startswith("averaged")}  # as many as the network that is averaged
     shown = {"data": data, **{key: options.get(key) for key in ("loss", "lipschitz", "size", "batch_size", "seed")},
              "parameters": ", ".join(f"{name} {count:,}" for name, count in parameters.items()),
              "trained for": clock(seconds) if sessions else None,
-             "images per second": f"{sessions[-1]['images_per_second']:,.0f}" if sessions else None}
+             "images per second": f"{sessions[-1].get('images_per_second', np.nan):,.0f}" if sessions else None}
     return "".join(f"<span><b>{html.escape(key.replace('_', ' '))}</b> {html.escape(str(value))}</span>"
                    for key, value in shown.items() if value not in (None, ""))
 
@@ -122,20 +122,15 @@ def _force(settings: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> str:
-    return " and ".join(map(_plain, value)) if isinstance(value, list | tuple) else f"{value:g}"
+    if isinstance(value, list | tuple):
+        return " and ".join(map(_plain, value))
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
-def _measured(path: Path) -> str:
-    """The numbers of scores.json, which `minigan metrics` and some examples write at the end, however nested."""
-    if not path.exists():
-        return ""
-    try:
-        numbers = list(_leaves(json.loads(path.read_text(encoding="utf-8"))))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read ({type(error).__name__}: {error})") from None
-    return ('<section class="card"><h2>Measured afterwards</h2><table>'
-            + _rows((name, f"{value:.4g}" if isinstance(value, float) else value) for name, value in numbers)
-            + "</table></section>") if numbers else ""
+def _measured(scores: Mapping[str, Any]) -> str:
+    """What `minigan metrics` and some examples measure at the end, however nested."""
+    rows = [(name, f"{value:.4g}" if isinstance(value, float) else value) for name, value in _leaves(scores)]
+    return f'<section class="card"><h2>Measured afterwards</h2><table>{_rows(rows)}</table></section>' if rows else ""
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -163,46 +158,75 @@ def _events(events: Sequence[Mapping[str, Any]]) -> list[str]:
             for event in events]
 
 
-def _sheets(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+class _Pictures:
+    """The pictures in a run's folder, as data for the page; `left_out` has a sentence for each that is none."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.left_out: list[str] = []
+
+    def size(self, name: str) -> int | None:
+        """The bytes of a file; None if it is missing, or is no regular file."""
+        try:
+            return inside.size(self.folder, name)
+        except DataError as error:
+            self.left_out.append(f"left out: {error}")
+            return None
+
+    def names(self, inner: str) -> list[str]:
+        """The names in a folder of the run; none if it is missing, or a link."""
+        try:
+            return inside.names(self.folder, inner)
+        except DataError as error:
+            self.left_out.append(f"left out: {error}")
+            return []
+
+    def inline(self, name: str) -> str | None:
+        """A picture as a data URL, None for what is no picture that minigan wrote."""
+        try:
+            return inline(self.folder, name, _SHEET_BYTES)
+        except DataError as error:
+            self.left_out.append(f"left out: {error}")
+            return None
+
+
+def _sheets(pictures: _Pictures, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Sample grids by step: as many as fit, among them the first and the last."""
     ends: dict[int, int] = {}  # the last step of each epoch
     for row in rows:
         ends.setdefault(int(row.get("epoch", 0)), int(row.get("step", 0)))
     files = {}
-    for path in sorted((folder / "samples").glob("*.png")):
-        if match := re.fullmatch(r"(epoch|step)_(\d+)", path.stem):
+    for name in pictures.names("samples"):
+        if match := re.fullmatch(r"(epoch|step)_(\d{1,12})\.png", name):
             number = int(match[2])
             step = ends.get(number) if match[1] == "epoch" else number
-            if step is not None:
-                files[step] = path
-    steps, total = sorted(files), sum(path.stat().st_size for path in files.values())
+            if step is not None and (size := pictures.size(f"samples/{name}")) is not None:
+                files[step] = f"samples/{name}", size
+    steps, total = sorted(files), sum(size for _, size in files.values())
     most = max(2, int(len(steps) * min(1.0, _SHEET_BYTES / max(1, total))))
     if not steps:
         return []
     shown = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), most)).round().astype(int))
-    return [{"step": steps[i], "src": _inline(files[steps[i]])} for i in shown]
+    return [{"step": steps[i], "src": src} for i in shown if (src := pictures.inline(files[steps[i]][0])) is not None]
 
 
-def _inline(path: Path) -> str:
-    kind = "gif" if path.suffix == ".gif" else "png"
-    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+def _reals(pictures: _Pictures) -> str:
+    if (pictures.size("reals.png") or _FIGURE_BYTES) >= _FIGURE_BYTES or not (src := pictures.inline("reals.png")):
+        return ""
+    return (f'<figure><img class="pixels" src="{src}" alt="real images"><figcaption>Real images'
+            "</figcaption></figure>")
 
 
-def _reals(folder: Path) -> str:
-    path = folder / "reals.png"
-    return (f'<figure><img class="pixels" src="{_inline(path)}" alt="real images"><figcaption>Real images'
-            "</figcaption></figure>") if path.exists() and path.stat().st_size < _FIGURE_BYTES else ""
-
-
-def _figures(folder: Path) -> str:
+def _figures(pictures: _Pictures) -> str:
     """Pictures of the latent tools, as many as fit."""
     parts, room = [], _FIGURE_BYTES
     for stem, (title, text) in _FIGURES.items():
         images = []
-        for path in (folder / "latent" / f"{stem}.png", folder / "latent" / f"{stem}.gif"):
-            if path.exists() and path.stat().st_size <= room:
-                room -= path.stat().st_size
-                images.append(f'<img class="wide" src="{_inline(path)}" alt="{title}">')
+        for name in (f"latent/{stem}.png", f"latent/{stem}.gif"):
+            size = pictures.size(name)
+            if size is not None and size <= room and (src := pictures.inline(name)):
+                room -= size
+                images.append(f'<img class="wide" src="{src}" alt="{title}">')
         if images:
             whole, both = (" whole", ' class="both"') if len(images) > 1 else ("", "")
             parts.append(f'<section class="card{whole}"><h2>{title}</h2><p>{text}</p><div{both}>{"".join(images)}</div>'
@@ -253,7 +277,8 @@ def _numbers(points: Sequence[tuple[float, float]]) -> list[list[float]]:
 def _score_panels(scores: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     if len(scores) < 2:
         return []
-    points = _numbers([(row["step"], row["frechet"]) for row in scores if np.isfinite(row.get("frechet", np.nan))])
+    points = _numbers([(row.get("step", place), row["frechet"]) for place, row in enumerate(scores)
+                       if np.isfinite(row.get("frechet", np.nan))])
     return [{"title": "Frechet distance of samples, 0 is best",
              "series": [{"name": "Frechet distance", "raw": [[], []], "mean": points}]}]
 
@@ -264,7 +289,8 @@ def _table(scores: Sequence[Mapping[str, Any]]) -> str:
         return ""
     best = min(scores, key=lambda row: row.get("frechet", np.inf))
     last, keys = scores[-1], [key for key in scores[-1] if key != "step"]
-    head = f"<tr><th></th><th>best, step {best['step']:,}</th><th>last, step {last['step']:,}</th></tr>"
+    head = "<tr><th></th>" + "".join(f"<th>{which}, step {row['step']:,}</th>" if "step" in row else f"<th>{which}</th>"
+                                     for which, row in (("best", best), ("last", last))) + "</tr>"
     body = "".join(f"<tr><th>{html.escape(key.replace('_', ' '))}</th><td>{best.get(key, np.nan):.4g}</td>"
                    f"<td>{last[key]:.4g}</td></tr>" for key in keys)
     return f'<section class="card"><h2>Scores</h2><div class="scroll"><table>{head}{body}</table></div></section>'

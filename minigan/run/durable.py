@@ -8,7 +8,6 @@ run wrote after its last checkpoint is written again, byte for byte.
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minigan import random
-from minigan.checkpoint import Series
+from minigan.checkpoint import Series, inside
 from minigan.data import Batches
 from minigan.errors import CheckpointError, DataError, NonFiniteError
 from minigan.trainers import Trainer
@@ -58,8 +57,8 @@ class Keeper:
             "score": self.score.state_dict() if hasattr(self.score, "state_dict") else None,
             "learning": {"schedule": self.config["options"].get("schedule"), "steps": self.config["steps"],
                          "factor": self.factor, "rollbacks": self.rollbacks},
-            "files": {name: (self.folder / name).stat().st_size for name in GROWING if (self.folder / name).exists()},
-            "samples": sorted(os.listdir(self.folder / "samples")),
+            "files": {name: size for name in GROWING if (size := inside.size(self.folder, name)) is not None},
+            "samples": inside.names(self.folder, "samples"),
             "config": self.config,
         }
         best = getattr(self.score, "best", None)
@@ -89,10 +88,10 @@ class Keeper:
         self.best = getattr(self.score, "best", None)
         self.set_factor(self.factor)
         for name in GROWING:
-            _cut(self.folder / name, lengths.get(name, 0))
-        for name in os.listdir(self.folder / "samples"):
+            _cut(self.folder, name, lengths.get(name, 0))
+        for name in inside.names(self.folder, "samples"):
             if _SHEET.fullmatch(name) and name not in samples:
-                (self.folder / "samples" / name).unlink()
+                inside.remove(self.folder, f"samples/{name}")
         return self.trainer.steps, problems
 
     def set_factor(self, factor: float) -> None:
@@ -102,14 +101,14 @@ class Keeper:
             optimizer.lr = self.rates[name] * factor
 
 
-def _cut(path: Path, length: int) -> None:
-    """Remove everything after the first `length` bytes."""
-    size = path.stat().st_size if path.exists() else 0
+def _cut(folder: Path, name: str, length: int) -> None:
+    """Remove everything after the first `length` bytes of a file."""
+    size = inside.size(folder, name) or 0
     if size < length:
-        raise DataError(f"{path}: has {size:,} bytes, but had {length:,} when the checkpoint was saved; "
+        raise DataError(f"{folder / name}: has {size:,} bytes, but had {length:,} when the checkpoint was saved; "
                         "restore it from a copy")
     if size > length:
-        os.truncate(path, length)
+        inside.cut(folder, name, length)
 
 
 def check_weights(trainer: Trainer) -> None:

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
-import shutil
 import subprocess
 import zlib
 from collections.abc import Mapping, Sequence
@@ -17,78 +17,112 @@ from typing import Any
 
 import numpy as np
 
-from minigan.checkpoint import write_atomically
+from minigan import report
+from minigan.checkpoint import inside, write_atomically
 from minigan.data import ImageData
 from minigan.engine import device
 from minigan.errors import DataError, OptionError
 from minigan.run.log import lock
+from minigan.run.manifest import FOLDERS, LIST, check_folder, written
+from minigan.run.shown import printable
 
 PACKAGE = Path(__file__).resolve().parents[1]
 ABOUT_NOW = ("resume", "overwrite")  # options about this call of the program, not about the run
 LONGER = ("steps", "epochs")  # may change if the learning rate does not depend on them
 MAY_CHANGE = (*ABOUT_NOW, "out", "data", "device", "precision", "graph", "blas_tuning", "check_finite",
               "checkpoint_every", "keep", "rollback", "score_every", "tensorboard")
-_OUTPUTS = ("*.json", "*.jsonl", "*.png", "*.gif", "*.html", "*.safetensors", "samples/*.png", "latent/*",
-            "checkpoints/*", "tensorboard/*")  # the files that runs write
 
 
 def new_folder(wanted: Path, overwrite: bool = False) -> Path:
-    """Make the folder of a run. If it holds a run already, use the next free NAME-2, NAME-3, ..., with a message.
+    """Make the folder of a run. If it holds anything already, use the next free NAME-2, NAME-3, ..., with a message.
 
-    With `overwrite`, the files of the earlier run are removed, and no others.
+    With `overwrite`, the files that the earlier run wrote are removed, and no others.
 
     Raises:
         DataError: the folder cannot be made or written, or the folder to overwrite holds no run.
     """
     folder, number = wanted, 1
     try:
+        _check_place(wanted)
         if overwrite and wanted.is_dir() and any(wanted.iterdir()):
             _clear(wanted)
         else:
-            while folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            while os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
+                if wanted.name in ("", ".."):
+                    raise DataError(f"--out {wanted}: the folder is not empty, and its files are kept; name a new "
+                                    f"folder in it, such as --out {wanted / 'run'}")
                 number += 1
                 folder = wanted.with_name(f"{wanted.name}-{number}")
-        (folder / "samples").mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        inside.make_folder(folder, "samples")
         write_atomically(folder / ".writable", b"")
         (folder / ".writable").unlink()
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(f"--out {wanted}: the run folder cannot be written ({error}); choose another") from None
     if folder != wanted:
-        print(f"{wanted} holds an earlier run, which is kept; this one goes to {folder} (--resume continues the "
-              "earlier one, --overwrite replaces it)")
+        print(printable(f"{wanted} {_contents(wanted)}; this run goes to {folder}"))
     return folder
 
 
+def _check_place(wanted: Path) -> None:
+    """Raise DataError for a name that no folder can have, or that belongs to a device, a pipe or a socket."""
+    if "\0" in str(wanted):
+        raise DataError(f"--out {str(wanted)!r}: the run folder cannot be written: a name cannot contain the character "
+                        "NUL; choose another")
+    if wanted.exists() and not wanted.is_dir() and not wanted.is_file():
+        raise DataError(f"--out {wanted}: is a {inside.kind(wanted.resolve())}, not a folder; choose another")
+
+
+def _contents(wanted: Path) -> str:
+    """What is in the way of a run, in words."""
+    if not wanted.is_dir():
+        return "is a file, which is kept" if wanted.is_file() else "is a link to nothing, which is kept"
+    try:
+        _check_is_run(wanted, read_config(wanted))
+    except DataError:
+        return "holds other files than those of a run, which are kept"
+    return "holds an earlier run, which is kept (--resume continues the earlier one, --overwrite replaces it)"
+
+
 def _clear(folder: Path) -> None:
-    """Remove the files of an earlier run."""
-    read_config(folder, "--overwrite replaces runs only")
-    with (folder / "metrics.jsonl").open("a") as file:
-        lock(file, folder)
-    for pattern in _OUTPUTS:
-        for path in folder.glob(pattern):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+    """Remove what an earlier run wrote; of a link, only the link."""
+    _check_is_run(folder, read_config(folder, "--overwrite replaces runs only"))
+    if inside.kind(folder / "metrics.jsonl") == "file":
+        with inside.open_to_append(folder, "metrics.jsonl", lambda file: lock(file, folder)):
+            pass  # no other process is training here
+    removed = [inside.remove(folder, name) for name in FOLDERS]  # only links
+    last = (LIST, "config.json")  # so that a folder which is half cleared is still known as a run
+    for name in [*(name for name in written(folder) if name not in last), *last]:
+        removed.append(inside.remove(folder, name))
+    for name in FOLDERS:
+        if inside.kind(folder / name) == "folder" and not inside.names(folder, name):
+            (folder / name).rmdir()
+    print(*(printable(note) for note in removed if note), sep="\n", end="\n" * any(removed))
+    check_folder(folder)
+
+
+def _check_is_run(folder: Path, config: Mapping[str, Any]) -> None:
+    """Raise DataError unless config.json has what every run's has: other programs have files of that name, too."""
+    versions = config.get("versions", {})
+    missing = [key for key in ("steps", "data", "device", "versions") if key not in config]
+    if missing or not isinstance(versions.get("minigan"), str) or "seed" not in config["options"]:
+        raise DataError(f"{folder}: its config.json is not one that minigan wrote (without "
+                        f"{', '.join(missing) or 'options.seed or versions.minigan'}); --overwrite replaces runs only")
 
 
 def read_config(folder: Path, remedy: str = "no run has started in this folder") -> dict[str, Any]:
     """The contents of config.json; if it is missing, the message ends in `remedy`.
 
     Raises:
-        DataError: the folder or the file is missing, or the file is damaged.
+        DataError: the folder or the file is missing, or the file is a link or damaged.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder; `python -m minigan runs` lists the runs there are")
-    path = folder / "config.json"
-    if not path.is_file():
+    if inside.kind(folder / "config.json") is None:
         raise DataError(f"{folder}: config.json is missing; {remedy}")
-    try:
-        config = dict(json.loads(path.read_text(encoding="utf-8")))
-        dict(config["options"])
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise DataError(f"{path}: damaged ({type(error).__name__}: {error}); restore it or train again") from None
-    return config
+    return report.read_config(folder)
 
 
 def make_config(options: Mapping[str, Any], data: Sequence[ImageData], steps: int) -> dict[str, Any]:
@@ -109,8 +143,12 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     write_atomically(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
 
 
-def check_continues(folder: Path, saved: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+def check_continues(folder: Path, saved: Mapping[str, Any], now: Mapping[str, Any],
+                    defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Check that a run may continue with its present options; returns those that changed, as {name: (old, new)}.
+
+    An option that another version of the program lacks is no reason to refuse: one that is new has its default, one
+    that is gone has no effect. Each is named.
 
     Raises:
         OptionError: an option that must not change has; the message names each of them, and those that may change.
@@ -119,9 +157,15 @@ def check_continues(folder: Path, saved: Mapping[str, Any], now: Mapping[str, An
     before, after = saved["options"], now["options"]
     changed = {key: (before.get(key), after.get(key)) for key in sorted({*before, *after})
                if before.get(key) != after.get(key)}
+    added = [key for key in changed if key not in before and after[key] == defaults.get(key)]
+    gone = [key for key in changed if key not in after]
+    for key in added:
+        print(f"{_option(key)} is new since the run started; it goes on with the default, {after[key]}")
+    for key in gone:
+        print(printable(f"{_option(key)} was {before[key]}; this version has no such option, and goes on without it"))
     free = (*MAY_CHANGE, *LONGER) if after.get("schedule", "constant") == "constant" else MAY_CHANGE
     if wrong := [f"{_option(key)} was {'not given' if old is None else old}, now {'not given' if new is None else new}"
-                 for key, (old, new) in changed.items() if key not in free]:
+                 for key, (old, new) in changed.items() if key not in (*free, *gone, *added)]:
         why = "; the schedule of the learning rate depends on the length" if {*LONGER} & {*changed} - {*free} else ""
         names = ", ".join(_option(key) for key in free if key not in ABOUT_NOW)
         raise OptionError(f"--resume {folder}: {'; '.join(wrong)}: another run{why}. Only these may change: {names}")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minigan import report
-from minigan.checkpoint import Series
+from minigan.checkpoint import Series, inside
 from minigan.errors import DataError, MiniganError
 from minigan.run.folder import ABOUT_NOW, read_config
+from minigan.run.shown import printable
 
 ROW = "{:<28} {:>15} {:>11}  {:<22} {}"
 DEEPEST = 3  # folders between that of all runs and a run: some examples make several runs, one beside the other
@@ -22,11 +27,22 @@ def runs_in(folder: Path) -> list[Path]:
     Raises:
         DataError: there are none.
     """
-    runs = sorted(path.parent for depth in range(1, DEEPEST + 1) for path in folder.glob("*/" * depth + "config.json")
-                  ) if folder.is_dir() else []
+    try:
+        runs = sorted(_runs_below(folder, DEEPEST)) if folder.is_dir() else []
+    except ValueError as error:  # a name with NUL
+        raise DataError(f"{str(folder)!r}: cannot be read ({error})") from None
     if not runs:
         raise DataError(f"{folder}: there are no runs in it; train one, or name another folder")
     return runs
+
+
+def _runs_below(folder: Path, depth: int) -> Iterator[Path]:
+    for name in inside.names(folder):
+        path = folder / name
+        if os.path.lexists(path / "config.json"):
+            yield path
+        if depth > 1 and inside.kind(path) == "folder":
+            yield from _runs_below(path, depth - 1)
 
 
 def summary(run: Path, name: str | None = None) -> str:
@@ -34,29 +50,44 @@ def summary(run: Path, name: str | None = None) -> str:
 
     The score is the best of those measured while training (scores.jsonl), or the one measured afterwards (scores.json).
     """
-    name = name or run.name
-    try:
-        config = read_config(run)
-        rows = report.read_rows(run / "metrics.jsonl") if (run / "metrics.jsonl").exists() else []
-        scores = report.read_rows(run / "scores.jsonl") if (run / "scores.jsonl").exists() else []
-    except MiniganError as error:
-        return ROW.format(name, "", "", "", f"damaged: {error}")
+    remarks: list[str] = []
+
+    def read(part: Callable[[], Any], default: Any) -> Any:
+        try:
+            return part()
+        except MiniganError as error:  # one damaged file does not hide the others
+            text = str(error)
+            remarks.append(text if "damaged" in text else f"damaged: {text}")
+            return default
+
+    config = read(lambda: read_config(run), {})
+    rows = read(lambda: _rows(run, "metrics.jsonl"), [])
+    scores = read(lambda: _rows(run, "scores.jsonl"), [])
+    measured = read(lambda: report.read_scores(run) if inside.check(run, "scores.json") else {}, {})
     done, planned = rows[-1].get("step", len(rows)) if rows else 0, config.get("steps")
     steps = f"{done:,} of {planned:,}" if isinstance(planned, int) else f"{done:,}"
-    saved = Series(run / "checkpoints").steps()
-    best = min(scores, key=lambda row: row["frechet"], default=None)
-    score = f"{best['frechet']:.2f} at step {best['step']:,}" if best else _measured_afterwards(run / "scores.json")
+    saved = read(lambda: Series(run / "checkpoints").steps() if inside.check(run, "checkpoints", "folder") else [], [])
+    if len(scores) > sum("frechet" in row for row in scores):
+        remarks.append("scores.jsonl has rows without frechet")
     now = "  ".join(f"{key} {value:.3f}" for key, value in (rows[-1] if rows else {}).items()
                     if isinstance(value, float))
-    return ROW.format(name, steps, f"{saved[-1]:,}" if saved else "none", score, now).rstrip()
+    last = "  ".join([now] * bool(now) + [f"({remark})" for remark in remarks])
+    return printable(ROW.format(name or run.name, steps, f"{saved[-1]:,}" if saved else "none",
+                                _score(scores, measured), last)).rstrip()
 
 
-def _measured_afterwards(path: Path) -> str:
-    """The Frechet distance that `minigan metrics` wrote, or nothing."""
-    try:
-        return f"{json.loads(path.read_text(encoding='utf-8'))['scores']['frechet']:.2f} at the end"
-    except (OSError, ValueError, LookupError, TypeError):
-        return ""
+def _score(scores: list[dict[str, Any]], measured: dict[str, Any]) -> str:
+    """The smallest Frechet distance of the rows, else the one that `minigan metrics` wrote."""
+    if finite := [row for row in scores if np.isfinite(row.get("frechet", np.nan))]:
+        best = min(finite, key=lambda row: row["frechet"])
+        return f"{best['frechet']:.2f}" + (f" at step {best['step']:,}" if "step" in best else "")
+    numbers = measured.get("scores")
+    frechet = numbers.get("frechet") if isinstance(numbers, dict) else None
+    return f"{frechet:.2f} at the end" if isinstance(frechet, float) else ""
+
+
+def _rows(run: Path, name: str) -> list[dict[str, Any]]:
+    return report.read_rows(run / name) if inside.check(run, name) else []
 
 
 def described(config: dict[str, Any]) -> dict[str, Any]:

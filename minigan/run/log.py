@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -11,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
+from minigan.checkpoint import inside
 from minigan.errors import DataError, require
 from minigan.report.page import clock
 from minigan.trainers import Progress
@@ -33,8 +35,7 @@ class Log:
 
     def __init__(self, folder: Path, steps: int, images_per_step: int, done: int = 0) -> None:
         self.path = folder / "metrics.jsonl"
-        self.file = self.path.open("a")
-        lock(self.file, folder)
+        self.file = inside.open_to_append(folder, self.path.name, lambda file: lock(file, folder))
         self.images_per_step, self.steps, self.before, self.done = images_per_step, steps, done, 0
         self.start, self.printed, self.flushed = time.perf_counter(), -PAUSE, 0.0
         self.first: Progress | None = None
@@ -136,8 +137,15 @@ class Log:
                 f"{memory() >> 20} MiB")
 
     def _unwritable(self, error: OSError) -> DataError:
-        return DataError(f"{self.path}: cannot be written ({error.strerror or error}); the checkpoints so far are "
-                         "intact: make room, then --resume")
+        return DataError(f"{self.path}: cannot be written ({error.strerror or error}); {way_on(error)}")
+
+
+def way_on(error: OSError) -> str:
+    """What to do after a file of a run could not be read or written, by the kind of error."""
+    remedy = {errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.EFBIG: "allow larger files",
+              errno.EROFS: "make the disk writable", errno.EACCES: "change the permissions",
+              errno.EPERM: "change the permissions"}.get(error.errno or 0, "mend that")
+    return f"the checkpoints so far are intact: {remedy}, then --resume"
 
 
 def lock(file: IO[str], folder: Path) -> None:
@@ -161,7 +169,7 @@ def lock(file: IO[str], folder: Path) -> None:
 
 def note(folder: Path, **event: Any) -> None:
     """Append an event, such as a resumption or a roll-back, to events.jsonl."""
-    with contextlib.suppress(OSError), (folder / "events.jsonl").open("a") as file:
+    with contextlib.suppress(OSError), inside.open_to_append(folder, "events.jsonl") as file:
         file.write(json.dumps(event) + "\n")
 
 

@@ -17,15 +17,17 @@ import numpy as np
 from minigan import report
 from minigan.data import Batches, ImageData, Loader, scaled
 from minigan.engine import device
-from minigan.errors import OptionError
+from minigan.errors import DataError, OptionError
 from minigan.random import Stream
 from minigan.run import folder as folders
 from minigan.run.board import tensorboardx
 from minigan.run.latent.pictures import write_default_pictures
+from minigan.run.manifest import Manifest, check_folder
 from minigan.run.options import RunOptions
 from minigan.run.plan import check_length, planned_steps
 from minigan.run.saved import NEEDED
 from minigan.run.session import Scores, Session, Sheet
+from minigan.run.shown import printable
 from minigan.trainers import GAN, Trainer
 
 SAMPLES = 64  # images in a sample grid
@@ -98,29 +100,40 @@ def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequen
            sheet: Sheet, score: Scores | None, caption: str = "") -> Session:
     """A run that is ready to train, new or resumed; arguments and errors as in `fit`."""
     start = time.monotonic()
-    print(device.device_info(), *(images.source for images in data), sep="\n")
-    saved = folders.read_config(options.out) if options.resume else None
+    print(device.device_info(), *(printable(images.source) for images in data), sep="\n")
+    saved = _to_continue(options.out) if options.resume else None
     if saved is None:
         check_length(options)
     if options.tensorboard:
         tensorboardx()  # raises if it is missing
     unchanged = saved is not None and _same_length(saved["options"], options)
-    steps = int(saved["steps"]) if saved and unchanged else planned_steps(options, batches, trainer)
+    steps = saved["steps"] if saved and unchanged else planned_steps(options, batches, trainer)
     trainer.set_schedule(options.schedule, steps)
     config = {**folders.make_config(options.recorded(), data, steps), "in_force": trainer.settings(),
               "caption": caption}
     if saved is None:
         folder = folders.new_folder(options.out, options.overwrite)
+        Manifest(folder).add("config.json", "reals.png")
         folders.write_config(folder, config)
         report.save_png(reals, folder / "reals.png", scale=2)
         deadline = start + options.budget if options.budget else math.inf
         return Session(folder, trainer, batches, options, config, sheet, score, deadline)
-    changed = folders.check_continues(options.out, saved, config)
+    changed = folders.check_continues(options.out, saved, config, options.defaults())
     config["sessions"] = saved.get("sessions", [])
     session = Session(options.out, trainer, batches, options, config, sheet, score)
     session.resume(changed)
     session.record()
     return session
+
+
+def _to_continue(folder: Path) -> dict[str, Any]:
+    """The config of a run that may come from a stranger. Raises DataError if it is damaged, or there are links."""
+    config = folders.read_config(folder)
+    if not config.get("steps"):
+        raise DataError(f"{folder / 'config.json'}: damaged: steps is {config.get('steps', 'missing')}; expected a "
+                        "number of steps above 0")
+    check_folder(folder)
+    return config
 
 
 def _same_length(before: dict[str, Any], options: RunOptions) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import inspect
+import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from minigan.data.paths import user_path
 from minigan.engine import device
-from minigan.errors import MiniganError, OptionError, check_installed
+from minigan.errors import DataError, MiniganError, OptionError, check_installed
 from minigan.optim import SCHEDULES
 from minigan.random import seed
 from minigan.run.folder import ABOUT_NOW, read_config
@@ -132,6 +133,11 @@ class RunOptions:
         def __getattr__(self, name: str) -> Any:
             """An option of the program's own."""
 
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """The default of every option, in the form of `recorded`."""
+        return {f.name: str(f.default) if isinstance(f.default, Path) else f.default for f in dataclasses.fields(cls)}
+
     def recorded(self) -> dict[str, Any]:
         """The options that the program offers, in the form of config.json: by name, paths as text."""
         offered = (f for f in dataclasses.fields(self) if f.metadata["offered"] and f.name not in ABOUT_NOW)
@@ -172,8 +178,8 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
             raise OptionError("--resume continues a run, --overwrite removes it; give one of the two")
         if resumable and parsed.resume:
             before = read_config(parsed.out)["options"]
-            parser.set_defaults(**{f.name: before[f.name] for f in fields
-                                   if f.name in before and f.name not in (*ABOUT_NOW, "out")})
+            parser.set_defaults(**{f.name: _earlier(f, before[f.name], parsed.out) for f in fields
+                                   if before.get(f.name) is not None and f.name not in (*ABOUT_NOW, "out")})
             parsed = parser.parse_args(arguments)
         result = kind(**vars(parsed))
         if not (result.steps or result.epochs or result.budget):
@@ -206,6 +212,35 @@ def _with_own(own: dict[str, Any], groups: set[str]) -> type[RunOptions]:
             field = value if isinstance(value, dataclasses.Field) else option(value)
             fields.append((name, Any, field))
     return dataclasses.make_dataclass("Options", fields, bases=(RunOptions,), kw_only=True)
+
+
+def _earlier(field: dataclasses.Field[Any], value: Any, folder: Path) -> Any:
+    """The value of an option in config.json, as the command line would give it.
+
+    Raises:
+        DataError: the command line could not give it.
+    """
+    meta, shown = field.metadata, json.dumps(value)
+    try:
+        if isinstance(field.default, bool):
+            result, is_valid = value, isinstance(value, bool)
+        elif meta["kind"] not in (None, int, float, str, Path) and field.name not in RunOptions.__dataclass_fields__:
+            result, is_valid = value, True  # converted by the program's own function, which may read other texts only
+        elif isinstance(value, (bool, list)):
+            result, is_valid = value, meta["kind"] is None
+        else:
+            result = meta["kind"](str(value)) if meta["kind"] else value
+            is_valid = (str(result) == value if isinstance(result, Path) else result == value) and (
+                not meta["choices"] or value in meta["choices"])
+    except (ValueError, TypeError, argparse.ArgumentTypeError):
+        result, is_valid = None, False
+    if not is_valid:
+        kind = meta["kind"].__name__ if meta["kind"] else "text"
+        expected = ("true or false" if isinstance(field.default, bool) else
+                    f"one of {', '.join(map(str, meta['choices']))}" if meta["choices"] else f"a value of {kind}")
+        raise DataError(f"{folder / 'config.json'}: damaged: options.{field.name} is "
+                        f"{shown if len(shown) < 60 else shown[:57] + '...'}; expected {expected}")
+    return result
 
 
 def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:

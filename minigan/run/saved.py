@@ -5,16 +5,19 @@ Only runs that draw images from noise have such a generator: those of examples/d
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minigan import models, trainers
-from minigan.checkpoint import load_weights
+from minigan.checkpoint import inside, load_weights
 from minigan.engine import device, no_grad, tensor
 from minigan.errors import CheckpointError, DataError, ShapeError
+from minigan.models.dcgan import weights_of
 from minigan.nn import Module
 from minigan.random import Stream
 from minigan.run.folder import read_config
@@ -25,6 +28,21 @@ WEIGHTS = {  # the files to look for, in this order: a run with --ema draws its 
 }
 NEEDED = ("size", "latent", "width", "upsample")  # options that determine the generator
 BATCH = 250
+MOST_TIMES = 10  # a generator and its discriminator have at most this many times the weights of the generator
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10**9
+
+
+def _is_text_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+CHECKS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (  # options that the commands here use
+    *((name, _is_size, "a whole number from 1 to 1,000,000,000") for name in ("size", "latent", "width")),
+    *((name, _is_text_or_none, "text or null") for name in ("upsample", "norm", "loss", "lipschitz", "data")),
+)
 
 
 class SavedGenerator:
@@ -77,13 +95,21 @@ def load_generator(run: str | os.PathLike[str], which: str = "last") -> SavedGen
         raise DataError(f"{config}: the option{'s' * (len(missing) > 1)} {', '.join(missing)} "
                         f"{'are' if len(missing) > 1 else 'is'} missing; only runs of dcgan_mnist.py and wgan_mnist.py "
                         "have a generator that draws from noise")
-    weights = next((folder / name for name in WEIGHTS[which] if (folder / name).is_file()), None)
+    for name, is_valid, expected in CHECKS:
+        if not is_valid(options.get(name)):
+            raise DataError(f"{config}: damaged: options.{name} is {json.dumps(options.get(name))[:40]}; expected "
+                            f"{expected}")
+    weights = next((folder / name for name in WEIGHTS[which] if inside.check(folder, name)), None)
     if weights is None:
         why = ("nothing was scored during the training; train with --score-every" if which == "best" else
                "the run ended before its first epoch did; continue it with --resume")
         raise DataError(f"{folder}: the weights are missing, {' or '.join(WEIGHTS[which])}: {why}")
     state = load_weights(weights)
     try:
+        needs, holds = weights_of(*(options[name] for name in NEEDED)), sum(array.size for array in state.values())
+        if needs > MOST_TIMES * holds:  # both networks, of which the discriminator is the larger one
+            raise DataError(f"{needs:,} weights would take {needs * 4 / 2**30:,.1f} GiB, but {weights.name} holds "
+                            f"{holds:,}")
         network, _ = models.dcgan(1, *(options[name] for name in NEEDED))
     except (TypeError, ValueError) as error:
         raise DataError(f"{config}: its options make no generator ({error}); restore it or train again") from None
@@ -104,5 +130,6 @@ def load_discriminator(folder: Path, options: dict[str, Any]) -> Module:
     norm = options.get("norm", "auto")
     norm = trainers.recipe(loss).norm if loss and norm == "auto" else norm
     _, discriminator = models.dcgan(1, options["size"], options["latent"], options["width"], norm=norm)
+    inside.check(folder, "discriminator.safetensors")
     discriminator.load_state_dict(load_weights(folder / "discriminator.safetensors"))
     return discriminator

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigan import report
-from minigan.checkpoint import remove_leftovers, save_weights
+from minigan.checkpoint import inside, remove_leftovers, save_weights
 from minigan.data import Batches
 from minigan.engine import detect_anomaly, device
 from minigan.errors import DataError, MiniganError, NonFiniteError, OptionError
@@ -20,8 +20,10 @@ from minigan.run import signals
 from minigan.run.board import Board
 from minigan.run.durable import Cadence, Keeper, check_weights
 from minigan.run.folder import write_config
-from minigan.run.log import Log, note
+from minigan.run.log import Log, note, way_on
+from minigan.run.manifest import Manifest
 from minigan.run.options import RunOptions
+from minigan.run.shown import printable
 from minigan.trainers import Progress, Trainer
 
 Scores = Callable[[Path, int], Any]  # (run folder, step): measures the networks and saves the scores there
@@ -53,12 +55,18 @@ class Session:
         self.deadline = deadline  # monotonic time
         self.late = False  # whether the run ends before its last step, because the time is up
         self.between = False  # whether a step is complete, its metrics are written, and the next one has not begun
+        self.files = Manifest(folder)
+        self.files.add("config.json", "metrics.jsonl", "reals.png", "curves.png", "report.html",
+                       *(f"{name}.safetensors" for name in trainer.networks),
+                       *(["scores.jsonl", "best.safetensors"] if score is not None else []))
         self.log = Log(folder, self.steps, options.batch_size * trainer.batches_per_step)  # locks the folder
 
     def resume(self, changed: dict[str, Any]) -> None:
         """Continue from the newest undamaged checkpoint. Raises as `Keeper.restore`; OptionError if --steps is less."""
         try:
-            for folder in (self.folder, self.folder / "samples"):
+            if not inside.check(self.folder, "samples", "folder"):
+                print(printable(f"{self.folder}: samples/ is missing; it is made anew, without the earlier pictures"))
+            for folder in (self.folder, inside.make_folder(self.folder, "samples")):
                 remove_leftovers(folder)
             step, problems = self.keeper.restore()
             if step > self.steps:
@@ -68,17 +76,26 @@ class Session:
             self.log.close()
             raise
         for problem in problems:
-            print(f"skipped: {problem}")
+            print(printable(f"skipped: {problem}"))
         self.log.rewind(step)
-        note(self.folder, step=step, event="resumed", device=device.default(), changed=changed, damaged=problems)
-        print(f"{self.folder}: continued from step {step:,}"
-              + ("" if step < self.steps else f", its last; give more --steps than {self.steps:,} to train on"))
+        self.note(step=step, event="resumed", device=device.default(), changed=changed, damaged=problems)
+        print(printable(f"{self.folder}: continued from step {step:,}") + (
+            "" if step < self.steps else f", its last; give more --steps than {self.steps:,} to train on"))
+
+    def note(self, **event: Any) -> None:
+        """Append an event to events.jsonl."""
+        with contextlib.suppress(OSError):
+            self.files.add("events.jsonl")
+        note(self.folder, **event)
 
     def run(self) -> None:
         """Train to the end; weights are saved even if an error ends the run."""
         try:
             if self.options.tensorboard:
+                inside.check(self.folder, "tensorboard", "folder")
                 self.board = Board(self.folder, self.trainer.steps)
+                self.files.add(*(f"tensorboard/{name}" for name in inside.names(self.folder, "tensorboard")
+                                 if name.startswith("events.out.tfevents.")))
             with detect_anomaly() if self.options.check_finite else contextlib.nullcontext(), signals.noticed():
                 if not self.trainer.steps:
                     with contextlib.suppress(NonFiniteError):  # of initial weights: the first step reports it
@@ -108,7 +125,7 @@ class Session:
             report.loss_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
             self.page(at_last=True)
         if self.log.done:
-            print(f"{self.folder}: {self.log.summary()}")
+            print(printable(f"{self.folder}: {self.log.summary()}"))
         print("weights: " + ", ".join(f"{name} {_sha256(self.folder / f'{name}.safetensors')}"
                                       for name in self.trainer.networks))
         print("\n".join(report.diagnose(report.read_rows(self.folder / "metrics.jsonl"))))
@@ -146,8 +163,9 @@ class Session:
             self.after_step(progress)
             self.between = False
         except OSError as error:
-            raise DataError(f"{self.folder}: cannot be written ({error.strerror or error}); the checkpoints so far are "
-                            "intact: make room, then --resume") from None
+            where = f" ({error.filename})" if error.filename else ""
+            raise DataError(f"{self.folder}{where}: cannot be read or written ({error.strerror or error}); "
+                            f"{way_on(error)}") from None
 
     def after_step(self, progress: Progress) -> None:
         """Log, check, score, draw, save, in this order; a resumed run depends on it."""
@@ -179,6 +197,8 @@ class Session:
         start = time.monotonic()
         self.save_sheets()
         self.log.sync()
+        self.files.add(f"checkpoints/{self.keeper.series.path(self.trainer.steps).name}",
+                       *(["checkpoints/best.safetensors"] if self.score is not None else []))
         self.keeper.save()
         self.cadence.saved(time.monotonic() - start)
 
@@ -197,7 +217,7 @@ class Session:
         self.keeper.set_factor(0.5**count)
         self.log.rewind(step)
         self.save()
-        note(self.folder, step=step, event="rolled back", reason=str(error), learning_rate=f"x {0.5**count:g}",
+        self.note(step=step, event="rolled back", reason=str(error), learning_rate=f"x {0.5**count:g}",
              damaged=problems)
         self.log.say(f"{error}; back to step {step:,}, learning rate x {0.5**count:g} (roll-back {count} of "
                      f"{MOST_ROLLBACKS})")
@@ -230,7 +250,10 @@ class Session:
         start = time.monotonic()
         if at_last or start >= self.page_after:
             self.record()
-            report.report_page(self.folder, live=not at_last)
+            try:
+                report.report_page(self.folder, live=not at_last)
+            except DataError as error:  # such as scores of one's own that are no numbers: no reason to end a run
+                self.log.say(printable(f"report.html is not up to date: {error}"))
             seconds = time.monotonic() - start
             self.page_after = start + seconds + max(PAGE_EVERY, seconds / PAGE_SHARE)
 
@@ -245,6 +268,7 @@ class Session:
         while self.sheets:
             name, step, picture = self.sheets.pop()
             pixels = picture()
+            self.files.add(f"samples/{name}")
             report.save_png(pixels, self.folder / "samples" / name, scale=2)
             if self.board is not None:
                 self.board.picture(pixels, step)

@@ -146,7 +146,7 @@ def test_scores_continue_and_the_best_state_is_kept(images, tmp_path):
     trained(images, tmp_path / "parts", "--resume", score=Falling(), **every)
     assert_same(tmp_path / "whole", tmp_path / "parts")
     assert load_state(tmp_path / "parts" / "checkpoints" / "best.safetensors")[0]["step"] == 4
-    kept = {p.name for p in (tmp_path / "parts" / "checkpoints").iterdir()}
+    kept = {p.name for p in (tmp_path / "parts" / "checkpoints").glob("*.safetensors")}
     assert kept == {"best.safetensors", "step_00000006.safetensors", "step_00000007.safetensors"}
 
 

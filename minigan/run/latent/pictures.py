@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigan import data, models
+from minigan.checkpoint import inside
 from minigan.errors import OptionError
 from minigan.random import Stream
 from minigan.report import film, grid, report_page, save_png, stacked
 from minigan.run.latent import classes, guided, maps, paths, units
+from minigan.run.manifest import record
 from minigan.run.saved import SavedGenerator, load_discriminator, load_generator
 
 ROWS, COLUMNS = 6, 11  # of a picture
@@ -204,15 +206,21 @@ def write(pictures: Pictures, path: Path) -> list[Path]:
     return [path, path.with_suffix(".gif")]
 
 
+def write_inside(pictures: Pictures, folder: Path, tool: str) -> list[Path]:
+    """Write the files TOOL.png and TOOL.gif into latent/ of a run's folder. Raises as `write`; DataError for a link."""
+    record(folder, f"latent/{tool}.png", *([f"latent/{tool}.gif"] if pictures.frames else []))
+    return write(pictures, inside.make_folder(folder, "latent") / f"{tool}.png")
+
+
 def write_default_pictures(folder: Path, seed: int) -> None:
     """The pictures that a run leaves at its end, in folder/latent/: an interpolation and, with scikit-learn, a map.
 
     Brings report.html up to date, which shows them.
     """
     generator = load_generator(folder)
-    write(interpolate(generator, seed=seed), folder / "latent" / "interpolate.png")
+    write_inside(interpolate(generator, seed=seed), folder, "interpolate")
     if importlib.util.find_spec("sklearn"):
-        write(map_of_noise(generator, seed=seed), folder / "latent" / "map.png")
+        write_inside(map_of_noise(generator, seed=seed), folder, "map")
     report_page(folder)
 
 
