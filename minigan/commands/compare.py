@@ -1,30 +1,47 @@
-"""Draw the curves of two to six runs in one picture; print the options in which the runs differ."""
+"""Two to six runs on one page: samples, curves, scores, settings; print the settings in which they differ."""
 
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from minigan import report
 from minigan.errors import OptionError
 from minigan.run.folder import read_config
-from minigan.run.listing import described, differences
+from minigan.run.listing import aligned, described, differing
 from minigan.run.shown import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draw, and print a table of options."""
+    """Write the page or the picture, and print a table of settings."""
     parser = argparse.ArgumentParser(prog="python -m minigan compare", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
-    parser.add_argument("--out", type=Path, default=Path("compared.png"), help="the picture (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("compared.html"), help="the page, or NAME.png for the "
+                        "curves alone (default: %(default)s); a file that is there is kept, and NAME-2 written")
     options = parser.parse_args(arguments)
     if not 2 <= len(options.runs) <= 6:
         raise OptionError(f"compare: needs two to six runs, not {len(options.runs)}")
-    runs = {printable(run): described(read_config(run)) for run in options.runs}
+    runs = dict(zip(map(printable, options.runs), options.runs, strict=True))
     if len(runs) < len(options.runs):
         raise OptionError("compare: one run was named twice")
-    rows = (report.read_rows(run / "metrics.jsonl") for run in options.runs)
-    report.run_curves(dict(zip(runs, rows, strict=True)), options.out)
-    print(differences(runs))
-    print(f"written to {options.out}")
+    if options.out.suffix not in (".html", ".png"):
+        raise OptionError(f"compare: --out {options.out} is neither a page, *.html, nor a picture, *.png")
+    settings = differing({name: described(read_config(run)) for name, run in runs.items()})
+    out = free(options.out)
+    if out.suffix == ".png":
+        report.run_curves({name: report.read_rows(run / "metrics.jsonl") for name, run in runs.items()}, out)
+    else:
+        report.compare_page(runs, settings, out)
+    print(aligned([["", *runs], *settings]) if settings else "their settings are the same")
+    print(f"written to {printable(out)}")
+
+
+def free(path: Path) -> Path:
+    """The path, or the first of NAME-2, NAME-3, ... that nothing has yet."""
+    number, result = 1, path
+    while os.path.lexists(result):
+        number += 1
+        result = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return result

@@ -1,5 +1,6 @@
 """What a run leaves to look at, as files: grids of samples, curves of losses, one page. Equal runs, equal bytes."""
 
+from minigan.report.compared import *
 from minigan.report.curves import *
 from minigan.report.diagnosis import *
 from minigan.report.domains import *

@@ -24,7 +24,7 @@ from minigan.errors import DataError
 from minigan.report.curves import series_of, sliding_mean
 from minigan.report.diagnosis import diagnose
 from minigan.report.embedded import inline
-from minigan.report.page_template import PAGE
+from minigan.report.page_template import PAGE, STYLE
 from minigan.report.records import read_config, read_rows, read_scores
 from minigan.report.runs import NAMES, metrics_of
 
@@ -60,17 +60,17 @@ def report_page(folder: str | os.PathLike[str], live: bool = False) -> Path:
     folder = Path(folder)
     config = read_config(folder)
     options, planned = config["options"], config.get("steps")
-    rows, scores, events = (read_rows(folder / name) if inside.check(folder, name) else []
-                            for name in ("metrics.jsonl", "scores.jsonl", "events.jsonl"))
+    rows, scores, events = (rows_of(folder, name) for name in ("metrics.jsonl", "scores.jsonl", "events.jsonl"))
     measured = read_scores(folder) if inside.check(folder, "scores.json") else {}
-    pictures = _Pictures(folder)
-    sheets, reals, figures = _sheets(pictures, rows), _reals(pictures), _figures(pictures)
+    pictures = Pictures(folder)
+    sheets, reals, figures = sheets_of(pictures, rows), _reals(pictures), _figures(pictures)
     data = {"sheets": sheets, "panels": [*_panels(rows), *_score_panels(scores)],
             "written": round(time.time()) if live else None}
     done = int(rows[-1].get("step", len(rows))) if rows else 0
     parts = {
+        "style": STYLE,
         "name": html.escape(folder.resolve().name),
-        "state": _state(done, planned),
+        "state": state(done, planned),
         "facts": _facts(config, options),
         "diagnosis": "".join(f"<li>{html.escape(line)}</li>"
                              for line in [*diagnose(rows), *_events(events), *pictures.left_out]),
@@ -90,7 +90,12 @@ def report_page(folder: str | os.PathLike[str], live: bool = False) -> Path:
     return folder / "report.html"
 
 
-def _state(done: int, planned: Any) -> str:
+def rows_of(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The rows of one of a run's files, none if it is missing. Raises as `read_rows`."""
+    return read_rows(folder / name) if inside.check(folder, name) else []
+
+
+def state(done: int, planned: Any) -> str:
     """The number of steps done, in words."""
     if not isinstance(planned, int):
         return f"{done:,} steps"
@@ -129,14 +134,14 @@ def _plain(value: Any) -> str:
 
 def _measured(scores: Mapping[str, Any]) -> str:
     """What `minigan metrics` and some examples measure at the end, however nested."""
-    rows = [(name, f"{value:.4g}" if isinstance(value, float) else value) for name, value in _leaves(scores)]
+    rows = [(name, f"{value:.4g}" if isinstance(value, float) else value) for name, value in leaves(scores)]
     return f'<section class="card"><h2>Measured afterwards</h2><table>{_rows(rows)}</table></section>' if rows else ""
 
 
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _leaves(inner, f"{name} {key}".strip() if key != "scores" else name)
+            yield from leaves(inner, f"{name} {key}".strip() if key != "scores" else name)
     elif isinstance(value, bool | int | float | str):
         yield name, value
 
@@ -158,7 +163,7 @@ def _events(events: Sequence[Mapping[str, Any]]) -> list[str]:
             for event in events]
 
 
-class _Pictures:
+class Pictures:
     """The pictures in a run's folder, as data for the page; `left_out` has a sentence for each that is none."""
 
     def __init__(self, folder: Path) -> None:
@@ -190,7 +195,7 @@ class _Pictures:
             return None
 
 
-def _sheets(pictures: _Pictures, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def sheets_of(pictures: Pictures, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Sample grids by step: as many as fit, among them the first and the last."""
     ends: dict[int, int] = {}  # the last step of each epoch
     for row in rows:
@@ -210,14 +215,14 @@ def _sheets(pictures: _Pictures, rows: Sequence[Mapping[str, Any]]) -> list[dict
     return [{"step": steps[i], "src": src} for i in shown if (src := pictures.inline(files[steps[i]][0])) is not None]
 
 
-def _reals(pictures: _Pictures) -> str:
+def _reals(pictures: Pictures) -> str:
     if (pictures.size("reals.png") or _FIGURE_BYTES) >= _FIGURE_BYTES or not (src := pictures.inline("reals.png")):
         return ""
     return (f'<figure><img class="pixels" src="{src}" alt="real images"><figcaption>Real images'
             "</figcaption></figure>")
 
 
-def _figures(pictures: _Pictures) -> str:
+def _figures(pictures: Pictures) -> str:
     """Pictures of the latent tools, as many as fit."""
     parts, room = [], _FIGURE_BYTES
     for stem, (title, text) in _FIGURES.items():

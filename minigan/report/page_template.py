@@ -1,12 +1,6 @@
-"""The page of a run: HTML, style and script; minigan.report.page fills in the {{names}}."""
+"""The page of a run: HTML, style and script; minigan.report.page fills in {{names}}. Other pages share the style."""
 
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{name}}: {{state}}</title>
-<style>
+STYLE = """\
 :root { color-scheme: light dark; --paper: #f6f5f1; --card: #ffffff; --ink: #22252a; --soft: #6a6f78; --line: #e3e1da;
         --c0: #0072b2; --c1: #d55e00; --c2: #009e73; --c3: #b0568f; --track: #d9d7cf; }
 @media (prefers-color-scheme: dark) {
@@ -55,7 +49,16 @@ th { font-weight: 400; color: var(--soft); white-space: nowrap; }
   main { grid-template-columns: minmax(0, 1fr); padding: 18px 12px 40px; gap: 12px; }
   .sheets, .both { grid-template-columns: minmax(0, 1fr); }
   .card { padding: 14px; } }
-</style>
+"""
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{name}}: {{state}}</title>
+<style>
+{{style}}</style>
 </head>
 <body>
 <main>

@@ -31,10 +31,15 @@ def run_curves(runs: Mapping[str, Sequence[Row]], out_path: str | os.PathLike[st
     """
     if Path(out_path).suffix != ".png":
         raise OptionError(f"run_curves: the picture is a PNG, so name it *.png, not {Path(out_path).name!r}.")
+    write_atomically(out_path, drawn_curves(runs))
+
+
+def drawn_curves(runs: Mapping[str, Sequence[Row]]) -> bytes:
+    """The picture of `run_curves`. Raises DataError: no run has a metric."""
     keys = metrics_of(row for rows in runs.values() for row in rows[:1])
     if not keys:
         raise DataError(f"none of the runs has a metric yet: {', '.join(runs)}")
-    write_atomically(out_path, _render(runs, keys))
+    return _render(runs, keys)
 
 
 def metrics_of(rows: Any) -> list[str]:

@@ -104,15 +104,22 @@ def described(config: dict[str, Any]) -> dict[str, Any]:
             **{f"{part} {key}": value for part, rates in optimizers.items() for key, value in rates.items()}}
 
 
-def differences(runs: dict[str, dict[str, Any]]) -> str:
-    """A table of what differs between runs, given by name as `described`: one line per value, one column per run."""
+def differing(runs: dict[str, dict[str, Any]]) -> list[list[str]]:
+    """What differs between runs, given by name as `described`: rows of a name and the value of each run, as JSON."""
     missing, rows = "not there", []
     for name in dict.fromkeys(name for run in runs.values() for name in run):
         values = [run.get(name, missing) for run in runs.values()]
         if any(value != values[0] for value in values):
             rows.append([name, *(value if value is missing else json.dumps(value) for value in values)])
-    if not rows:
-        return "their options are the same"
-    table = [["", *runs], *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in table)
+    return rows
+
+
+def aligned(rows: list[list[str]]) -> str:
+    """Rows as text, each column as wide as its longest entry.
+
+    >>> print(aligned([["", "a", "b"], ["--lr", "0.5", "1"]]))
+          a    b
+    --lr  0.5  1
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

@@ -1,6 +1,9 @@
 """A finished run: its generator by one call, lists and curves of several runs."""
 
+import base64
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -99,11 +102,27 @@ def test_runs_are_compared(runs, capsys, tmp_path):
     head, *lines = output.splitlines()[:-1]
     assert all(line[head.index(both[1]) - 1] == " " != line[head.index(both[1])] for line in lines)  # aligned
     main(["compare", *both, "--out", str(picture)])
-    assert picture.read_bytes() == first
+    assert picture.read_bytes() == first == (tmp_path / "compared-2.png").read_bytes()  # the first one is kept
     with pytest.raises(OptionError, match="needs two to six runs"):
         main(["compare", both[0], "--out", str(picture)])
     with pytest.raises(DataError, match="none of the runs has a metric"):
         report.run_curves({"a": [], "b": []}, picture)
+
+
+def test_a_page_compares_runs(runs, tmp_path, capsys):
+    """It needs no other file, and its texts are those of the runs: samples, scores, settings."""
+    named = runs.parent / "<b>$x_^$"
+    shutil.copytree(runs / "wgan", named)
+    (named / "scores.json").write_text('{"scores": {"frechet": 12.345, "modes": 7}}')
+    out = tmp_path / "both.html"
+    main(["compare", str(runs / "dcgan"), str(named), "--out", str(out)])
+    text = out.read_text()
+    last = base64.b64encode((runs / "dcgan" / "samples" / "step_000006.png").read_bytes()).decode()
+    assert last in text and text.count("data:image/png") == 3
+    for words in ("all 6 steps done", "12.35", "--lipschitz", "&quot;gp&quot;", "g_optimizer lr", "&lt;b&gt;$x_^$"):
+        assert words in text, words
+    assert "<b>" not in text and not re.search(r'(src|href)="(?!data:)', text)
+    shutil.rmtree(named)
 
 
 def test_config_says_what_the_run_is(runs):
