@@ -1,8 +1,9 @@
-"""Damage checkpoints, weights, IDX and image files in 10,000 ways: each must load correctly or be refused by an error.
+"""Damage checkpoints, weights, IDX and image files in 22,500 ways: each must load correctly or be refused by an error.
 
     python benchmarks/fuzz.py                 1,500 files of each kind
     python benchmarks/fuzz.py --each 50
 
+Pictures are also read as folders, by data.image_folder: each file is in the result or named as left out.
 A child process reads the damaged files, each within 10 seconds and within 256 MiB of address space (1 GiB for pictures)
 beyond what the undamaged file needs. A crash, a hang, an exception that is not minigan's, or more memory is a failure.
 """
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from importlib import import_module
@@ -33,7 +35,9 @@ from minigan.checkpoint import load_state, load_weights, save_state, save_weight
 from minigan.data.idx import read_idx
 from minigan.errors import MiniganError
 
-ROOM = {"png": 1 << 30, "jpeg": 1 << 30}  # bytes of address space a read may add: up to 50 million pixels
+PICTURES = {"png": "RGB", "png 16 bits": "I;16", "png exif": "P", "jpeg": "L", "jpeg exif": "RGB", "gif": "P",
+            "bmp": "RGB", "tiff": "RGB", "webp": "RGB", "ppm": "L"}  # the mode of the undamaged file of each kind
+PICTURE_ROOM = 1 << 30  # bytes of address space that reading a picture may add: up to 50 million pixels
 LITTLE_ROOM = 256 << 20  # all other kinds need no more than the file can hold
 SECONDS = 10
 VERIFIED = ("checkpoint", "weights")  # kinds with a checksum: what loads must be what was saved
@@ -60,11 +64,34 @@ def good_files() -> dict[str, tuple[bytes, Callable[[Path], object]]]:
         from PIL import Image
 
         read_picture = import_module("minigan.data.pictures").read_picture
-        for name, mode in (("png", "RGB"), ("jpeg", "L")):
-            buffer = io.BytesIO()
-            Image.fromarray(np.arange(768, dtype=np.uint8).reshape(16, 16, 3)).convert(mode).save(buffer, name)
+        pixels = np.arange(768, dtype=np.uint8).reshape(16, 16, 3)
+        for name, mode in PICTURES.items():
+            image = Image.fromarray(pixels[:, :, 0].astype(np.uint16) * 257 if mode == "I;16" else pixels)
+            exif = Image.Exif()  # with an orientation, rationals, and a block of its own for a place
+            exif.update({0x0112: 6, 0x010F: "a camera", 0x011A: 72.0, 0x0132: "2026:01:01 00:00:00"})
+            exif.get_ifd(0x8825)[2] = (52.0, 31.0, 1.5)
+            buffer, metadata = io.BytesIO(), {"exif": exif} if "exif" in name else {}
+            (image if mode == "I;16" else image.convert(mode)).save(buffer, name.split()[0], **metadata)
             kinds[name] = (buffer.getvalue(), read_picture)
     return kinds
+
+
+def suffix(kind: str) -> str:
+    """How the names of a kind's files end: image_folder looks for pictures by their names."""
+    return f".{kind.split()[0]}" if kind in PICTURES else ""
+
+
+def read_folder(folder: Path, kind: str) -> None:
+    """In the child: read all pictures of a kind as a folder; every file is in the result or left out."""
+    data = import_module("minigan.data")
+    signal.alarm(20 * SECONDS)
+    count = len(list(folder.iterdir()))
+    result = data.image_folder(folder, 8, 3)
+    left_out = re.search(r"; ([\d,]+) left out", result.source)
+    missing = count - len(result) - (int(left_out[1].replace(",", "")) if left_out else 0)
+    signal.alarm(0)
+    if missing:
+        raise SystemExit(f"{kind}: {missing} of {count} files are neither read nor left out: {result.source}")
 
 
 def damaged(raw: bytes, chance: random.Random) -> bytes:
@@ -94,9 +121,11 @@ def damaged(raw: bytes, chance: random.Random) -> bytes:
 
 def read_all(folder: Path, kind: str, reader: Callable[[Path], object]) -> None:
     """In the child: read every file of a kind and count the outcomes; anything unexpected ends the process."""
-    good = repr(reader(folder / "good"))
+    warnings.simplefilter("ignore")  # about orientations that cannot be read
+    good = repr(reader(folder / f"good{suffix(kind)}"))
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    resource.setrlimit(resource.RLIMIT_AS, (used + ROOM.get(kind, LITTLE_ROOM), resource.RLIM_INFINITY))
+    room = PICTURE_ROOM if kind in PICTURES else LITTLE_ROOM
+    resource.setrlimit(resource.RLIMIT_AS, (used + room, resource.RLIM_INFINITY))
     counts: Counter[str] = Counter()
     slowest = 0.0
     for path in sorted(folder.glob("bad*")):
@@ -132,14 +161,16 @@ def main(arguments: list[str] | None = None) -> int:
     if options.child:
         for kind, (_, reader) in kinds.items():
             read_all(options.child / kind, kind, reader)
+            if kind in PICTURES:
+                read_folder(options.child / kind, kind)
         return 0
     with tempfile.TemporaryDirectory() as folder:
         for kind, (raw, _) in kinds.items():
             chance, place = random.Random(f"{options.seed} {kind}"), Path(folder) / kind
             place.mkdir()
-            (place / "good").write_bytes(raw)
+            (place / f"good{suffix(kind)}").write_bytes(raw)
             for number in range(options.each):
-                (place / f"bad{number:05}").write_bytes(damaged(raw, chance))
+                (place / f"bad{number:05}{suffix(kind)}").write_bytes(damaged(raw, chance))
         done = subprocess.run([sys.executable, __file__, "--child", folder], check=False)
     if done.returncode:
         print(f"the reader ended with status {done.returncode}")

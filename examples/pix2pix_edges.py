@@ -10,7 +10,7 @@
     python examples/pix2pix_edges.py --device cuda --size 256 --steps 20000    on a GPU
 
 Output in runs/pix2pix_edges/: samples with three rows (edges, painted, the photograph) of test images, else of val,
-else of training images; curves, metrics, weights, scores.json. `python examples/translate.py runs/pix2pix_edges FILE...`
+else of training images; curves, metrics, weights, scores.json. `python examples/translate.py runs/pix2pix_edges FILE`
 paints your own edges.
 """
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from minigan.checkpoint import write_atomically
 from minigan.errors import OptionError
-from minigan.report.canvas import BLUE, ORANGE, drawing
+from minigan.report.canvas import BLUE, ORANGE, drawing, plain
 from minigan.report.curves import sliding_mean
 
 ROW = 1.45  # inches
@@ -80,7 +80,7 @@ def _render(studies: Sequence[Study], rows: Sequence[str]) -> bytes:
             picture.imshow(study.picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             picture.set_axis_off()
             _curves(curves, study)
-        panels[0][1].set_title("rows: " + ", ".join(rows) if rows else "", fontsize=8.0, fontweight="normal")
+        panels[0][1].set_title("rows: " + plain(", ".join(rows)) if rows else "", fontsize=8.0, fontweight="normal")
         panels[0][2].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2, ncols=2)
         panels[-1][2].set_xlabel("step (sliding mean)")
     return sheet.png
@@ -88,10 +88,10 @@ def _render(studies: Sequence[Study], rows: Sequence[str]) -> bytes:
 
 def _label(panel: Any, study: Study) -> None:
     """The name, and below it the scores."""
-    panel.text(0.0, 0.95, study.name, transform=panel.transAxes, va="top", fontsize=9.0, fontweight="bold")
-    lines = [f"{key} {value:.3f}" for key, value in study.scores.items()]
+    panel.text(0.0, 0.95, plain(study.name), transform=panel.transAxes, va="top", fontsize=9.0, fontweight="bold")
+    lines = [f"{plain(key)} {value:.3f}" for key, value in study.scores.items()]
     if study.diverged:
-        lines.insert(0, f"diverged: {study.diverged}")
+        lines.insert(0, f"diverged: {plain(study.diverged)}")
     panel.text(0.0, 0.76, "\n".join(lines), transform=panel.transAxes, va="top", linespacing=1.35)
     panel.set_axis_off()
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from minigan.checkpoint import write_atomically
 from minigan.errors import OptionError
-from minigan.report.canvas import BLACK, GREY, PALETTE, drawing
+from minigan.report.canvas import BLACK, GREY, PALETTE, drawing, named_legend, plain
 from minigan.report.grids import grid
 
 COLOURS = (*PALETTE, BLACK, GREY)  # one for each game
@@ -103,10 +103,11 @@ def _render(groups: dict[str, list[Game]]) -> bytes:
 
 def _distances(panel: Any, groups: dict[str, list[Game]], order: Sequence[str], colours: Mapping[str, str]) -> None:
     """The mean over seeds, and the range as a band."""
+    lines = {}
     for name in order:
         seeds = groups[name]
         frechet = np.array([game.frechet for game in seeds], float)  # (seeds, times)
-        panel.plot(seeds[0].seen, frechet.mean(0), color=colours[name], marker="o", markersize=3, label=name)
+        (lines[name],) = panel.plot(seeds[0].seen, frechet.mean(0), color=colours[name], marker="o", markersize=3)
         if len(seeds) > 1:
             panel.fill_between(seeds[0].seen, frechet.min(0), frechet.max(0), color=colours[name], alpha=0.18,
                                linewidth=0)
@@ -115,7 +116,7 @@ def _distances(panel: Any, groups: dict[str, list[Game]], order: Sequence[str], 
     panel.set_title("Frechet distance to real digits, best game first")
     panel.set_xlabel("real images seen")
     panel.set_ylabel("distance, lower is better")
-    panel.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    named_legend(panel, lines, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def _strip(label: Any, panel: Any, name: str, seeds: Sequence[Game], colour: str) -> None:
@@ -124,7 +125,7 @@ def _strip(label: Any, panel: Any, name: str, seeds: Sequence[Game], colour: str
     panel.imshow(grid(game.samples, len(game.samples)), cmap="gray", vmin=0, vmax=255)
     modes = f"\n{np.mean([g.scores['modes'] for g in seeds]):.3g} digits" if "modes" in game.scores else ""
     distance = _spread([g.scores["frechet"] for g in seeds])
-    label.text(1, 0.5, f"{name}\n{distance}{modes}", transform=label.transAxes, ha="right", va="center", color=colour,
-               fontsize=8.0)
+    label.text(1, 0.5, f"{plain(name)}\n{distance}{modes}", transform=label.transAxes, ha="right", va="center",
+               color=colour, fontsize=8.0)
     for axes in (label, panel):
         axes.set_axis_off()

@@ -20,7 +20,7 @@ from minigan.checkpoint import write_atomically
 from minigan.data.toy2d import Coverage, Toy2D
 from minigan.errors import OptionError, require
 from minigan.random import Stream
-from minigan.report.canvas import BLUE, GREEN, ORANGE, PINK, require_matplotlib
+from minigan.report.canvas import BLUE, GREEN, ORANGE, PINK, plain, require_matplotlib
 
 REALS = 2000  # points of the distribution itself, drawn faintly behind the generated ones
 COLUMNS = 5
@@ -139,11 +139,11 @@ def _draw(toy: Toy2D, rows: list[tuple[str, list[Snapshot]]], side: float, dpi: 
                 panel = sheet.add_axes(place)
                 _panel(panel, toy, snapshot, colour, FILM_POINTS if across else None)
                 if across:
-                    panel.set_title(name, color=colour, fontweight="bold", fontsize=10)
+                    panel.set_title(plain(name), color=colour, fontweight="bold", fontsize=10)
                 elif row == 0:
                     panel.set_title(f"step {snapshot.step:,}", color=_TEXT, fontsize=9)
                 if not across and column == 0:
-                    panel.set_ylabel(name, color=colour, fontweight="bold", fontsize=10)
+                    panel.set_ylabel(plain(name), color=colour, fontweight="bold", fontsize=10)
         if across:
             step = f"step {rows[0][1][0].step:,}"
             sheet.text(0.5, 1 - 0.5 * _TOP / height, step, color=_TEXT, ha="center", va="center")

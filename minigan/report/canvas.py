@@ -1,13 +1,16 @@
 """A figure that becomes a PNG, in one style for all figures; equal numbers give equal bytes.
 
-It uses matplotlib's objects without pyplot, so there is no window, no settings file of the user, and no time stamp.
+It uses matplotlib's objects without pyplot, so there is no window, no backend or settings file of the user, and no time
+stamp. Names that a user gave, such as those of runs, go through `plain`, as matplotlib reads formulas between dollars.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from minigan.errors import require
@@ -41,9 +44,43 @@ def require_matplotlib() -> tuple[Any, Any, Any]:
     Raises:
         ModuleNotFoundError: matplotlib is missing; the message says what to run.
     """
-    package = require("matplotlib", "a figure")
+    package = _package()
     canvas, figure = (require(f"matplotlib.{part}", "a figure") for part in ("backends.backend_agg", "figure"))
     return package, canvas.FigureCanvasAgg, figure.Figure
+
+
+def _package() -> Any:
+    """The package matplotlib, whatever backend the environment names: figures here need none.
+
+    It reads MPLBACKEND while it is imported, and ends with an error if it does not know the name, as of a notebook.
+    """
+    named = os.environ.get("MPLBACKEND")
+    if not named or "matplotlib" in sys.modules:
+        return require("matplotlib", "a figure")
+    del os.environ["MPLBACKEND"]
+    try:
+        package = require("matplotlib", "a figure")
+    finally:
+        os.environ["MPLBACKEND"] = named
+    with contextlib.suppress(ValueError):
+        package.rcParams["backend"] = named  # as the import does, for those who use pyplot later
+    return package
+
+
+def plain(text: str) -> str:
+    r"""Text for matplotlib that is drawn as it is: a dollar begins no formula, what is not Unicode is shown as \udcNN.
+
+    >>> plain("b$x_^$")
+    'b\\$x_^\\$'
+    """
+    return text.encode("utf-8", "backslashreplace").decode().replace("$", r"\$")
+
+
+def named_legend(place: Any, artists: Mapping[str, Any], **options: Any) -> None:
+    """The legend of a figure or of axes, with a user's names: matplotlib leaves out those that begin with _."""
+    legend = place.legend([*artists.values()], [str(number) for number in range(len(artists))], **options)
+    for text, name in zip(legend.get_texts(), artists, strict=True):
+        text.set_text(plain(name))
 
 
 class Drawing:

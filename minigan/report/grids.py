@@ -12,30 +12,25 @@ from pathlib import Path
 import numpy as np
 
 from minigan.checkpoint import write_atomically
+from minigan.data.paths import user_path
 from minigan.errors import DataError, OptionError, require
 
 
 def grid(images: np.ndarray, columns: int | None = None, pad: int = 2) -> np.ndarray:
-    """Lay out images (N, C, H, W), C = 1 or 3, values in [-1, 1], row by row, as uint8 (height, width[, 3]).
+    """Lay out images (N, C, H, W), C = 1 or 3, row by row, as uint8 (height, width[, 3]).
 
+    images   values in [-1, 1], those beyond are clipped; or uint8, 0 to 255, which are shown as they are
     columns  by default the root of N, rounded up, so that the picture is almost square
     pad      black pixels between the images and around them
 
-    Values beyond [-1, 1] are clipped.
-
     Raises:
-        DataError: another shape, or NaN or infinity, which would look like any other pixel.
+        DataError: another shape, NaN or infinity, which would look like any other pixel, or other integers beyond 1.
         OptionError: columns below 1, or pad below 0.
 
     >>> grid(np.full((6, 1, 28, 28), -1.0)).shape
     (62, 92)
     """
-    images = np.asarray(images)
-    if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
-        raise DataError(f"grid: images {images.shape} must be (N, C, H, W) with C = 1 or 3, and not empty.")
-    broken = ~np.isfinite(images).all(axis=(1, 2, 3))
-    if broken.any():
-        raise DataError(f"grid: {broken.sum()} of {len(images)} images hold NaN or infinity: the network has diverged.")
+    images = _pixels(images)
     N, C, H, W = images.shape
     columns = math.isqrt(N - 1) + 1 if columns is None else columns
     if columns < 1 or pad < 0:
@@ -43,12 +38,29 @@ def grid(images: np.ndarray, columns: int | None = None, pad: int = 2) -> np.nda
     columns = min(columns, N)
     rows = -(-N // columns)
     cells = np.zeros((rows * columns, H + pad, W + pad, C), np.uint8)  # each with a frame above and to the left
-    pixels = np.rint((np.clip(images.astype(np.float64), -1, 1) + 1) * 127.5)
-    cells[:N, pad:, pad:] = pixels.transpose(0, 2, 3, 1)  # (N, H, W, C)
+    cells[:N, pad:, pad:] = images.transpose(0, 2, 3, 1)  # (N, H, W, C)
     sheet = cells.reshape(rows, columns, H + pad, W + pad, C).swapaxes(1, 2)  # (rows, H, columns, W, C)
     sheet = sheet.reshape(rows * (H + pad), columns * (W + pad), C)
     sheet = np.pad(sheet, ((0, pad), (0, pad), (0, 0)))
     return sheet[:, :, 0] if C == 1 else sheet
+
+
+def _pixels(images: np.ndarray) -> np.ndarray:
+    """Images (N, C, H, W) as uint8; see `grid`."""
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
+        raise DataError(f"grid: images {images.shape} must be (N, C, H, W) with C = 1 or 3, and not empty.")
+    if images.dtype.kind not in "fiub":
+        raise DataError(f"grid: images are {images.dtype}, but must be real numbers in [-1, 1], or uint8")
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind in "iu" and (images.max() > 1 or images.min() < -1):
+        raise DataError(f"grid: images are {images.dtype} from {images.min()} to {images.max()}; give numbers in "
+                        "[-1, 1] (data.scaled), or pixels as uint8")
+    broken = ~np.isfinite(images).all(axis=(1, 2, 3))
+    if broken.any():
+        raise DataError(f"grid: {broken.sum()} of {len(images)} images hold NaN or infinity: the network has diverged.")
+    return np.rint((np.clip(images.astype(np.float64), -1, 1) + 1) * 127.5).astype(np.uint8)
 
 
 def rows(*batches: np.ndarray) -> np.ndarray:
@@ -66,7 +78,7 @@ def rows(*batches: np.ndarray) -> np.ndarray:
     if not batches or any(len(shape) != 4 for shape in shapes) or len({(n, *size) for n, _, *size in shapes}) > 1:
         raise DataError(f"rows: batches {shapes} must be at least one, all (N, C, H, W) with equal N, H and W.")
     channels = max(shape[1] for shape in shapes)
-    alike = [np.repeat(batch, channels, 1) if np.shape(batch)[1] == 1 else batch for batch in batches]
+    alike = [np.repeat(batch, channels, 1) if batch.shape[1] == 1 else batch for batch in map(_pixels, batches)]
     return grid(np.concatenate(alike), shapes[0][0])
 
 
@@ -76,10 +88,31 @@ def save_png(array: np.ndarray, path: str | os.PathLike[str], scale: int = 1) ->
     The file appears complete or not at all, and equal pixels give equal bytes.
 
     Raises:
-        DataError: another shape or type. OptionError: scale below 1. ModuleNotFoundError: Pillow is missing.
-        OSError: the file cannot be written.
+        DataError: another shape or type. OptionError: scale below 1, or a name that does not end in .png.
+        ModuleNotFoundError: Pillow is missing. OSError: the file cannot be written.
     """
     image = require("PIL.Image", "a picture")
+    path = named(path, ".png", "save_png")
+    enlarged = magnified(array, scale, "save_png")
+    buffer = io.BytesIO()
+    image.fromarray(np.ascontiguousarray(enlarged)).save(buffer, "PNG")
+    write_atomically(path, buffer.getvalue())
+
+
+def named(path: str | os.PathLike[str], suffix: str, what: str) -> Path:
+    """The path of a picture, with a leading ~ expanded. Raises OptionError if it does not end in `suffix`."""
+    if Path(path).suffix.lower() != suffix:
+        raise OptionError(f"{what}: the picture is a {suffix[1:].upper()}, so name it *{suffix}, not "
+                          f"{Path(path).name!r}.")
+    return user_path(path)
+
+
+def magnified(array: np.ndarray, scale: int, what: str) -> np.ndarray:
+    """Pixels uint8 (H, W) or (H, W, 3), each as a square of `scale` x `scale`.
+
+    Raises:
+        DataError: another shape or type. OptionError: scale below 1.
+    """
     array = np.asarray(array)
     if (
         array.dtype != np.uint8
@@ -87,9 +120,7 @@ def save_png(array: np.ndarray, path: str | os.PathLike[str], scale: int = 1) ->
         or (array.ndim == 3 and array.shape[2] != 3)
         or not array.size
     ):
-        raise DataError(f"save_png: needs uint8 (H, W) or (H, W, 3), not {array.dtype} {array.shape}.")
+        raise DataError(f"{what}: needs uint8 (H, W) or (H, W, 3), not {array.dtype} {array.shape}.")
     if scale < 1:
-        raise OptionError(f"save_png: scale={scale} must be at least 1.")
-    buffer = io.BytesIO()
-    image.fromarray(np.ascontiguousarray(array.repeat(scale, 0).repeat(scale, 1))).save(buffer, "PNG")
-    write_atomically(Path(path), buffer.getvalue())
+        raise OptionError(f"{what}: scale={scale} must be at least 1.")
+    return array.repeat(scale, 0).repeat(scale, 1)

@@ -1,9 +1,10 @@
-"""The curves of several runs in one picture: one panel per metric, one colour per run."""
+"""The curves of several runs in one picture: one panel per metric, one colour per run, dashed after six."""
 
 from __future__ import annotations
 
 __all__ = ["run_curves"]
 
+import itertools
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 
 from minigan.checkpoint import write_atomically
 from minigan.errors import DataError, OptionError
-from minigan.report.canvas import PALETTE, drawing
+from minigan.report.canvas import PALETTE, drawing, named_legend, plain
 from minigan.report.curves import Row, limits, series_of, sliding_mean
 
 NAMES = {"d_loss": "discriminator's loss", "g_loss": "generator's loss", "d_real": "D(x), real",
@@ -52,25 +53,26 @@ def _render(runs: Mapping[str, Sequence[Row]], keys: Sequence[str]) -> bytes:
     high = math.ceil(len(keys) / columns)
     with drawing(4.8 * columns, 2.2 * high + 0.4 + 0.2 * len(runs)) as sheet:
         figure = sheet.figure
+        handles: dict[str, Any] = {}
         panels = np.ravel(figure.subplots(high, columns, sharex=True, squeeze=False))
         for panel, key in zip(panels, keys, strict=False):
-            panel.set_title(NAMES.get(key, key))
-            _lines(panel, runs, key)
+            panel.set_title(NAMES.get(key) or plain(key))
+            handles |= _lines(panel, runs, key)
         for panel in panels[len(keys) :]:
             panel.set_visible(False)
         for panel in panels[max(0, len(keys) - columns) : len(keys)]:
             panel.set_xlabel("step")
             panel.tick_params(labelbottom=True)
-        handles = {line.get_label(): line for panel in panels for line in panel.lines
-                   if not line.get_label().startswith("_")}
-        figure.legend(handles.values(), handles.keys(), loc="outside upper left", frameon=False, ncols=1)
+        in_order = {name: handles[name] for name in runs if name in handles}
+        named_legend(figure, in_order, loc="outside upper left", frameon=False, ncols=1)
     return sheet.png
 
 
-def _lines(panel: Any, runs: Mapping[str, Sequence[Row]], key: str) -> None:
-    """One metric, for all runs that have it."""
-    shown = []
-    for (name, rows), colour in zip(runs.items(), PALETTE, strict=False):
+def _lines(panel: Any, runs: Mapping[str, Sequence[Row]], key: str) -> dict[str, Any]:
+    """One metric, for all runs that have it; returns their strong lines by name."""
+    shown, lines = [], {}
+    looks = itertools.product(("-", "--", ":", "-."), PALETTE)
+    for (name, rows), (style, colour) in zip(runs.items(), itertools.cycle(looks), strict=False):
         steps, values = series_of(list(rows), (key,))
         if not len(values):
             continue
@@ -78,6 +80,8 @@ def _lines(panel: Any, runs: Mapping[str, Sequence[Row]], key: str) -> None:
         window = len(values) // 40 | 1  # odd, so that the mean has a centre
         if window > 1:
             panel.plot(steps, values, color=colour, alpha=0.2, linewidth=0.5)
-        panel.plot(steps, sliding_mean(values, window), color=colour, linewidth=1.4, label=name)
+        (lines[name],) = panel.plot(steps, sliding_mean(values, window), style, color=colour, linewidth=1.4)
     panel.margins(x=0.01)
-    panel.set_ylim(*limits(shown))
+    if shown:
+        panel.set_ylim(*limits(shown))
+    return lines

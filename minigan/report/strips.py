@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from minigan.checkpoint import write_atomically
-from minigan.errors import DataError, require
+from minigan.errors import DataError, OptionError, require
+from minigan.report.grids import magnified, named
 
 _LETTERS = 15  # height in pixels
 _GAP = 10
@@ -26,14 +27,15 @@ def stacked(parts: Sequence[tuple[str, np.ndarray]], scale: int = 2) -> np.ndarr
         scale: enlargement of the pictures.
 
     Raises:
-        DataError: there are no pictures. ModuleNotFoundError: Pillow is missing.
+        DataError: there are no pictures, or one is of another shape or type. OptionError: scale below 1.
+        ModuleNotFoundError: Pillow is missing.
     """
     if not parts:
         raise DataError("stacked: there are no pictures")
     blocks = []
     for text, picture in parts:
         blocks += [_line(text)] if text else []
-        blocks.append(_coloured(picture).repeat(scale, 0).repeat(scale, 1))
+        blocks.append(_coloured(magnified(picture, scale, "stacked")))
         blocks.append(np.zeros((_GAP, 1, 3), np.uint8))
     width = max(block.shape[1] for block in blocks)
     whole = np.concatenate([np.pad(block, ((0, 0), (0, width - block.shape[1]), (0, 0))) for block in blocks[:-1]])
@@ -50,12 +52,19 @@ def film(frames: Sequence[np.ndarray], path: str | os.PathLike[str], millisecond
         scale: enlargement of the frames.
 
     Raises:
-        DataError: there are no frames. ModuleNotFoundError: Pillow is missing. OSError: the file cannot be written.
+        DataError: there are no frames, they differ in size, or one is of another shape or type.
+        OptionError: scale or milliseconds below 1, or a name that does not end in .gif.
+        ModuleNotFoundError: Pillow is missing. OSError: the file cannot be written.
     """
-    if not frames:
+    if not len(frames):
         raise DataError(f"{path}: a film needs at least one frame")
+    path = named(path, ".gif", "film")
+    if milliseconds < 1:
+        raise OptionError(f"film: milliseconds={milliseconds} must be at least 1")
+    if len(sizes := {np.shape(frame)[:2] for frame in frames}) > 1:
+        raise DataError(f"film: frames of {' and '.join(map(str, sorted(sizes)))} pixels; they must have one size")
     image = _pillow()[0]
-    pictures = [image.fromarray(np.ascontiguousarray(frame.repeat(scale, 0).repeat(scale, 1))) for frame in frames]
+    pictures = [image.fromarray(np.ascontiguousarray(magnified(frame, scale, "film"))) for frame in frames]
     pictures = [picture if picture.mode == "L" else picture.quantize() for picture in pictures]
     buffer = io.BytesIO()
     pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0,
