@@ -112,7 +112,8 @@ def _power(x: Array, exponent: float) -> Array:
     VJP       gx = gy c x^(c-1)
     Why       the power rule; c = 0, 1, 2 are cases of their own so that x = 0 gives no 0 * infinity.
     """
-    return np.ones_like(x) if exponent == 0 else x * x if exponent == 2 else x**exponent
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0^-1 = inf and (-2)^0.5 = nan are answers; see detect_anomaly
+        return np.ones_like(x) if exponent == 0 else x * x if exponent == 2 else x**exponent
 
 
 def _power_vjp(gy, y, x, *, exponent):
@@ -124,13 +125,83 @@ def _power_vjp(gy, y, x, *, exponent):
 _power.defvjp(x=_power_vjp)
 
 
+def _bases(rng: np.random.Generator) -> Sequence[Sample]:
+    """Positive bases with any exponents, broadcast."""
+    return [S(positive(rng, 3, 4), normal(rng, 3, 4)), S(positive(rng, 2, 1), normal(rng, 3)),
+            S(positive(rng), normal(rng, 2, 2))]
+
+
+@primitive(samples=_bases, broadcasts=True, keeps=("x", "exponent", "y"), remarks=Remarks(because="x"))
+def pow(x: Array, exponent: Array) -> Array:
+    """The power of x with an exponent c that is differentiated, too.
+
+    Forward   y = x^c
+    VJP       gx = gy c x^(c-1)        gexponent = gy y ln x
+    Why       the power rule, and x^c = e^(c ln x). Where x = 0: gx = 0 for c = 0, and gexponent = 0 for c >= 0, as y
+              stays 0 (or 1). A negative x has powers with whole exponents, but no slope along the exponent: NaN.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return x**exponent
+
+
+def _pow_by_base(gy, y, x, exponent):
+    flat = (x.data == 0) & (exponent.data == 0)  # 0 * 0^-1 would be NaN
+    return gy * (exponent * pow(x, _where(1.0, exponent, condition=flat) - 1.0))
+
+
+def _pow_by_exponent(gy, y, x, exponent):
+    flat = (x.data == 0) & (exponent.data >= 0)  # 0 * ln 0 would be NaN
+    return gy * (y * log(_where(1.0, x, condition=flat)))
+
+
+pow.defvjp(x=_pow_by_base, exponent=_pow_by_exponent)
+
+
 def power(x: Operand, exponent: Operand) -> Tensor:
-    """`x ** exponent`; a Tensor as exponent is differentiated too (and then x must be positive)."""
+    """`x ** exponent`: `pow` if the exponent is a Tensor, which is then differentiated; else a constant power."""
     if isinstance(exponent, Tensor):
-        return exp(exponent * (log(x) if isinstance(x, Tensor) else np.log(x)))
+        return pow(x, exponent)
     if np.ndim(exponent):
         raise ShapeError(f"power: an array of exponents, {np.shape(exponent)}, must be a Tensor: mg.tensor(exponent)")
     return _power(x, exponent=np.asarray(exponent).item())
+
+
+def _between_jumps(rng: np.random.Generator) -> Sequence[Sample]:
+    """a / b at least 0.2 away from every whole number, where a // b jumps; both signs of both."""
+    b = off_kinks(rng, 3, 4)
+    c = off_kinks(rng, 4)
+    return [S((rng.integers(-3, 3, (3, 4)) + rng.uniform(0.2, 0.8, (3, 4))) * b, b),
+            S((rng.integers(-3, 3, (2, 4)) + rng.uniform(0.2, 0.8, (2, 4))) * c, c)]
+
+
+@primitive(samples=_between_jumps, broadcasts=True, keeps=())
+def floor_divide(a: Array, b: Array) -> Array:
+    """The whole number of times that b goes into a, rounded down: `a // b`.
+
+    Forward   y = floor(a / b)
+    VJP       ga = 0        gb = 0
+    Why       y is constant between its jumps. (PyTorch refuses to differentiate it.)
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return a // b
+
+
+floor_divide.defvjp(a=None, b=None)
+
+
+@primitive(samples=_between_jumps, broadcasts=True, keeps=("a", "b"))
+def remainder(a: Array, b: Array) -> Array:
+    """What is left of a after whole multiples of b: `a % b`, with b's sign, as in Python.
+
+    Forward   y = a - b floor(a / b)
+    VJP       ga = gy        gb = -gy floor(a / b)
+    Why       floor(a / b) is constant between its jumps, and y is linear there.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return a % b
+
+
+remainder.defvjp(a=lambda gy, y, a, b: gy, b=lambda gy, y, a, b: neg(gy * floor_divide(a, b)))
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3))], keeps=("y",))
@@ -159,7 +230,12 @@ def log(x: Array) -> Array:
         return np.log(x)
 
 
-log.defvjp(x=lambda gy, y, x: gy / x)
+def _log_vjp(gy, y, x):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return gy / x
+
+
+log.defvjp(x=_log_vjp)
 
 
 @primitive(samples=lambda rng: [S(positive(rng, 2, 3))], keeps=("y",), remarks=Remarks(because="x"))
@@ -303,9 +379,13 @@ bind(
     __sub__=lambda a, b: sub(a, b), __rsub__=lambda a, b: sub(b, a),
     __mul__=lambda a, b: mul(a, b), __rmul__=lambda a, b: mul(b, a),
     __truediv__=lambda a, b: div(a, b), __rtruediv__=lambda a, b: div(b, a),
+    __floordiv__=lambda a, b: floor_divide(a, b), __rfloordiv__=lambda a, b: floor_divide(b, a),
+    __mod__=lambda a, b: remainder(a, b), __rmod__=lambda a, b: remainder(b, a),
+    __divmod__=lambda a, b: (floor_divide(a, b), remainder(a, b)),
+    __rdivmod__=lambda a, b: (floor_divide(b, a), remainder(b, a)),
     __pow__=lambda x, exponent: power(x, exponent), __rpow__=lambda exponent, x: power(x, exponent),
     __neg__=lambda x: neg(x), __abs__=lambda x: abs(x),
 )
 
-__all__ = ["abs", "add", "clip", "div", "exp", "log", "maximum", "minimum", "mul", "neg", "power", "sign", "sqrt",
-           "square", "sub", "where"]
+__all__ = ["abs", "add", "clip", "div", "exp", "floor_divide", "log", "maximum", "minimum", "mul", "neg", "pow", "power",
+           "remainder", "sign", "sqrt", "square", "sub", "where"]
