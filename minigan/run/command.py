@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -37,15 +36,13 @@ def main(script: Callable[[], Any]) -> None:
 def _main(script: Callable[[], Any]) -> None:
     try:
         with signals.handled(), _plain_warnings():
-            for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
-                if isinstance(stream, io.TextIOWrapper):
-                    stream.reconfigure(errors="backslashreplace")
             script()
     except (MiniganError, ModuleNotFoundError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except MemoryError as error:
-        print(f"error: not enough memory ({error or 'it is used up'}); give smaller networks or batches", file=sys.stderr)
+        print(f"error: not enough memory ({error or 'it is used up'}); give smaller networks or batches",
+              file=sys.stderr)
         sys.exit(2)
     except RuntimeError as error:
         if not type(error).__module__.startswith("cupy"):

@@ -1,8 +1,9 @@
-"""Printing never ends a program: the terminal may be closed, and what reads the output may have read enough."""
+"""Printing never ends a program: the terminal may be closed or lack a letter; a reader may have read enough."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -45,6 +46,9 @@ class _Sturdy:
 def sturdy() -> Iterator[None]:
     """Context in which standard output and error are sturdy; either may be None, as in a program without a console."""
     before = sys.stdout, sys.stderr
+    for stream in before:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # letters that the terminal lacks, names that are not UTF-8
     null = open(os.devnull, "w")  # noqa: SIM115  # closed below
     sys.stdout, sys.stderr = (_Sturdy(stream or null) for stream in before)
     try:
