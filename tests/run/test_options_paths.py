@@ -1,0 +1,16 @@
+"""Folders that a user names in options: a leading ~ is the home folder, also where the shell leaves it alone."""
+
+from pathlib import Path
+
+import pytest
+
+from minigan import run
+
+
+@pytest.mark.parametrize("words", [["--out=~/a", "--data=~/b"], ["--out", "~/a", "--data", "~/b"]])
+def test_a_leading_tilde(words, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    options = run.options("A program.", [*words, "--device", "cpu"], name="x")
+    assert (options.out, options.data) == (tmp_path / "a", tmp_path / "b")
+    assert run.options("A program.", ["--out", "./~", "--device", "cpu"], name="x").out == Path("./~")
