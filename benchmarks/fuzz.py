@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from importlib import import_module
@@ -57,6 +58,7 @@ def good_files() -> dict[str, tuple[bytes, Callable[[Path], object]]]:
         kinds: dict[str, tuple[bytes, Callable[[Path], object]]] = {
             "checkpoint": (checkpoint.read_bytes(), load_state), "weights": (weights.read_bytes(), load_weights)}
     idx = b"\x00\x00\x08\x03" + np.array([5, 4, 6], ">u4").tobytes() + bytes(range(120))
+    kinds["PyTorch's zip"] = (_torch_zip(), load_weights)
     kinds["foreign weights"] = (save({"w": np.ones((3, 4), np.float32), "v": np.arange(9)}), load_weights)
     kinds["idx"] = (idx, read_idx)
     kinds["idx.gz"] = (gzip.compress(idx, mtime=0), read_idx)
@@ -92,6 +94,18 @@ def read_folder(folder: Path, kind: str) -> None:
     signal.alarm(0)
     if missing:
         raise SystemExit(f"{kind}: {missing} of {count} files are neither read nor left out: {result.source}")
+
+
+def _torch_zip() -> bytes:
+    """A file as torch.save writes it, {"w": a float32 tensor of shape (3, 4)}, without PyTorch."""
+    storage = b"(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0000X\3\0\0\0cpuK\x0ctQ"
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + (
+        b"K\0K\3K\4\x86K\4K\1\x86\x89ccollections\nOrderedDict\n)RtR")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("archive/data.pkl", b"\x80\2}X\1\0\0\0w" + tensor + b"s.")
+        file.writestr("archive/data/0", np.arange(12, dtype="<f4").tobytes())
+    return buffer.getvalue()
 
 
 def damaged(raw: bytes, chance: random.Random) -> bytes:

@@ -4,6 +4,7 @@
     python examples/translate.py runs/cyclegan_digits --way ba *.png          from the second domain to the first
     python examples/translate.py runs/combogan_digits --way 0-2 *.png         from domain 0 to domain 2
     python examples/translate.py runs/pix2pix_edges --out painted/ *.png      into a folder
+    python examples/translate.py latest_net_G_A.pth *.png                     weights of the CycleGAN authors' code
 
 Pictures of any size; grey, RGB, palette, transparent (on white) and 16-bit files are converted to the channels that the
 run was trained on. Files that cannot be translated are listed and skipped, and the exit status is 1; with --strict, the
@@ -27,9 +28,11 @@ from minigan.errors import DataError, MiniganError, OptionError
 
 
 def generator_in(folder, way):
-    """The generator of a run for this way; with averaged weights if there are any."""
+    """The generator of a run for this way, with averaged weights if there are any; or that of a file of weights."""
+    if folder.is_file():
+        return models.generator_of(load_weights(folder))
     if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such run folder")
+        raise DataError(f"{folder}: there is no such run folder or file of weights")
     if (folder / "encoder0.safetensors").exists():
         source, _, target = way.partition("-")
         parts = [folder / f"{kind}{number}.safetensors" for kind, number in (("encoder", source), ("decoder", target))]
@@ -40,6 +43,7 @@ def generator_in(folder, way):
         return models.combined(*map(load_weights, parts))
     names = ("generator",) if way == "ab" else ()
     files = [folder / f"{name}.safetensors" for name in (f"averaged_{way}", f"g_{way}", *names)]
+    files += [folder / f"latest_net_{name}.pth" for name in {"ab": ("G_A", "G"), "ba": ("G_B",)}.get(way, ())]
     weights = next((file for file in files if file.exists()), None)
     if weights is None:
         raise DataError(f"{folder}: holds no generator for --way {way}; a CycleGAN has ab and ba, pix2pix only ab")
@@ -80,7 +84,7 @@ def main() -> None:
     """Options, generator; translate one picture after another."""
     parser = argparse.ArgumentParser(description=inspect.cleandoc(__doc__),
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=user_path, help="folder of a run")
+    parser.add_argument("run", type=user_path, help="folder of a run, or a file of weights: .safetensors, .pth, .pt")
     parser.add_argument("pictures", type=user_path, nargs="+", help="files to translate")
     parser.add_argument("--way", default="ab", help="ab, ba, or for ComboGAN domains as 0-1 (default: %(default)s)")
     parser.add_argument("--out", type=user_path, help="folder to write to (default: that of each picture)")

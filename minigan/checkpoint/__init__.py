@@ -2,6 +2,8 @@
 
     atomic.py    writes a file completely or not at all
     weights.py   named arrays as safetensors, under PyTorch's names and layouts
+    torchfile.py PyTorch's own files, .pth and .pt
+    pickled.py   the description in those files, read as data: no pickle is run
     state.py     any nesting of dicts, lists, arrays and numbers, in the same format
     series.py    the checkpoints of one run: the newest few and the best; damaged ones are reported and skipped
 """

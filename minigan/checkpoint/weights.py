@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from minigan.checkpoint.atomic import write_atomically
+from minigan.checkpoint.torchfile import is_torch_file, read_torch_file
 from minigan.errors import CheckpointError, require
 
 FORMAT = "minigan weights 1"
@@ -56,9 +57,10 @@ def write(path: Path, state: Mapping[str, np.ndarray], notes: dict[str, str]) ->
 def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file by name, C-contiguous and writable; files by `save_weights` are verified.
 
-    Files of other programs, such as PyTorch, have no SHA-256 and are read without verification. Raises CheckpointError,
-    with the file, the problem and the remedy, if the file is missing, truncated, changed since it was saved, not a
-    safetensors file, or holds a type that NumPy lacks.
+    Files of other programs have no SHA-256 and are read without verification. PyTorch's own files, .pth and .pt, are
+    read too, if they hold a state_dict; no pickle is run, and float16 and bfloat16 in them become float32. Raises
+    CheckpointError, with the file, the problem and the remedy, if the file is missing, truncated, changed since it was
+    saved, of another kind, too large for memory, or holds a type that NumPy lacks.
     """
     return read(Path(path))[0]
 
@@ -75,6 +77,11 @@ def read(path: Path, check: Callable[[Mapping[str, str]], Any] = lambda notes: N
 
     Sizes come from the header, which is checked against the size of the file, so no more memory than that is allocated.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise CheckpointError(f"{path}: not a file: a pipe, a device or a socket; check the name.")
+    if is_torch_file(path):
+        check({})
+        return read_torch_file(path), {}
     safetensors = require("safetensors", "a file of weights")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:  # checks the header against the size of the file
@@ -90,6 +97,12 @@ def read(path: Path, check: Callable[[Mapping[str, str]], Any] = lambda notes: N
         raise CheckpointError(
             f"{path}: holds a data type that NumPy lacks ({error}); convert it to float32 where it was saved."
         ) from None
+    except MemoryError:
+        raise CheckpointError(f"{path}: its {path.stat().st_size:,} bytes do not fit into memory.") from None
+    except CheckpointError:
+        raise
+    except Exception as error:  # NumPy's, for an array that it cannot hold, such as one of 65 axes
+        raise CheckpointError(f"{path}: {_diagnosis(path, error)}") from None
     if notes.get("format", "").startswith("minigan ") or "sha256" in notes:
         stored = notes.pop("sha256", "none")
         if stored != _digest(arrays, notes):

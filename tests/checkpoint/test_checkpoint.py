@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from minigan import checkpoint, random
+from minigan.checkpoint import load_state, load_weights
 from minigan.errors import CheckpointError
 
 
@@ -244,3 +247,80 @@ def test_missing_package(path, without):
     for call in (lambda: checkpoint.save_weights(path, {}), lambda: checkpoint.load_weights(path)):
         with pytest.raises(ModuleNotFoundError, match=r'needs safetensors: run `pip install "minigan\[examples\]"`'):
             call()
+
+
+# ---- small files that ask for much ----
+def foreign(header, numbers=b""):
+    """A safetensors file with this header, as the format describes it."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + numbers
+
+
+def entry(*shape, offsets=(0, 0), dtype="F32"):
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": list(offsets)}
+
+
+@pytest.mark.parametrize("contents", [
+    *(foreign({"w": entry(*[1] * axes, offsets=(0, 4))}, bytes(4)) for axes in (65, 1000)),
+    foreign({"w": entry(2**40, 2**40)}), foreign({"w": entry(2**32, 2**32, offsets=(0, 4))}, bytes(4)),
+    foreign({"w": entry(2**63, 2)}), foreign({"w": entry(10**30)}), foreign({"w": entry(-1)}),
+    foreign({"w": entry(2**62, 2**62, 0)}), foreign({"w": entry(4, offsets=(16, 0))}, bytes(16)),
+    foreign({"w": entry(4, offsets=(0, 2**60))}, bytes(16)), (2**60).to_bytes(8, "little") + b"{}",
+    foreign(b"[" * 100_000 + b"]" * 100_000), foreign(b'{"w":' * 50_000 + b"1" + b"}" * 50_000), foreign(b"\xff" * 64),
+    foreign({"w": entry(2, offsets=(0, 2), dtype="F8_E4M3")}, bytes(2)), foreign({"w": entry(1, 2**50, 0, 3)}),
+], ids=range(16))
+def test_headers_that_ask_for_much_are_refused_or_hold_nothing(tmp_path, contents):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(contents)
+    tracemalloc.start()
+    for read in (load_weights, load_state):
+        try:
+            assert all(array.nbytes <= len(contents) for array in read(path).values())
+        except CheckpointError as error:
+            message = str(error)
+            assert path.name in message  # whether it is refused depends on the version of safetensors
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
+def test_too_little_memory_is_one_sentence(tmp_path, name):
+    """As under `ulimit -v`: 64 MB of weights, and room for 40 MB."""
+    program = """
+import io, os, resource, sys, zipfile
+import numpy as np
+from minigan.checkpoint import load_weights, save_weights
+from minigan.errors import CheckpointError
+path = sys.argv[1]
+if path.endswith(".pth"):
+    sys.path.insert(0, sys.argv[2])
+    from test_torch_files import archive, tensor_pickle
+    made = archive(tensor_pickle(count=16_000_000, shape=(16_000_000,), strides=(1,)), bytes(64_000_000))
+    open(path, "wb").write(made)
+    del made
+else:
+    save_weights(path, {"w": np.zeros(16_000_000, np.float32)})
+small = path.replace("w.", "small.")
+save_weights(small + ".safetensors", {"w": np.zeros(3)})
+load_weights(small + ".safetensors")
+used = int(open("/proc/self/statm").read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+resource.setrlimit(resource.RLIMIT_AS, (used + 40_000_000, resource.RLIM_INFINITY))
+try:
+    load_weights(path)
+except CheckpointError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / name), str(Path(__file__).parent)],
+                          capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert name in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
+def test_a_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "w.safetensors")
+    with pytest.raises(CheckpointError, match="not a file: a pipe"):
+        load_weights(tmp_path / "w.safetensors")

@@ -101,7 +101,8 @@ def test_a_state_keeps_the_counts_and_one_of_earlier_versions_has_one_for_all():
 
 @pytest.mark.parametrize("change", [
     {"counts": [1]}, {"counts": None}, {"counts": [1, -1]}, {"counts": [1, "2"]}, {"steps": None}, {"steps": -1},
-    {"groups": None, "steps": 1.5}, {"groups": {}}, {"groups": 3}, {"groups": {"0": 3}}, {"groups": {"0": {"count": 2, "lr": 0.1}}},
+    {"groups": None, "steps": 1.5}, {"groups": {}}, {"groups": 3}, {"groups": {"0": 3}},
+    {"groups": {"0": {"count": 2, "lr": 0.1}}},
     {"means.0": np.zeros(3)}, {"other": np.zeros(1)}], ids=str)
 def test_damaged_states_are_refused_and_change_nothing(change):
     optimizer = optim.Adam([leaf(1.0), leaf(2.0)])
