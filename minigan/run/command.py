@@ -45,7 +45,8 @@ def _main(script: Callable[[], Any]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except MemoryError as error:
-        print(f"error: not enough memory ({error or 'it is used up'}); give smaller networks or batches", file=sys.stderr)
+        print(f"error: not enough memory ({error or 'it is used up'}); give smaller networks or batches",
+              file=sys.stderr)
         sys.exit(2)
     except RuntimeError as error:
         if not type(error).__module__.startswith("cupy"):
