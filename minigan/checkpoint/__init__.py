@@ -3,6 +3,7 @@
     atomic.py    writes a file completely or not at all
     weights.py   named arrays as safetensors, under PyTorch's names and layouts
     state.py     any nesting of dicts, lists, arrays and numbers, in the same format
+    inside.py    reads, writes and deletes in a folder that may come from a stranger
     series.py    the checkpoints of one run: the newest few and the best; damaged ones are reported and skipped
 """
 

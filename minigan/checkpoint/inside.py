@@ -32,7 +32,7 @@ def kind(path: Path) -> str | None:
     """
     try:
         mode = path.lstat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last one for a name with NUL
         return None
     return next((name for is_kind, name in _KINDS if is_kind(mode)), "device")
 

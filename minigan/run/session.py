@@ -56,7 +56,7 @@ class Session:
         self.late = False  # whether the run ends before its last step, because the time is up
         self.between = False  # whether a step is complete, its metrics are written, and the next one has not begun
         self.files = Manifest(folder)
-        self.files.add("config.json", "metrics.jsonl", "reals.png", "curves.png", "report.html",
+        self.files.add("config.json", "metrics.jsonl", "reals.png", "curves.png", "report.html", "scores.json",
                        *(f"{name}.safetensors" for name in trainer.networks),
                        *(["scores.jsonl", "best.safetensors"] if score is not None else []))
         self.log = Log(folder, self.steps, options.batch_size * trainer.batches_per_step)  # locks the folder

@@ -36,6 +36,7 @@ PROMISES = {  # the first words of a sentence: the tests
         (STRANGER, "test_a_config_that_asks_for_much_is_refused_before_anything_is_built"),
         (STRANGER, "test_weights_that_are_smaller_than_the_options")],
     "config.json may have 4 MiB": [(RECORDS, "test_the_largest_files")],
+    "It can name the folder": [(STRANGER, "test_a_config_names_the_data_and_the_command_line_another")],
     "It can still take time": [(STRANGER, "test_the_steps_of_a_config_are_done")],
 }
 

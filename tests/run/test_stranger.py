@@ -214,12 +214,11 @@ def test_a_run_leaves_no_file_that_is_not_listed(images, folder, tmp_path):
 
 
 def test_files_like_a_run_s_that_it_did_not_write_stay(folder):
-    for name in ("samples/step_000999.png", "classifier.safetensors", "scores.json", "latent/map.png"):
+    for name in ("samples/step_000999.png", "classifier.safetensors", "latent/map.png"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("mine")
     run.new_folder(folder, overwrite=True)
-    assert {*all_files(folder)} == {"samples/step_000999.png", "classifier.safetensors", "scores.json",
-                                    "latent/map.png"}
+    assert {*all_files(folder)} == {"samples/step_000999.png", "classifier.safetensors", "latent/map.png"}
 
 
 def test_a_list_from_a_stranger_deletes_nothing_of_mine(folder, outside):
@@ -426,3 +425,21 @@ def test_the_steps_of_a_config_are_done(images, folder):
     (folder / "config.json").write_text(json.dumps(config))
     trained(images, folder, "--resume")
     assert report.read_rows(folder / "metrics.jsonl")[-1]["step"] == 7
+
+
+@pytest.mark.parametrize("number", [10**12, 10**18, 10**30])
+def test_no_run_has_so_many_steps(images, tmp_path, folder, number):
+    with pytest.raises(OptionError, match=r"steps are more than 999,999,999,999"):
+        trained(images, tmp_path / "new", "--steps", str(number))
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(OptionError, match=r"steps are more than 999,999,999,999"):
+        trained(images, folder, "--resume", "--steps", str(number))
+
+
+def test_a_config_names_the_data_and_the_command_line_another(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["options"]["data"] = "/theirs"
+    (folder / "config.json").write_text(json.dumps(config))
+    arguments = ["--out", str(folder), "--resume"]
+    assert run.options("", arguments, name="x").data == Path("/theirs")
+    assert run.options("", [*arguments, "--data", "mine"], name="x").data == Path("mine")
