@@ -21,7 +21,7 @@ import numpy as np
 
 import minigan as mg
 from minigan import data, models, report, run
-from minigan.checkpoint import load_weights
+from minigan.checkpoint import inside, load_weights
 from minigan.data.paths import same_name, user_path
 from minigan.data.pictures import read_picture
 from minigan.errors import DataError, MiniganError, OptionError
@@ -40,6 +40,8 @@ def generator_in(folder, way):
         if not all(part.exists() for part in parts):
             raise OptionError(f"--way {way}: this is a ComboGAN of {count} domains; give two of their numbers, such as "
                               f"0-{count - 1}")
+        for part in parts:
+            inside.check(folder, part.name)  # no link out of the run's folder
         return models.combined(*map(load_weights, parts))
     names = ("generator",) if way == "ab" else ()
     files = [folder / f"{name}.safetensors" for name in (f"averaged_{way}", f"g_{way}", *names)]
@@ -47,6 +49,7 @@ def generator_in(folder, way):
     weights = next((file for file in files if file.exists()), None)
     if weights is None:
         raise DataError(f"{folder}: holds no generator for --way {way}; a CycleGAN has ab and ba, pix2pix only ab")
+    inside.check(folder, weights.name)
     return models.generator_of(load_weights(weights))
 
 

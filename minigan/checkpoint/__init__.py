@@ -5,6 +5,7 @@
     torchfile.py PyTorch's own files, .pth and .pt
     pickled.py   the description in those files, read as data: no pickle is run
     state.py     any nesting of dicts, lists, arrays and numbers, in the same format
+    inside.py    reads, writes and deletes in a folder that may come from a stranger
     series.py    the checkpoints of one run: the newest few and the best; damaged ones are reported and skipped
 """
 

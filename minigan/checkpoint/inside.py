@@ -32,7 +32,7 @@ def kind(path: Path) -> str | None:
     """
     try:
         mode = path.lstat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last one for a name with NUL
         return None
     return next((name for is_kind, name in _KINDS if is_kind(mode)), "device")
 
@@ -125,7 +125,7 @@ def open_to_append(folder: Path, name: str, lock: Callable[[IO[str]], object] = 
         lock(file)
         if os.fstat(file.fileno()).st_nlink < 2:
             return file
-        _separate(folder, name)
+        separate(folder, name)
         with file:  # locked until the copy is
             file_now = open(_opened(folder, name, flags), "a+", encoding="utf-8")  # noqa: SIM115
             lock(file_now)
@@ -135,16 +135,20 @@ def open_to_append(folder: Path, name: str, lock: Callable[[IO[str]], object] = 
         raise
 
 
-def _separate(folder: Path, name: str) -> None:
-    """Replace a file by a copy of itself, so that its other names keep what they have."""
+def separate(folder: Path, name: str) -> None:
+    """Replace a file that has a second name by a copy, so that the other name keeps what it has.
+
+    Raises DataError as `check`; OSError.
+    """
+    if not check(folder, name) or (folder / name).lstat().st_nlink < 2:
+        return
     with open(_opened(folder, name, os.O_RDONLY), "rb") as file:
         write_atomically(folder / name, file.read())
 
 
 def cut(folder: Path, name: str, length: int) -> None:
     """Remove everything after the first `length` bytes of a file. Raises DataError as `check`; OSError."""
-    if os.stat(folder / name, follow_symlinks=False).st_nlink > 1:
-        _separate(folder, name)
+    separate(folder, name)
     descriptor = _opened(folder, name, os.O_RDWR)
     try:
         os.ftruncate(descriptor, length)

@@ -88,6 +88,7 @@ class Keeper:
         self.best = getattr(self.score, "best", None)
         self.set_factor(self.factor)
         for name in GROWING:
+            inside.separate(self.folder, name)  # a hard link to another file
             _cut(self.folder, name, lengths.get(name, 0))
         for name in inside.names(self.folder, "samples"):
             if _SHEET.fullmatch(name) and name not in samples:

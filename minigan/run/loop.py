@@ -19,6 +19,7 @@ from minigan.data import Batches, ImageData, Loader, scaled
 from minigan.engine import device
 from minigan.errors import DataError, OptionError
 from minigan.random import Stream
+from minigan.report.records import MOST_STEPS
 from minigan.run import folder as folders
 from minigan.run.board import tensorboardx
 from minigan.run.latent.pictures import write_default_pictures
@@ -108,6 +109,8 @@ def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequen
         tensorboardx()  # raises if it is missing
     unchanged = saved is not None and _same_length(saved["options"], options)
     steps = saved["steps"] if saved and unchanged else planned_steps(options, batches, trainer)
+    if steps > MOST_STEPS:
+        raise OptionError(f"{steps:,} steps are more than {MOST_STEPS:,}, which the names of checkpoints have room for")
     trainer.set_schedule(options.schedule, steps)
     config = {**folders.make_config(options.recorded(), data, steps), "in_force": trainer.settings(),
               "caption": caption}

@@ -7,6 +7,7 @@ these, only files whose names nobody else would give count.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +17,7 @@ from minigan.errors import DataError
 
 LIST = "checkpoints/files.txt"
 MOST = 64 << 20  # bytes of the list
+GROWING = ("metrics.jsonl", "scores.jsonl", "events.jsonl")
 FOLDERS = ("samples", "checkpoints", "latent", "tensorboard")  # made by runs
 
 _NETWORKS = (r"generator|discriminator|averaged(_ab|_ba)?|best|[gd]_[ab]{1,2}|classifier"
@@ -53,13 +55,14 @@ class Manifest:
 
 
 def record(folder: Path, *names: str) -> None:
-    """List files that a command writes into a run's folder; a run that has no checkpoints/ any more stays without list.
+    """List files that a command writes into a run's folder; without a checkpoints/ of its own, there is no list.
 
     Raises:
-        DataError: a folder in the run's folder is a link. OSError: the list cannot be written.
+        OSError: the list cannot be written.
     """
-    if inside.check(folder, "checkpoints", "folder"):
-        Manifest(folder).add(*names)
+    with contextlib.suppress(DataError):
+        if inside.check(folder, "checkpoints", "folder"):
+            Manifest(folder).add(*names)
 
 
 def written(folder: Path) -> list[str]:
@@ -72,7 +75,8 @@ def written(folder: Path) -> list[str]:
         listed = _listed(folder)
     except DataError:  # checkpoints/ is a link, for instance
         listed = None
-    names = set(_surely(folder) if listed is None else listed)
+    names = set(_surely(folder) if listed is None else listed) | {*GROWING}  # a new run must not append to old ones
+    names |= {name for name in _surely(folder) if inside.kind(folder / name) == "link"}  # they would be in its way
     names |= {f"{name.removesuffix('.safetensors')}.damaged" for name in names if name.startswith("checkpoints/step_")}
     for name in _inside(folder):
         match = _TEMPORARY.fullmatch(name)

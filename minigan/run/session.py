@@ -56,7 +56,7 @@ class Session:
         self.late = False  # whether the run ends before its last step, because the time is up
         self.between = False  # whether a step is complete, its metrics are written, and the next one has not begun
         self.files = Manifest(folder)
-        self.files.add("config.json", "metrics.jsonl", "reals.png", "curves.png", "report.html",
+        self.files.add("config.json", "metrics.jsonl", "reals.png", "curves.png", "report.html", "scores.json",
                        *(f"{name}.safetensors" for name in trainer.networks),
                        *(["scores.jsonl", "best.safetensors"] if score is not None else []))
         self.log = Log(folder, self.steps, options.batch_size * trainer.batches_per_step)  # locks the folder
@@ -68,6 +68,8 @@ class Session:
                 print(printable(f"{self.folder}: samples/ is missing; it is made anew, without the earlier pictures"))
             for folder in (self.folder, inside.make_folder(self.folder, "samples")):
                 remove_leftovers(folder)
+            for name in self.trainer.networks:
+                inside.check(self.folder, f"{name}.safetensors")
             step, problems = self.keeper.restore()
             if step > self.steps:
                 raise OptionError(f"--resume {self.folder}: {step:,} steps are done already, so --steps cannot be "
@@ -122,14 +124,21 @@ class Session:
         if self.board is not None:
             self.board.close()
         if self.trainer.steps:
-            report.loss_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
+            self.current("curves.png", lambda: report.loss_curves(self.log.path, self.folder / "curves.png"))
             self.page(at_last=True)
         if self.log.done:
             print(printable(f"{self.folder}: {self.log.summary()}"))
         print("weights: " + ", ".join(f"{name} {_sha256(self.folder / f'{name}.safetensors')}"
                                       for name in self.trainer.networks))
-        print("\n".join(report.diagnose(report.read_rows(self.folder / "metrics.jsonl"))))
-        print(f"to see it all: {self.folder / 'report.html'}")
+        self.current("the diagnosis", lambda: print("\n".join(report.diagnose(report.read_rows(self.log.path)))))
+        print(printable(f"to see it all: {self.folder / 'report.html'}"))
+
+    def current(self, name: str, update: Callable[[], object]) -> None:
+        """Update what is made of the run's records; one that is no number, for instance, is no reason to end a run."""
+        try:
+            update()
+        except DataError as error:
+            self.log.say(printable(f"{name} is not up to date: {error}"))
 
     def begin(self) -> None:
         """Save a checkpoint before the first step, so that a run that is killed at once can be continued."""
@@ -250,10 +259,7 @@ class Session:
         start = time.monotonic()
         if at_last or start >= self.page_after:
             self.record()
-            try:
-                report.report_page(self.folder, live=not at_last)
-            except DataError as error:  # such as scores of one's own that are no numbers: no reason to end a run
-                self.log.say(printable(f"report.html is not up to date: {error}"))
+            self.current("report.html", lambda: report.report_page(self.folder, live=not at_last))
             seconds = time.monotonic() - start
             self.page_after = start + seconds + max(PAGE_EVERY, seconds / PAGE_SHARE)
 

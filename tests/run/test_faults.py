@@ -1,6 +1,5 @@
 """Faults during a run: signals, kill -9, a full disk; each run in its own process, as for a user."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 from minigan import report, run
 from minigan.checkpoint import Series, load_state
 from minigan.errors import DataError
+from minigan.run import folder as folders
 
 resource = pytest.importorskip("resource", reason="signals and limits are POSIX's: this system has no `resource`")
 SCRIPT = Path(__file__).parents[2] / "examples" / "dcgan_mnist.py"
@@ -169,7 +169,7 @@ def test_overwrite_removes_a_run_and_nothing_else(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(DataError, match="config.json is missing; --overwrite replaces runs only"):
         run.new_folder(tmp_path, overwrite=True)
-    (tmp_path / "config.json").write_text(json.dumps({"options": {}}))
+    run.write_config(tmp_path, folders.make_config({"seed": 0}, [], 3))
     (tmp_path / "samples").mkdir()
     (tmp_path / "samples" / "epoch_0001.png").write_text("")
     (tmp_path / "samples" / "mine.txt").write_text("")
