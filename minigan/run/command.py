@@ -29,10 +29,6 @@ def main(script: Callable[[], Any]) -> None:
     After the first Ctrl-C, SIGTERM or SIGHUP, a run finishes its step and is saved, with exit status 130, 143 or 129;
     see signals. Output that nobody reads any more (`| head`, a closed terminal) is dropped, and the program goes on.
     """
-    for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8, nor letters that the console can show
-        if isinstance(stream, io.TextIOWrapper):
-            with contextlib.suppress(OSError, ValueError):  # a closed one
-                stream.reconfigure(errors="backslashreplace")
     with console.sturdy():
         _main(script)
 

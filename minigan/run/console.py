@@ -47,8 +47,9 @@ def sturdy() -> Iterator[None]:
     """Context in which standard output and error are sturdy; either may be None, as in a program without a console."""
     before = sys.stdout, sys.stderr
     for stream in before:
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # letters that the terminal lacks, names that are not UTF-8
+        if isinstance(stream, io.TextIOWrapper):  # for letters that the terminal lacks, and names that are not UTF-8
+            with contextlib.suppress(OSError, ValueError):  # a closed one
+                stream.reconfigure(errors="backslashreplace")
     null = open(os.devnull, "w")  # noqa: SIM115  # closed below
     sys.stdout, sys.stderr = (_Sturdy(stream or null) for stream in before)
     try:
