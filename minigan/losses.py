@@ -115,8 +115,8 @@ def _same_shape(loss: str, x: Any, target: Any, x_name: str = "x", name: str = "
     if np.shape(x) == np.shape(target) or (number and np.ndim(target) == 0):
         return
     or_number = f"; a number as {name} stands for all elements" if number else ""
-    raise ShapeError(f"{loss}: {x_name} {np.shape(x)} and {name} {np.shape(target)} must have one shape, as each element "
-                     f"is compared with its own; reshape one{or_number}")
+    raise ShapeError(f"{loss}: {x_name} {np.shape(x)} and {name} {np.shape(target)} must have one shape, as each "
+                     f"element is compared with its own; reshape one{or_number}")
 
 
 def mse(x: Tensor, target: Any) -> Tensor:

@@ -32,7 +32,7 @@ def test_four_labels_of_a_column_of_logits():
     logits, labels = np.float32([[2.0], [-1.0], [0.5], [3.0]]), np.float32([0, 1, 0, 1])
     expected = np.mean(np.log1p(np.exp(logits[:, 0].astype(float))) - labels * logits[:, 0])
     assert losses.bce_with_logits(mg.tensor(logits), labels[:, None]).item() == pytest.approx(expected, rel=1e-6)
-    with pytest.raises(ShapeError, match=r"bce_with_logits: logits \(4, 1\) and targets \(4,\) must have one shape.*resh"):
+    with pytest.raises(ShapeError, match=r"bce_with_logits: logits \(4, 1\) and targets \(4,\) must have one shape.*"):
         losses.bce_with_logits(mg.tensor(logits), labels)
 
 

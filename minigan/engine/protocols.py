@@ -27,7 +27,7 @@ def _comparison(sign: str, ufunc: Callable[..., Array]) -> Callable[[Tensor, Ope
 
     def compare(x: Tensor, other: Operand) -> Array:
         value = asarray(other)
-        if not devices.is_array(value) and np.asarray(value, object if value is None else None).dtype.kind not in "biuf":
+        if not devices.is_array(value) and np.asarray(value).dtype.kind not in "biuf":
             return NotImplemented
         try:
             return ufunc(x._data, devices.index(value, x._data))

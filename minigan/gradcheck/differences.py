@@ -14,6 +14,7 @@ from minigan.errors import GradientError
 
 STEP = 1e-5
 RTOL = 1e-6
+ROUNDING = 50 * np.finfo(np.float64).eps  # of a function's values: its own sums and products round many times
 Function = Callable[..., Tensor]
 
 
@@ -39,27 +40,38 @@ def gradcheck(
         cotangent: weights of f's output (random normal by default).
         seed: of the random cotangent.
         step: h, times max(1, |x|) for each element x.
-        rtol: largest difference allowed, relative to the gradient's largest element.
+        rtol: largest difference allowed, relative to the gradient's largest element. Where a gradient is so small
+            beside the function's values that their rounding hides it, that rounding is allowed for.
 
     Returns:
         The largest relative difference.
 
     Raises:
-        GradientError: with both numbers, the element, and what a smaller and a larger step say about the cause.
+        GradientError: with both numbers, the element, and what a smaller and a larger step say about the cause; or
+            that f is not the same twice.
 
     >>> from minigan import ops
     >>> gradcheck(ops.tanh, [np.array([0.3, -1.0])]) < 1e-9
     True
     """
     arrays = [np.array(x.numpy() if isinstance(x, Tensor) else x, dtype=np.float64) for x in inputs]
-    v = random_cotangent(f, arrays, seed) if cotangent is None else np.asarray(cotangent, np.float64)
+    y = check_repeats(f, arrays)
+    v = random_cotangent(y, seed) if cotangent is None else np.asarray(cotangent, np.float64)
+    return _check(f, arrays, range(len(arrays)) if wrt is None else wrt, v, y, step, rtol, 0.0)
+
+
+def _check(f: Function, arrays: list[np.ndarray], wrt: Iterable[int], v: np.ndarray, y: np.ndarray, step: float,
+           rtol: float, terms: float) -> float:
+    """The check with cotangent v. `terms`: size of what adds up to f's values, if they are small by cancellation."""
     worst = 0.0
-    for i in range(len(arrays)) if wrt is None else wrt:
-        numeric = numeric_gradient(f, arrays, i, v, step)
+    for i in wrt:
+        numeric, size = differences(f, arrays, i, v, step)
+        floor = ROUNDING / rtol * max(size, terms / step)
         for create_graph in (False, True):
             analytic = analytic_gradient(f, arrays, i, v, create_graph)
-            error = relative_error(analytic, numeric)
+            error = relative_error(analytic, numeric, floor)
             if not error <= rtol:  # written this way because NaN is not greater than anything
+                check_repeats(f, arrays, y, calls=5)
                 raise GradientError(_explain(f, arrays, i, v, step, analytic, numeric, error, rtol))
             worst = max(worst, error)
     return worst
@@ -72,7 +84,9 @@ def gradgradcheck(f: Function, inputs: Sequence[Any], *, wrt: Iterable[int] | No
     Arguments, result and errors as in gradcheck.
     """
     arrays = [np.array(x.numpy() if isinstance(x, Tensor) else x, dtype=np.float64) for x in inputs]
-    v = random_cotangent(f, arrays, seed)
+    y = check_repeats(f, arrays)
+    v = random_cotangent(y, seed)
+    terms = float(np.sum(np.abs(y * v)))  # gradients may cancel to 0, as those of a bias below batch norm
     worst = 0.0
     for i in range(len(arrays)) if wrt is None else wrt:
 
@@ -80,7 +94,10 @@ def gradgradcheck(f: Function, inputs: Sequence[Any], *, wrt: Iterable[int] | No
             xs = [a if a.requires_grad else Tensor(a.data, requires_grad=j == i) for j, a in enumerate(args[:-1])]
             return grad(f(*xs), [xs[i]], args[-1], create_graph=True)[0]
 
-        worst = max(worst, gradcheck(first, [*arrays, v], seed=seed + 1, step=step, rtol=rtol))
+        both = [*arrays, v]
+        gx = check_repeats(first, both)
+        w = random_cotangent(gx, seed + 1)
+        worst = max(worst, _check(first, both, range(len(both)), w, gx, step, rtol, terms))
     return worst
 
 
@@ -116,9 +133,35 @@ def formula(forward: Callable[..., np.ndarray], vjp: Callable[..., Any]) -> Func
     return op
 
 
-def random_cotangent(f: Function, arrays: list[np.ndarray], seed: int) -> np.ndarray:
-    """Standard normal weights of f's output."""
-    y = f(*(on_device(a) for a in arrays))
+def values(f: Function, arrays: Iterable[np.ndarray]) -> np.ndarray:
+    """The values of f, on the host."""
+    return f(*(on_device(a) for a in arrays)).numpy()
+
+
+def check_repeats(f: Function, arrays: list[np.ndarray], y: np.ndarray | None = None, calls: int = 2) -> np.ndarray:
+    """Call f again with equal inputs, at most `calls` times with the one that gave y. Returns y.
+
+    Raises:
+        GradientError: a call gives other values, by more than rounding.
+    """
+    y = values(f, arrays) if y is None else y
+    for _ in range(calls - 1):
+        again = values(f, arrays)
+        if again.shape != y.shape:
+            raise GradientError(f"the function is not the same twice: of equal inputs it makes shapes {y.shape} and "
+                                f"{again.shape}")
+        gap, size = np.abs(again - y), float(np.max(np.abs(y), initial=0.0))
+        if not np.all((gap <= ROUNDING * size) | (again == y) | (np.isnan(again) & np.isnan(y))):
+            raise GradientError(
+                f"the function is not the same twice: with equal inputs its values, up to {size:.3g}, change by up to "
+                f"{np.nanmax(gap):.3g}, so differences say nothing of its gradient. It draws random numbers, as "
+                "dropout does, or changes state that it reads, as spectral norm does in training; check it in "
+                "evaluation (network.eval()), or make what it draws an input")
+    return y
+
+
+def random_cotangent(y: np.ndarray, seed: int) -> np.ndarray:
+    """Standard normal weights of f's values y."""
     return np.random.default_rng([seed, 1]).normal(size=y.shape)  # other numbers than an input drawn with this seed
 
 
@@ -139,41 +182,51 @@ def on_device(array: np.ndarray, requires_grad: bool = False) -> Tensor:
 
 def numeric_gradient(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, step: float) -> np.ndarray:
     """Central differences by every element, at h = step max(1, |x|)."""
-    numeric = np.zeros_like(arrays[i])
+    return differences(f, arrays, i, v, step)[0]
+
+
+def differences(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, step: float) -> tuple[np.ndarray, float]:
+    """Central differences by every element, at h = step max(1, |x|), and the largest sum of |values that move| / h.
+
+    That size, times the rounding of one value, is what is uncertain of the differences.
+    """
+    numeric, size = np.zeros_like(arrays[i]), 0.0
     for position in np.ndindex(numeric.shape):
         h = step * max(1.0, float(abs(arrays[i][position])))
-        numeric[position] = (_at(f, arrays, i, v, position, h) - _at(f, arrays, i, v, position, -h)) / (2 * h)
-    return numeric
+        ahead, behind = (_moved(f, arrays, i, position, s) for s in (h, -h))
+        numeric[position] = np.sum((ahead - behind) * v) / (2 * h)
+        size = max(size, float(np.sum(np.abs(v * ahead) * (ahead != behind))) / h)
+    return numeric, size
 
 
-def _at(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, position: tuple[int, ...], h: float) -> float:
-    """<v, f> with element `position` of input i moved by h. Gradient-based functions need the graph, so it is on."""
+def _moved(f: Function, arrays: list[np.ndarray], i: int, position: tuple[int, ...], h: float) -> np.ndarray:
+    """Values of f, element `position` of input i moved by h. Gradient-based functions need the graph: it is on."""
     moved = [a.copy() for a in arrays]
     moved[i][position] += h
-    return float(np.sum(f(*(on_device(a) for a in moved)).numpy() * v))
+    return values(f, moved)
 
 
-def relative_error(analytic: np.ndarray, numeric: np.ndarray) -> float:
-    """Largest difference over the gradient's largest element, or over 1e-3 where the gradient vanishes."""
+def relative_error(analytic: np.ndarray, numeric: np.ndarray, floor: float = 0.0) -> float:
+    """Largest difference over the gradient's largest element, or over `floor` where the gradient is smaller."""
     if not analytic.size:
         return 0.0
     if not np.isfinite(analytic).all():
         return float("nan")
-    scale = max(np.max(np.abs(numeric)), np.max(np.abs(analytic)), 1e-3)
-    return float(np.max(np.abs(analytic - numeric)) / scale)
+    gap, scale = np.max(np.abs(analytic - numeric)), max(np.max(np.abs(numeric)), np.max(np.abs(analytic)), floor)
+    return float(gap / scale) if scale else float(gap)
 
 
 def _explain(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, step: float, analytic: np.ndarray,
              numeric: np.ndarray, error: float, rtol: float) -> str:
     """Both numbers, and the cause: a kink, too coarse a step, or a wrong rule."""
-    gap = np.abs(analytic - numeric)
+    gap, scale = np.abs(analytic - numeric), max(np.max(np.abs(numeric)), np.max(np.abs(analytic)))
     position = tuple(int(k) for k in np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), gap.shape))
     finer, coarser = (np.max(np.abs(analytic - numeric_gradient(f, arrays, i, v, s))) for s in (step / 2, 2 * step))
     h = step * max(1.0, abs(arrays[i][position]))
     (_, less), (slope, bend), (_, more) = (_differences(f, arrays, i, v, position, s) for s in (h / 2, h, 2 * h))
     if not np.isfinite(analytic).all():
         cause = "the gradient is not finite"
-    elif bend > 1e-3 * max(1.0, slope) and not (0.4 < less / bend < 0.6 and 1.8 < more / bend < 2.2):  # no curve
+    elif bend > 1e-3 * max(scale, slope) and not (0.4 < less / bend < 0.6 and 1.8 < more / bend < 2.2):  # no curve
         cause = f"the slopes on both sides differ: a kink lies within {h:g} of this element; move the sample away"
     elif finer > 0 and 1.6 < (order := np.log2(coarser / finer) / 2) < 2.4:
         cause = f"the difference shrinks as h^{order:.1f}: the function curves too much for this step; take less"
@@ -187,5 +240,5 @@ def _explain(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, step:
 def _differences(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, position: tuple[int, ...],
                  h: float) -> tuple[float, float]:
     """Sum and difference of the slopes on both sides of an element; of a smooth function the difference goes as h."""
-    ahead, here, behind = (_at(f, arrays, i, v, position, s) for s in (h, 0.0, -h))
+    ahead, here, behind = (float(np.sum(_moved(f, arrays, i, position, s) * v)) for s in (h, 0.0, -h))
     return abs(ahead - behind) / h, abs(ahead - 2 * here + behind) / h

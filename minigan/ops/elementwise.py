@@ -112,7 +112,7 @@ def _power(x: Array, exponent: float) -> Array:
     VJP       gx = gy c x^(c-1)
     Why       the power rule; c = 0, 1, 2 are cases of their own so that x = 0 gives no 0 * infinity.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):  # 0^-1 = inf and (-2)^0.5 = nan are answers; see detect_anomaly
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0^-1 = inf, (-2)^0.5 = nan are answers; see detect_anomaly
         return np.ones_like(x) if exponent == 0 else x * x if exponent == 2 else x**exponent
 
 
@@ -167,7 +167,7 @@ def power(x: Operand, exponent: Operand) -> Tensor:
 
 
 def _between_jumps(rng: np.random.Generator) -> Sequence[Sample]:
-    """a / b at least 0.2 away from every whole number, where a // b jumps; both signs of both."""
+    """Quotients at least 0.2 away from every whole number, where floor(a / b) jumps; both signs of both."""
     b = off_kinks(rng, 3, 4)
     c = off_kinks(rng, 4)
     return [S((rng.integers(-3, 3, (3, 4)) + rng.uniform(0.2, 0.8, (3, 4))) * b, b),
@@ -387,5 +387,5 @@ bind(
     __neg__=lambda x: neg(x), __abs__=lambda x: abs(x),
 )
 
-__all__ = ["abs", "add", "clip", "div", "exp", "floor_divide", "log", "maximum", "minimum", "mul", "neg", "pow", "power",
-           "remainder", "sign", "sqrt", "square", "sub", "where"]
+__all__ = ["abs", "add", "clip", "div", "exp", "floor_divide", "log", "maximum", "minimum", "mul", "neg", "pow",
+           "power", "remainder", "sign", "sqrt", "square", "sub", "where"]
