@@ -8,6 +8,9 @@ is left to chance. So one worker and sixteen give the same bytes, and no core wa
     cut(total, step)               slices that cover a range: where to cut
 
 While pieces are worked on, BLAS uses one thread per worker; afterwards the user's own setting is restored.
+
+An interrupt may come between any two lines here. So nothing is counted up and down: who works is a set of threads, and
+who is in a region is read from the stack; what an interrupt leaves behind, the next region puts right.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import contextvars
 import itertools
 import os
 import queue
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -24,6 +28,7 @@ from typing import Any
 from minigan.errors import OptionError
 
 from ..values import Array
+from .blas import OneBlasThread, holding
 
 SCRATCH_BYTES = 1 << 21  # of matrices one worker fills and reads at once; 1 and 4 MiB were no better, 512 KiB was worse
 PASS = 1 << 18  # elements per call where a kernel is a few ufuncs: in shorter ones threads mostly wait for the
@@ -48,11 +53,18 @@ def _at_least_one(number: Any, name: str) -> int:
     return workers
 
 
-_workers = _at_least_one(os.environ.get("MINIGAN_THREADS") or _usable_cores(), "MINIGAN_THREADS")
+_workers: int | None = None  # not read on import, so that a wrong MINIGAN_THREADS is an error like any other
 
 
 def get_threads() -> int:
-    """How many workers share the blocks, the calling thread included."""
+    """How many workers share the blocks, the calling thread included.
+
+    That is what `set_threads` was given, else MINIGAN_THREADS, else the number of cores this process may use. Raises
+    OptionError if MINIGAN_THREADS is no whole number of at least 1.
+    """
+    global _workers
+    if _workers is None:
+        _workers = _at_least_one(os.environ.get("MINIGAN_THREADS", "").strip() or _usable_cores(), "MINIGAN_THREADS")
     return _workers
 
 
@@ -100,17 +112,20 @@ class _Region:
             if not self.left:
                 return
             self.helpers += 1
-        with _one_blas_thread:  # for a BLAS whose setting is each thread's own
+        try:
+            _one_blas_thread.enter()  # for a BLAS whose setting is each thread's own
             self.take_blocks()
-        with self.changed:
-            self.helpers -= 1
-            self.changed.notify()
+        finally:
+            try:
+                _one_blas_thread.leave()  # first: the caller is to find its own setting
+            finally:
+                with self.changed:
+                    self.helpers -= 1
+                    self.changed.notify()
 
     def wait(self) -> None:
         """Wait until every helper that took a block has finished it; then raise the first error of any of them."""
-        with self.changed:
-            while self.helpers:
-                self.changed.wait()
+        holding(self.changed, lambda: self.changed.wait_for(lambda: not self.helpers))
         self.work = None  # an invitation that no helper has opened yet keeps no arrays alive
         if self.error is not None:
             raise self.error
@@ -121,17 +136,21 @@ class _Pool:
 
     def __init__(self) -> None:
         self.invitations: queue.SimpleQueue[tuple[contextvars.Context, _Region]] = queue.SimpleQueue()
-        self.threads = 0
+        self.threads: list[threading.Thread] = []
         self.lock = threading.Lock()
 
     def invite(self, region: _Region, helpers: int) -> None:
-        with self.lock:
-            while self.threads < helpers:
-                self.threads += 1
-                name = f"minigan-kernels-{self.threads}"
-                threading.Thread(target=self._serve, args=(self.invitations,), name=name, daemon=True).start()
+        holding(self.lock, lambda: self._start(helpers))
         for _ in range(helpers):  # each helper in a copy of the caller's context: np.errstate holds there, too
             self.invitations.put((contextvars.copy_context(), region))
+
+    def _start(self, helpers: int) -> None:
+        """Have that many threads, all of them started."""
+        while len(self.threads) < helpers:
+            name = f"minigan-kernels-{len(self.threads) + 1}"
+            thread = threading.Thread(target=self._serve, args=(self.invitations,), name=name, daemon=True)
+            thread.start()
+            self.threads.append(thread)
 
     @staticmethod
     def _serve(invitations: queue.SimpleQueue[tuple[contextvars.Context, _Region]]) -> None:
@@ -141,76 +160,7 @@ class _Pool:
             del context, region  # a sleeping helper keeps no arrays alive
 
 
-class _OneBlasThread:
-    """A context in which BLAS runs single-threaded. Those of several threads may overlap: the last to end restores.
-
-    A pool of pthreads has one setting for the whole process, hence the count; with OpenMP every thread has its own.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.inside = 0
-        self.searched = False
-        self.shared: list[Any] = []  # libraries with one setting for the process
-        self.own: list[Any] = []  # libraries with one for each thread
-        self.before: list[int] = []
-
-    def __enter__(self) -> None:
-        with self.lock:
-            if not self.searched:
-                self._find()
-            if self.inside == 0:
-                self.before = [_limit(library, 1) for library in self.shared]
-            self.inside += 1
-        _local.blas_before = [_limit(library, 1) for library in self.own]
-
-    def __exit__(self, *_: object) -> None:
-        for library, threads in zip(self.own, _local.blas_before, strict=True):
-            _limit(library, threads)
-        with self.lock:
-            self.inside -= 1
-            if self.inside == 0:
-                self._restore()
-
-    def _find(self) -> None:
-        """Look for the loaded BLAS libraries; it takes milliseconds, so once, and not before it is needed."""
-        import threadpoolctl
-
-        for library in threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers:
-            per_thread = getattr(library, "threading_layer", None) == "openmp"
-            (self.own if per_thread else self.shared).append(library)
-        self.searched = True
-
-    def _restore(self) -> None:
-        for library, threads in zip(self.shared, self.before, strict=True):
-            _limit(library, threads)
-            if hasattr(library, "clear_controlling_thread"):
-                library.clear_controlling_thread()  # from here on the user controls it
-
-    def after_fork(self) -> None:
-        """Only the forking thread lives on in the child, so no region does."""
-        self.lock = threading.Lock()
-        if self.inside:
-            self.inside = 0
-            self._restore()
-
-
-def _limit(library: Any, threads: int) -> int:
-    """Set the number of threads of one BLAS library and return the number before.
-
-    From 3.8 on, threadpoolctl lets only one Python thread change it and ignores the others. Here any thread may be the
-    last in a region and must restore the number, so the claim of another thread is cleared if it is in the way.
-    """
-    before = library.num_threads
-    if threads != before:
-        library.set_num_threads(threads)
-        if library.num_threads != threads and hasattr(library, "clear_controlling_thread"):
-            library.clear_controlling_thread(force=True)
-            library.set_num_threads(threads)
-    return before
-
-
-_pool, _one_blas_thread = _Pool(), _OneBlasThread()
+_pool, _one_blas_thread = _Pool(), OneBlasThread()
 
 
 def _after_fork() -> None:
@@ -230,17 +180,28 @@ def for_each_block(work: Callable[[Any], object], blocks: Iterable[Any], share: 
     With share=False the calling thread does all of them. The first exception of any block is raised here. A call from
     inside a block runs in the thread of that block.
     """
-    if getattr(_local, "in_region", False):
+    if getattr(_local, "in_region", False) and _is_in_region():
         for block in blocks:
             work(block)
         return
     region = _Region(work, blocks)
-    helpers = min(_workers, len(region.left)) - 1 if share else 0
-    with _one_blas_thread:
+    helpers = min(get_threads(), len(region.left)) - 1 if share else 0
+    try:
+        _one_blas_thread.enter()
         if helpers > 0:
             _pool.invite(region, helpers)
         region.take_blocks()
         region.wait()
+    finally:
+        _one_blas_thread.leave()
+
+
+def _is_in_region() -> bool:
+    """Whether this thread is doing a block. Asked where the flag says so, which an interrupt may have left behind."""
+    frame = sys._getframe()
+    while frame is not None and frame.f_code is not _Region.take_blocks.__code__:
+        frame = frame.f_back  # type: ignore[assignment]
+    return frame is not None
 
 
 # ------------------------------------------------------------------------------------------------ cutting in blocks

@@ -237,8 +237,103 @@ def test_no_number_of_workers(number):
         kernels.set_threads(number)
 
 
-def test_a_wrong_number_of_workers_in_the_environment_is_named():
-    done = subprocess.run([sys.executable, "-c", "import minigan"], capture_output=True, text=True,
-                          env={**os.environ, "MINIGAN_THREADS": "two"})
-    assert done.returncode == 1
-    assert "MINIGAN_THREADS: 'two' is not a number of workers" in done.stderr
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "2 3"])
+def test_a_wrong_number_of_workers_in_the_environment_is_named(value):
+    """Where workers are first needed, not on import, so that a program can say it in one sentence."""
+    environment = {**os.environ, "MINIGAN_THREADS": value}
+    for script in ("from minigan import run; import minigan as mg; run.main(lambda: mg.ops.tanh(mg.tensor(1.0)) and "
+                   "mg.get_threads())", "import minigan.__main__ as m; m.program(['gradcheck', 'conv2d'])"):
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+        text = done.stderr + done.stdout
+        assert done.returncode != 0 and "Traceback" not in text
+        assert f"MINIGAN_THREADS: {value!r} is not a number of workers; give a whole number of at least 1" in text
+    script = "import minigan; minigan.set_threads(2); print(minigan.get_threads())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert done.stdout == "2\n"
+
+
+@pytest.mark.parametrize("value, expected", [("3", 3), (" 3 ", 3), ("", None)])
+def test_a_number_of_workers_in_the_environment(value, expected):
+    done = subprocess.run([sys.executable, "-c", "import minigan; print(minigan.get_threads())"], capture_output=True,
+                          text=True, env={**os.environ, "MINIGAN_THREADS": value}, check=True)
+    assert int(done.stdout) == (expected or blocks._usable_cores())
+
+
+# ---- interrupts ----
+HERE = {blocks.__file__, blocks.OneBlasThread.enter.__code__.co_filename}
+
+
+def interrupted(work, event, wanted="line"):
+    """Call work, with a KeyboardInterrupt at the `event`-th line of the workers' code; whether it got that far."""
+    left = event
+
+    def trace(frame, kind, argument):
+        nonlocal left
+        if frame.f_code.co_filename not in HERE:
+            return None
+        if kind == wanted:
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+@pytest.mark.parametrize("wanted", ["line", "call", "return"])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_interrupt_at_any_line_leaves_nothing_behind(workers, wanted, with_workers):
+    """After the next region, BLAS has the user's number of threads, blocks are shared, and no block is left out."""
+    def region():
+        blocks.for_each_block(lambda block: None, range(4))
+
+    def check():
+        done, threads = [], set()
+        blocks.for_each_block(lambda block: (done.append(block), threads.add(threading.get_ident()),
+                                             time.sleep(0.002 * (workers > 1))), range(6))
+        return sorted(done) == list(range(6)) and (workers == 1 or len(threads) > 1)
+
+    def every_line():
+        event = 1
+        while interrupted(region, event, wanted):
+            assert check(), event
+            assert blas_threads() == before, event
+            event += 1
+        return event
+
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        region()
+        assert with_workers(workers, every_line) > (40 if wanted == "line" else 5)
+        other = threading.Thread(target=region)  # locks are free
+        other.start()
+        other.join(10)
+        assert not other.is_alive() and blas_threads() == before
+
+
+def test_an_interrupted_start_of_the_pool(monkeypatch, with_workers):
+    """No thread is counted that was not started."""
+    for event in range(1, 200):
+        monkeypatch.setattr(blocks, "_pool", blocks._Pool())
+        if not with_workers(3, interrupted, lambda: blocks.for_each_block(lambda block: None, range(4)), event):
+            break
+        test_helpers_take_part(with_workers)
+
+
+def test_a_thread_that_ended_in_a_region_works_no_more():
+    """Killed between two lines, it never left."""
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        thread = threading.Thread(target=blocks._one_blas_thread.enter)
+        thread.start()
+        thread.join()
+        blocks.for_each_block(lambda block: None, [0])
+        assert blas_threads() == before
