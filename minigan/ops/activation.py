@@ -149,6 +149,8 @@ def log_softmax(x: Operand, axis: int = -1) -> Tensor:
     VJP       gx = gy - softmax(x) sum_k gy_k
     Why       the derivative of logsumexp is softmax.
     """
+    if not np.size(asarray(x)):
+        return x - logsumexp(x, axis, True)
     top = max(asarray(x), axis, True).data  # a constant taken off every x cancels; the largest leaves small numbers,
     x = x - np.where(np.isfinite(top), top, 0.0)  # whose logsumexp keeps the digits that one near 1000 would round off
     return x - logsumexp(x, axis, True)

@@ -18,8 +18,8 @@ from minigan.ops.shape import broadcast_to, reshape
 
 
 def _axes(axis, ndim):
-    """The reduced axes as a tuple of non-negative ints."""
-    if axis is None:
+    """The reduced axes as a tuple of non-negative ints; none of one number (axis 0 and -1 are allowed)."""
+    if axis is None or ndim == 0:
         return tuple(range(ndim))
     return tuple(a % ndim for a in ((axis,) if isinstance(axis, int | np.integer) else axis))
 
@@ -33,9 +33,18 @@ def _kept_shape(shape, axis):
 def _count(op, shape, axis, correction=0):
     """How many elements share a mean, less the correction; at least one must be left."""
     count = math.prod(shape[a] for a in _axes(axis, len(shape))) - correction
+    if count <= 0 and not math.prod(_kept_shape(shape, axis)):
+        return 1  # there is no mean that could be wrong
     if count <= 0:
         raise ShapeError(f"{op}: x {shape} has {count + correction} elements along axis {axis}: needs {1 + correction}")
     return count
+
+
+def _filled(op, shape, axis):
+    """Raise ShapeError if there is nothing to take an extremum from; a sum of nothing is 0."""
+    if 0 in [shape[a] for a in _axes(axis, len(shape))]:
+        raise ShapeError(f"{op}: x {shape} has no elements along axis {axis}, so it has no {op}imum there; leave empty "
+                         "batches out, or join a value with ops.concat")
 
 
 def _reductions(make):
@@ -82,8 +91,9 @@ def var(x: Operand, axis: Axes = None, keepdims: bool = False, correction: int =
     VJP       gx_i = gy 2/(m-c) (x_i - mean)
     Why       the mean's own dependence on x drops out, because the deviations sum to 0.
     """
+    count = _count("var", x.shape, axis, correction)
     deviation = x - mean(x, axis, True)
-    return sum(deviation * deviation, axis, keepdims) * (1.0 / _count("var", x.shape, axis, correction))
+    return sum(deviation * deviation, axis, keepdims) * (1.0 / count)
 
 
 def _ties(x, y, axis):
@@ -104,6 +114,7 @@ def max(x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
     VJP       gx_i = gy [x_i = y] / (number of ties)
     Why       only the largest element moves y; ties share, the subgradient of smallest norm (PyTorch's amax).
     """
+    _filled("max", x.shape, axis)
     return np.max(x, axis=axis, keepdims=keepdims)
 
 
@@ -118,6 +129,7 @@ def min(x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
     VJP       gx_i = gy [x_i = y] / (number of ties)
     Why       only the smallest element moves y; ties share, the subgradient of smallest norm (PyTorch's amin).
     """
+    _filled("min", x.shape, axis)
     return np.min(x, axis=axis, keepdims=keepdims)
 
 
@@ -134,7 +146,7 @@ def logsumexp(x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
     VJP       gx_i = gy e^(x_i - y)
     Why       dy/dx_i = e^(x_i) / sum_k e^(x_k) = e^(x_i - y): softmax.
     """
-    top = np.max(x, axis=axis, keepdims=True)
+    top = np.max(x, axis=axis, keepdims=True) if x.size else np.sum(x, axis=axis, keepdims=True)  # of nothing: ln 0
     top = np.where(np.isfinite(top), top, np.zeros_like(top))  # all -inf: -inf - -inf would be NaN
     with np.errstate(divide="ignore"):
         y = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
