@@ -117,3 +117,26 @@ def test_output_padding_is_no_plain_adjoint():
     y = conv.conv_transpose2d(x, w, None, (1, 1), (1, 1), (1, 1), (18, 18))
     exact = conv.conv_transpose2d(x.astype("d"), w.astype("d"), None, (1, 1), (1, 1), (1, 1), (18, 18))
     np.testing.assert_allclose(y, exact, atol=2e-4)  # sums of 1152 products
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("row, column", [(4, 5), (7, 0), (3, 3), (11, 11)])
+def test_how_far_a_value_that_is_not_finite_reaches(row, column, value, rng, monkeypatch):
+    """At least the outputs whose window holds it; at most the 2x2 tiles whose 4x4 window does (docs/performance.md)."""
+    from minigan import ops, tensor
+
+    monkeypatch.setattr(winograd, "pays", lambda *sizes: True)
+    x, w = rng.normal(size=(2, 8, 12, 12)).astype(np.float32), rng.normal(size=(8, 8, 3, 3)).astype(np.float32)
+    clean = ops.conv2d(tensor(x), tensor(w), padding=1).data
+    x[0, 3, row, column] = value
+    with np.errstate(invalid="ignore"):
+        y = ops.conv2d(tensor(x), tensor(w), padding=1).data
+    window = [range(max(0, p - 1), min(12, p + 2)) for p in (row, column)]
+    tiles = [[i for i in range(12) if i // 2 * 2 - 1 <= p <= i // 2 * 2 + 2] for p in (row, column)]
+    spoilt = ~np.isfinite(y)
+    assert spoilt[0][:, window[0]][:, :, window[1]].all()
+    outside = np.ones((12, 12), bool)
+    outside[np.ix_(*tiles)] = False
+    assert not spoilt[0][:, outside].any() and not spoilt[1].any()
+    np.testing.assert_allclose(y[1], clean[1], rtol=1e-5, atol=1e-5)
+    assert all(abs(i - p) <= 2 for p, rows in zip((row, column), tiles, strict=True) for i in rows)
