@@ -34,7 +34,7 @@ def test_where_a_tensor_is_zero():
     assert ops.where(x == 0, 9.0, x).data.tolist() == [9.0, 1.0, 9.0]
 
 
-@pytest.mark.parametrize("other", [None, "text", {}, object(), "0"], ids=repr)
+@pytest.mark.parametrize("other", [None, "text", {}, object(), "0"], ids=["None", "text", "dict", "object", "digit"])
 def test_what_is_no_number_is_not_equal_and_has_no_order(other):
     """As PyTorch: `t == None` is False, not an array of False."""
     x = mg.tensor([1.0, 2.0])
