@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -37,9 +36,6 @@ def main(script: Callable[[], Any]) -> None:
 def _main(script: Callable[[], Any]) -> None:
     try:
         with signals.handled(), _plain_warnings():
-            for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
-                if isinstance(stream, io.TextIOWrapper):
-                    stream.reconfigure(errors="backslashreplace")
             script()
     except (MiniganError, ModuleNotFoundError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
