@@ -33,7 +33,7 @@ from minigan.__main__ import main as command
 from minigan.commands import metrics
 from minigan.errors import MiniganError
 
-FILES = ("config.json", "metrics.jsonl", "scores.jsonl", "events.jsonl")
+FILES = ("config.json", "metrics.jsonl", "scores.jsonl", "events.jsonl", "scores.json")
 SECONDS = 60
 SLOW = ("metrics", "resume", "overwrite", "compare")
 _MARK = "a place for text that is not JSON"
@@ -149,6 +149,8 @@ def fuzz(folder: Path, each: int, seed: int, slow_every: int = 1) -> Counter[tup
     good, bad = folder / "good" / "run", folder / "bad" / "run"
     small_run(good, "--steps", "3", "--score-every", "1")
     small_run(good, "--steps", "4", "--resume")
+    scores = {"weights": "generator.safetensors", "images": 200, "scores": {"frechet": 2.5, "coverage": 0.5}}
+    (good / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
     counts: Counter[tuple[str, str, str]] = Counter()
     scorer, metrics.Scorer = metrics.Scorer, _Scorer  # type: ignore[misc, assignment]
     signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError("it does not end")))

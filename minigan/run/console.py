@@ -21,7 +21,11 @@ class _Sturdy:
 
     def write(self, text: str) -> int:
         try:
-            self._stream.write(text)
+            try:
+                self._stream.write(text)
+            except UnicodeEncodeError:  # in the name of a file, which need not be UTF-8
+                coding = self._stream.encoding
+                self._stream.write(text.encode(coding, "backslashreplace").decode(coding))
         except (OSError, ValueError) as error:  # ValueError: the stream is closed
             self._gone(error)
         return len(text)
