@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from minigan.data.paths import user_path
 from minigan.engine import device
 from minigan.errors import OptionError
 from minigan.run.saved import WEIGHTS, SavedGenerator, load_generator
@@ -13,7 +13,7 @@ from minigan.run.saved import WEIGHTS, SavedGenerator, load_generator
 def run_parser(name: str, description: str, default_device: str = "cpu") -> argparse.ArgumentParser:
     """A parser for `python -m minigan NAME RUN` with --seed, --weights and --device."""
     parser = argparse.ArgumentParser(prog=f"python -m minigan {name}", description=description)
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of the run, such as runs/dcgan_mnist")
+    parser.add_argument("run", type=user_path, metavar="RUN", help="folder of the run, such as runs/dcgan_mnist")
     parser.add_argument("--seed", type=int, default=0, help="seed of the noise (default: %(default)s)")
     parser.add_argument("--weights", choices=tuple(WEIGHTS), default="last", help="the weights the run ended with, or "
                         "those that scored best under --score-every (default: %(default)s)")

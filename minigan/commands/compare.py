@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minigan import report
+from minigan.data.paths import user_path
 from minigan.errors import OptionError
 from minigan.run.folder import read_config
 from minigan.run.listing import aligned, described, differing
@@ -17,8 +18,8 @@ from minigan.run.shown import printable
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the page or the picture, and print a table of settings."""
     parser = argparse.ArgumentParser(prog="python -m minigan compare", description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
-    parser.add_argument("--out", type=Path, default=Path("compared.html"), help="the page, or NAME.png for the "
+    parser.add_argument("runs", nargs="+", type=user_path, metavar="RUN", help="folder of a run")
+    parser.add_argument("--out", type=user_path, default=Path("compared.html"), help="the page, or NAME.png for the "
                         "curves alone (default: %(default)s); a file that is there is kept, and NAME-2 written")
     options = parser.parse_args(arguments)
     if not 2 <= len(options.runs) <= 6:

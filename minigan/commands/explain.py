@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
+from minigan.data.paths import user_path
 from minigan.engine import PRIMITIVES
 from minigan.teach.explain import subjects
 
@@ -34,5 +34,5 @@ def _parser() -> argparse.ArgumentParser:
                     f"first of its own samples:\n  {subjects.listed(PRIMITIVES)}")
     parser.add_argument("subject", metavar="SUBJECT", help="one of the graphs or operations above")
     parser.add_argument("--format", choices=tuple(FORMATS.values()), help="default: by the ending of --out, else text")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where to write (default: the terminal)")
+    parser.add_argument("--out", type=user_path, metavar="FILE", help="where to write (default: the terminal)")
     return parser

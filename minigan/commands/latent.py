@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from minigan.commands._shared import generator_of, run_parser
+from minigan.data.paths import user_path
 from minigan.errors import OptionError
 from minigan.report import report_page
 from minigan.run.latent import pictures
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
                         "(default: %(default)s)")
     parser.add_argument("--layer", type=int, default=1, help="unit: number of the generator's rectifier behind which "
                         "they lie, from 0 (default: %(default)s)")
-    parser.add_argument("--data", type=Path, help="folder with MNIST (default: the run's, then as for training)")
-    parser.add_argument("--out", type=Path, help="the picture, a file *.png (default: RUN/latent/TOOL.png, which "
+    parser.add_argument("--data", type=user_path, help="folder with MNIST (default: the run's, then as for training)")
+    parser.add_argument("--out", type=user_path, help="the picture, a file *.png (default: RUN/latent/TOOL.png, which "
                         "report.html then shows)")
     return parser

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from minigan.checkpoint import write_atomically
 from minigan.commands._shared import generator_of, run_parser
+from minigan.data.paths import user_path
 from minigan.metrics.scorer import FEWEST, MEANINGS, Scorer
 from minigan.metrics.svm import svm_evaluation
 from minigan.run.manifest import record
@@ -46,7 +46,7 @@ def table(scores: dict[str, float]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = run_parser("metrics", __doc__, default_device="auto")
     parser.add_argument("--images", type=_enough, default=10_000, help="number of images drawn (default: %(default)s)")
-    parser.add_argument("--data", type=Path, help="folder with MNIST (default: the run's, then as for training)")
+    parser.add_argument("--data", type=user_path, help="folder with MNIST (default: the run's, then as for training)")
     parser.add_argument("--svm", type=int, metavar="LABELS", help="also measure as the DCGAN paper does: the accuracy "
                         "of a linear SVM on features of the run's discriminator, from this many labelled digits, such "
                         "as 1000")

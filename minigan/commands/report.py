@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
+from minigan.data.paths import user_path
 from minigan.report import report_page
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the page, and print where it is and its size."""
     parser = argparse.ArgumentParser(prog="python -m minigan report", description=__doc__)
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of the run")
+    parser.add_argument("run", type=user_path, metavar="RUN", help="folder of the run")
     path = report_page(parser.parse_args(arguments).run)
     print(f"{path}: {path.stat().st_size:,} bytes")

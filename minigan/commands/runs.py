@@ -6,13 +6,14 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from minigan.data.paths import user_path
 from minigan.run import listing
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print one line per run."""
     parser = argparse.ArgumentParser(prog="python -m minigan runs", description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=Path("runs"), help="where to look "
+    parser.add_argument("folder", nargs="?", type=user_path, default=Path("runs"), help="where to look "
                         "(default: %(default)s)")
     folder = parser.parse_args(arguments).folder
     runs = listing.runs_in(folder)

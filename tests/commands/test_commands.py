@@ -54,3 +54,13 @@ def test_a_new_file_is_a_new_command(tmp_path, monkeypatch, capsys):
 def test_arguments_and_exit_status_pass_through(capsys):
     assert main(["gradcheck", "tanh"]) == 0
     assert "tanh" in capsys.readouterr().out
+
+
+def test_a_sheet_is_named_as_what_it_is(tmp_path, capsys):
+    """A picture that is named as of another kind is refused; it used to become a folder of this name."""
+    from minigan.commands import sample
+    from minigan.errors import OptionError
+
+    with pytest.raises(OptionError, match=r"--out .*x\.jpg: the sheet is a PNG, so name it \*\.png"):
+        sample.main([str(tmp_path), "--out", str(tmp_path / "x.jpg")])
+    assert not list(tmp_path.iterdir())
