@@ -49,6 +49,10 @@ class OptionError(MiniganError, ValueError):
     """An option outside its range, or a name that is not in the list."""
 
 
+class ModuleError(MiniganError, TypeError, AttributeError):
+    """Something that a module cannot register as its part: it would be neither trained nor saved."""
+
+
 class DTypeError(MiniganError, TypeError):
     """A data type other than float32 or float64, or both in one operation."""
 

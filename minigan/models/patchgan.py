@@ -10,6 +10,8 @@ from __future__ import annotations
 
 __all__ = ["MultiScaleDiscriminator", "PatchDiscriminator", "layers_for"]
 
+import itertools
+
 from minigan import nn, ops
 from minigan.engine import Tensor
 from minigan.errors import OptionError, ShapeError
@@ -53,7 +55,7 @@ class PatchDiscriminator(nn.Module):
                            *norm_layers(norm, sizes[i]), nn.LeakyReLU(0.2)])
         stages.append([nn.Conv2d(sizes[-1], 1, 4, 1, 1)])
         self.model = nn.Sequential(*(layer for stage in stages for layer in stage))
-        self._stages = [nn.Sequential(*stage) for stage in stages]  # the same layers; in a list, hence not children
+        self._ends = list(itertools.accumulate(len(stage) for stage in stages))  # where each stage ends in `model`
         self.apply(dcgan_weights)
 
     @property
@@ -78,8 +80,8 @@ class PatchDiscriminator(nn.Module):
                 f"{self.strided} strided layers it needs at least {self.smallest}x{self.smallest}; enlarge the images, "
                 f"or use layers={layers_for(min(x.shape[2:]))}")
         out = []
-        for stage in self._stages:
-            x = stage(x)
+        for start, end in zip([0, *self._ends], self._ends, strict=False):
+            x = self.model[start:end](x)
             out.append(x)
         return out
 

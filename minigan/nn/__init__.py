@@ -2,6 +2,8 @@
 
 from minigan.nn import init
 from minigan.nn.activations import ELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
+from minigan.nn.containers import ModuleDict, ModuleList, ParameterList
+from minigan.nn.grouped import Embedding, GroupNorm
 from minigan.nn.layers import (
     BatchNorm2d,
     Conv2d,
@@ -11,14 +13,15 @@ from minigan.nn.layers import (
     InstanceNorm2d,
     LayerNorm,
     Linear,
-    ReflectionPad2d,
     SpectralNorm,
     UpConv2d,
     Upsample,
 )
 from minigan.nn.module import Module, Parameter
+from minigan.nn.padding import Identity, MaxPool2d, ReflectionPad2d, ReplicationPad2d, ZeroPad2d
 from minigan.nn.sequential import Sequential
 
-__all__ = ["ELU", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "Dropout", "Flatten", "InstanceNorm2d", "LayerNorm",
-           "LeakyReLU", "Linear", "Module", "Parameter", "ReLU", "ReflectionPad2d", "Sequential", "Sigmoid", "Softplus",
-           "SpectralNorm", "Tanh", "UpConv2d", "Upsample", "init"]
+__all__ = ["ELU", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "Dropout", "Embedding", "Flatten", "GroupNorm", "Identity",
+           "InstanceNorm2d", "LayerNorm", "LeakyReLU", "Linear", "MaxPool2d", "Module", "ModuleDict", "ModuleList",
+           "Parameter", "ParameterList", "ReLU", "ReflectionPad2d", "ReplicationPad2d", "Sequential", "Sigmoid",
+           "Softplus", "SpectralNorm", "Tanh", "UpConv2d", "Upsample", "ZeroPad2d", "init"]

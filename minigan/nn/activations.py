@@ -6,6 +6,7 @@ from typing import Any
 
 from minigan import ops
 from minigan.engine import Tensor
+from minigan.errors import OptionError
 from minigan.nn.module import Module
 
 
@@ -34,12 +35,18 @@ class ReLU(_Activation):
 
 
 class LeakyReLU(_Activation):
-    """See ops.leaky_relu."""
+    """See ops.leaky_relu. The default 0.2 is DCGAN's (Radford, Metz & Chintala, 2016); PyTorch's is 0.01.
+
+    `slope` is another name of `negative_slope`. OptionError if both are given.
+    """
 
     operation = staticmethod(ops.leaky_relu)
 
-    def __init__(self, slope: float = 0.2) -> None:
-        super().__init__(slope=slope)
+    def __init__(self, negative_slope: float | None = None, *, slope: float | None = None) -> None:
+        if negative_slope is not None and slope is not None:
+            raise OptionError(f"LeakyReLU: negative_slope={negative_slope} and slope={slope} are one option; give one")
+        given = negative_slope if negative_slope is not None else slope
+        super().__init__(slope=0.2 if given is None else given)
 
 
 class ELU(_Activation):

@@ -20,10 +20,12 @@ Pair = int | tuple[int, int]
 class Linear(Module):
     """y = x W^T + b on x (N, in); weight (out, in), bias (out,)."""
 
+    bias: Parameter | None
+
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
         self.weight = Parameter(init.default((out_features, in_features), in_features))
-        self.bias = Parameter(init.default((out_features,), in_features)) if bias else None
+        self.register_parameter("bias", Parameter(init.default((out_features,), in_features)) if bias else None)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in) to (N, out)."""
@@ -41,6 +43,7 @@ class Linear(Module):
 class _Filtered(Module):
     """Base of the three convolutions: filters, an optional bias, repr. Raises ShapeError for empty filters."""
 
+    bias: Parameter | None
     memory = (2, 3, 1, 0)  # order of axes in memory, for the filters and for the kernels' weight gradients
 
     def __init__(self, shape: tuple[int, ...], out_axis: int, fan_in: int, bias: bool, **geometry: Any) -> None:
@@ -48,7 +51,7 @@ class _Filtered(Module):
         if min(shape) < 1:
             raise ShapeError(f"{type(self).__name__}: filters of shape {shape} are empty; use sizes of at least 1")
         self.weight = Parameter(init.filters(init.default(shape, fan_in), self.memory))
-        self.bias = Parameter(init.default((shape[out_axis],), fan_in)) if bias else None
+        self.register_parameter("bias", Parameter(init.default((shape[out_axis],), fan_in)) if bias else None)
         self.geometry = geometry
 
     def forward(self, x: Tensor) -> Tensor:
@@ -116,16 +119,21 @@ class UpConv2d(_Filtered):
 class BatchNorm2d(Module):
     """Batch normalisation; weight (gamma), bias (beta), running_mean and running_var (C,). See ops.batch_norm.
 
+    With affine=False, it has no weight and no bias.
+
     `momentum` is the weight of the new batch in the running statistics (PyTorch's convention).
     """
 
+    weight: Parameter | None
+    bias: Parameter | None
     running_mean: Array
     running_var: Array
 
-    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True) -> None:
         super().__init__()
-        self.eps, self.momentum = eps, momentum
-        self.weight, self.bias = Parameter(np.ones(channels, np.float32)), Parameter(np.zeros(channels, np.float32))
+        self.channels, self.eps, self.momentum = channels, eps, momentum
+        self.register_parameter("weight", Parameter(np.ones(channels, np.float32)) if affine else None)
+        self.register_parameter("bias", Parameter(np.zeros(channels, np.float32)) if affine else None)
         self.register_buffer("running_mean", np.zeros(channels, np.float32))
         self.register_buffer("running_var", np.ones(channels, np.float32))
 
@@ -136,17 +144,21 @@ class BatchNorm2d(Module):
 
     def describe(self) -> str:
         """Channels and options."""
-        return f"{self.weight.shape[0]}, eps={self.eps}, momentum={self.momentum}"
+        affine = "" if self.weight is not None else ", affine=False"
+        return f"{self.channels}, eps={self.eps}, momentum={self.momentum}{affine}"
 
 
 class InstanceNorm2d(Module):
     """Instance normalisation, without weight and bias unless `affine`. See ops.instance_norm."""
 
+    weight: Parameter | None
+    bias: Parameter | None
+
     def __init__(self, channels: int, eps: float = 1e-5, affine: bool = False) -> None:
         super().__init__()
         self.channels, self.eps = channels, eps
-        self.weight = Parameter(np.ones(channels, np.float32)) if affine else None
-        self.bias = Parameter(np.zeros(channels, np.float32)) if affine else None
+        self.register_parameter("weight", Parameter(np.ones(channels, np.float32)) if affine else None)
+        self.register_parameter("bias", Parameter(np.zeros(channels, np.float32)) if affine else None)
 
     def forward(self, x: Tensor, slope: float | None = None) -> Tensor:
         """(N, C, H, W) to the same; `slope` as in BatchNorm2d. ShapeError if C is not the layer's."""
@@ -189,18 +201,6 @@ class Upsample(Module):
         return ops.upsample2d(x, self.scale, self.mode)
 
 
-class ReflectionPad2d(Module):
-    """Pad every side of an image by `padding` mirrored pixels."""
-
-    def __init__(self, padding: int) -> None:
-        super().__init__()
-        self.padding = padding
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C, H + 2*padding, W + 2*padding)."""
-        return ops.pad(x, ((0, 0), (0, 0), (self.padding,) * 2, (self.padding,) * 2), "reflect")
-
-
 class Dropout(Module):
     """Set elements to 0 with probability p, in training only. See ops.dropout."""
 
@@ -232,6 +232,7 @@ class SpectralNorm(Module):
 
     The singular value is estimated as u^T W v, where W is the weight as a matrix (out, in*KH*KW). The vectors u and v
     are constants, from `iterations` power iterations per training step; u is a buffer, saved with the weights.
+    `load_state_dict` also takes the names of PyTorch's spectral norm, of the old and of the new kind.
     """
 
     u: Array
@@ -241,6 +242,18 @@ class SpectralNorm(Module):
         self.layer, self.iterations = layer, iterations
         u = (stream or default_stream).normal((self._matrix(layer.weight.data).shape[0],))
         self.register_buffer("u", u / np.linalg.norm(u))
+
+    def adopt(self, prefix: str, arrays: dict[str, Any]) -> None:
+        """PyTorch's names, of utils.spectral_norm and of utils.parametrizations.spectral_norm; its v is not needed."""
+        new = f"{prefix}parametrizations.weight"
+        if f"{prefix}weight_orig" not in arrays and f"{new}.original" not in arrays:
+            return
+        for name, ours in ((f"{prefix}weight_orig", "layer.weight"), (f"{new}.original", "layer.weight"),
+                           (f"{prefix}weight_u", "u"), (f"{new}.0._u", "u"), (f"{prefix}bias", "layer.bias")):
+            if name in arrays:
+                arrays[prefix + ours] = arrays.pop(name)
+        for name in (f"{prefix}weight_v", f"{new}.0._v"):
+            arrays.pop(name, None)
 
     def _matrix(self, weight: Any) -> Any:
         """The weight, an array or a tensor, as a matrix (out, in*KH*KW)."""

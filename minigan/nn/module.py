@@ -7,23 +7,25 @@ Attributes are found by their type: a Parameter is a parameter, a Module is a ch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from minigan import kernels
 from minigan.engine import Array, Tensor, device, tensor
 from minigan.engine.state import state
-from minigan.errors import CheckpointError, MiniganError
+from minigan.errors import CheckpointError, MiniganError, ModuleError
+from minigan.nn import registration
+from minigan.nn.registration import Parameter
+
+__all__ = ["LoadedKeys", "Module", "Parameter"]
 
 
-class Parameter(Tensor):
-    """A leaf that is trained: it requires a gradient, and a Module finds it by its type."""
+class LoadedKeys(NamedTuple):
+    """What `load_state_dict` did not use: names that only the model has, and names that only the weights have."""
 
-    __slots__ = ()
-
-    def __init__(self, array: Array) -> None:
-        super().__init__(tensor(array).data, requires_grad=True)
+    missing_keys: list[str]
+    unexpected_keys: list[str]
 
 
 class Module:
@@ -35,19 +37,42 @@ class Module:
     [('0.weight', (3, 4)), ('0.bias', (3,))]
     """
 
-    def __init__(self) -> None:
-        self.training = True
-        self._buffers: list[str] = []
+    training: bool
+    _buffers: list[str]
+    _parameter_names: set[str]  # names that are or were Parameters: a bias that is None may become one again
 
-    def forward(self, *inputs: Any) -> Any:
+    def __init__(self) -> None:
+        vars(self).update(_buffers=[], _parameter_names=set())
+        self.training = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Assign an attribute; a Module or Parameter becomes a part. Raises as `registration.check`."""
+        registration.check(self, name, value)
+        if isinstance(value, Module | Parameter):
+            (self._parameter_names.add if isinstance(value, Parameter) else self._parameter_names.discard)(name)
+            if name in self._buffers:
+                self._buffers.remove(name)
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        self._parameter_names.discard(name)
+        if name in self._buffers:
+            self._buffers.remove(name)
+
+    def __setstate__(self, values: dict[str, Any]) -> None:
+        """Unpickle or copy; modules that an earlier version pickled have no names of parameters."""
+        vars(self).update({"_parameter_names": {n for n, v in values.items() if isinstance(v, Parameter)}, **values})
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
         """Compute the module's output; every subclass defines it."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
-    def __call__(self, *inputs: Any) -> Any:
-        """Call `forward`; error messages then name this module."""
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """Call `forward` with all arguments; error messages then name this module."""
         state.modules.append(self)
         try:
-            return self.forward(*inputs)
+            return self.forward(*inputs, **options)
         except MiniganError as error:
             if error.path is None:  # raised in this module, the innermost; the outermost one knows the full name
                 error.path = state.modules[0].path_of(self)
@@ -56,18 +81,56 @@ class Module:
             state.modules.pop()
 
     # ---- the tree ----
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """Modules assigned to this one, in order of assignment."""
-        yield from ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
+    def children_by_name(self) -> dict[str, Module]:
+        """Modules assigned to this one, in order of assignment; one under two names twice.
 
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and all below it, with dotted names; this module's name is the prefix."""
+        Raises:
+            ModuleError: a list, tuple, set or dict holds modules or parameters: it was filled after its assignment.
+        """
+        if "_parameter_names" not in vars(self):
+            raise ModuleError(f"{type(self).__name__}: call super().__init__() first in its __init__")
+        for name, value in vars(self).items():
+            if isinstance(value, registration.CONTAINERS) and value and name not in registration.OWN:
+                registration.check_container(self, name, value)
+        return {name: value for name, value in vars(self).items() if isinstance(value, Module)}
+
+    def registered(self) -> Iterator[Module | Parameter]:
+        """This module, the modules below it, and their parameters, without checks; some repeatedly."""
+        yield self
+        for value in vars(self).values():
+            if isinstance(value, Module):
+                yield from value.registered()
+            elif isinstance(value, Parameter):
+                yield value
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Modules assigned to this one, in order of assignment, each once."""
+        seen: set[Module] = set()
+        for name, value in self.children_by_name().items():
+            if value not in seen:
+                seen.add(value)
+                yield name, value
+
+    def children(self) -> Iterator[Module]:
+        """The modules of `named_children`."""
+        yield from (child for _, child in self.named_children())
+
+    def named_modules(self, prefix: str = "", remove_duplicate: bool = True,
+                      memo: set[Module] | None = None) -> Iterator[tuple[str, Module]]:
+        """This module and all below it, with dotted names; this module's name is the prefix.
+
+        A module that is shared is listed once, or under each of its names if not `remove_duplicate`.
+        """
+        memo = set() if memo is None else memo
+        if self in memo and remove_duplicate:
+            return
+        memo.add(self)
         yield prefix, self
-        for name, child in self.named_children():
-            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+        for name, child in self.children_by_name().items():
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name, remove_duplicate, memo)
 
     def modules(self) -> Iterator[Module]:
-        """This module and all below it."""
+        """This module and all below it, each once."""
         yield from (module for _, module in self.named_modules())
 
     def path_of(self, module: Module) -> str:
@@ -75,29 +138,64 @@ class Module:
         name = next((name for name, m in self.named_modules() if m is module), type(module).__name__)
         return f"{type(self).__name__}.{name}" if name else type(self).__name__
 
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Parameters with dotted names, as in PyTorch; a parameter that two modules share is listed once."""
-        seen: set[Parameter] = set()
-        for prefix, module in self.named_modules():
+    def _named(self, kind: str, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
+        """Parameters or buffers of all modules with dotted names."""
+        seen: set[int] = set()
+        for prefix, module in self.named_modules(remove_duplicate=remove_duplicate):
             for name, value in vars(module).items():
-                if isinstance(value, Parameter) and value not in seen:
-                    seen.add(value)
+                mine = isinstance(value, Parameter) if kind == "parameter" else name in module._buffers
+                if mine and value is not None and not (remove_duplicate and id(value) in seen):
+                    seen.add(id(value))
                     yield (f"{prefix}.{name}" if prefix else name), value
 
+    def named_parameters(self, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """Parameters with dotted names, as in PyTorch.
+
+        A parameter that two modules share is listed once, or under each of its names if not `remove_duplicate`.
+        """
+        yield from self._named("parameter", remove_duplicate)
+
     def parameters(self) -> list[Parameter]:
-        """All parameters, in the order of `named_parameters`."""
+        """All parameters, each once, in the order of `named_parameters`."""
         return [parameter for _, parameter in self.named_parameters()]
 
-    def register_buffer(self, name: str, array: Array) -> None:
-        """Add an array that is saved with the weights but not trained."""
-        setattr(self, name, device.put(array, device.default()))
-        self._buffers.append(name)
+    def register_buffer(self, name: str, array: Array | None) -> None:
+        """Add an array that is saved with the weights but not trained; None: a name without an array yet.
 
-    def named_buffers(self) -> Iterator[tuple[str, Array]]:
-        """Buffers with dotted names."""
-        for prefix, module in self.named_modules():
-            for name in module._buffers:
-                yield (f"{prefix}.{name}" if prefix else name), getattr(module, name)
+        Raises:
+            OptionError: the name is empty, contains a dot or is a method's.
+            ModuleError: it is a Parameter, a Module, or another attribute already.
+        """
+        registration.check_name(self, name)
+        if name in vars(self) and name not in self._buffers:
+            raise ModuleError(f"{type(self).__name__}: {name!r} is an attribute already; delete it or use another name")
+        array = array.data if isinstance(array, Tensor) else array
+        setattr(self, name, None if array is None else device.put(array, device.default()))
+        if name not in self._buffers:
+            self._buffers.append(name)
+
+    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+        """Assign a Parameter, or None for one that may come later. Raises ModuleError for another type."""
+        self._register(name, parameter, Parameter)
+        self._parameter_names.add(name)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Assign a module. Raises ModuleError for another type."""
+        self._register(name, module, Module)
+
+    register_module = add_module
+
+    def _register(self, name: str, part: Any, kind: type) -> None:
+        registration.check_name(self, name)
+        if part is not None and not isinstance(part, kind):
+            raise ModuleError(f"{type(self).__name__}: {name!r} must be a {kind.__name__}, not {part!r:.80}")
+        if name in vars(self) and not isinstance(vars(self)[name], (kind, type(None))):
+            raise ModuleError(f"{type(self).__name__}: {name!r} is an attribute already; delete it or use another name")
+        setattr(self, name, part)
+
+    def named_buffers(self, remove_duplicate: bool = True) -> Iterator[tuple[str, Array]]:
+        """Buffers with dotted names; those of a shared module once, or under each name if not `remove_duplicate`."""
+        yield from self._named("buffer", remove_duplicate)
 
     # ---- state ----
     def train(self, mode: bool = True) -> Self:
@@ -128,7 +226,7 @@ class Module:
             for key, value in list(vars(module).items()):
                 if isinstance(value, Parameter):
                     value._data = device.put(value._data, target)
-                elif key in module._buffers:
+                elif key in module._buffers and value is not None:
                     setattr(module, key, device.put(value, target))
         return self
 
@@ -138,7 +236,7 @@ class Module:
             for key, value in list(vars(module).items()):
                 if isinstance(value, Parameter):
                     value._data = tensor(value, dtype=dtype, device=value.device).data
-                elif key in module._buffers:
+                elif key in module._buffers and value is not None:
                     setattr(module, key, value.astype(dtype))
         return self
 
@@ -159,32 +257,62 @@ class Module:
         return self
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of parameters and buffers on the host, row-major, under PyTorch's names and layouts."""
-        tensors = {**{n: p.data for n, p in self.named_parameters()}, **dict(self.named_buffers())}
-        return {name: np.array(device.asnumpy(array), order="C") for name, array in tensors.items()}
+        """Copies of parameters and buffers on the host, row-major, under PyTorch's names and layouts.
 
-    def load_state_dict(self, weights: Mapping[str, Any]) -> None:
-        """Copy all weights in, or none if there is an error. PyTorch's `num_batches_tracked` is ignored.
+        A shared parameter or buffer is there under each of its names, as in PyTorch.
+        """
+        return {name: np.array(device.asnumpy(array.data if isinstance(array, Tensor) else array), order="C")
+                for name, array in self._targets().items()}
+
+    def _targets(self) -> dict[str, Any]:
+        """Parameters, then buffers, under all their names."""
+        return {**dict(self.named_parameters(remove_duplicate=False)),
+                **dict(self.named_buffers(remove_duplicate=False))}
+
+    def adopt(self, prefix: str, arrays: dict[str, Any]) -> None:
+        """Rename PyTorch's names of this layer in `arrays`, in place, if they differ; `prefix` ends with a dot."""
+
+    def load_state_dict(self, weights: Mapping[str, Any], strict: bool = True) -> LoadedKeys:
+        """Copy all weights in, or none if there is an error; returns the names that were left out.
+
+        PyTorch's `num_batches_tracked` is ignored. One name of a shared parameter is enough: earlier versions of
+        minigan wrote only the first one. With strict=False, names may be missing or unknown.
 
         Raises:
-            CheckpointError: a name is missing or unknown, or a shape differs.
+            CheckpointError: a name is missing or unknown (if strict), a shape differs, or the names of one shared
+                parameter hold different numbers. The message lists all of them.
         """
-        targets: dict[str, Any] = {**dict(self.named_parameters()), **dict(self.named_buffers())}
-        arrays = {n: np.asarray(w) for n, w in weights.items() if not n.endswith("num_batches_tracked")}
-        problems = [f"{name} is missing" for name in targets if name not in arrays]
-        problems += [f"{name} is unknown to this model" for name in arrays if name not in targets]
-        problems += [f"{name} has shape {arrays[name].shape}, the model needs {target.shape}"
-                     for name, target in targets.items() if name in arrays and arrays[name].shape != target.shape]
-        if problems:
-            more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-            raise CheckpointError(f"{type(self).__name__}: these weights belong to another model: "
-                                  f"{'; '.join(problems[:5])}{more}")
+        targets = self._targets()
+        arrays = {n: device.asnumpy(w.data) if isinstance(w, Tensor) else np.asarray(w) for n, w in weights.items()
+                  if not n.endswith("num_batches_tracked")}
+        for prefix, module in self.named_modules(remove_duplicate=False):
+            module.adopt(f"{prefix}." if prefix else "", arrays)
+        given: dict[int, str] = {}  # the identity of a target: the first name under which the weights have it
+        problems = []
         for name, target in targets.items():
+            if name not in arrays:
+                continue
+            if arrays[name].shape != target.shape:
+                problems.append(f"{name} has shape {arrays[name].shape}, the model needs {target.shape}")
+            first = given.setdefault(id(target), name)
+            if arrays[first].shape == arrays[name].shape and not np.array_equal(arrays[first], arrays[name], True):
+                problems.append(f"{first} and {name} are one array in this model, but differ in the weights")
+        missing = [name for name, target in targets.items() if id(target) not in given]
+        unknown = [name for name in arrays if name not in targets]
+        if strict:
+            problems = [*(f"{name} is missing" for name in missing),
+                        *(f"{name} is unknown to this model" for name in unknown), *problems]
+        if problems:
+            raise CheckpointError(f"{type(self).__name__}: these weights belong to another model: "
+                                  f"{'; '.join(problems)}")
+        for name in given.values():
+            target = targets[name]
             array = target.writable() if isinstance(target, Tensor) else target
             array[...] = device.put(arrays[name].astype(array.dtype), device.of(array))
+        return LoadedKeys(missing, unknown)
 
     def __repr__(self) -> str:
-        children = list(self.named_children())
+        children = list(self.children_by_name().items())
         if not children:
             return f"{type(self).__name__}({self.describe()})"
         lines = "\n".join(f"({name}): {child!r}" for name, child in children).replace("\n", "\n  ")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 from minigan.nn.activations import LeakyReLU, ReLU
+from minigan.nn.containers import Numbered
 from minigan.nn.layers import BatchNorm2d, InstanceNorm2d
 from minigan.nn.module import Module
 
@@ -18,13 +19,26 @@ def _slope(layer: Module) -> float | None:
     return None
 
 
-class Sequential(Module):
-    """Modules in sequence, named "0", "1", ... ."""
+class Sequential(Numbered):
+    """Modules in sequence, named "0", "1", ..., or as in one dict of modules.
 
-    def __init__(self, *layers: Module) -> None:
+    >>> from minigan import nn
+    >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1))
+    >>> len(net[:-1]), list(net[1:].state_dict())
+    (2, ['2.weight', '2.bias'])
+
+    Raises:
+        ModuleError: an argument is no Module, such as a list, a class or a function.
+    """
+
+    def __init__(self, *layers: Module | Mapping[str, Module]) -> None:
         super().__init__()
-        for i, layer in enumerate(layers):
-            setattr(self, str(i), layer)
+        if len(layers) == 1 and isinstance(layers[0], Mapping):
+            parts = dict(layers[0])
+        else:
+            parts = {str(i): layer for i, layer in enumerate(layers)}  # type: ignore[misc]
+        for name, part in parts.items():
+            setattr(self, name, self.part(part)) if isinstance(name, str) else self.add_module(name, part)
 
     def forward(self, x: Any) -> Any:
         """The output of the last layer. A normalisation applies the ReLU that follows it, in one operation."""
@@ -39,11 +53,6 @@ class Sequential(Module):
                 del layers[0]
         return x
 
-    def __iter__(self) -> Iterator[Module]:
-        yield from (layer for _, layer in self.named_children())
-
-    def __getitem__(self, i: int) -> Module:
-        return list(self)[i]
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self.named_children())
+    def taken(self, items: dict[str, Module]) -> Sequential:
+        """A slice keeps the layers' names, as in PyTorch."""
+        return Sequential(items)
