@@ -254,6 +254,13 @@ class Session:
         if not isinstance(error, MiniganError):  # those say what to do
             self.log.say(f"{self.folder}: saved after step {saved:,} of {self.steps:,}; --resume continues")
 
+    def draw(self, name: str, picture: Callable[[], Any]) -> None:
+        """Draw what a finished run can do without: an error is a sentence, as the weights are there."""
+        try:
+            picture()
+        except Exception as error:  # of a drawing package, which may raise anything
+            self.log.say(printable(f"{name} was not drawn: {type(error).__name__}: {error}"))
+
     def page(self, at_last: bool = False) -> None:
         """Update report.html, unless that was done a moment ago."""
         start = time.monotonic()

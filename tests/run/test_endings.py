@@ -157,6 +157,17 @@ def test_a_budget_is_kept_on_a_machine_that_slows_down(tmp_path, monkeypatch, ca
     assert steps_saved(out) == 7
 
 
+def test_a_picture_that_cannot_be_drawn_does_not_end_a_finished_run(tmp_path, monkeypatch, capsys):
+    def broken(rows, path):
+        raise ZeroDivisionError("of a drawing package")
+
+    monkeypatch.setattr(report, "loss_curves", broken)
+    trained(tmp_path / "run")
+    printed = capsys.readouterr()
+    assert "curves.png was not drawn: ZeroDivisionError: of a drawing package" in printed.err
+    assert "weights: generator" in printed.out and (tmp_path / "run" / "report.html").exists()
+
+
 @posix
 def test_output_that_nobody_reads(tmp_path):
     """`python examples/dcgan_mnist.py | head` trains to the end."""
