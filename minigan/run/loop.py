@@ -62,7 +62,7 @@ def train(trainer: GAN, images: ImageData, options: RunOptions) -> Path:
     session = opened(trainer, loader, options, [images], reals, sheet, score)
     session.run()
     if trainer.steps >= LOOKED_INTO and options.recorded().keys() >= {*NEEDED}:
-        session.draw("latent/", lambda: write_default_pictures(session.folder, options.seed))
+        session.current("latent/", lambda: write_default_pictures(session.folder, options.seed))
     return session.folder
 
 

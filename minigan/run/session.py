@@ -134,11 +134,11 @@ class Session:
         print(printable(f"to see it all: {self.folder / 'report.html'}"))
 
     def current(self, name: str, update: Callable[[], object]) -> None:
-        """Update what is made of the run's records; one that is no number, for instance, is no reason to end a run."""
+        """Update what is made of the run's records. The run can do without: an error is told, and does not end it."""
         try:
             update()
-        except DataError as error:
-            self.log.say(printable(f"{name} is not up to date: {error}"))
+        except Exception as error:  # of damaged records, or of a drawing package, which may raise anything
+            self.log.say(printable(f"{name} is not up to date: {type(error).__name__}: {error}"))
 
     def begin(self) -> None:
         """Save a checkpoint before the first step, so that a run that is killed at once can be continued."""
@@ -253,13 +253,6 @@ class Session:
         saved = max(self.keeper.series.steps(), default=0)
         if not isinstance(error, MiniganError):  # those say what to do
             self.log.say(f"{self.folder}: saved after step {saved:,} of {self.steps:,}; --resume continues")
-
-    def draw(self, name: str, picture: Callable[[], Any]) -> None:
-        """Draw what a finished run can do without: an error is a sentence, as the weights are there."""
-        try:
-            picture()
-        except Exception as error:  # of a drawing package, which may raise anything
-            self.log.say(printable(f"{name} was not drawn: {type(error).__name__}: {error}"))
 
     def page(self, at_last: bool = False) -> None:
         """Update report.html, unless that was done a moment ago."""

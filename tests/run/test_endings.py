@@ -164,7 +164,7 @@ def test_a_picture_that_cannot_be_drawn_does_not_end_a_finished_run(tmp_path, mo
     monkeypatch.setattr(report, "loss_curves", broken)
     trained(tmp_path / "run")
     printed = capsys.readouterr()
-    assert "curves.png was not drawn: ZeroDivisionError: of a drawing package" in printed.err
+    assert "curves.png is not up to date: ZeroDivisionError: of a drawing package" in printed.err
     assert "weights: generator" in printed.out and (tmp_path / "run" / "report.html").exists()
 
 
