@@ -9,7 +9,7 @@ from minigan.engine import Array, Operand, Remarks, S, Tensor, asarray, operatio
 from minigan.errors import OptionError
 from minigan.ops._samples import normal, off_kinks
 from minigan.ops.elementwise import exp
-from minigan.ops.reduce import logsumexp, max
+from minigan.ops.reduce import logsumexp, max, sum
 from minigan.random import Stream
 from minigan.random import default as default_stream
 
@@ -150,7 +150,7 @@ def log_softmax(x: Operand, axis: int = -1) -> Tensor:
     Why       the derivative of logsumexp is softmax.
     """
     if not np.size(asarray(x)):
-        return x - logsumexp(x, axis, True)
+        return x - sum(x, axis, True)  # nothing, of the same shape
     top = max(asarray(x), axis, True).data  # a constant taken off every x cancels; the largest leaves small numbers,
     x = x - np.where(np.isfinite(top), top, 0.0)  # whose logsumexp keeps the digits that one near 1000 would round off
     return x - logsumexp(x, axis, True)

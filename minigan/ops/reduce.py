@@ -43,7 +43,7 @@ def _count(op, shape, axis, correction=0):
 def _filled(op, shape, axis):
     """Raise ShapeError if there is nothing to take an extremum from; a sum of nothing is 0."""
     if 0 in [shape[a] for a in _axes(axis, len(shape))]:
-        raise ShapeError(f"{op}: x {shape} has no elements along axis {axis}, so it has no {op}imum there; leave empty "
+        raise ShapeError(f"{op}: x {shape} has no elements along axis {axis}, so {op} has no value there; leave empty "
                          "batches out, or join a value with ops.concat")
 
 
@@ -146,7 +146,9 @@ def logsumexp(x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
     VJP       gx_i = gy e^(x_i - y)
     Why       dy/dx_i = e^(x_i) / sum_k e^(x_k) = e^(x_i - y): softmax.
     """
-    top = np.max(x, axis=axis, keepdims=True) if x.size else np.sum(x, axis=axis, keepdims=True)  # of nothing: ln 0
+    if math.prod(_kept_shape(x.shape, axis)):
+        _filled("logsumexp", x.shape, axis)
+    top = np.max(x, axis=axis, keepdims=True) if x.size else np.sum(x, axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, np.zeros_like(top))  # all -inf: -inf - -inf would be NaN
     with np.errstate(divide="ignore"):
         y = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
