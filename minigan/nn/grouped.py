@@ -74,7 +74,8 @@ class Embedding(Module):
 
     def forward(self, indices: Any) -> Tensor:
         """Integers of any shape (...), an array or a list, to (..., embedding_dim)."""
-        index = np.asarray(device.asnumpy(indices.data) if isinstance(indices, Tensor) else device.asnumpy(indices))
+        array = indices.data if isinstance(indices, Tensor) else indices
+        index = np.asarray(device.asnumpy(array) if hasattr(array, "get") else array)  # CuPy's arrays have get
         if index.dtype.kind not in "iu":
             raise DTypeError(f"embedding: indices of dtype {index.dtype}; pass an array of integers, not a Tensor")
         count = self.weight.shape[0]

@@ -108,6 +108,6 @@ def check(owner: Module, name: str, value: Any) -> None:
     if isinstance(parts.get(name), Module):
         raise ModuleError(f"{kind}: {name!r} is a module, and a {type(value).__name__} cannot take its place; assign a "
                           "Module or None")
-    if name in owner._buffers and not hasattr(value, "shape") or name in owner._buffers and isinstance(value, Tensor):
+    if name in owner._buffers and (isinstance(value, Tensor) or not hasattr(value, "shape")):
         raise ModuleError(f"{kind}: {name!r} is a buffer, an array, and a {type(value).__name__} cannot take its "
                           "place; assign an array (of a tensor: its .data)")
