@@ -42,11 +42,10 @@ class LeakyReLU(_Activation):
 
     operation = staticmethod(ops.leaky_relu)
 
-    def __init__(self, negative_slope: float | None = None, *, slope: float | None = None) -> None:
-        if negative_slope is not None and slope is not None:
+    def __init__(self, negative_slope: float = 0.2, *, slope: float | None = None) -> None:
+        if slope is not None and negative_slope not in (0.2, slope):
             raise OptionError(f"LeakyReLU: negative_slope={negative_slope} and slope={slope} are one option; give one")
-        given = negative_slope if negative_slope is not None else slope
-        super().__init__(slope=0.2 if given is None else given)
+        super().__init__(slope=negative_slope if slope is None else slope)
 
 
 class ELU(_Activation):

@@ -116,9 +116,9 @@ class ModuleList(Numbered):
         ModuleError: an element is no Module.
     """
 
-    def __init__(self, modules: Iterable[Module] = ()) -> None:
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
-        self.extend(modules)
+        self.extend(() if modules is None else modules)
 
 
 class ParameterList(Numbered):
@@ -130,9 +130,9 @@ class ParameterList(Numbered):
 
     kind = Parameter
 
-    def __init__(self, parameters: Iterable[Any] = ()) -> None:
+    def __init__(self, values: Iterable[Any] | None = None) -> None:
         super().__init__()
-        self.extend(parameters)
+        self.extend(() if values is None else values)
 
     def part(self, value: Any) -> Parameter:
         """`value` as a Parameter."""
@@ -155,9 +155,9 @@ class ModuleDict(Module):
         OptionError: a key is empty, contains a dot or is the name of a method.
     """
 
-    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None) -> None:
         super().__init__()
-        self.update(modules)
+        self.update({} if modules is None else modules)
 
     def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
         """Add or replace modules: a dict, or pairs (key, module)."""

@@ -74,11 +74,12 @@ class Embedding(Module):
 
     def forward(self, indices: Any) -> Tensor:
         """Integers of any shape (...), an array or a list, to (..., embedding_dim)."""
-        index = np.asarray(device.asnumpy(indices.data) if isinstance(indices, Tensor) else device.asnumpy(indices))
+        array = indices.data if isinstance(indices, Tensor) else indices
+        index = np.asarray(device.asnumpy(array) if hasattr(array, "get") else array)  # CuPy's arrays have get
         if index.dtype.kind not in "iu":
             raise DTypeError(f"embedding: indices of dtype {index.dtype}; pass an array of integers, not a Tensor")
         count = self.weight.shape[0]
-        if index.size and not (0 <= index.min() and index.max() < count):
+        if index.size and not (index.min() >= 0 and index.max() < count):
             raise ShapeError(f"embedding: indices from {index.min()} to {index.max()}, but there are {count} vectors")
         rows: Tensor = self.weight[index]  # (..., embedding_dim)
         if self.padding_idx is None or not (index == self.padding_idx).any():

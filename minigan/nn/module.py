@@ -28,7 +28,7 @@ class LoadedKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-class Module:
+class Module(registration.Part):
     """Base of layers and networks. A subclass assigns its parts in `__init__` and defines `forward`.
 
     >>> from minigan import nn

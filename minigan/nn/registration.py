@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minigan.engine import Array, Tensor
 from minigan.engine import tensor as as_tensor
 from minigan.errors import ModuleError, OptionError
 
-if TYPE_CHECKING:
-    from minigan.nn.module import Module
-
 CONTAINERS = (list, tuple, set, frozenset, dict, deque)
 OWN = ("training", "_buffers", "_parameter_names")  # attributes that every Module has
+
+
+class Part:
+    """Base of Module: what may be a part of another one."""
 
 
 class Parameter(Tensor):
@@ -43,7 +44,7 @@ def contents(value: Any) -> Iterator[Any]:
             yield part
 
 
-def check_name(owner: Module, name: Any) -> None:
+def check_name(owner: Any, name: Any) -> None:
     """Raise unless `name` can be a part of dotted names and hides no method of `owner`.
 
     Raises:
@@ -61,28 +62,26 @@ def check_name(owner: Module, name: Any) -> None:
         raise OptionError(f"{kind}: {name!r} is already the name of a method or attribute of {kind}; use another one")
 
 
-def check_container(owner: Module, name: str, value: Any) -> None:
+def check_container(owner: Any, name: str, value: Any) -> None:
     """Raise if a plain list, tuple, set or dict holds modules or parameters that `owner` does not have otherwise.
 
     Raises:
         ModuleError: they would be neither trained nor saved.
     """
-    from minigan.nn.module import Module
-
-    parts = [part for part in contents(value) if isinstance(part, Module | Parameter)]
+    parts = [part for part in contents(value) if isinstance(part, Part | Parameter)]
     if not parts:
         return
     known = {id(part) for part in owner.registered()}
     stray = next((part for part in parts if id(part) not in known), None)
     if stray is not None:
-        what = "modules" if isinstance(stray, Module) else "parameters"
-        kind = "Module" if isinstance(stray, Module) else "Parameter"
+        what = "modules" if isinstance(stray, Part) else "parameters"
+        kind = "Module" if isinstance(stray, Part) else "Parameter"
         remedy = (f"nn.{kind}Dict" if isinstance(value, dict) and kind == "Module" else f"nn.{kind}List")
         raise ModuleError(f"{type(owner).__name__}: {name!r} is a plain {type(value).__name__} of {what}, which would "
                           f"be neither trained, saved nor moved; use self.{name} = {remedy}(...)")
 
 
-def check(owner: Module, name: str, value: Any) -> None:
+def check(owner: Any, name: str, value: Any) -> None:
     """Raise if the assignment `owner.name = value` would leave weights out; see the module's docstring.
 
     Raises:
@@ -90,12 +89,10 @@ def check(owner: Module, name: str, value: Any) -> None:
             replaces a Parameter, a Module or a buffer but is of another type and not None.
         OptionError: the name of a Module or Parameter is not possible.
     """
-    from minigan.nn.module import Module
-
     kind, parts = type(owner).__name__, vars(owner)
     if "_parameter_names" not in parts:
         raise ModuleError(f"{kind}: call super().__init__() before assigning {name!r}")
-    if isinstance(value, Module | Parameter):
+    if isinstance(value, Part | Parameter):
         check_name(owner, name)
         return
     if isinstance(value, CONTAINERS):
@@ -105,9 +102,9 @@ def check(owner: Module, name: str, value: Any) -> None:
     if name in owner._parameter_names:
         raise ModuleError(f"{kind}: {name!r} is a Parameter, and a {type(value).__name__} in its place would not be "
                           f"trained; assign nn.Parameter(...), or give it new numbers by .{name}.data = array")
-    if isinstance(parts.get(name), Module):
+    if isinstance(parts.get(name), Part):
         raise ModuleError(f"{kind}: {name!r} is a module, and a {type(value).__name__} cannot take its place; assign a "
                           "Module or None")
-    if name in owner._buffers and not hasattr(value, "shape") or name in owner._buffers and isinstance(value, Tensor):
+    if name in owner._buffers and (isinstance(value, Tensor) or not hasattr(value, "shape")):
         raise ModuleError(f"{kind}: {name!r} is a buffer, an array, and a {type(value).__name__} cannot take its "
                           "place; assign an array (of a tensor: its .data)")

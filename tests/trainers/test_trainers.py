@@ -48,11 +48,11 @@ def of_parameters(network, f):
     def function(*tensors):
         try:
             for (module, name), tensor in zip(owners, tensors, strict=True):
-                setattr(module, name, tensor)
+                vars(module)[name] = tensor  # past the refusal of a Tensor over a Parameter
             return f()
         finally:
             for (module, name), parameter in zip(owners, own, strict=True):
-                setattr(module, name, parameter)
+                vars(module)[name] = parameter
 
     return function
 

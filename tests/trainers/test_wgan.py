@@ -45,7 +45,7 @@ def test_the_critics_step_goes_down_the_gradient_of_the_whole_loss(lipschitz, mo
 
     def loss(*tensors):
         for (module, name), tensor in zip(owners, tensors, strict=True):
-            setattr(module, name, tensor)
+            vars(module)[name] = tensor  # past the refusal of a Tensor over a Parameter
         trainer.coefficients.load_state_dict(start)
         trainer.discriminator_step(real, fake)
         return minimised[-1]
