@@ -90,9 +90,7 @@ def conv2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 1, padding
            dilation: Pair = 1) -> Array:
     """Cross-correlate images x (N, C, H, W) with filters w (O, C, KH, KW); b (O,) or None.
 
-    stride S, padding P and dilation D are ints or (h, w) pairs. A NaN or infinity in x reaches the outputs whose window
-    holds it. On a CPU, Winograd's algorithm computes many channels of 3x3 filters of stride 1 in tiles of 2x2 outputs,
-    and makes NaN of whole tiles: at most one row and one column further.
+    stride S, padding P and dilation D are ints or (h, w) pairs.
 
     Forward   y[n,o,i,j] = b[o] + sum_{c,k,l} x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] w[o,c,k,l]
     VJP       gx = conv_transpose2d(gy, w)        gw = conv2d_weight_grad(x, gy)        gb = sum_{n,i,j} gy

@@ -71,8 +71,8 @@ def test_compare_takes_runs_of_any_name(folder, tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(json.dumps({"options": {"lr": 1}, "steps": 3, "program": "x"}))
         (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-    done = subprocess.run([sys.executable, "-m", "minigan", "compare", folder, "other", "--out", "x.png"], cwd=tmp_path, timeout=120,
-                          capture_output=True, env={**os.environ, "PYTHONIOENCODING": "cp1252"})
+    done = subprocess.run([sys.executable, "-m", "minigan", "compare", folder, "other", "--out", "x.png"], cwd=tmp_path,
+                          timeout=120, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "cp1252"})
     assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr
 
 
