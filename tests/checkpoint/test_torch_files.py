@@ -147,9 +147,9 @@ HOSTILE = {
     "instance": b"(ios\nsystem\n.", "object": b"(cos\nsystem\no.", "new object": b"\x80\x02cos\nsystem\n)\x81.",
     "extension": b"\x80\x02\x82\x01.", "a name alone": b"\x80\x02cos\nsystem\n.",
     "attributes of a list": b"\x80\x02]}b.", "a name made of lists": b"\x80\x04]]\x93.",
-    "deep": b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".", "deep tuples": b"\x80\x02)" + b"\x85" * 100_000 + b".",
-    "deep tuple as a key": b"\x80\x02})" + b"\x85" * 100_000 + b"Ns.",
-    "deep tuple as a name": b"\x80\x02}" + b"ccollections\nOrderedDict\n" + b")" + b"\x85" * 100_000 + b"\x85R.",
+    "deep": b"\x80\x02" + b"]" * 30_000 + b"a" * 29_999 + b".", "deep tuples": b"\x80\x02)" + b"\x85" * 30_000 + b".",
+    "deep tuple as a key": b"\x80\x02})" + b"\x85" * 30_000 + b"Ns.",
+    "deep tuple as a name": b"\x80\x02}" + b"ccollections\nOrderedDict\n" + b")" + b"\x85" * 30_000 + b"\x85R.",
     "billion laughs": b"\x80\x04)\x94" + b"".join(b"(" + b"h" + bytes([i]) * 1 + b"h" + bytes([i]) + b"t\x94"
                                                   for i in range(200)) + b".",
     "a list in itself": b"\x80\x02]q\x00h\x00a.", "a dict in itself": b"\x80\x02}q\x00X\x01\0\0\0wh\x00s.",
