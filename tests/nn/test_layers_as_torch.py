@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import nn
+from minigan import nn, optim
 from minigan.errors import MiniganError, OptionError, ShapeError
 from minigan.gradcheck import gradcheck
 
@@ -121,3 +121,15 @@ def test_the_table_lists_every_difference_of_the_layers():
     assert set(table) <= set(common)
     for name in set(nn.__all__) - set(common) - EXTRA:
         assert f"`nn.{name}`" in TABLE.read_text(encoding="utf-8"), f"{name} is not PyTorch's"
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSProp"])
+def test_the_page_lists_what_optimisers_lack_and_the_one_other_default(name):
+    torch = pytest.importorskip("torch", reason="PyTorch's signatures are the outside truth here")
+    theirs = inspect.signature(getattr(torch.optim, {"RMSProp": "RMSprop"}.get(name, name)).__init__).parameters
+    made = getattr(optim, name)([nn.Parameter(np.zeros(1, np.float32))]).param_groups[0]
+    missing = set(theirs) - set(made) - {"self", "params", "decoupled_weight_decay"}  # the last is AdamW
+    page = TABLE.read_text(encoding="utf-8")
+    assert all(f"`{option}`" in page for option in missing), missing
+    other = {key for key in set(made) & set(theirs) if theirs[key].default not in (made[key], inspect.Parameter.empty)}
+    assert other == ({"lr"} if name == "SGD" else set())
