@@ -11,12 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from minigan.checkpoint import inside, write_atomically
-from minigan.report.page import Pictures, leaves, rows_of, sheets_of, state
+from minigan.checkpoint import write_atomically
+from minigan.report.page import Pictures, leaves, sheets_of, state
 from minigan.report.page_template import STYLE
-from minigan.report.records import read_config, read_scores
+from minigan.report.records import best_row, read_config, read_scores, rows_of
 from minigan.report.runs import drawn_curves
 
 _PAGE = """<!DOCTYPE html>
@@ -79,9 +77,7 @@ def _samples(name: str, folder: Path, rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _measured(folder: Path) -> dict[str, Any]:
     """The scores of a run: those with the smallest Frechet distance while training, else those measured afterwards."""
-    if finite := [row for row in rows_of(folder, "scores.jsonl") if np.isfinite(row.get("frechet", np.nan))]:
-        return min(finite, key=lambda row: row["frechet"])
-    return dict(leaves(read_scores(folder))) if inside.check(folder, "scores.json") else {}
+    return dict(best_row(rows_of(folder, "scores.jsonl")) or leaves(read_scores(folder)))
 
 
 def _scores(scores: Mapping[str, Mapping[str, Any]]) -> str:

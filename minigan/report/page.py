@@ -25,7 +25,7 @@ from minigan.report.curves import series_of, sliding_mean
 from minigan.report.diagnosis import diagnose
 from minigan.report.embedded import inline
 from minigan.report.page_template import PAGE, STYLE
-from minigan.report.records import read_config, read_rows, read_scores
+from minigan.report.records import read_config, read_scores, rows_of
 from minigan.report.runs import NAMES, metrics_of
 
 MOST_BYTES = 15_000_000  # of the page
@@ -61,7 +61,6 @@ def report_page(folder: str | os.PathLike[str], live: bool = False) -> Path:
     config = read_config(folder)
     options, planned = config["options"], config.get("steps")
     rows, scores, events = (rows_of(folder, name) for name in ("metrics.jsonl", "scores.jsonl", "events.jsonl"))
-    measured = read_scores(folder) if inside.check(folder, "scores.json") else {}
     pictures = Pictures(folder)
     sheets, reals, figures = sheets_of(pictures, rows), _reals(pictures), _figures(pictures)
     data = {"sheets": sheets, "panels": [*_panels(rows), *_score_panels(scores)],
@@ -78,7 +77,7 @@ def report_page(folder: str | os.PathLike[str], live: bool = False) -> Path:
         "last": sheets[-1]["src"] if sheets else "",
         "reals": reals,
         "figures": figures,
-        "scores": _table(scores) + _measured(measured),
+        "scores": _table(scores) + _measured(read_scores(folder)),
         "options": _rows(options.items()),
         "force": _force(config.get("in_force", {})),
         "about": _rows([*config.get("versions", {}).items(), ("device", config.get("device")),
@@ -88,11 +87,6 @@ def report_page(folder: str | os.PathLike[str], live: bool = False) -> Path:
     page = re.sub(r"\{\{(\w+)\}\}", lambda match: str(parts[match[1]]), PAGE)
     write_atomically(folder / "report.html", page.encode("utf-8", "backslashreplace"))  # names need not be UTF-8
     return folder / "report.html"
-
-
-def rows_of(folder: Path, name: str) -> list[dict[str, Any]]:
-    """The rows of one of a run's files, none if it is missing. Raises as `read_rows`."""
-    return read_rows(folder / name) if inside.check(folder, name) else []
 
 
 def state(done: int, planned: Any) -> str:
@@ -139,6 +133,11 @@ def _measured(scores: Mapping[str, Any]) -> str:
 
 
 def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """The values in nested objects, each with the keys on the way to it.
+
+    >>> list(leaves({"scores": {"kid": 0.5}, "ab": {"kept": 1.0}}))
+    [('kid', 0.5), ('ab kept', 1.0)]
+    """
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from leaves(inner, f"{name} {key}".strip() if key != "scores" else name)

@@ -11,11 +11,12 @@ optional; and sizes, depths, long numbers and keys given twice would need checks
 
 from __future__ import annotations
 
-__all__ = ["read_config", "read_rows", "read_scores"]
+__all__ = ["best_row", "read_config", "read_rows", "read_scores", "rows_of"]
 
 import json
+import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,12 +122,14 @@ def _check_force(settings: Mapping[str, Any], place: str) -> None:
 
 
 def read_scores(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """The contents of a run's scores.json: what `minigan metrics` or an example measured at the end.
+    """The contents of a run's scores.json: what `minigan metrics` or an example measured at the end; {} without it.
 
     Raises:
         DataError: it is no regular file, too large, or not an object in JSON.
     """
     path = Path(folder) / "scores.json"
+    if not inside.check(path.parent, path.name):
+        return {}
     return _parsed(_text(path.parent, path.name, MOST_CONFIG), f"{path}: damaged")
 
 
@@ -156,6 +159,17 @@ def read_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
                          _STEP if is_step else _NUMBER)
         rows.append(row)
     return rows
+
+
+def rows_of(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The rows of one of a run's files, none if it is missing. Raises as `read_rows`."""
+    return read_rows(folder / name) if inside.check(folder, name) else []
+
+
+def best_row(scores: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The row of scores.jsonl with the smallest finite Frechet distance; None if no row has one."""
+    finite = [row for row in scores if math.isfinite(row.get("frechet", math.nan))]
+    return min(finite, key=lambda row: row["frechet"], default=None)
 
 
 def _text(folder: Path, name: str, most: int) -> str:

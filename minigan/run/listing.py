@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from minigan import report
 from minigan.checkpoint import Series, inside
 from minigan.errors import DataError, MiniganError
 from minigan.run.folder import ABOUT_NOW, read_config
+from minigan.run.manifest import FOLDERS
 from minigan.run.shown import printable
 
 ROW = "{:<28} {:>15} {:>11}  {:<22} {}"
@@ -37,11 +36,13 @@ def runs_in(folder: Path) -> list[Path]:
 
 
 def _runs_below(folder: Path, depth: int) -> Iterator[Path]:
-    for name in inside.names(folder):
+    names = inside.names(folder)
+    own = FOLDERS if "config.json" in names else ()  # a run's own: pictures and checkpoints by the thousand, no runs
+    for name in names:
         path = folder / name
-        if os.path.lexists(path / "config.json"):
+        if name not in own and os.path.lexists(path / "config.json"):
             yield path
-        if depth > 1 and inside.kind(path) == "folder":
+        if name not in own and depth > 1 and inside.kind(path) == "folder":
             yield from _runs_below(path, depth - 1)
 
 
@@ -61,9 +62,9 @@ def summary(run: Path, name: str | None = None) -> str:
             return default
 
     config = read(lambda: read_config(run), {})
-    rows = read(lambda: _rows(run, "metrics.jsonl"), [])
-    scores = read(lambda: _rows(run, "scores.jsonl"), [])
-    measured = read(lambda: report.read_scores(run) if inside.check(run, "scores.json") else {}, {})
+    rows = read(lambda: report.rows_of(run, "metrics.jsonl"), [])
+    scores = read(lambda: report.rows_of(run, "scores.jsonl"), [])
+    measured = read(lambda: report.read_scores(run), {})
     done, planned = rows[-1].get("step", len(rows)) if rows else 0, config.get("steps")
     steps = f"{done:,} of {planned:,}" if isinstance(planned, int) else f"{done:,}"
     saved = read(lambda: Series(run / "checkpoints").steps() if inside.check(run, "checkpoints", "folder") else [], [])
@@ -78,16 +79,11 @@ def summary(run: Path, name: str | None = None) -> str:
 
 def _score(scores: list[dict[str, Any]], measured: dict[str, Any]) -> str:
     """The smallest Frechet distance of the rows, else the one that `minigan metrics` wrote."""
-    if finite := [row for row in scores if np.isfinite(row.get("frechet", np.nan))]:
-        best = min(finite, key=lambda row: row["frechet"])
+    if best := report.best_row(scores):
         return f"{best['frechet']:.2f}" + (f" at step {best['step']:,}" if "step" in best else "")
     numbers = measured.get("scores")
     frechet = numbers.get("frechet") if isinstance(numbers, dict) else None
     return f"{frechet:.2f} at the end" if isinstance(frechet, float) else ""
-
-
-def _rows(run: Path, name: str) -> list[dict[str, Any]]:
-    return report.read_rows(run / name) if inside.check(run, name) else []
 
 
 def described(config: dict[str, Any]) -> dict[str, Any]:
