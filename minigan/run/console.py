@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import sys
 from collections.abc import Iterator
@@ -23,23 +22,21 @@ class _Sturdy:
         try:
             try:
                 self._stream.write(text)
-            except UnicodeEncodeError:  # in the name of a file, which need not be UTF-8
+            except UnicodeEncodeError:  # a letter that the terminal lacks, or a name that is not UTF-8
                 coding = self._stream.encoding
                 self._stream.write(text.encode(coding, "backslashreplace").decode(coding))
-        except (OSError, ValueError) as error:  # ValueError: the stream is closed
-            self._gone(error)
+        except (OSError, ValueError):  # ValueError: the stream is closed
+            self._gone()
         return len(text)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
-        except (OSError, ValueError) as error:
-            self._gone(error)
+        except (OSError, ValueError):
+            self._gone()
 
-    def _gone(self, error: Exception) -> None:
+    def _gone(self) -> None:
         """From here on all goes to the null device, also what is still in the buffer, which Python flushes at exit."""
-        if isinstance(error, UnicodeError):  # a ValueError, but the stream is there
-            raise error
         with contextlib.suppress(OSError, ValueError):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self._stream.fileno())
@@ -50,10 +47,6 @@ class _Sturdy:
 def sturdy() -> Iterator[None]:
     """Context in which standard output and error are sturdy; either may be None, as in a program without a console."""
     before = sys.stdout, sys.stderr
-    for stream in before:
-        if isinstance(stream, io.TextIOWrapper):  # for letters that the terminal lacks, and names that are not UTF-8
-            with contextlib.suppress(OSError, ValueError):  # a closed one
-                stream.reconfigure(errors="backslashreplace")
     null = open(os.devnull, "w")  # noqa: SIM115  # closed below
     sys.stdout, sys.stderr = (_Sturdy(stream or null) for stream in before)
     try:

@@ -122,8 +122,7 @@ def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequen
         deadline = start + options.budget if options.budget else math.inf
         return Session(folder, trainer, batches, options, config, sheet, score, deadline)
     changed = folders.check_continues(options.out, saved, config, options.defaults())
-    config["sessions"] = saved.get("sessions", [])
-    session = Session(options.out, trainer, batches, options, config, sheet, score)
+    session = Session(options.out, trainer, batches, options, config, sheet, score, earlier=saved.get("sessions", []))
     session.resume(changed)
     session.record()
     return session

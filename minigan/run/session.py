@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,12 @@ class Session:
     """A run from its start, or from a checkpoint, to its end or its interruption."""
 
     def __init__(self, folder: Path, trainer: Trainer, batches: Batches, options: RunOptions,
-                 config: dict[str, Any], sheet: Sheet, score: Scores | None, deadline: float = float("inf")) -> None:
+                 config: dict[str, Any], sheet: Sheet, score: Scores | None, deadline: float = math.inf,
+                 earlier: Sequence[dict[str, Any]] = ()) -> None:
         self.folder, self.trainer, self.batches, self.options = folder, trainer, batches, options
         self.sheet, self.score, self.steps = sheet, score, int(config["steps"])
         self.sheets: list[tuple[str, int, Callable[[], np.ndarray]]] = []  # name, step, picture to wait for
-        self.earlier = config.pop("sessions", [])  # what earlier processes did of this run
-        self.config = config
+        self.config, self.earlier = config, earlier  # and what earlier processes did of this run
         self.keeper = Keeper(folder, trainer, batches, score, config, options.keep)
         self.cadence = Cadence(options.checkpoint_every)
         self.board: Board | None = None
@@ -123,9 +124,7 @@ class Session:
         self.save_sheets()
         if self.board is not None:
             self.board.close()
-        if self.trainer.steps:
-            self.current("curves.png", lambda: report.loss_curves(self.log.path, self.folder / "curves.png"))
-            self.page(at_last=True)
+        self.last_pictures()
         if self.log.done:
             print(printable(f"{self.folder}: {self.log.summary()}"))
         print("weights: " + ", ".join(f"{name} {_sha256(self.folder / f'{name}.safetensors')}"
@@ -227,7 +226,7 @@ class Session:
         self.log.rewind(step)
         self.save()
         self.note(step=step, event="rolled back", reason=str(error), learning_rate=f"x {0.5**count:g}",
-             damaged=problems)
+                  damaged=problems)
         self.log.say(f"{error}; back to step {step:,}, learning rate x {0.5**count:g} (roll-back {count} of "
                      f"{MOST_ROLLBACKS})")
 
@@ -246,13 +245,17 @@ class Session:
                 with contextlib.suppress(Exception):
                     check_weights(self.trainer)
                     self.keeper.save()
-        if self.trainer.steps:
-            with contextlib.suppress(Exception):
-                report.loss_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
-                self.page(at_last=True)
+        with contextlib.suppress(Exception):
+            self.last_pictures()
         saved = max(self.keeper.series.steps(), default=0)
         if not isinstance(error, MiniganError):  # those say what to do
             self.log.say(f"{self.folder}: saved after step {saved:,} of {self.steps:,}; --resume continues")
+
+    def last_pictures(self) -> None:
+        """Draw the curves, and the page that shows everything, if there was a step."""
+        if self.trainer.steps:
+            self.current("curves.png", lambda: report.loss_curves(self.log.path, self.folder / "curves.png"))
+            self.page(at_last=True)
 
     def page(self, at_last: bool = False) -> None:
         """Update report.html, unless that was done a moment ago."""
