@@ -172,9 +172,7 @@ def _called(function: Any, arguments: Any) -> Any:
 def _view(storage: Any, offset: Any, shape: Any, strides: Any) -> View:
     if not isinstance(storage, Storage) or not len(shape) == len(strides) <= MOST_AXES:
         raise PickleError("its description is damaged (a tensor without a storage, or with too many axes)")
-    numbers = (offset, *shape, *strides)
-    if not all(
-            type(n) is int and 0 <= n < 2**48 for n in numbers):
+    if not all(type(n) is int and 0 <= n < 2**48 for n in (offset, *shape, *strides)):
         raise PickleError("its description is damaged (a tensor of impossible sizes)")
     return View(storage, offset, tuple(shape), tuple(strides))
 

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minigan import report
-from minigan.data.paths import user_path
+from minigan.data.paths import printable, user_path
 from minigan.errors import OptionError
 from minigan.run.folder import read_config
 from minigan.run.listing import aligned, described, differing
-from minigan.run.shown import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

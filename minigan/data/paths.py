@@ -1,4 +1,4 @@
-"""The door for paths that a user names: as an argument, in an option, in a variable of the environment."""
+"""Paths that a user names, as an argument, in an option, in a variable of the environment; and how to print them."""
 
 from __future__ import annotations
 
@@ -26,3 +26,12 @@ def same_name(path: Path) -> str:
     import unicodedata
 
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", os.path.realpath(path)).casefold())
+
+
+def printable(text: object) -> str:
+    """A text whose bytes that are not UTF-8, as in some names of files, are shown as escapes.
+
+    >>> printable("a\\udcff.png")
+    'a\\\\udcff.png'
+    """
+    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")

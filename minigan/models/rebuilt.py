@@ -27,6 +27,7 @@ Weights = Mapping[str, np.ndarray]
 NORMS = ("batch", "instance", "none")  # the first that fits is taken
 UPSAMPLES = ("upconv", "deconv")
 WRAPPERS: dict[str, Any] = {"change.": Residual, "coloured.": Grey}  # by the prefix of all their weights' names
+NO_FIT = "these weights fit no generator of minigan.models: "  # how the errors begin
 MOST_WRAPPERS, MOST_BLOCKS, MOST_HALVINGS = 4, 256, 32
 STATISTIC = re.compile(r"(.*)\.(running_mean|running_var|num_batches_tracked)")
 
@@ -114,14 +115,14 @@ def _fitting(weights: Weights, candidates: Callable[[], Iterator[Module]], stric
     except (LookupError, ValueError, ArithmeticError):  # a name is missing, or a shape has other axes
         pass
     if closest is None:
-        raise CheckpointError("these weights fit no generator of minigan.models: their names or shapes differ "
+        raise CheckpointError(f"{NO_FIT}their names or shapes differ "
                               f"({_listed(list(weights)) or 'there are none'}); use the file of a generator")
     _, network, missing, surplus, other = closest
     report = "; ".join(f"{kind} {_listed(names)}" for kind, names in
                        (("missing:", missing), ("surplus:", surplus), ("of another shape:", other)) if names)
     if report and (strict or other):
         remedy = "" if other else ", or pass strict=False"
-        raise CheckpointError("these weights fit no generator of minigan.models: their names or shapes differ. The "
+        raise CheckpointError(f"{NO_FIT}their names or shapes differ. The "
                               f"closest is a {type(network).__name__}: {report}; use the file of a generator{remedy}")
     if report:
         warnings.warn(f"these weights fit a {type(network).__name__} only in part: {report}", stacklevel=4)
@@ -132,9 +133,6 @@ def _fitting(weights: Weights, candidates: Callable[[], Iterator[Module]], stric
 def _listed(names: list[str]) -> str:
     """The first few names."""
     return ", ".join(name[:80] for name in names[:4]) + (f" and {len(names) - 4:,} more" if len(names) > 4 else "")
-
-
-NO_FIT = "these weights fit no generator of minigan.models: "
 
 
 def _check_size(weights: Weights, what: str, least: int) -> None:

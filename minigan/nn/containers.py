@@ -33,7 +33,7 @@ class Numbered(Module):
 
     def items_by_name(self) -> dict[str, Any]:
         """The parts and their names, in order."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, self.kind)}
+        return self.parts_by_name(self.kind)
 
     def taken(self, items: dict[str, Any]) -> Any:
         """The result of a slice: the same parts in a new container, numbered from 0."""
@@ -164,11 +164,8 @@ class ModuleDict(Module):
         for key, module in dict(modules).items():
             self[key] = module
 
-    def _dict(self) -> dict[str, Module]:
-        return {name: value for name, value in vars(self).items() if isinstance(value, Module)}
-
     def __getitem__(self, key: str) -> Module:
-        return self._dict()[key]
+        return self.parts_by_name(Module)[key]
 
     def __setitem__(self, key: str, module: Module) -> None:
         if not isinstance(module, Module):
@@ -179,25 +176,25 @@ class ModuleDict(Module):
         self.pop(key)
 
     def __len__(self) -> int:
-        return len(self._dict())
+        return len(self.parts_by_name(Module))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._dict())
+        return iter(self.parts_by_name(Module))
 
     def __contains__(self, key: object) -> bool:
-        return key in self._dict()
+        return key in self.parts_by_name(Module)
 
     def keys(self) -> KeysView[str]:
         """The keys, in order."""
-        return self._dict().keys()
+        return self.parts_by_name(Module).keys()
 
     def values(self) -> ValuesView[Module]:
         """The modules, in order."""
-        return self._dict().values()
+        return self.parts_by_name(Module).values()
 
     def items(self) -> ItemsView[str, Module]:
         """Pairs (key, module), in order."""
-        return self._dict().items()
+        return self.parts_by_name(Module).items()
 
     def pop(self, key: str) -> Module:
         """Remove a module and return it. KeyError if there is none."""
@@ -207,5 +204,5 @@ class ModuleDict(Module):
 
     def clear(self) -> None:
         """Remove all modules."""
-        for key in self._dict():
+        for key in self.parts_by_name(Module):
             delattr(self, key)

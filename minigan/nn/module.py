@@ -92,7 +92,11 @@ class Module(registration.Part):
         for name, value in vars(self).items():
             if isinstance(value, registration.CONTAINERS) and value and name not in registration.OWN:
                 registration.check_container(self, name, value)
-        return {name: value for name, value in vars(self).items() if isinstance(value, Module)}
+        return self.parts_by_name(Module)
+
+    def parts_by_name(self, kind: type) -> dict[str, Any]:
+        """Attributes of a kind, Module or Parameter, in order of assignment, without checks."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, kind)}
 
     def registered(self) -> Iterator[Module | Parameter]:
         """This module, the modules below it, and their parameters, without checks; some repeatedly."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -90,9 +92,9 @@ class Optimizer(Parameters):
     def _calls(self, live: Sequence[int]) -> list[tuple[int, list[int]]]:
         """Groups, each with the positions of those of its parameters that one call updates."""
         calls: dict[tuple[int, int], list[int]] = {}
-        ends = np.cumsum([len(group["params"]) for group in self.param_groups])
+        ends = list(itertools.accumulate(len(group["params"]) for group in self.param_groups))
         for i in live:
-            number = int(np.searchsorted(ends, i, side="right"))
+            number = bisect.bisect_right(ends, i)
             calls.setdefault((number, id(self.clocks.of[i]) if self.counts else 0), []).append(i)
         return [(number, members) for (number, _), members in calls.items()]
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from minigan.data.paths import printable
 from minigan.errors import require
 
 # Okabe & Ito's palette without its yellow: colour-blind readers can tell the colours apart
@@ -73,7 +74,7 @@ def plain(text: str) -> str:
     >>> plain("b$x_^$")
     'b\\$x_^\\$'
     """
-    return text.encode("utf-8", "backslashreplace").decode().replace("$", r"\$")
+    return printable(text).replace("$", r"\$")
 
 
 def named_legend(place: Any, artists: Mapping[str, Any], **options: Any) -> None:

@@ -7,7 +7,7 @@
     log.py       metrics.jsonl, progress        signals.py   Ctrl-C: the first saves the run, the second stops at once
     plan.py      steps, epochs, or a time       listing.py   a table of runs, and their differences
     saved.py     the networks of a run          latent/      analysis of what a run has learnt
-    manifest.py  which files are the run's own  shown.py     text that can be printed
+    manifest.py  which files are the run's own  console.py   printing that never ends a program
 """
 
 from minigan.run.command import main

@@ -20,11 +20,11 @@ import numpy as np
 from minigan import report
 from minigan.checkpoint import inside, write_atomically
 from minigan.data import ImageData
+from minigan.data.paths import printable
 from minigan.engine import device
 from minigan.errors import DataError, OptionError
 from minigan.run.log import lock
 from minigan.run.manifest import FOLDERS, LIST, check_folder, written
-from minigan.run.shown import printable
 
 PACKAGE = Path(__file__).resolve().parents[1]
 ABOUT_NOW = ("resume", "overwrite")  # options about this call of the program, not about the run

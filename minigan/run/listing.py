@@ -10,10 +10,10 @@ from typing import Any
 
 from minigan import report
 from minigan.checkpoint import Series, inside
+from minigan.data.paths import printable
 from minigan.errors import DataError, MiniganError
 from minigan.run.folder import ABOUT_NOW, read_config
 from minigan.run.manifest import FOLDERS
-from minigan.run.shown import printable
 
 ROW = "{:<28} {:>15} {:>11}  {:<22} {}"
 DEEPEST = 3  # folders between that of all runs and a run: some examples make several runs, one beside the other

@@ -16,6 +16,7 @@ import numpy as np
 
 from minigan import report
 from minigan.data import Batches, ImageData, Loader, scaled
+from minigan.data.paths import printable
 from minigan.engine import device
 from minigan.errors import DataError, OptionError
 from minigan.random import Stream
@@ -28,7 +29,6 @@ from minigan.run.options import RunOptions
 from minigan.run.plan import check_length, planned_steps
 from minigan.run.saved import NEEDED
 from minigan.run.session import Scores, Session, Sheet
-from minigan.run.shown import printable
 from minigan.trainers import GAN, Trainer
 
 SAMPLES = 64  # images in a sample grid

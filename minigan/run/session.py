@@ -15,6 +15,7 @@ import numpy as np
 from minigan import report
 from minigan.checkpoint import inside, remove_leftovers, save_weights
 from minigan.data import Batches
+from minigan.data.paths import printable
 from minigan.engine import detect_anomaly, device
 from minigan.errors import DataError, MiniganError, NonFiniteError, OptionError
 from minigan.run import signals
@@ -24,7 +25,6 @@ from minigan.run.folder import write_config
 from minigan.run.log import Log, note, way_on
 from minigan.run.manifest import Manifest
 from minigan.run.options import RunOptions
-from minigan.run.shown import printable
 from minigan.trainers import Progress, Trainer
 
 Scores = Callable[[Path, int], Any]  # (run folder, step): measures the networks and saves the scores there
