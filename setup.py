@@ -1,10 +1,48 @@
-"""Maps the top-level folder kernels/ to the package minigan.kernels; everything else is in pyproject.toml.
+"""Maps the folder kernels/ to the package minigan.kernels and compiles kernels/native; the rest is in pyproject.toml.
 
 kernels/ is half of the project, so it stands beside minigan/ rather than inside it; but a top-level package called
 `kernels` would collide with one on PyPI, so it is installed under ours.
+
+kernels/native is compiled once for each level of instructions, and the best one is chosen on import. Every extension is
+optional: without a C compiler the installation succeeds, and NumPy computes what C would have.
 """
 
-from setuptools import find_packages, setup
+import copy
+import platform
+import sysconfig
+from pathlib import Path
+
+from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
+
+NATIVE = Path("kernels/native")
+LEVELS = {"v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"]}
+MACHINE = platform.machine().lower()
+CHOICES = LEVELS if MACHINE in ("x86_64", "amd64") else {"baseline": []} if MACHINE in ("aarch64", "arm64") else {}
+FLAGS = ["-O3", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",
+         "-fvisibility=hidden", "-g0"]
+ALONE = sysconfig.get_config_var("Py_GIL_DISABLED") != 1  # a free-threaded Python has no limited API
+
+
+class Build(build_ext):
+    """Levels side by side: every extension has object files of its own, though their sources are the same."""
+
+    def build_extension(self, ext):
+        apart = copy.copy(self)
+        apart.build_temp = str(Path(self.build_temp) / ext.name)
+        super(Build, apart).build_extension(ext)
+
+
+def extension(name, sources, *flags):
+    """One optional module, for any Python from 3.11 on."""
+    macros = [("MODULE", name)] + ([("Py_LIMITED_API", "0x030B0000")] if ALONE else [])
+    headers = [str(path) for path in sorted(NATIVE.glob("*.h"))]
+    return Extension(f"minigan.kernels.native.{name}", [str(NATIVE / source) for source in sources], depends=headers,
+                     extra_compile_args=[*FLAGS, *flags], extra_link_args=["-pthread"], define_macros=macros,
+                     py_limited_api=ALONE, optional=True)
+
+
+SOURCES = sorted(path.name for path in NATIVE.glob("*.c") if path.name != "features.c")
 
 setup(
     packages=[
@@ -13,4 +51,8 @@ setup(
     ],
     package_dir={"minigan": "minigan", "minigan.kernels": "kernels"},
     package_data={"minigan": ["py.typed"], "minigan.kernels": ["cuda/*.cu", "cuda/*.cuh", "cuda/*.h"]},
+    ext_modules=[extension("_features", ["features.c"]),
+                 *(extension(f"_{level}", SOURCES, *flags) for level, flags in CHOICES.items())] if CHOICES else [],
+    cmdclass={"build_ext": Build},
+    options={"build_ext": {"parallel": 2}, **({"bdist_wheel": {"py_limited_api": "cp311"}} if ALONE else {})},
 )

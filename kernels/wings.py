@@ -16,12 +16,12 @@ import numpy as np
 
 from minigan.errors import DeviceError
 
-from . import cpu
+from . import cpu, native
 
 if TYPE_CHECKING:
     from .cuda.backend import Backend
 
-HOST = (cpu,)  # the wings that compute on NumPy's arrays; where several have a kernel, the first of them is called
+HOST = (native, cpu)  # the wings for NumPy's arrays; where several have a kernel, the first of them is called
 
 
 def kernels_of(wing: ModuleType) -> dict[str, Callable[..., Any]]:
@@ -33,7 +33,7 @@ def dispatched(name: str) -> Callable[..., Any]:
     """The kernel `name` of whichever wing the first argument, an array or a list of arrays, belongs to."""
     on_host = next(kernels_of(wing)[name] for wing in HOST if name in kernels_of(wing))
 
-    @functools.wraps(on_host)
+    @functools.wraps(kernels_of(cpu)[name])
     def kernel(first: Any, *others: Any, **options: Any) -> Any:
         if type(first) is np.ndarray:  # on the CPU, this line is all that dispatch costs
             return on_host(first, *others, **options)

@@ -1,0 +1,50 @@
+/* leaky_relu and its gate: one pass, in pieces of 64 KB. Twin: cpu/elementwise.py. */
+#include "kernels.h"
+#include "vec.h"
+
+enum { PIECE = 16384 };
+struct job { const float *a, *on; float *y; long size; float slope; };
+
+static void leaky_relu_task(void *arg, long i, int worker)
+{
+    struct job *j = arg;
+    (void)worker;
+    long k = i * PIECE, end = min(j->size, k + PIECE);
+    for (; k + W <= end; k += W) STORE(j->y + k, rectified(VEC(j->a + k), j->slope));
+    if (k < end) store_first(j->y + k, rectified(load_first(j->a + k, end - k), j->slope), end - k);
+}
+
+/* y = a where x > 0, else slope*x; slope 0 is relu; NaN stays NaN. */
+int leaky_relu(const struct call *c)
+{
+    struct job j = {c->arrays[0].data, NULL, c->arrays[1].data, c->arrays[1].size, (float)c->f[0]};
+    NEED(0, j.size);
+    parallel(c->threads, leaky_relu_task, &j, up(j.size, PIECE));
+    return DONE;
+}
+
+INLINE vec gated(vec g, vec on, float slope)
+{
+    vec closed = g * slope;
+    if (slope == 0) closed = (vec){0};
+    return pick((ivec)(on > 0), g, closed);
+}
+
+static void gate_task(void *arg, long i, int worker)
+{
+    struct job *j = arg;
+    (void)worker;
+    long k = i * PIECE, end = min(j->size, k + PIECE);
+    for (; k + W <= end; k += W) STORE(j->y + k, gated(VEC(j->a + k), VEC(j->on + k), j->slope));
+    if (k < end) store_first(j->y + k, gated(load_first(j->a + k, end - k), load_first(j->on + k, end - k), j->slope), end - k);
+}
+
+/* z = g where on > 0, else slope*g; nothing passes a closed gate of slope 0, not even NaN. */
+int gate(const struct call *c)
+{
+    struct job j = {c->arrays[0].data, c->arrays[1].data, c->arrays[2].data, c->arrays[2].size, (float)c->f[0]};
+    NEED(0, j.size);
+    NEED(1, j.size);
+    parallel(c->threads, gate_task, &j, up(j.size, PIECE));
+    return DONE;
+}

@@ -1,0 +1,107 @@
+/* Vectors, and the one micro-kernel that all products of matrices here are made of.
+ *
+ *     acc[m][n] += sum_k a[m][k] * b[k][n]      MR rows (pixels) x NR columns (channels), all of it in registers
+ *
+ * Rows are read as single numbers where they lie (in the image itself: no im2col), columns as whole vectors from a
+ * packed panel (K, NR). Written with the vector extensions that GCC and Clang share; which instructions they become is
+ * decided by -march alone. GCC keeps acc in registers because it is a local array, every loop over it is unrolled, and
+ * `rows` is a constant after inlining.
+ */
+#ifndef MINIGAN_VEC_H
+#define MINIGAN_VEC_H
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+enum { W = 16, NV = 2, MR = 8 }; /* 16 accumulators of 32 registers: latency 4, and one multiply-add a cycle */
+#elif defined(__AVX2__)
+enum { W = 8, NV = 2, MR = 6 }; /* 12 accumulators of 16 registers */
+#else
+enum { W = 4, NV = 4, MR = 6 }; /* NEON: 24 accumulators of 32 registers */
+#endif
+enum { NR = W * NV, LINE = 16 }; /* LINE: floats in a cache line of 64 bytes */
+
+typedef float vec __attribute__((vector_size(W * 4), aligned(4), may_alias));
+typedef int32_t ivec __attribute__((vector_size(W * 4), aligned(4), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 64")
+#endif
+#define VEC(p) (*(const vec *)(p))
+#define STORE(p, v) (*(vec *)(p) = (v))
+
+static inline long min(long a, long b) { return a < b ? a : b; }
+static inline long max(long a, long b) { return a > b ? a : b; }
+static inline long up(long a, long b) { return (a + b - 1) / b; }             /* a / b, rounded up */
+static inline long mirror(long i, long n) { return i < 0 ? -i : i >= n ? 2 * n - 2 - i : i; }
+
+INLINE vec pick(ivec mask, vec a, vec b) { return (vec)(((ivec)a & mask) | ((ivec)b & ~mask)); }
+/* z where z > 0, else slope*z; with slope 0 that is +0, but NaN stays NaN */
+INLINE vec rectified(vec z, float slope)
+{
+    vec closed = z * slope;
+    if (slope == 0) closed = (vec)((ivec)z & (ivec)(z != z));
+    return pick((ivec)(z > 0), z, closed);
+}
+
+INLINE float total(vec v)
+{
+    float s = 0;
+    UNROLL for (int i = 0; i < W; i++) s += v[i];
+    return s;
+}
+
+/* The first n of a vector's W numbers, zeros behind them; and back. For the last channels, where C is no multiple of W. */
+INLINE vec load_first(const float *p, long n)
+{
+    float room[W] = {0};
+    memcpy(room, p, n * sizeof(float));
+    return VEC(room);
+}
+INLINE void store_first(float *p, vec v, long n) { memcpy(p, &v, n * sizeof(float)); }
+
+/* acc += products of K terms: a[m] + k*ak by b + k*bk; `runs` times, between which a moves on by `jump` and b does not. */
+INLINE void multiply(const int rows, long runs, long jump, long K, const float *const *a, long ak, const float *b, long bk,
+                     vec acc[MR][NV])
+{
+    vec s[MR][NV];
+    UNROLL for (int m = 0; m < rows; m++)
+        UNROLL for (int n = 0; n < NV; n++) s[m][n] = acc[m][n];
+    for (long at = 0; runs > 0; runs--, at += jump)
+        for (long k = 0; k < K; k++, at += ak, b += bk) {
+            vec v[NV];
+            UNROLL for (int n = 0; n < NV; n++) v[n] = VEC(b + n * W);
+            UNROLL for (int m = 0; m < rows; m++)
+                UNROLL for (int n = 0; n < NV; n++) s[m][n] += a[m][at] * v[n];
+        }
+    UNROLL for (int m = 0; m < rows; m++)
+        UNROLL for (int n = 0; n < NV; n++) acc[m][n] = s[m][n];
+}
+
+/* A W x W block transposed in registers, v[i][j] -> v[j][i]: log2(W) rounds of interleaving halves. */
+#if defined(__AVX512F__)
+#define LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define HIGH(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#elif defined(__AVX2__)
+#define LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#else
+#define LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#endif
+INLINE void transpose(vec v[W])
+{
+    UNROLL for (int round = 1; round < W; round *= 2) {
+        vec u[W];
+        UNROLL for (int i = 0; i < W / 2; i++) {
+            u[2 * i] = LOW(v[i], v[i + W / 2]);
+            u[2 * i + 1] = HIGH(v[i], v[i + W / 2]);
+        }
+        UNROLL for (int i = 0; i < W; i++) v[i] = u[i];
+    }
+}
+#endif

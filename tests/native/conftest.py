@@ -1,0 +1,40 @@
+"""Shared by the tests of the native wing."""
+
+import numpy as np
+import pytest
+
+from minigan.kernels import get_threads, set_threads
+from minigan.kernels.native.library import LEVEL, LIBRARY
+
+
+def pytest_collection_modifyitems(items):
+    if LIBRARY is None:
+        for item in items:
+            if "tests/native" in item.path.as_posix():
+                item.add_marker(pytest.mark.skip(reason=f"no native kernels: {LEVEL}"))
+
+
+@pytest.fixture
+def with_threads():
+    """with_threads(n, f, *args): f(*args) with n threads; the old number is restored afterwards."""
+    before = get_threads()
+
+    def call(n, f, *args):
+        set_threads(n)
+        return f(*args)
+
+    yield call
+    set_threads(before)
+
+
+@pytest.fixture(params=[False, True], ids=["", "poisoned"])
+def _poison(request):
+    """Memory that kernels borrow holds NaN."""
+    LIBRARY.poison(request.param)
+    yield
+    LIBRARY.poison(False)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(5)
