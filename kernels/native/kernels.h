@@ -9,7 +9,10 @@
 
 #define KERNELS(X)                \
     X(leaky_relu, "rwf")          \
-    X(gate, "rrwf")
+    X(gate, "rrwf")               \
+    X(winograd_forward, "rrrwiiiiiiiiiiiii") \
+    X(winograd_adjoint, "rrrwiiiiiiiiiiiii") \
+    X(winograd_weights, "rrwiiiiiiiiiiiii")
 
 /* One call. Arrays are contiguous and float32; a list's arrays follow one another. */
 struct array { float *data; long size; }; /* size: how many numbers there are */
