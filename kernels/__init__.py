@@ -8,7 +8,7 @@ This is the only door. Beside the kernels it has
 
     Counter, Rate, Moments          what kernels take and return beside arrays and numbers
     backend(device)                 who allocates, copies and captures on a device that is not the CPU
-    set_precision, get_precision    how CUDA kernels multiply float32
+    set_precision, get_precision    how float32 numbers are multiplied
     set_threads, get_threads        how many workers share the work on the CPU
     layout_copies                   how often a CPU kernel had to copy an image to channels-last
 """
@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 from . import cpu
 from .cpu.blocks import get_threads, set_threads
 from .cpu.memory import layout_copies
+from .precision import get_precision, set_precision
 from .values import Counter, Moments, Rate
-from .wings import backend, dispatched, get_precision, kernels_of, set_precision
+from .wings import backend, dispatched, kernels_of
 
 if TYPE_CHECKING:
     from .cpu import *  # for editors and mypy: a kernel has the signature and the docstring of its CPU twin

@@ -60,17 +60,3 @@ def backend(device: str) -> Backend:
     from .cuda.backend import named
 
     return named(device)
-
-
-def set_precision(precision: str) -> None:
-    """How CUDA kernels multiply float32 from now on: "tf32" (about 1e-3 of the result's scale) or "fp32" (1e-6)."""
-    from .cuda import conv
-
-    conv.set_precision(precision)
-
-
-def get_precision() -> str:
-    """What set_precision has set."""
-    from .cuda import conv
-
-    return conv.get_precision()

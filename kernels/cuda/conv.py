@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..geometry import filter_matrices, out_size
+from ..precision import get_precision
 from ..values import DeviceArray, Pair
 from . import memory
 from .backend import backend_of
@@ -22,7 +23,6 @@ from .loader import kernel
 
 __all__ = ["conv2d", "conv2d_weight_grad", "conv_transpose2d"]
 
-_precision = "tf32"
 BK = 16  # depth of a tile; the same in conv.cu
 BLOCKS = 120  # enough to keep the 132 multiprocessors of an H100 busy
 FEW = 4  # channels out up to which x is read once and its products are folded, if FEW times as many come in
@@ -42,19 +42,6 @@ class Tile(NamedTuple):
 SQUARE = Tile(64, 64, 32, 32, 128)
 TILES = Tile(128, 128, 64, 32, 256), Tile(128, 64, 64, 32, 128), SQUARE  # the larger, the fewer bytes an operation
 HALF, NARROW = Tile(128, 32, 32, 32, 128), Tile(128, 8, 32, 8, 128)  # for up to 32 and up to 8 columns
-
-
-def set_precision(precision: str) -> None:
-    """How float32 numbers are multiplied from now on: "tf32" (about 1e-3 of the result's scale) or "fp32" (1e-6)."""
-    global _precision
-    if precision not in ("tf32", "fp32"):
-        raise ValueError(f'precision {precision!r} is neither "tf32" nor "fp32"')
-    _precision = precision
-
-
-def get_precision() -> str:
-    """What set_precision has set."""
-    return _precision
 
 
 def conv2d(
@@ -191,7 +178,7 @@ def product(
         return
     if max(rows, depth + BK, *images) >= 2**30:
         raise ValueError(f"a product of {rows} rows and depth {depth} is too large for 32-bit indices")
-    tensor_cores = y.dtype.name == "float32" and _precision == "tf32" and backend_of(y).capability() >= (8, 0)
+    tensor_cores = y.dtype.name == "float32" and get_precision() == "fast" and backend_of(y).capability() >= (8, 0)
     tile, splits = plan(rows, columns, depth, phases * batch.matrices, tensor_cores)
     steps = (lines[0], *batch.a_steps), (lines[1], *batch.b_steps)
     macros: dict[str, Any] = {

@@ -8,4 +8,5 @@ namespace is empty, and NumPy computes everything.
 from .library import LIBRARY
 
 if LIBRARY is not None:
+    from .conv import *
     from .elementwise import *

@@ -172,17 +172,19 @@ def fetch(array: Any) -> Callable[[], np.ndarray]:
 
 
 def set_precision(name: str) -> str:
-    """How a GPU multiplies float32: `"tf32"`, on tensor cores with 10 bits of mantissa, or `"fp32"`, exactly.
+    """How float32 is multiplied: `"fast"`, or `"fp32"`, as exactly as sums of float32 are.
 
-    Returns the choice. float64 and the CPU are always exact.
+    Fast means tensor cores with 10 bits of mantissa on a GPU (TF32), and convolutions with the fewest products on a
+    CPU; see docs/performance.md for the errors. float64 is always exact. Returns the choice; `"tf32"`, which earlier
+    versions had, is `"fast"`.
 
     Raises:
         OptionError: another name.
     """
-    if name not in ("tf32", "fp32"):
-        raise OptionError(f"precision: {name!r} is not 'tf32' or 'fp32'")
+    if name not in ("fast", "fp32", "tf32"):
+        raise OptionError(f"precision: {name!r} is not 'fast' or 'fp32'")
     kernels.set_precision(name)
-    return name
+    return kernels.get_precision()
 
 
 def device_info() -> str:

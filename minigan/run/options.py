@@ -96,8 +96,9 @@ class RunOptions:
                                "download, then the data in a pip package)", kind=user_path)
     device: str = option("auto", "auto, cpu, cuda, cuda:N, or emulated: the CUDA kernels, compiled for the CPU and "
                          "run there, to check them")
-    precision: str = option(("tf32", "fp32"), "precision of matrix products on a GPU: tensor cores with 10 bits of "
-                            "mantissa, or exact float32")
+    precision: str = option(("fast", "fp32", "tf32"), "how float32 is multiplied. fast: tensor cores with 10 bits of "
+                            "mantissa on a GPU, convolutions with the fewest products on a CPU; fp32: exactly; tf32: "
+                            "another word for fast")
     graph: bool = option(True, "on a GPU, launch kernel by kernel instead of one CUDA graph per step",
                          flag="--no-graph")
     blas_tuning: bool = option(True, "use the matrix kernels that OpenBLAS chooses, or that "
@@ -185,8 +186,7 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
         if not (result.steps or result.epochs or result.budget):
             result.steps = default_steps
         result.device = device.set_device(result.device)
-        if result.device != "cpu":
-            device.set_precision(result.precision)
+        device.set_precision(result.precision)
         seed(result.seed)
     except (MiniganError, ValueError) as error:
         parser.error(str(error))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from same_bytes import channels_last, in_every_order, is_channels_last
 
+from minigan import kernels
 from minigan.kernels import cpu
 from minigan.kernels.cuda import conv, memory
 from minigan.kernels.geometry import filter_matrices, out_size
@@ -38,16 +39,16 @@ BOUND = {"float64": (np.float64, "fp32", 1e-14), "fp32": (np.float32, "fp32", 2e
 
 @pytest.fixture(autouse=True)
 def precision_as_before():
-    before = conv.get_precision()
+    before = kernels.get_precision()
     yield
-    conv.set_precision(before)
+    kernels.set_precision(before)
 
 
 @pytest.fixture(params=BOUND)
 def bound(request):
     """Set the precision; returns the dtype, and a tolerance relative to the result's largest number."""
     dtype, precision, tolerance = BOUND[request.param]
-    conv.set_precision(precision)
+    kernels.set_precision(precision)
     return dtype, tolerance
 
 
@@ -172,9 +173,9 @@ def test_no_copies_of_what_lies_right(device):
 
 def test_precision():
     with pytest.raises(ValueError, match="fp32"):
-        conv.set_precision("bf16")
-    conv.set_precision("fp32")
-    assert conv.get_precision() == "fp32"
+        kernels.set_precision("bf16")
+    kernels.set_precision("fp32")
+    assert kernels.get_precision() == "fp32"
 
 
 def test_precision_is_what_it_says(device):
@@ -182,7 +183,7 @@ def test_precision_is_what_it_says(device):
     there = [device.put(a.astype(np.float32)) for a in arrays]
     errors = {}
     for precision in ("fp32", "tf32"):
-        conv.set_precision(precision)
+        kernels.set_precision(precision)
         y = device.get(conv.conv2d(there[0], there[1], there[3], *how))
         errors[precision] = np.abs(y - wanted[0]).max() / np.abs(wanted[0]).max()
     assert errors["fp32"] < 2e-6 and errors["tf32"] < 2e-3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from same_bytes import in_every_order
 
-from minigan.kernels.cuda import conv
+from minigan import kernels
 
 matmul = importlib.import_module("minigan.kernels.cuda.matmul")  # the attribute `matmul` of the package is the function
 
@@ -28,9 +28,9 @@ SHAPES = {
 
 @pytest.fixture(autouse=True)
 def precision_as_before():
-    before = conv.get_precision()
+    before = kernels.get_precision()
     yield
-    conv.set_precision(before)
+    kernels.set_precision(before)
 
 
 def swapped(x):
@@ -41,7 +41,7 @@ def swapped(x):
 @pytest.mark.parametrize("dtype, precision, tolerance",
                          [(np.float64, "tf32", 1e-14), (np.float32, "fp32", 1e-6), (np.float32, "tf32", 2e-3)])
 def test_equal_numpy(device, rng, name, dtype, precision, tolerance):
-    conv.set_precision(precision)
+    kernels.set_precision(precision)
     a, b = (rng.normal(size=shape).astype(dtype) for shape in SHAPES[name])
     wanted = a.astype(np.float64) @ b.astype(np.float64)
     for left in (device.put(a), swapped(device.put(swapped(a).copy()))):

@@ -198,5 +198,5 @@ def test_emulation_is_for_linux(monkeypatch, platform):
 
 
 def test_an_unknown_precision():
-    with pytest.raises(mg.errors.OptionError, match="precision: 'bf16' is not 'tf32' or 'fp32'"):
+    with pytest.raises(mg.errors.OptionError, match="precision: 'bf16' is not 'fast' or 'fp32'"):
         device.set_precision("bf16")
