@@ -8,7 +8,9 @@ optional: without a C compiler the installation succeeds, and NumPy computes wha
 """
 
 import copy
+import os
 import platform
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -16,12 +18,19 @@ from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 NATIVE = Path("kernels/native")
-LEVELS = {"v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"]}
-MACHINE = platform.machine().lower()
-CHOICES = LEVELS if MACHINE in ("x86_64", "amd64") else {"baseline": []} if MACHINE in ("aarch64", "arm64") else {}
+X86, ARM = {"v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"]}, {"baseline": []}
+LEVELS = {"x86_64": X86, "amd64": X86, "aarch64": ARM, "arm64": ARM}
 FLAGS = ["-O3", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",
          "-fvisibility=hidden", "-g0"]
-ALONE = sysconfig.get_config_var("Py_GIL_DISABLED") != 1  # a free-threaded Python has no limited API
+LIMITED = sysconfig.get_config_var("Py_GIL_DISABLED") != 1  # a free-threaded Python has no limited API
+
+
+def machine():
+    """The processor that is compiled for. A Python for both kinds of Mac compiles for this one unless ARCHFLAGS is set."""
+    if sys.platform == "darwin" and "ARCHFLAGS" not in os.environ:
+        os.environ["ARCHFLAGS"] = f"-arch {platform.machine()}"
+    asked = os.environ["ARCHFLAGS"].split()[-1:] if sys.platform == "darwin" else []
+    return (asked or [sysconfig.get_platform().rpartition("-")[2]])[0].lower()
 
 
 class Build(build_ext):
@@ -35,14 +44,20 @@ class Build(build_ext):
 
 def extension(name, sources, *flags):
     """One optional module, for any Python from 3.11 on."""
-    macros = [("MODULE", name)] + ([("Py_LIMITED_API", "0x030B0000")] if ALONE else [])
-    headers = [str(path) for path in sorted(NATIVE.glob("*.h"))]
-    return Extension(f"minigan.kernels.native.{name}", [str(NATIVE / source) for source in sources], depends=headers,
-                     extra_compile_args=[*FLAGS, *flags], extra_link_args=["-pthread"], define_macros=macros,
-                     py_limited_api=ALONE, optional=True)
+    macros = [("MODULE", name)] + ([("Py_LIMITED_API", "0x030B0000")] if LIMITED else [])
+    headers = [path.as_posix() for path in sorted((*NATIVE.glob("*.h"), *NATIVE.glob("*.inc")))]
+    return Extension(f"minigan.kernels.native.{name}", [(NATIVE / source).as_posix() for source in sources],
+                     depends=headers, extra_compile_args=[*FLAGS, *flags], extra_link_args=["-pthread"],
+                     define_macros=macros, py_limited_api=LIMITED, optional=True)
 
 
-SOURCES = sorted(path.name for path in NATIVE.glob("*.c") if path.name != "features.c")
+def extensions():
+    """The modules of kernels/native; none on Windows, where there are no POSIX threads and `long` is too short."""
+    levels = {} if sys.platform == "win32" else LEVELS.get(machine(), {})
+    sources = sorted(path.name for path in NATIVE.glob("*.c") if path.name != "features.c")
+    asks = [extension("_features", ["features.c"])] if levels else []
+    return asks + [extension(f"_{level}", sources, *flags) for level, flags in levels.items()]
+
 
 setup(
     packages=[
@@ -50,9 +65,9 @@ setup(
         *("minigan.kernels" + name for name in ["", *("." + sub for sub in find_packages("kernels"))]),
     ],
     package_dir={"minigan": "minigan", "minigan.kernels": "kernels"},
-    package_data={"minigan": ["py.typed"], "minigan.kernels": ["cuda/*.cu", "cuda/*.cuh", "cuda/*.h"]},
-    ext_modules=[extension("_features", ["features.c"]),
-                 *(extension(f"_{level}", SOURCES, *flags) for level, flags in CHOICES.items())] if CHOICES else [],
+    package_data={"minigan": ["py.typed"], "minigan.kernels": ["cuda/*.cu", "cuda/*.cuh", "cuda/*.h",
+                                                               "native/*.c", "native/*.h", "native/*.inc"]},
+    ext_modules=extensions(),
     cmdclass={"build_ext": Build},
-    options={"build_ext": {"parallel": 2}, **({"bdist_wheel": {"py_limited_api": "cp311"}} if ALONE else {})},
+    options={"build_ext": {"parallel": 2}, **({"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED else {})},
 )

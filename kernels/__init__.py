@@ -11,6 +11,7 @@ This is the only door. Beside the kernels it has
     set_precision, get_precision    how float32 numbers are multiplied
     set_threads, get_threads        how many workers share the work on the CPU
     layout_copies                   how often a CPU kernel had to copy an image to channels-last
+    WING                            what computes there: "native v3 kernels", or "NumPy only" and why
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from . import cpu
 from .cpu.blocks import get_threads, set_threads
 from .cpu.memory import layout_copies
+from .native.library import WING
 from .precision import get_precision, set_precision
 from .values import Counter, Moments, Rate
 from .wings import backend, dispatched, kernels_of

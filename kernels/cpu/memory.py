@@ -70,7 +70,10 @@ def _mapped(size: int) -> Array:
     """Memory from the system itself, so that it goes back there: malloc would keep it, in pieces that fit nothing."""
     if sys.platform == "win32" or not hasattr(mmap, "MAP_PRIVATE"):
         return np.empty(size, np.uint8)
-    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:
+        raise MemoryError(f"the system has no {size:,} bytes left") from error
     if size >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
         pages.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(pages, np.uint8)

@@ -19,6 +19,7 @@ int leaky_relu(const struct call *c)
 {
     struct job j = {c->arrays[0].data, NULL, c->arrays[1].data, c->arrays[1].size, (float)c->f[0]};
     NEED(0, j.size);
+    NEED(1, j.size);
     parallel(c->threads, leaky_relu_task, &j, up(j.size, PIECE));
     return DONE;
 }
@@ -45,6 +46,7 @@ int gate(const struct call *c)
     struct job j = {c->arrays[0].data, c->arrays[1].data, c->arrays[2].data, c->arrays[2].size, (float)c->f[0]};
     NEED(0, j.size);
     NEED(1, j.size);
+    NEED(2, j.size);
     parallel(c->threads, gate_task, &j, up(j.size, PIECE));
     return DONE;
 }

@@ -3,20 +3,31 @@
 #include <Python.h>
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+/* What of x86-64-v3 not every compiler's __builtin_cpu_supports knows: MOVBE, F16C, LZCNT. */
+static int has_the_rest_of_v3(void)
+{
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & 1u << 22) || !(c & 1u << 29)) return 0;
+    return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & 1u << 5);
+}
+
 static int supported(const char *level)
 {
-#if defined(__x86_64__) || defined(_M_X64)
-    __builtin_cpu_init();
-    int v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    __builtin_cpu_init(); /* knows whether the system saves the wide registers, too */
+    int v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+             __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt") && has_the_rest_of_v3();
     if (!strcmp(level, "v3")) return v3;
     if (!strcmp(level, "v4"))
         return v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     return 0;
-#else
-    return !strcmp(level, "baseline");
-#endif
 }
+#else
+static int supported(const char *level) { return !strcmp(level, "baseline"); }
+#endif
 
 static PyObject *supports(PyObject *self, PyObject *level)
 {

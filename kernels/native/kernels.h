@@ -2,6 +2,8 @@
  *
  * X(name, what it takes): r an array that is read, w one that is written (None: NULL, where the kernel allows it), R and W
  * lists of such arrays, i a whole number, f a real number. In Python: name(threads, ...) in this order.
+ *
+ * library.py reads this list, too, and compares it with what a module says it was compiled from.
  */
 #ifndef MINIGAN_KERNELS_H
 #define MINIGAN_KERNELS_H
@@ -15,21 +17,27 @@
     X(winograd_weights, "rrwiiiiiiiiiiiii")
 
 /* One call. Arrays are contiguous and float32; a list's arrays follow one another. */
+enum { MOST_ARGUMENTS = 32 }; /* arguments of a kernel */
 struct array { float *data; long size; }; /* size: how many numbers there are */
 struct call {
     int threads;
     struct array *arrays;
-    long lists[8]; /* how many arrays each argument r, w, R, W has */
-    long i[24];
-    double f[8];
+    long lists[MOST_ARGUMENTS]; /* how many arrays each argument r, w, R, W has */
+    long i[MOST_ARGUMENTS];
+    double f[MOST_ARGUMENTS];
 };
 
 enum { DONE, NO_MEMORY, WRONG_SIZE }; /* what a kernel returns */
 typedef int kernel_fn(const struct call *);
-#define DECLARE(name, takes) kernel_fn name;
+#define DECLARE(name, takes) \
+    kernel_fn name;          \
+    _Static_assert(sizeof takes <= MOST_ARGUMENTS + 1, "too many arguments");
 KERNELS(DECLARE)
 
-/* Arrays are what their sizes say, or nothing is read or written. */
+/* Arrays are there and as large as their sizes say, or nothing is read or written. */
 #define NEED(k, count) \
+    if (!c->arrays[k].data || c->arrays[k].size < (count)) return WRONG_SIZE
+/* The same for an array that may be None. */
+#define NEED_OR_NONE(k, count) \
     if (c->arrays[k].data && c->arrays[k].size < (count)) return WRONG_SIZE
 #endif

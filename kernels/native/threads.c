@@ -8,6 +8,7 @@
 #include "threads.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -26,7 +27,7 @@
 #define PAUSE() ((void)0)
 #endif
 
-enum { SPINS = 4000 };
+enum { SPINS = 4000 }; /* some microseconds */
 
 static struct {
     pthread_mutex_t region, lock; /* region: held by the caller whose tasks are shared */
@@ -34,9 +35,9 @@ static struct {
     task_fn *task;
     void *arg;
     long n;
-    int threads, started, cores;
+    int started, cores, prepared;
+    atomic_int threads, inside, closed, sleeping;
     atomic_long next, epoch;
-    atomic_int inside, closed, sleeping;
 } pool = {.region = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER,
           .started = 1, .closed = 1};
 
@@ -78,17 +79,33 @@ static void after_fork(void)
     atomic_store(&pool.closed, 1);
 }
 
+static int usable_cores(void)
+{
+#if defined(__linux__)
+    cpu_set_t set;
+    if (!sched_getaffinity(0, sizeof set, &set)) return CPU_COUNT(&set);
+#endif
+    return (int)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+/* Signals are for Python's main thread; except those of a fault in the thread itself, which faulthandler reports. */
+static sigset_t all_but_faults(void)
+{
+    sigset_t set;
+    sigfillset(&set);
+    sigdelset(&set, SIGSEGV), sigdelset(&set, SIGBUS), sigdelset(&set, SIGFPE), sigdelset(&set, SIGILL);
+    return set;
+}
+
 static void start(int threads)
 {
-    static int prepared;
-    if (!prepared) {
+    if (!pool.prepared) {
         pthread_atfork(NULL, NULL, after_fork);
-        pool.cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
-        prepared = 1;
+        pool.cores = usable_cores();
+        pool.prepared = 1;
     }
-    sigset_t all, before; /* signals are for Python's main thread */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t others = all_but_faults(), before; /* a new thread inherits the mask */
+    pthread_sigmask(SIG_SETMASK, &others, &before);
     for (pthread_t thread; pool.started < threads; pool.started++) {
         if (pthread_create(&thread, NULL, serve, (void *)(intptr_t)pool.started)) break; /* no more to be had: fewer helpers */
         pthread_detach(thread);
@@ -98,8 +115,8 @@ static void start(int threads)
 
 int workers(int threads, long n)
 {
-    int most = threads < MAX_WORKERS ? threads : MAX_WORKERS;
-    return n < most ? (int)n : most;
+    int most = threads > MAX_WORKERS ? MAX_WORKERS : threads < 1 ? 1 : threads;
+    return n > most ? most : n < 1 ? 1 : (int)n;
 }
 
 void parallel(int threads, task_fn *task, void *arg, long n)
@@ -110,7 +127,8 @@ void parallel(int threads, task_fn *task, void *arg, long n)
         return;
     }
     if (pool.started < threads) start(threads);
-    pool.task = task, pool.arg = arg, pool.n = n, pool.threads = threads;
+    pool.task = task, pool.arg = arg, pool.n = n;
+    atomic_store(&pool.threads, threads);
     atomic_store(&pool.next, 0);
     atomic_store(&pool.closed, 0);
     atomic_fetch_add(&pool.epoch, 1);
@@ -121,7 +139,9 @@ void parallel(int threads, task_fn *task, void *arg, long n)
     }
     take_tasks(0);
     atomic_store(&pool.closed, 1);
-    while (atomic_load(&pool.inside)) PAUSE();
+    for (int spins = SPINS; atomic_load(&pool.inside);)
+        if (spins-- > 0) PAUSE();
+        else sched_yield(), spins = 0; /* a helper waits for this core */
     pthread_mutex_unlock(&pool.region);
 }
 
@@ -130,18 +150,18 @@ void parallel(int threads, task_fn *task, void *arg, long n)
 /* Blocks that were given back and wait for the next call: a network's calls ask for the same sizes again and again, and
  * fresh memory costs as much as a pass over it. Each slot is exchanged atomically, so no lock can be left behind by a fork. */
 enum { SLOTS = 4, HUGE_PAGE = 1 << 21 };
-static const size_t MOST = (size_t)1 << 27; /* bytes above which a block is not kept */
+static const size_t LARGEST = (size_t)1 << 27; /* bytes above which a block is not kept */
 struct block { size_t bytes; char before[64 - sizeof(size_t)]; };
 static struct block *_Atomic slots[SLOTS];
 
-/* Put a block into an empty slot; false if it is still the caller's. */
-static int kept(struct block *block)
+/* Put a block into an empty slot, or free it. */
+static void keep(struct block *block)
 {
-    for (int i = 0; i < SLOTS; i++) {
+    for (int i = 0; block && i < SLOTS; i++) {
         struct block *none = NULL;
-        if (atomic_compare_exchange_strong(&slots[i], &none, block)) return 1;
+        if (atomic_compare_exchange_strong(&slots[i], &none, block)) return;
     }
-    return 0;
+    free(block);
 }
 
 int poisoned;
@@ -153,15 +173,8 @@ static float *ready(struct block *block)
     return memory;
 }
 
-float *borrow(size_t floats)
+static struct block *allocated(size_t bytes)
 {
-    if (floats > (SIZE_MAX >> 3)) return NULL;
-    size_t bytes = sizeof(struct block) + floats * sizeof(float);
-    for (int i = 0; i < SLOTS; i++) {
-        struct block *block = atomic_exchange(&slots[i], NULL);
-        if (block && block->bytes >= bytes) return ready(block);
-        if (block && !kept(block)) free(block);
-    }
     size_t unit = bytes >= HUGE_PAGE ? HUGE_PAGE : 64;
     bytes = (bytes + unit - 1) / unit * unit;
     struct block *block = aligned_alloc(unit, bytes);
@@ -170,13 +183,34 @@ float *borrow(size_t floats)
     if (unit == HUGE_PAGE) madvise(block, bytes, MADV_HUGEPAGE);
 #endif
     block->bytes = bytes;
-    return ready(block);
+    return block;
+}
+
+float *borrow(size_t floats)
+{
+    if (floats > (SIZE_MAX >> 3)) return NULL;
+    size_t bytes = sizeof(struct block) + floats * sizeof(float);
+    struct block *small = NULL;
+    for (int i = 0; i < SLOTS; i++) {
+        struct block *block = atomic_exchange(&slots[i], NULL);
+        if (block && block->bytes >= bytes) {
+            keep(small);
+            return ready(block);
+        }
+        keep(small);
+        small = block;
+    }
+    free(small); /* the new block takes its place: one caller keeps one block, as large as the largest it needed */
+    struct block *block = allocated(bytes);
+    if (block) return ready(block);
+    for (int i = 0; i < SLOTS; i++) free(atomic_exchange(&slots[i], NULL));
+    return (block = allocated(bytes)) ? ready(block) : NULL;
 }
 
 void give_back(float *memory)
 {
     if (!memory) return;
     struct block *block = (struct block *)memory - 1;
-    if (block->bytes > MOST) free(block);
-    else if (!kept(block)) free(atomic_exchange(&slots[0], block)); /* rather this one than what lies there longest */
+    if (block->bytes > LARGEST) free(block);
+    else keep(block);
 }

@@ -12,7 +12,7 @@ enum { MAX_WORKERS = 64 };
 typedef void task_fn(void *arg, long i, int worker);
 
 void parallel(int threads, task_fn *task, void *arg, long n);
-int workers(int threads, long n);
+int workers(int threads, long n); /* at least 1 */
 
 float *borrow(size_t floats); /* aligned to a cache line; NULL if there is no memory. What it held before is not cleared. */
 void give_back(float *memory);

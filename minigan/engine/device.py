@@ -188,7 +188,8 @@ def set_precision(name: str) -> str:
 
 
 def device_info() -> str:
-    """One line about the device in use, the BLAS kernels, the workers, and why CUDA is not used if it is not.
+    """One line about the device in use: the workers, what computes on the CPU (C kernels, or NumPy, and why), and the
+    BLAS kernels; and why CUDA is not used if it is not.
 
     >>> device_info().startswith("cpu")
     True
@@ -196,7 +197,8 @@ def device_info() -> str:
     library = _blas()
     blas = (f"{library['internal_api']} {library['version']} ({library.get('architecture', 'unknown')} kernels)"
             if library else "BLAS unknown")
-    line = f"{_default}: {os.cpu_count()} cores, {kernels.get_threads()} workers, NumPy {np.__version__}, {blas}"
+    line = (f"{_default}: {os.cpu_count()} cores, {kernels.get_threads()} workers, NumPy {np.__version__}, {blas}; "
+            f"{kernels.WING}")
     if _default.startswith("cuda"):
         return f"{_default}: {backend(_default).describe(index_of(_default))}; host: {line.partition(': ')[2]}"
     missing = why_no_cuda()
