@@ -26,7 +26,7 @@ LIMITED = sysconfig.get_config_var("Py_GIL_DISABLED") != 1  # a free-threaded Py
 
 
 def machine():
-    """The processor that is compiled for. A Python for both kinds of Mac compiles for this one unless ARCHFLAGS is set."""
+    """The processor that is compiled for. A Python for both kinds of Mac compiles for this one, if not told others."""
     if sys.platform == "darwin" and "ARCHFLAGS" not in os.environ:
         os.environ["ARCHFLAGS"] = f"-arch {platform.machine()}"
     asked = os.environ["ARCHFLAGS"].split()[-1:] if sys.platform == "darwin" else []
