@@ -9,3 +9,4 @@ from .library import LIBRARY
 
 if LIBRARY is not None:
     from .elementwise import *
+    from .norm import *

@@ -9,7 +9,10 @@
 
 #define KERNELS(X)                \
     X(leaky_relu, "rwf")          \
-    X(gate, "rrwf")
+    X(gate, "rrwf")               \
+    X(norm_stats, "rwwwiiif")     \
+    X(norm_apply, "rrrrrwiiif")   \
+    X(norm_grad, "rrrrrrwwwiiif")
 
 /* One call. Arrays are contiguous and float32; a list's arrays follow one another. */
 struct array { float *data; long size; }; /* size: how many numbers there are */
@@ -29,4 +32,6 @@ KERNELS(DECLARE)
 /* Arrays are what their sizes say, or nothing is read or written. */
 #define NEED(k, count) \
     if (c->arrays[k].data && c->arrays[k].size < (count)) return WRONG_SIZE
+#define REQUIRE(k, count) /* the same, and None will not do */ \
+    if (c->arrays[k].size < (count)) return WRONG_SIZE
 #endif
