@@ -10,3 +10,4 @@ from .library import LIBRARY
 if LIBRARY is not None:
     from .conv import *
     from .elementwise import *
+    from .norm import *

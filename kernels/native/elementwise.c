@@ -24,13 +24,6 @@ int leaky_relu(const struct call *c)
     return DONE;
 }
 
-INLINE vec gated(vec g, vec on, float slope)
-{
-    vec closed = g * slope;
-    if (slope == 0) closed = (vec){0};
-    return pick((ivec)(on > 0), g, closed);
-}
-
 static void gate_task(void *arg, long i, int worker)
 {
     struct job *j = arg;

@@ -14,7 +14,10 @@
     X(gate, "rrwf")               \
     X(winograd_forward, "rrrwiiiiiiiiiiiii") \
     X(winograd_adjoint, "rrrwiiiiiiiiiiiii") \
-    X(winograd_weights, "rrwiiiiiiiiiiiii")
+    X(winograd_weights, "rrwiiiiiiiiiiiii") \
+    X(norm_stats, "rwwwiiif")     \
+    X(norm_apply, "rrrrrwiiif")   \
+    X(norm_grad, "rrrrrrwwwiiif")
 
 /* One call. Arrays are contiguous and float32; a list's arrays follow one another. */
 enum { MOST_ARGUMENTS = 32 }; /* arguments of a kernel */

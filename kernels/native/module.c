@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <string.h>
+
 #include "kernels.h"
 
 #define JOIN_(a, b) a##b

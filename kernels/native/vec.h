@@ -48,6 +48,14 @@ INLINE vec rectified(vec z, float slope)
     return pick((ivec)(z > 0), z, closed);
 }
 
+/* g where on > 0, else slope*g; nothing passes a closed gate of slope 0, not even NaN */
+INLINE vec gated(vec g, vec on, float slope)
+{
+    vec closed = g * slope;
+    if (slope == 0) closed = (vec){0};
+    return pick((ivec)(on > 0), g, closed);
+}
+
 INLINE float total(vec v)
 {
     float s = 0;

@@ -1,0 +1,72 @@
+"""Batch, instance and layer norm in one or two passes: norm.c, norm_grad.c. Twin: cpu/norm.py."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import cpu
+from ..cpu.blocks import get_threads
+from ..cpu.memory import channels_first, channels_last, empty
+from ..values import Array, Moments
+from .library import LIBRARY
+
+__all__ = ["norm_apply", "norm_grad", "norm_stats"]
+
+
+def norm_stats(x: Array, over: str, eps: float) -> Moments:
+    """`cpu.norm_stats`, reading x once."""
+    if x.dtype != np.float32 or x.size == 0:
+        return cpu.norm_stats(x, over, eps)
+    channels = 1 if over == "layer" else x.shape[1]
+    groups = 1 if over == "batch" else len(x)
+    mean, var, rstd = moments = np.empty((3, groups, channels, *(1,) * (x.ndim - 2)), np.float32)
+    pixels = x.size // (groups * channels)
+    LIBRARY.norm_stats(get_threads(), channels_last(x), mean, var, rstd, groups, pixels, channels, eps)
+    return Moments(*moments)
+
+
+def norm_apply(
+    x: Array, mean: Array, rstd: Array, gamma: Array | None, beta: Array | None, slope: float | None = None
+) -> Array:
+    """`cpu.norm_apply`, reading x once."""
+    if not _are_plain(mean, rstd, gamma, beta) or x.dtype != np.float32 or x.size == 0 or mean.size != rstd.size:
+        return cpu.norm_apply(x, mean, rstd, gamma, beta, slope)
+    last = channels_last(x)
+    y = empty(last.shape, last.dtype)
+    sizes = _sizes(x, len(mean) == 1)
+    LIBRARY.norm_apply(get_threads(), last, mean, rstd, gamma, beta, y, *sizes, 1 if slope is None else slope)
+    return channels_first(y)
+
+
+def norm_grad(
+    gy: Array,
+    x: Array,
+    mean: Array,
+    rstd: Array,
+    gamma: Array | None,
+    over: str,
+    y: Array | None = None,
+    slope: float | None = None,
+) -> tuple[Array, Array, Array]:
+    """`cpu.norm_grad`, reading gy, x and y twice."""
+    on = None if slope is None else y
+    if not _are_plain(mean, rstd, gamma) or x.size == 0 or any(a is not None and a.dtype != np.float32 for a in (gy, x, on)):
+        return cpu.norm_grad(gy, x, mean, rstd, gamma, over, y, slope)
+    last = channels_last(x)
+    gx = empty(last.shape, last.dtype)
+    ggamma, gbeta = np.empty((2, x.shape[1]), np.float32)
+    on = None if on is None else channels_last(on)
+    LIBRARY.norm_grad(get_threads(), channels_last(gy), last, mean, rstd, gamma, on, gx, ggamma, gbeta,
+                      *_sizes(x, over == "batch"), 1 if slope is None else slope)
+    return channels_first(gx), ggamma, gbeta
+
+
+def _are_plain(*arrays: Array | None) -> bool:
+    """Whether all of them are float32, in C order."""
+    return all(a is None or (a.dtype == np.float32 and a.flags.c_contiguous) for a in arrays)
+
+
+def _sizes(x: Array, merge: bool) -> tuple[int, int, int]:
+    """(groups, pixels of a group, channels): a group is an image, or all merged."""
+    groups = 1 if merge else len(x)
+    return groups, x.size // (groups * x.shape[1]), x.shape[1]
