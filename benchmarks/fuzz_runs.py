@@ -126,8 +126,8 @@ def uses(good: Path, bad: Path) -> dict[str, Callable[[], object]]:
     }
 
 
-def tried(use: Callable[[], object], name: str) -> str:
-    """Done or refused; raises AssertionError for anything else."""
+def tried(use: Callable[[], object], name: str, failures: dict[str, str]) -> str:
+    """Done, refused or failed; `failures` gets the first failure of each exception at each line."""
     signal.alarm(SECONDS)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -135,7 +135,9 @@ def tried(use: Callable[[], object], name: str) -> str:
     except (MiniganError, OSError, SystemExit):  # the last one from the parser of options
         return "refused"
     except BaseException as error:
-        raise AssertionError(f"{name}: {''.join(traceback.format_exception(error))}") from error
+        kind = f"{type(error).__name__} {traceback.extract_tb(error.__traceback__)[-1]}"
+        failures.setdefault(kind, f"{name}: {''.join(traceback.format_exception(error))}")
+        return "failed"
     finally:
         signal.alarm(0)
     return "done"
@@ -144,7 +146,7 @@ def tried(use: Callable[[], object], name: str) -> str:
 def fuzz(folder: Path, each: int, seed: int, slow_every: int = 1) -> Counter[tuple[str, str, str]]:
     """Mutate each file `each` times; of the uses in SLOW, try one in `slow_every`.
 
-    Returns the number of outcomes by file, use and outcome.
+    Returns the number of outcomes by file, use and outcome. Raises AssertionError, with all kinds of failures.
     """
     good, bad = folder / "good" / "run", folder / "bad" / "run"
     small_run(good, "--steps", "3", "--score-every", "1")
@@ -152,6 +154,7 @@ def fuzz(folder: Path, each: int, seed: int, slow_every: int = 1) -> Counter[tup
     scores = {"weights": "generator.safetensors", "images": 200, "scores": {"frechet": 2.5, "coverage": 0.5}}
     (good / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
     counts: Counter[tuple[str, str, str]] = Counter()
+    failures: dict[str, str] = {}
     scorer, metrics.Scorer = metrics.Scorer, _Scorer  # type: ignore[misc, assignment]
     signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError("it does not end")))
     curves, report.loss_curves = report.loss_curves, lambda *_: None  # the slowest part of a run, and none of the test
@@ -170,9 +173,10 @@ def fuzz(folder: Path, each: int, seed: int, slow_every: int = 1) -> Counter[tup
                         shutil.rmtree(bad)
                         shutil.copytree(good, bad)
                     (bad / file).write_bytes(raw)
-                    counts[file, name, tried(use, f"{file} {number}, {name}: {raw[:300]!r}")] += 1
+                    counts[file, name, tried(use, f"{file} {number}, {name}: {raw[:300]!r}", failures)] += 1
     finally:
         metrics.Scorer, report.loss_curves = scorer, curves  # type: ignore[misc]
+    assert not failures, f"{len(failures)} kinds of failures:\n" + "\n".join(failures.values())
     return counts
 
 
