@@ -32,6 +32,7 @@ from minigan import data, models, report, run, trainers
 from minigan.__main__ import main as command
 from minigan.commands import metrics
 from minigan.errors import MiniganError
+from minigan.report import compared
 
 FILES = ("config.json", "metrics.jsonl", "scores.jsonl", "events.jsonl", "scores.json")
 SECONDS = 60
@@ -122,7 +123,7 @@ def uses(good: Path, bad: Path) -> dict[str, Callable[[], object]]:
         "metrics": lambda: command(["metrics", str(bad), "--images", "200"]),
         "resume": lambda: small_run(bad, "--steps", "5", "--resume"),
         "overwrite": lambda: run.new_folder(bad, overwrite=True),
-        "compare": lambda: command(["compare", str(good), str(bad), "--out", str(bad.parent / "compared.png")]),
+        "compare": lambda: command(["compare", str(good), str(bad), "--out", str(bad / "compared.html")]),
     }
 
 
@@ -157,7 +158,8 @@ def fuzz(folder: Path, each: int, seed: int, slow_every: int = 1) -> Counter[tup
     failures: dict[str, str] = {}
     scorer, metrics.Scorer = metrics.Scorer, _Scorer  # type: ignore[misc, assignment]
     signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError("it does not end")))
-    curves, report.loss_curves = report.loss_curves, lambda *_: None  # the slowest part of a run, and none of the test
+    curves = report.loss_curves, compared.drawn_curves
+    report.loss_curves, compared.drawn_curves = lambda *_: None, lambda *_: b""  # slow, and none of the test
     try:
         for file in FILES:
             chance = random.Random(f"{seed} {file}")
@@ -175,7 +177,8 @@ def fuzz(folder: Path, each: int, seed: int, slow_every: int = 1) -> Counter[tup
                     (bad / file).write_bytes(raw)
                     counts[file, name, tried(use, f"{file} {number}, {name}: {raw[:300]!r}", failures)] += 1
     finally:
-        metrics.Scorer, report.loss_curves = scorer, curves  # type: ignore[misc]
+        metrics.Scorer = scorer  # type: ignore[misc]
+        report.loss_curves, compared.drawn_curves = curves
     assert not failures, f"{len(failures)} kinds of failures:\n" + "\n".join(failures.values())
     return counts
 
