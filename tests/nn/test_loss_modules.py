@@ -1,4 +1,4 @@
-"""Losses as modules: PyTorch's values and gradients for every reduction; what they lack is refused with a true remedy."""
+"""Losses as modules: PyTorch's values and gradients for every reduction; what they lack is refused with a remedy."""
 
 import numpy as np
 import pytest
