@@ -13,7 +13,7 @@ from .values import Shape
 def out_size(size: int, kernel: int, stride: int, padding: int, dilation: int = 1, ceil: bool = False) -> int:
     """How many windows fit along one axis.
 
-    With ceil, also a last one that reaches beyond the padding, if it starts inside the input or in the padding before it.
+    With ceil, also a last one that reaches beyond the padding, if it starts inside the input or in the padding before.
 
     >>> out_size(32, 4, 2, 1), out_size(6, 3, 2, 0), out_size(6, 3, 2, 0, ceil=True), out_size(1, 1, 2, 0, ceil=True)
     (16, 2, 3, 1)

@@ -84,7 +84,7 @@ class CrossEntropyLoss(_Loss):
 
     @as_pytorch(size_average=_OLD, reduce=_OLD, weight=Absent(None, (
         "multiply the elements of reduction='none' by weight[labels] and divide their sum by weight[labels].sum()")),
-        ignore_index=Absent(-100, "leave rows out: with keep = labels != ignore_index, loss(logits[keep], labels[keep])"),
+        ignore_index=Absent(-100, "with keep = labels != ignore_index, use loss(logits[keep], labels[keep])"),
         label_smoothing=Absent(0.0, "with a = label_smoothing, the loss is (1 - a) * cross_entropy(logits, labels) - "
                                     "a * ops.mean(ops.log_softmax(logits, 1))"))
     def __init__(self, *, reduction: str = "mean") -> None:

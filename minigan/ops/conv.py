@@ -18,7 +18,6 @@ import numpy as np
 from minigan import kernels
 from minigan.engine import Array, Operand, Remarks, S, Tensor, operation, primitive
 from minigan.errors import ShapeError, shape
-from minigan.kernels.geometry import out_size as windows
 from minigan.ops._samples import normal
 from minigan.ops.reduce import sum
 
@@ -44,7 +43,7 @@ def geometry(op: str, stride: Pair, padding: Pair, dilation: Pair) -> tuple[tupl
 def out_size(op: str, size: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, int],
              padding: tuple[int, int], dilation: tuple[int, int], ceil: bool = False) -> tuple[int, ...]:
     """Sizes after a convolution: floor((size + 2 P - D (K - 1) - 1) / S) + 1 per axis; ceil: see kernels.geometry."""
-    out = tuple(windows(*axis, ceil) for axis in zip(size, kernel, stride, padding, dilation, strict=True))
+    out = tuple(kernels.out_size(*axis, ceil) for axis in zip(size, kernel, stride, padding, dilation, strict=True))
     if min(out) < 1:
         raise ShapeError(f"{op}: the image {shape(H=size[0], W=size[1])} with padding {padding} is smaller than the "
                          f"kernel {shape(KH=kernel[0], KW=kernel[1])} with dilation {dilation}")

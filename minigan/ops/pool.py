@@ -43,13 +43,13 @@ def max_pool2d(x: Array, kernel_size: Pair, stride: Pair | None = None, padding:
     if x.ndim != 4 or 0 in x.shape:
         raise ShapeError(f"max_pool2d: x {x.shape} must be (N, C, H, W), not empty")
     geometry = window("max_pool2d", kernel_size, stride, padding, dilation)
-    out_size("max_pool2d", x.shape[2:], *geometry, bool(ceil_mode))  # raises if no window fits
-    return kernels.max_pool2d(x, *geometry, bool(ceil_mode))[0]
+    out_size("max_pool2d", x.shape[2:], *geometry, ceil=bool(ceil_mode))  # raises if no window fits
+    return kernels.max_pool2d(x, *geometry, ceil=bool(ceil_mode))[0]
 
 
 def _max_pool_vjp(gy, y, x, *, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     geometry = window("max_pool2d", kernel_size, stride, padding, dilation)
-    _, index = kernels.max_pool2d(x.data, *geometry, bool(ceil_mode))
+    _, index = kernels.max_pool2d(x.data, *geometry, ceil=bool(ceil_mode))
     names = ("kernel", "stride", "padding", "dilation")
     return pool_put(gy, index=index, size=x.shape[2:], **dict(zip(names, geometry, strict=True)))
 
