@@ -5,13 +5,10 @@ from minigan.nn.activations import ELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from minigan.nn.containers import ModuleDict, ModuleList, ParameterList
 from minigan.nn.grouped import Embedding, GroupNorm
 from minigan.nn.layers import (
-    BatchNorm2d,
     Conv2d,
     ConvTranspose2d,
     Dropout,
     Flatten,
-    InstanceNorm2d,
-    LayerNorm,
     Linear,
     SpectralNorm,
     UpConv2d,
@@ -19,6 +16,7 @@ from minigan.nn.layers import (
 )
 from minigan.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss
 from minigan.nn.module import Module, Parameter
+from minigan.nn.norms import BatchNorm2d, InstanceNorm2d, LayerNorm
 from minigan.nn.padding import Identity, MaxPool2d, ReflectionPad2d, ReplicationPad2d, ZeroPad2d
 from minigan.nn.sequential import Sequential
 

@@ -8,7 +8,7 @@ faster kernel.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from minigan.ops._samples import normal
 from minigan.ops.conv import Pair, out_size, pair
 from minigan.ops.reduce import mean
 from minigan.ops.shape import reshape, transpose
+
+_Pair: TypeAlias = tuple[int, int]  # (h, w)
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3, 4, 2), rows=normal(rng, 5, 4), columns=normal(rng, 3, 2)),
@@ -147,7 +149,7 @@ def avg_pool2d(x: Operand, kernel_size: Pair, stride: Pair | None = None, paddin
 
 
 def window(op: str, kernel_size: Pair, stride: Pair | None, padding: Pair,
-           dilation: Pair = 1) -> tuple[tuple[int, int], ...]:
+           dilation: Pair = 1) -> tuple[_Pair, _Pair, _Pair, _Pair]:
     """Pooling geometry as four pairs. Padding beyond half a window would make windows of nothing but padding."""
     kernel = pair(kernel_size, f"{op}: kernel_size", 1)
     stride = kernel if stride is None else pair(stride, f"{op}: stride", 1)
