@@ -11,6 +11,7 @@ This is the only door. Beside the kernels it has
     set_precision, get_precision    how CUDA kernels multiply float32
     set_threads, get_threads        how many workers share the work on the CPU
     layout_copies                   how often a CPU kernel had to copy an image to channels-last
+    out_size                        how many windows of a convolution or a pool fit
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from . import cpu
 from .cpu.blocks import get_threads, set_threads
 from .cpu.memory import layout_copies
+from .geometry import out_size
 from .values import Counter, Moments, Rate
 from .wings import backend, dispatched, get_precision, kernels_of, set_precision
 
