@@ -34,7 +34,7 @@ SHARES = [{"encoder": (0, 1, 2)}, {"encoder": (1, 2)}, {"encoder": (0, 2), "deco
 @pytest.mark.parametrize("share", SHARES, ids=str)
 def test_steps_are_those_of_one_adam_per_parameter(share):
     """The twin has a single PyTorch Adam for all generators and one for all discriminators; a parameter without a
-    gradient is skipped by it, and keeps its own step count. Losses and gradients are minigan's, the updates PyTorch's."""
+    gradient is skipped by it, and keeps its own step count. Losses and gradients are ours, the updates PyTorch's."""
     torch = pytest.importorskip("torch", reason="PyTorch's Adam is the outside truth here")
     combo = trainers.ComboGAN(*networks(share), pool=0, lambda_identity=0.5, lr=1e-3)
     encoders, decoders, judges = networks(share)
