@@ -32,6 +32,7 @@ from minigan import data, models, report, run, trainers
 from minigan.__main__ import main as command
 from minigan.commands import metrics
 from minigan.errors import MiniganError
+from minigan.report import compared
 
 FILES = ("config.json", "metrics.jsonl", "scores.jsonl", "events.jsonl", "scores.json")
 SECONDS = 60
@@ -122,12 +123,12 @@ def uses(good: Path, bad: Path) -> dict[str, Callable[[], object]]:
         "metrics": lambda: command(["metrics", str(bad), "--images", "200"]),
         "resume": lambda: small_run(bad, "--steps", "5", "--resume"),
         "overwrite": lambda: run.new_folder(bad, overwrite=True),
-        "compare": lambda: command(["compare", str(good), str(bad), "--out", str(bad.parent / "compared.png")]),
+        "compare": lambda: command(["compare", str(good), str(bad), "--out", str(bad / "compared.html")]),
     }
 
 
-def tried(use: Callable[[], object], name: str) -> str:
-    """Done or refused; raises AssertionError for anything else."""
+def tried(use: Callable[[], object], name: str, failures: dict[str, str]) -> str:
+    """Done, refused or failed; `failures` gets the first failure of each exception at each line."""
     signal.alarm(SECONDS)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -135,7 +136,9 @@ def tried(use: Callable[[], object], name: str) -> str:
     except (MiniganError, OSError, SystemExit):  # the last one from the parser of options
         return "refused"
     except BaseException as error:
-        raise AssertionError(f"{name}: {''.join(traceback.format_exception(error))}") from error
+        kind = f"{type(error).__name__} {traceback.extract_tb(error.__traceback__)[-1]}"
+        failures.setdefault(kind, f"{name}: {''.join(traceback.format_exception(error))}")
+        return "failed"
     finally:
         signal.alarm(0)
     return "done"
@@ -144,7 +147,7 @@ def tried(use: Callable[[], object], name: str) -> str:
 def fuzz(folder: Path, each: int, seed: int, slow_every: int = 1) -> Counter[tuple[str, str, str]]:
     """Mutate each file `each` times; of the uses in SLOW, try one in `slow_every`.
 
-    Returns the number of outcomes by file, use and outcome.
+    Returns the number of outcomes by file, use and outcome. Raises AssertionError, with all kinds of failures.
     """
     good, bad = folder / "good" / "run", folder / "bad" / "run"
     small_run(good, "--steps", "3", "--score-every", "1")
@@ -152,9 +155,11 @@ def fuzz(folder: Path, each: int, seed: int, slow_every: int = 1) -> Counter[tup
     scores = {"weights": "generator.safetensors", "images": 200, "scores": {"frechet": 2.5, "coverage": 0.5}}
     (good / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
     counts: Counter[tuple[str, str, str]] = Counter()
+    failures: dict[str, str] = {}
     scorer, metrics.Scorer = metrics.Scorer, _Scorer  # type: ignore[misc, assignment]
     signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError("it does not end")))
-    curves, report.loss_curves = report.loss_curves, lambda *_: None  # the slowest part of a run, and none of the test
+    curves = report.loss_curves, compared.drawn_curves
+    report.loss_curves, compared.drawn_curves = lambda *_: None, lambda *_: b""  # slow, and none of the test
     try:
         for file in FILES:
             chance = random.Random(f"{seed} {file}")
@@ -170,9 +175,11 @@ def fuzz(folder: Path, each: int, seed: int, slow_every: int = 1) -> Counter[tup
                         shutil.rmtree(bad)
                         shutil.copytree(good, bad)
                     (bad / file).write_bytes(raw)
-                    counts[file, name, tried(use, f"{file} {number}, {name}: {raw[:300]!r}")] += 1
+                    counts[file, name, tried(use, f"{file} {number}, {name}: {raw[:300]!r}", failures)] += 1
     finally:
-        metrics.Scorer, report.loss_curves = scorer, curves  # type: ignore[misc]
+        metrics.Scorer = scorer  # type: ignore[misc]
+        report.loss_curves, compared.drawn_curves = curves
+    assert not failures, f"{len(failures)} kinds of failures:\n" + "\n".join(failures.values())
     return counts
 
 

@@ -9,7 +9,6 @@ the norm, the image pool, the adversarial loss, and the identity loss. All studi
 weights and see the same batches. Output in runs/ablation/: ablation.png, table.md, scores.json.
 """
 
-import json
 import time
 from pathlib import Path
 
@@ -18,7 +17,6 @@ import numpy as np
 import minigan as mg
 from figures.ablation import Study, ablation_figure, ablation_table
 from minigan import data, models, report, run, trainers
-from minigan.checkpoint import write_atomically
 from minigan.errors import NonFiniteError, OptionError
 from minigan.metrics.classifier import Settings
 from minigan.metrics.translation import QUICK, DigitTranslation
@@ -90,10 +88,10 @@ def main() -> None:
     for name in dict.fromkeys(names):
         studies.append(train(name, domains, shown, judge, options))
         print(f"{studies[-1].name}: {studies[-1].diverged or dict(studies[-1].scores)}", flush=True)
-        ablation_figure(studies, folder / "ablation.png", ROWS)
-        write_atomically(folder / "table.md", (ablation_table(studies, QUICK) + "\n").encode())
+        run.write(folder, "ablation.png", lambda path: ablation_figure(studies, path, ROWS))
+        run.write(folder, "table.md", (ablation_table(studies, QUICK) + "\n").encode())
         rows = [{"name": s.name, "scores": s.scores, "seconds": s.seconds, "diverged": s.diverged} for s in studies]
-        write_atomically(folder / "scores.json", (json.dumps(rows, indent=1) + "\n").encode())
+        run.write_json(folder, "scores.json", rows)
 
 
 if __name__ == "__main__":

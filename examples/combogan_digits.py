@@ -10,12 +10,9 @@ the share of translated test digits that a classifier of the target domain reads
 `python examples/translate.py runs/combogan_digits --way 0-2 FILE...` translates your own pictures from MNIST to tablet.
 """
 
-import json
-
 import numpy as np
 
 from minigan import data, models, report, run, trainers
-from minigan.checkpoint import write_atomically
 from minigan.run import option
 
 STEPS = 1500
@@ -45,7 +42,7 @@ def score(trainer, domains, test, options, folder):
             images = few if i == j else trainer.translate(data.scaled(few), i, j)
             scores[f"{NAMES[i]}->{target}"] = label_kept(read[j], images, labels)
     print("label kept (X->X: real digits): " + ", ".join(f"{way} {value:.3f}" for way, value in scores.items()))
-    write_atomically(folder / "scores.json", (json.dumps(scores, indent=1) + "\n").encode())
+    run.write_scores(folder, scores)
 
 
 def main() -> None:

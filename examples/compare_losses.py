@@ -10,14 +10,12 @@ normalisation and critic steps of its paper. A critic uses five batches per step
 steps. Output in runs/compare_losses/: comparison.png, table.md, scores.json, and metrics and curves of every loss.
 """
 
-import json
 import time
 from pathlib import Path
 
 import minigan as mg
 from figures.comparison import Game, comparison_figure, comparison_table
 from minigan import data, models, report, run, trainers
-from minigan.checkpoint import write_atomically
 from minigan.errors import OptionError
 from minigan.metrics import MEANINGS, Scorer
 from minigan.metrics.watch import samples
@@ -41,7 +39,7 @@ def play(loss, seed, options, digits, scorer, folder) -> Game:
     trainer.set_schedule(options.schedule, steps)
     z = Stream(seed, "scores").normal((min(DRAWN, max(100, steps * per_step)), options.latent))
     few = z[: len(z) // 5]
-    folder.mkdir()
+    run.new_part(folder, {**options.recorded(), "loss": loss, "seed": seed}, steps, trainer.settings(), [digits])
     log, seen, frechet, seconds = run.Log(folder, steps, per_step), [], [], 0.0
     for look in range(1, LOOKS + 1):
         start = time.perf_counter()
@@ -51,7 +49,7 @@ def play(loss, seed, options, digits, scorer, folder) -> Game:
         seen.append(trainer.steps * per_step)
         frechet.append(scorer.quick(samples(trainer, few))["frechet"])
     log.close()
-    report.loss_curves(folder / "metrics.jsonl", folder / "curves.png")
+    run.write(folder, "curves.png", lambda path: report.loss_curves(log.path, path))
     drawn = samples(trainer, z)
     return Game(loss, seen, frechet, scorer(drawn), drawn[:16], seconds)
 
@@ -81,12 +79,12 @@ def main() -> None:
         for loss in losses:
             games.append(play(loss, seed, options, digits, scorer, folder / f"{loss}-{seed}"))
             print(f"{loss}, seed {seed}: Frechet distance {games[-1].scores['frechet']:.3g}", flush=True)
-            comparison_figure(games, folder / "comparison.png")
+            run.write(folder, "comparison.png", lambda path: comparison_figure(games, path))
             table = comparison_table(games, {name: MEANINGS[name] for name in SHOWN})
-            write_atomically(folder / "table.md", (table + "\n").encode())
+            run.write(folder, "table.md", (table + "\n").encode())
             rows = [{"loss": g.name, "seconds": g.seconds, "seen": g.seen, "frechet": g.frechet, "scores": g.scores}
                     for g in games]
-            write_atomically(folder / "scores.json", (json.dumps(rows, indent=1) + "\n").encode())
+            run.write_json(folder, "scores.json", rows)
     print(table)
     print(folder / "comparison.png")
 

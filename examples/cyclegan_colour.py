@@ -13,12 +13,9 @@ patches themselves. Output in runs/cyclegan_colour/: samples with six rows (unse
 colour patches, in grey, and back), scores.json, curves, metrics, weights, options.
 """
 
-import json
-
 import numpy as np
 
 from minigan import data, models, report, run, trainers
-from minigan.checkpoint import write_atomically
 from minigan.run import option
 
 STEPS = 3000
@@ -49,7 +46,7 @@ def score(trainer, colours, test, folder):
     }
     print("\n".join(f"{name:<20} {value if isinstance(value, list) else round(value, 4)}"
                     for name, value in scores.items()))
-    write_atomically(folder / "scores.json", (json.dumps(scores, indent=1) + "\n").encode())
+    run.write_scores(folder, scores)
 
 
 def main() -> None:

@@ -13,10 +13,8 @@ metrics, weights, scores.json. With --labels usps, USPS is the first domain and 
 `python examples/translate.py runs/cyclegan_digits FILE...` translates your own pictures.
 """
 
-import json
 
 from minigan import data, models, report, run, trainers
-from minigan.checkpoint import write_atomically
 from minigan.errors import OptionError, require
 from minigan.run import option
 
@@ -60,7 +58,7 @@ def score(trainer, domains, test, options, folder):
         scores[way] |= judge(way, lambda x, way=way: trainer.translate(x, way),
                              lambda x, way=way: trainer.translate(x, way[::-1]))
         print(f"{title}: " + ", ".join(f"{name} {value:.3f}" for name, value in scores[way].items()))
-    write_atomically(folder / "scores.json", (json.dumps(scores, indent=1) + "\n").encode())
+    run.write_scores(folder, scores)
 
 
 def main() -> None:

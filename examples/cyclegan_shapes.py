@@ -11,12 +11,9 @@ samples with six rows (held-out circles, as squares, and back; squares, as circl
 metrics, weights, options.
 """
 
-import json
-
 import numpy as np
 
 from minigan import data, models, report, run, trainers
-from minigan.checkpoint import write_atomically
 from minigan.run import option
 
 STEPS = 1000
@@ -34,7 +31,7 @@ def score(trainer, held_out, folder):
         scores[way] = {"iou": iou(drawn, partner.images), "untranslated": iou(shapes.images, partner.images)}
         print(f"{TESTED} held-out {shapes.kind}, as {partner.kind}: IoU {scores[way]['iou']:.3f} "
               f"({scores[way]['untranslated']:.3f} untranslated)")
-    write_atomically(folder / "scores.json", (json.dumps(scores, indent=1) + "\n").encode())
+    run.write_scores(folder, scores)
 
 
 def main() -> None:

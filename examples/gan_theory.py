@@ -39,9 +39,9 @@ def main() -> None:
     lines = [theory.parallel_lines(theta, lambda_gp=LAMBDA, **fixed) for theta in THETAS]
     claims = goodfellow(apart, equal) + [claim for line in lines for claim in arjovsky(line)] + vanishing(lines[-1])
     print("claim".ljust(70) + "exact".rjust(13) + "measured".rjust(13) + "off by".rjust(9), *claims, sep="\n")
-    theory.save_numbers(folder / "numbers.json", claims, {**fixed, "lambda_gp": LAMBDA}, apart, equal, lines)
-    theory_page(apart, equal, lines, folder / "gan_theory.png")
-    print(folder / "gan_theory.png")
+    settings = {**fixed, "lambda_gp": LAMBDA}
+    run.write(folder, "numbers.json", lambda path: theory.save_numbers(path, claims, settings, apart, equal, lines))
+    print(run.write(folder, "gan_theory.png", lambda path: theory_page(apart, equal, lines, path)))
 
 
 def goodfellow(apart: dict[str, Any], equal: dict[str, Any]) -> list[Claim]:

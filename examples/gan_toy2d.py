@@ -38,14 +38,14 @@ def train(loss, toy, options, steps, folder) -> list[Snapshot]:
     trainer.set_schedule(options.schedule, steps[-1])
     points = (batch / toy.scale for batch in toy.batches(options.batch_size, options.seed))
     z = Stream(options.seed, "samples").normal((SAMPLES, options.latent))
-    folder.mkdir()
+    run.new_part(folder, {**options.recorded(), "loss": loss}, steps[-1], trainer.settings())
     log, film = run.Log(folder, steps[-1], options.batch_size * trainer.batches_per_step), []
     for step in steps:
         trainer.fit(points, step - trainer.steps, lambda p: log(p._replace(seconds=time.perf_counter() - log.start)))
         drawn = trainer.sample(z) * toy.scale
         film.append(Snapshot(step, drawn, toy.coverage(drawn)))
     log.close()
-    report.loss_curves(folder / "metrics.jsonl", folder / "curves.png")
+    run.write(folder, "curves.png", lambda path: report.loss_curves(log.path, path))
     return film
 
 
@@ -66,8 +66,8 @@ def main() -> None:
     folder = run.new_folder(Path(options.out))
     losses = ("non_saturating", "wasserstein_gp") if options.loss == "both" else (options.loss,)
     games = {TITLES.get(loss, loss): train(loss, toy, options, steps, folder / loss) for loss in losses}
-    points_figure(toy, games, folder / "points.png")
-    points_film(toy, games, folder / "points.gif", frames=folder / "samples")
+    run.write(folder, "points.png", lambda path: points_figure(toy, games, path))
+    run.write(folder, "points.gif", lambda path: points_film(toy, games, path, frames=folder / "samples"))
     for title, film in games.items():
         print(f"{title}: {film[-1].coverage.covered} of {film[-1].coverage.modes} modes, "
               f"{film[-1].coverage.good:.0%} of the samples good")

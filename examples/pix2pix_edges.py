@@ -14,12 +14,10 @@ else of training images; curves, metrics, weights, scores.json. `python examples
 paints your own edges.
 """
 
-import json
 
 import numpy as np
 
 from minigan import data, models, report, run, trainers
-from minigan.checkpoint import write_atomically
 from minigan.errors import require
 from minigan.run import option
 
@@ -91,7 +89,7 @@ def main() -> None:
         scores["edges_of_another"] = metrics.edges_kept(np.roll(test[1].images, TESTED // 3, 0), test[0].images)
     scores["psnr_of_mean_colour"] = metrics.psnr(plain, test[1].images)
     print(f"{len(test[0])} images: " + ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
-    write_atomically(folder / "scores.json", (json.dumps(scores, indent=1) + "\n").encode())
+    run.write_scores(folder, scores)
 
 
 if __name__ == "__main__":

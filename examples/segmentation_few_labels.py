@@ -13,13 +13,10 @@ Output in runs/segmentation_few_labels/: samples with four rows (unseen scenes, 
 scenes painted for these), labels_only.png (masks of the other segmenter), scores.json, curves, metrics, weights.
 """
 
-import json
-
 import numpy as np
 
 import minigan as mg
 from minigan import data, losses, models, optim, report, run, trainers
-from minigan.checkpoint import write_atomically
 from minigan.run import option
 
 STEPS = 600
@@ -81,11 +78,12 @@ def main() -> None:
     from minigan.metrics import iou
 
     alone = np.asarray(labels_only(pairs, trainer.steps, options, unseen))
-    report.save_png(report.rows(unseen[:SHOWN], exact[:SHOWN], alone[:SHOWN]), folder / "labels_only.png", scale=2)
+    masks = report.rows(unseen[:SHOWN], exact[:SHOWN], alone[:SHOWN])
+    run.write(folder, "labels_only.png", lambda path: report.save_png(masks, path, scale=2))
     scores = {"iou": iou(trainer.translate(unseen), exact), "iou_labels_only": iou(alone, exact)}
     print(f"IoU on {TESTED} unseen scenes, {options.labels} labels: {scores['iou']:.3f}; trained on the labels alone: "
           f"{scores['iou_labels_only']:.3f}")
-    write_atomically(folder / "scores.json", (json.dumps(scores, indent=1) + "\n").encode())
+    run.write_scores(folder, scores)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,17 @@ import numpy as np
 from .values import Shape
 
 
-def out_size(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
+def out_size(size: int, kernel: int, stride: int, padding: int, dilation: int = 1, ceil: bool = False) -> int:
     """How many windows fit along one axis.
 
-    >>> out_size(32, 4, 2, 1)
-    16
+    With ceil, also a last one that reaches beyond the padding, if it starts inside the input or in the padding before.
+
+    >>> out_size(32, 4, 2, 1), out_size(6, 3, 2, 0), out_size(6, 3, 2, 0, ceil=True), out_size(1, 1, 2, 0, ceil=True)
+    (16, 2, 3, 1)
     """
-    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+    room = size + 2 * padding - dilation * (kernel - 1) - 1
+    number = (room + (stride - 1 if ceil else 0)) // stride + 1
+    return number - 1 if ceil and (number - 1) * stride >= size + padding else number
 
 
 def filter_matrices(w: Any) -> Any:

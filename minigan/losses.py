@@ -1,4 +1,4 @@
-"""Losses of logits, a discriminator's outputs before any sigmoid. Every loss is a mean over the batch.
+"""Losses of logits, a discriminator's outputs before any sigmoid. Every loss is a mean over the batch by default.
 
 A GAN loss is a pair: the discriminator minimises one loss, the generator the other. With D = sigmoid(logit),
 -ln D = softplus(-logit) and -ln(1 - D) = softplus(logit), both safe for any logit.
@@ -119,24 +119,45 @@ def _same_shape(loss: str, x: Any, target: Any, x_name: str = "x", name: str = "
                      f"element is compared with its own; reshape one{or_number}")
 
 
-def mse(x: Tensor, target: Any) -> Tensor:
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def check_reduction(loss: str, reduction: Any) -> None:
+    """Raise OptionError unless the reduction is one of REDUCTIONS."""
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
+        raise OptionError(f"{loss}: reduction={reduction!r:.60} is not one of {', '.join(REDUCTIONS)}")
+
+
+def _reduced(loss: str, terms: Tensor, reduction: str) -> Tensor:
+    """The mean or the sum of all terms, a scalar, or the terms themselves."""
+    check_reduction(loss, reduction)
+    return terms if reduction == "none" else ops.sum(terms) if reduction == "sum" else ops.mean(terms)
+
+
+def mse(x: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
     """Mean squared difference; target has x's shape, or is one number for all elements.
 
+    reduction: "mean", "sum", or "none" for the squared differences themselves, of x's shape.
+
     Raises:
         ShapeError: the shapes differ.
+        OptionError: another reduction.
     """
     _same_shape("mse", x, target)
-    return ops.mean(ops.square(x - target))
+    return _reduced("mse", ops.square(x - target), reduction)
 
 
-def l1(x: Tensor, target: Any) -> Tensor:
+def l1(x: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
     """Mean absolute difference; target has x's shape, or is one number for all elements.
+
+    reduction: "mean", "sum", or "none" for the absolute differences themselves, of x's shape.
 
     Raises:
         ShapeError: the shapes differ.
+        OptionError: another reduction.
     """
     _same_shape("l1", x, target)
-    return ops.mean(ops.abs(x - target))
+    return _reduced("l1", ops.abs(x - target), reduction)
 
 
 def cycle_consistency(x: Tensor, there_and_back: Tensor) -> Tensor:
@@ -149,24 +170,30 @@ def cycle_consistency(x: Tensor, there_and_back: Tensor) -> Tensor:
     return l1(there_and_back, x)
 
 
-def bce_with_logits(logits: Tensor, targets: Any) -> Tensor:
+def bce_with_logits(logits: Tensor, targets: Any, *, reduction: str = "mean") -> Tensor:
     """Mean binary cross entropy -t ln D - (1-t) ln(1-D) with D = sigmoid(logits), targets t in [0, 1].
 
     The targets have the logits' shape, or are one number for all (such as 0.9, a smoothed label). Computed as
     softplus(logits) - t logits, which overflows for no logit.
 
+    reduction: "mean", "sum", or "none" for one number per logit.
+
     Raises:
         ShapeError: the shapes differ.
+        OptionError: another reduction.
     """
     _same_shape("bce_with_logits", logits, targets, "logits", "targets")
-    return ops.mean(ops.softplus(logits) - logits * targets)
+    return _reduced("bce_with_logits", ops.softplus(logits) - logits * targets, reduction)
 
 
-def cross_entropy(logits: Tensor, labels: Any) -> Tensor:
+def cross_entropy(logits: Tensor, labels: Any, *, reduction: str = "mean") -> Tensor:
     """Mean -ln softmax(logits)[label]; logits (N, K), labels (N,) integers from 0 to K-1.
+
+    reduction: "mean" or "sum" over the batch, or "none" for one number per sample, (N,).
 
     Raises:
         ShapeError: sizes do not fit, or a label is out of range.
+        OptionError: another reduction.
     """
     labels = np.asarray(labels)
     n, k = logits.shape if logits.ndim == 2 else (-1, 0)
@@ -175,7 +202,7 @@ def cross_entropy(logits: Tensor, labels: Any) -> Tensor:
     if n and not (labels.min() >= 0 and labels.max() < k):
         raise ShapeError(f"cross_entropy: labels run from {labels.min()} to {labels.max()}, but there are K={k} "
                          f"classes, numbered from 0 to {k - 1}")
-    return -ops.mean(ops.getitem(ops.log_softmax(logits, 1), (np.arange(n), labels)))
+    return -_reduced("cross_entropy", ops.getitem(ops.log_softmax(logits, 1), (np.arange(n), labels)), reduction)
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Any, fake: Any,

@@ -76,6 +76,12 @@ def _pools():
         cases["max_pool2d"] += [(x, *geometry), (low, *geometry)]
         cases["pool_take"] += [(x, index, *geometry)]
         cases["pool_put"] += [(g, index, *geometry, shape[2:])]
+    x, geometry, dilation = draw(2, 3, 8, 7), (TWO, (3, 2), (1, 0)), (2, 3)
+    size = [out_size(*axis, True) for axis in zip(x.shape[2:], *geometry, dilation, strict=True)]
+    index, g = counts(2, 3, *size, high=1, dtype=np.uint8), draw(2, 3, *size)
+    cases["max_pool2d"] += [(x, *geometry, dilation, True)]
+    cases["pool_take"] += [(x, index, *geometry, dilation)]
+    cases["pool_put"] += [(g, index, *geometry, x.shape[2:], dilation)]
     return cases
 
 

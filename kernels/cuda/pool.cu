@@ -24,16 +24,21 @@ __device__ __forceinline__ Taps load_taps(const unsigned char* few, const int* m
   return taps;
 }
 
+// How many of the taps 0, D, 2 D, ... of a window lie before `edge`, measured from the window's first pixel.
+__device__ __forceinline__ int taps_before(int edge, int D) { return edge <= 0 ? 0 : (edge + D - 1) / D; }
+
 extern "C" __global__ void __launch_bounds__(THREADS)
 max_pool2d(const REAL* __restrict__ x, REAL* __restrict__ y, unsigned char* __restrict__ few, int* __restrict__ many, int H,
-           int W, int C, int OH, int OW, int KH, int KW, int SH, int SW, int PH, int PW) {
+           int W, int C, int OH, int OW, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW) {
   int n, i, j, c;
   if (!place(OH, OW, C, n, i, j, c)) return;
   Pack best = same((REAL)(-1. / 0.));
   Taps taps = {};
-  for (int k = max(0, PH - i * SH); k < min(KH, H + PH - i * SH); k++)
-    for (int l = max(0, PW - j * SW); l < min(KW, W + PW - j * SW); l++) {
-      Pack pack = load(x + (((long long)n * H + i * SH - PH + k) * W + j * SW - PW + l) * C + c);
+  int k1 = min(KH, taps_before(H + PH - i * SH, DH)), l0 = taps_before(PW - j * SW, DW);
+  int l1 = min(KW, taps_before(W + PW - j * SW, DW));
+  for (int k = taps_before(PH - i * SH, DH); k < k1; k++)
+    for (int l = l0; l < l1; l++) {
+      Pack pack = load(x + (((long long)n * H + i * SH - PH + k * DH) * W + j * SW - PW + l * DW) * C + c);
       for (int v = 0; v < VEC; v++)
         if (!(pack.v[v] <= best.v[v]) && best.v[v] == best.v[v])  // larger or NaN; a best that is NaN stays
           best.v[v] = pack.v[v], taps.v[v] = k * KW + l;
@@ -51,33 +56,35 @@ max_pool2d(const REAL* __restrict__ x, REAL* __restrict__ y, unsigned char* __re
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 pool_take(const REAL* __restrict__ x, const unsigned char* __restrict__ few, const int* __restrict__ many, REAL* __restrict__ y,
-          int H, int W, int C, int OH, int OW, int KW, int SH, int SW, int PH, int PW) {
+          int H, int W, int C, int OH, int OW, int KW, int SH, int SW, int PH, int PW, int DH, int DW) {
   int n, i, j, c;
   if (!place(OH, OW, C, n, i, j, c)) return;
   long long at = ((long long)blockIdx.x * OW + j) * C + c;
   Taps taps = load_taps(few, many, at);
   Pack taken;
   for (int v = 0; v < VEC; v++) {
-    int p = i * SH - PH + taps.v[v] / KW, q = j * SW - PW + taps.v[v] % KW;
+    int p = i * SH - PH + taps.v[v] / KW * DH, q = j * SW - PW + taps.v[v] % KW * DW;
     bool inside = 0 <= p && p < H && 0 <= q && q < W;
     taken.v[v] = inside ? x[(((long long)n * H + p) * W + q) * C + c + v] : (REAL)0;
   }
   store(y + at, taken);
 }
 
-// Here a thread works on a pixel (p, q) of gx: p is tap k of window i = (p + PH - k) / SH, where that is an integer.
+// Here a thread works on a pixel (p, q) of gx: p is tap k of window i = (p + PH - k DH) / SH, where that is an integer.
+// Without dilation, those k are first, first + SH, ...; with one, all are tried.
 extern "C" __global__ void __launch_bounds__(THREADS)
 pool_put(const REAL* __restrict__ g, const unsigned char* __restrict__ few, const int* __restrict__ many, REAL* __restrict__ gx,
-         int H, int W, int C, int OH, int OW, int KH, int KW, int SH, int SW, int PH, int PW) {
+         int H, int W, int C, int OH, int OW, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW) {
   int n, p, q, c;
   if (!place(H, W, C, n, p, q, c)) return;
   Pack sum = same(0);
-  for (int k = (p + PH) % SH; k < KH && k <= p + PH; k += SH) {
-    int i = (p + PH - k) / SH;
-    if (i >= OH) continue;
-    for (int l = (q + PW) % SW; l < KW && l <= q + PW; l += SW) {
-      int j = (q + PW - l) / SW;
-      if (j >= OW) continue;
+  int k0 = DH == 1 ? (p + PH) % SH : 0, l0 = DW == 1 ? (q + PW) % SW : 0;
+  for (int k = k0; k < KH && k * DH <= p + PH; k += DH == 1 ? SH : 1) {
+    int i = (p + PH - k * DH) / SH;
+    if (i >= OH || i * SH != p + PH - k * DH) continue;
+    for (int l = l0; l < KW && l * DW <= q + PW; l += DW == 1 ? SW : 1) {
+      int j = (q + PW - l * DW) / SW;
+      if (j >= OW || j * SW != q + PW - l * DW) continue;
       long long at = (((long long)n * OH + i) * OW + j) * C + c;
       Taps taps = load_taps(few, many, at);
       Pack pack = load(g + at);

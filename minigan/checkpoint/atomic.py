@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+
+LEFTOVER = re.compile(r"\.(?P<name>[^/]+)\.\d+\.tmp")  # how unfinished files are called: by the file and the process
 
 
 def write_atomically(path: str | os.PathLike[str], contents: bytes) -> None:
@@ -32,7 +35,12 @@ def write_atomically(path: str | os.PathLike[str], contents: bytes) -> None:
             os.close(folder)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files that a process left in a folder because it was killed while it wrote."""
-    for file in folder.glob(".*.tmp"):
-        file.unlink(missing_ok=True)
+def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
+    """Remove what `write_atomically` left in a folder because it was killed while it wrote a file with such a name.
+
+    Other files stay, whatever their names end in. Raises OSError.
+    """
+    for entry in os.scandir(folder) if folder.is_dir() else ():
+        match = LEFTOVER.fullmatch(entry.name)
+        if match and names.fullmatch(match["name"]) and not entry.is_dir(follow_symlinks=False):
+            os.unlink(entry.path)

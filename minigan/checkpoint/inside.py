@@ -10,6 +10,7 @@ The folder itself may be a link: whoever runs the program has named it.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 from collections.abc import Callable
@@ -43,10 +44,7 @@ def check(folder: Path, name: str, expected: str = "file") -> bool:
     Raises:
         DataError: a part of it is a link, or the last one is not of the `expected` kind (file or folder).
     """
-    parts = name.split("/")
-    if not all(parts) or {".", ".."} & {*parts} or "\0" in name or os.path.isabs(name):
-        raise DataError(f"{folder}: {name!r} is not a name inside the folder")
-    path = folder
+    path, parts = folder, _parts(folder, name)
     for number, part in enumerate(parts, 1):
         path, wanted = path / part, "folder" if number < len(parts) else expected
         try:
@@ -60,6 +58,13 @@ def check(folder: Path, name: str, expected: str = "file") -> bool:
             raise DataError(f"{path}: is a {actual}{target}, not a {wanted}. minigan follows no links in a run's "
                             f"folder and opens only regular files; put a {wanted} in its place, or remove it")
     return True
+
+
+def _parts(folder: Path, name: str) -> list[str]:
+    parts = name.split("/")
+    if not all(parts) or {".", ".."} & {*parts} or "\0" in name or os.path.isabs(name):
+        raise DataError(f"{folder}: {name!r} is not a name inside the folder")
+    return parts
 
 
 def names(folder: Path, inner: str = "") -> list[str]:
@@ -102,6 +107,18 @@ def read(folder: Path, name: str, most: int) -> bytes:
             return file.read(most)
     except OSError as error:
         raise DataError(f"{folder / name}: cannot be read ({error.strerror or error})") from None
+
+
+def digest(folder: Path, name: str) -> str | None:
+    """The SHA-256 of a file's contents in hexadecimal; None if it is missing, no regular file, or cannot be read."""
+    result = hashlib.sha256()
+    try:
+        with open(_opened(folder, name, os.O_RDONLY), "rb") as file:
+            while block := file.read(1 << 20):
+                result.update(block)
+    except (OSError, DataError):
+        return None
+    return result.hexdigest()
 
 
 def size(folder: Path, name: str) -> int | None:
@@ -162,9 +179,9 @@ def write(folder: Path, name: str, contents: bytes) -> None:
     Raises:
         DataError: a folder on the way is a link; see `check`. OSError: it cannot be written.
     """
-    inner = name.rpartition("/")[0]
+    *inner, _ = _parts(folder, name)
     if inner:
-        make_folder(folder, inner)
+        make_folder(folder, "/".join(inner))
     write_atomically(folder / name, contents)
 
 
@@ -183,9 +200,10 @@ def remove(folder: Path, name: str) -> str | None:
     Raises:
         OSError: it cannot be removed.
     """
-    inner, path = name.rpartition("/")[0], folder / name
+    path = folder / name
     with contextlib.suppress(DataError):
-        if inner and not check(folder, inner, "folder"):
+        *inner, _ = _parts(folder, name)
+        if inner and not check(folder, "/".join(inner), "folder"):
             return None
         actual = kind(path)
         if actual in (None, "folder"):

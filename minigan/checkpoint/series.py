@@ -12,6 +12,7 @@ from minigan.checkpoint.state import RefusedError, load_state, save_state
 from minigan.errors import CheckpointError
 
 _NAME = re.compile(r"step_(\d{8,12})\.safetensors")
+_WRITTEN = re.compile(rf"{_NAME.pattern}|best\.safetensors")
 
 
 class Series:
@@ -55,7 +56,7 @@ class Series:
         Raises:
             CheckpointError: there is none, or the newest is undamaged, but this version of minigan cannot read it.
         """
-        remove_leftovers(self.folder)
+        remove_leftovers(self.folder, _WRITTEN)
         problems: list[str] = []
         for step in reversed(self.steps()):
             path = self.path(step)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 
-from minigan.checkpoint import write_atomically
 from minigan.commands._shared import generator_of, run_parser
 from minigan.data.paths import user_path
 from minigan.metrics.scorer import FEWEST, MEANINGS, Scorer
 from minigan.metrics.svm import svm_evaluation
-from minigan.run.manifest import record
+from minigan.run.manifest import write_scores
 from minigan.run.saved import load_discriminator
 
 
@@ -33,9 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
               f"{accuracy['discriminator']:.1%}, of one with random weights {accuracy['random']:.1%}, pixels "
               f"{accuracy['pixels']:.1%}")
         result["svm"] = accuracy
-    record(options.run, "scores.json")
-    write_atomically(options.run / "scores.json", (json.dumps(result, indent=2) + "\n").encode())
-    print(f"written to {options.run / 'scores.json'}")
+    print(f"written to {write_scores(options.run, result)}")
 
 
 def table(scores: dict[str, float]) -> str:

@@ -154,6 +154,6 @@ def _fresh(discriminator: nn.Module, seed: int) -> nn.Module:
     finally:
         default.load_state_dict(numbers)
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
             module.running_mean[...], module.running_var[...] = 0, 1
     return network

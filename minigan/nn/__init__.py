@@ -5,23 +5,23 @@ from minigan.nn.activations import ELU, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from minigan.nn.containers import ModuleDict, ModuleList, ParameterList
 from minigan.nn.grouped import Embedding, GroupNorm
 from minigan.nn.layers import (
-    BatchNorm2d,
     Conv2d,
     ConvTranspose2d,
     Dropout,
     Flatten,
-    InstanceNorm2d,
-    LayerNorm,
     Linear,
     SpectralNorm,
     UpConv2d,
     Upsample,
 )
+from minigan.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss
 from minigan.nn.module import Module, Parameter
+from minigan.nn.norms import BatchNorm2d, InstanceNorm2d, LayerNorm
 from minigan.nn.padding import Identity, MaxPool2d, ReflectionPad2d, ReplicationPad2d, ZeroPad2d
 from minigan.nn.sequential import Sequential
 
-__all__ = ["ELU", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "Dropout", "Embedding", "Flatten", "GroupNorm",
-           "Identity", "InstanceNorm2d", "LayerNorm", "LeakyReLU", "Linear", "MaxPool2d", "Module", "ModuleDict",
-           "ModuleList", "Parameter", "ParameterList", "ReLU", "ReflectionPad2d", "ReplicationPad2d", "Sequential",
-           "Sigmoid", "Softplus", "SpectralNorm", "Tanh", "UpConv2d", "Upsample", "ZeroPad2d", "init"]
+__all__ = ["ELU", "BCEWithLogitsLoss", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dropout",
+           "Embedding", "Flatten", "GroupNorm", "Identity", "InstanceNorm2d", "L1Loss", "LayerNorm", "LeakyReLU",
+           "Linear", "MSELoss", "MaxPool2d", "Module", "ModuleDict", "ModuleList", "Parameter", "ParameterList",
+           "ReLU", "ReflectionPad2d", "ReplicationPad2d", "Sequential", "Sigmoid", "Softplus", "SpectralNorm", "Tanh",
+           "UpConv2d", "Upsample", "ZeroPad2d", "init"]

@@ -10,11 +10,15 @@ from minigan import ops
 from minigan.engine import Tensor, device
 from minigan.errors import DTypeError, OptionError, ShapeError
 from minigan.nn.module import Module, Parameter
+from minigan.nn.norms import scale_and_shift
+from minigan.nn.signatures import Absent, as_pytorch
 from minigan.random import default as default_stream
 
 
 class GroupNorm(Module):
     """Normalise groups of neighbouring channels of each image; weight (gamma) and bias (beta) (C,) if `affine`.
+
+    With bias=False, there is no bias.
 
     y = gamma (x - mean) / (var + eps)^(1/2) + beta, mean and biased var over a group's channels and all pixels. One
     group is layer norm over the image, C groups are instance norm.
@@ -28,13 +32,14 @@ class GroupNorm(Module):
     weight: Parameter | None
     bias: Parameter | None
 
-    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
+    @as_pytorch()
+    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, *,
+                 bias: bool = True) -> None:
         super().__init__()
         if num_groups < 1 or num_channels < 1 or num_channels % num_groups:
             raise OptionError(f"GroupNorm: {num_groups} groups do not divide {num_channels} channels")
         self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
-        self.register_parameter("weight", Parameter(np.ones(num_channels, np.float32)) if affine else None)
-        self.register_parameter("bias", Parameter(np.zeros(num_channels, np.float32)) if affine else None)
+        scale_and_shift(self, (num_channels,), affine, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, ...) to the same."""
@@ -42,10 +47,9 @@ class GroupNorm(Module):
             raise ShapeError(f"group_norm: x {x.shape} must be (N, C={self.num_channels}, ...)")
         grouped = ops.reshape(x, (x.shape[0], self.num_groups, -1))  # (N, groups, C/groups*H*W)
         y = ops.reshape(ops.instance_norm(grouped, eps=self.eps), x.shape)  # (N, C, ...)
-        if self.weight is None or self.bias is None:
-            return y
         axes = (-1, *(1,) * (x.ndim - 2))
-        return y * ops.reshape(self.weight, axes) + ops.reshape(self.bias, axes)  # (C, 1, 1)
+        y = y if self.weight is None else y * ops.reshape(self.weight, axes)  # (C, 1, 1)
+        return y if self.bias is None else y + ops.reshape(self.bias, axes)  # (C, 1, 1)
 
     def describe(self) -> str:
         """Groups, channels and options."""
@@ -62,6 +66,11 @@ class Embedding(Module):
         ShapeError: an index is not in 0, ..., num_embeddings - 1.
     """
 
+    @as_pytorch(max_norm=Absent(None, "scale the rows of weight.data after each step"),
+                norm_type=Absent(2.0, "it belongs to max_norm"),
+                scale_grad_by_freq=Absent(False, "divide weight.grad by np.bincount of the indices"),
+                sparse=Absent(False, "gradients are arrays of all rows"),
+                _weight=Absent(None, "assign weight.data = array"), _freeze=Absent(False, "call requires_grad_(False)"))
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None) -> None:
         super().__init__()
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:

@@ -11,6 +11,7 @@ from minigan.engine import Array, Tensor
 from minigan.errors import ShapeError
 from minigan.nn import init
 from minigan.nn.module import Module, Parameter
+from minigan.nn.norms import BatchNorm2d, InstanceNorm2d, LayerNorm  # noqa: F401  where earlier versions pickled them
 from minigan.random import Stream
 from minigan.random import default as default_stream
 
@@ -114,79 +115,6 @@ class UpConv2d(_Filtered):
     def compute(self, x: Tensor, weight: Tensor) -> Tensor:
         """ops.upconv2d with this layer's bias and geometry."""
         return ops.upconv2d(x, weight, self.bias, **self.geometry)
-
-
-class BatchNorm2d(Module):
-    """Batch normalisation; weight (gamma), bias (beta), running_mean and running_var (C,). See ops.batch_norm.
-
-    With affine=False, it has no weight and no bias.
-
-    `momentum` is the weight of the new batch in the running statistics (PyTorch's convention).
-    """
-
-    weight: Parameter | None
-    bias: Parameter | None
-    running_mean: Array
-    running_var: Array
-
-    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True) -> None:
-        super().__init__()
-        self.channels, self.eps, self.momentum = channels, eps, momentum
-        self.register_parameter("weight", Parameter(np.ones(channels, np.float32)) if affine else None)
-        self.register_parameter("bias", Parameter(np.zeros(channels, np.float32)) if affine else None)
-        self.register_buffer("running_mean", np.zeros(channels, np.float32))
-        self.register_buffer("running_var", np.ones(channels, np.float32))
-
-    def forward(self, x: Tensor, slope: float | None = None) -> Tensor:
-        """(N, C, H, W) to the same; with a slope, a leaky ReLU is applied too (Sequential does so if one follows)."""
-        return ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, self.training,
-                              self.momentum, self.eps, slope)
-
-    def describe(self) -> str:
-        """Channels and options."""
-        affine = "" if self.weight is not None else ", affine=False"
-        return f"{self.channels}, eps={self.eps}, momentum={self.momentum}{affine}"
-
-
-class InstanceNorm2d(Module):
-    """Instance normalisation, without weight and bias unless `affine`. See ops.instance_norm."""
-
-    weight: Parameter | None
-    bias: Parameter | None
-
-    def __init__(self, channels: int, eps: float = 1e-5, affine: bool = False) -> None:
-        super().__init__()
-        self.channels, self.eps = channels, eps
-        self.register_parameter("weight", Parameter(np.ones(channels, np.float32)) if affine else None)
-        self.register_parameter("bias", Parameter(np.zeros(channels, np.float32)) if affine else None)
-
-    def forward(self, x: Tensor, slope: float | None = None) -> Tensor:
-        """(N, C, H, W) to the same; `slope` as in BatchNorm2d. ShapeError if C is not the layer's."""
-        if x.shape[1] != self.channels:
-            raise ShapeError(f"instance_norm: x {x.shape} has C={x.shape[1]}, the layer is for C={self.channels}; "
-                             f"make it InstanceNorm2d({x.shape[1]})")
-        return ops.instance_norm(x, self.weight, self.bias, self.eps, slope)
-
-    def describe(self) -> str:
-        """Channels and options."""
-        return f"{self.channels}, eps={self.eps}, affine={self.weight is not None}"
-
-
-class LayerNorm(Module):
-    """Normalisation of each sample over all of `shape` (x's shape without N); weight and bias of that shape."""
-
-    def __init__(self, shape: int | tuple[int, ...], eps: float = 1e-5) -> None:
-        super().__init__()
-        self.eps, size = eps, (shape,) if isinstance(shape, int) else tuple(shape)
-        self.weight, self.bias = Parameter(np.ones(size, np.float32)), Parameter(np.zeros(size, np.float32))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, ...) to the same."""
-        return ops.layer_norm(x, self.weight, self.bias, self.eps)
-
-    def describe(self) -> str:
-        """Normalised shape and eps."""
-        return f"{self.weight.shape}, eps={self.eps}"
 
 
 class Upsample(Module):

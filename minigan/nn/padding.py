@@ -8,6 +8,7 @@ from minigan import ops
 from minigan.engine import Tensor
 from minigan.errors import OptionError
 from minigan.nn.module import Module
+from minigan.nn.signatures import Absent, as_pytorch
 
 Pair = int | tuple[int, int]
 Sides = int | tuple[int, int, int, int]  # one width for all sides, or (left, right, top, bottom)
@@ -69,20 +70,27 @@ class ZeroPad2d(_Pad):
 
 
 class MaxPool2d(Module):
-    """Largest value of each window; stride defaults to kernel_size. See ops.max_pool2d."""
+    """Largest value of each window; stride defaults to kernel_size. See ops.max_pool2d, with its errors."""
 
-    def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
+    @as_pytorch(return_indices=Absent(False, "the layer returns the largest values only"))
+    def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1, *,
+                 ceil_mode: bool = False) -> None:
         super().__init__()
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.dilation, self.ceil_mode = dilation, ceil_mode
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C, OH, OW), OH = (H + 2 padding - kernel_size) // stride + 1."""
-        return ops.max_pool2d(x, self.kernel_size, self.stride, self.padding)
+        """(N, C, H, W) to (N, C, OH, OW), OH = (H + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1.
+
+        With ceil_mode, OH is rounded up: see ops.max_pool2d.
+        """
+        return ops.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
 
     def describe(self) -> str:
         """Window."""
         stride = self.kernel_size if self.stride is None else self.stride
-        return f"kernel_size={self.kernel_size}, stride={stride}, padding={self.padding}"
+        return (f"kernel_size={self.kernel_size}, stride={stride}, padding={self.padding}, dilation={self.dilation}, "
+                f"ceil_mode={self.ceil_mode}")
 
 
 class Identity(Module):

@@ -7,8 +7,8 @@ from typing import Any
 
 from minigan.nn.activations import LeakyReLU, ReLU
 from minigan.nn.containers import Numbered
-from minigan.nn.layers import BatchNorm2d, InstanceNorm2d
 from minigan.nn.module import Module
+from minigan.nn.norms import BatchNorm2d, InstanceNorm2d
 
 
 def _slope(layer: Module) -> float | None:

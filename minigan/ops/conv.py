@@ -41,10 +41,9 @@ def geometry(op: str, stride: Pair, padding: Pair, dilation: Pair) -> tuple[tupl
 
 
 def out_size(op: str, size: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, int],
-             padding: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, ...]:
-    """Sizes after a convolution: floor((size + 2 P - D (K - 1) - 1) / S) + 1 per axis."""
-    out = tuple((n + 2 * p - d * (k - 1) - 1) // s + 1
-                for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True))
+             padding: tuple[int, int], dilation: tuple[int, int], ceil: bool = False) -> tuple[int, ...]:
+    """Sizes after a convolution: floor((size + 2 P - D (K - 1) - 1) / S) + 1 per axis; ceil: see kernels.geometry."""
+    out = tuple(kernels.out_size(*axis, ceil) for axis in zip(size, kernel, stride, padding, dilation, strict=True))
     if min(out) < 1:
         raise ShapeError(f"{op}: the image {shape(H=size[0], W=size[1])} with padding {padding} is smaller than the "
                          f"kernel {shape(KH=kernel[0], KW=kernel[1])} with dilation {dilation}")

@@ -127,6 +127,22 @@ def _affine(op, x, gamma, beta):
                              f"({x.shape[1]},)")
 
 
+def _no_tensors(op, running_mean, running_var):
+    if isinstance(running_mean, Tensor) or isinstance(running_var, Tensor):
+        raise DTypeError(f"{op}: running_mean and running_var are updated in place: arrays (C,), no Tensors")
+
+
+def _by_running(op, x, gamma, beta, running_mean, running_var, eps, slope):
+    """Normalise by constants, the running statistics: one scale and one shift per channel."""
+    if running_mean is None or running_var is None:
+        raise OptionError(f"{op}: evaluation needs running_mean and running_var; train first or training=True")
+    rstd = 1 / np.sqrt(running_var + eps)
+    scale = (1.0 if gamma is None else gamma) * rstd.astype(x.dtype)
+    shift = (0.0 if beta is None else beta) - scale * running_mean.astype(x.dtype)
+    y = x * _channels(scale, x.ndim) + _channels(shift, x.ndim)
+    return y if slope is None else leaky_relu(y, slope)
+
+
 @operation(samples=lambda rng: [S(normal(rng, 3, 2, 2, 3), normal(rng, 2), normal(rng, 2)),
                                 S(normal(rng, 2, 3, 2, 2), normal(rng, 3), normal(rng, 3), running_mean=np.ones(3),
                                   running_var=np.full(3, 2.0), training=False)])
@@ -148,17 +164,10 @@ def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = 
         ShapeError: one value per channel (nothing to normalise over), or gamma, beta of another size.
     """
     _affine("batch_norm", x, gamma, beta)
-    if isinstance(running_mean, Tensor) or isinstance(running_var, Tensor):
-        raise DTypeError("batch_norm: running_mean and running_var are updated in place: arrays (C,), no Tensors")
+    _no_tensors("batch_norm", running_mean, running_var)
     per = math.prod(x.shape) // x.shape[1] if x.shape[1] else 0
     if not training:
-        if running_mean is None or running_var is None:
-            raise OptionError("batch_norm: evaluation needs running_mean and running_var; train first or training=True")
-        rstd = 1 / np.sqrt(running_var + eps)
-        scale = (1.0 if gamma is None else gamma) * rstd.astype(x.dtype)
-        shift = (0.0 if beta is None else beta) - scale * running_mean.astype(x.dtype)
-        y = x * _channels(scale, x.ndim) + _channels(shift, x.ndim)
-        return y if slope is None else leaky_relu(y, slope)
+        return _by_running("batch_norm", x, gamma, beta, running_mean, running_var, eps, slope)
     if per < 2:
         raise ShapeError(f"batch_norm: x {x.shape} has {per} value per channel: a batch of one point has no variance; "
                          "use a larger batch, instance_norm, or training=False")
@@ -169,15 +178,21 @@ def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = 
 
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 3, 4, 2), normal(rng, 3), normal(rng, 3)),
-                                S(normal(rng, 1, 2, 3, 3))])
+                                S(normal(rng, 1, 2, 3, 3)),
+                                S(normal(rng, 2, 3, 2, 2), normal(rng, 3), normal(rng, 3), running_mean=np.ones(3),
+                                  running_var=np.full(3, 2.0), training=False)])
 def instance_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = None, eps: float = 1e-5,
-                  slope: float | None = None) -> Tensor:
+                  slope: float | None = None, running_mean: np.ndarray | None = None,
+                  running_var: np.ndarray | None = None, training: bool = True, momentum: float = 0.1) -> Tensor:
     """Instance normalisation of x (N, C, H, W): every channel of every image by its own mean and variance.
 
     gamma and beta are (C,) or None; slope: a leaky_relu on top, or None.
 
+    In training, running_mean and running_var (float arrays (C,), optional) are updated in place as in batch_norm, with
+    the means over the batch of the images' means and unbiased variances. Otherwise the running statistics are used.
+
     Forward   y = gamma (x - mean) / (var + eps)^(1/2) + beta,   mean and var over space
-    VJP       see normalize
+    VJP       see normalize; when not training, gx = gamma gy rstd
     Why       batch_norm with its statistics grouped per image.
     Source    Ulyanov, Vedaldi & Lempitsky, Instance normalization, 2016.
 
@@ -185,9 +200,16 @@ def instance_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None
         ShapeError: one pixel (every output would be beta).
     """
     _affine("instance_norm", x, gamma, beta)
-    if math.prod(x.shape[2:]) < 2:
+    _no_tensors("instance_norm", running_mean, running_var)
+    if not training:
+        return _by_running("instance_norm", x, gamma, beta, running_mean, running_var, eps, slope)
+    per = math.prod(x.shape[2:])
+    if per < 2:
         raise ShapeError(f"instance_norm: x {x.shape} has one value per image and channel: nothing to normalise over")
     moments = kernels.norm_stats(x.data if isinstance(x, Tensor) else np.asarray(x), "instance", eps)
+    if running_mean is not None and running_var is not None:
+        middle, spread = (kernels.reduce_sum(v, 0, True) / len(v) for v in (moments.mean, moments.var))  # (1, C, 1, 1)
+        kernels.update_running(running_mean, running_var, middle, spread, momentum, per)
     return normalize(x, gamma, beta, over="instance", eps=eps, slope=slope, moments=moments)  # backward wants them
 
 

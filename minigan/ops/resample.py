@@ -8,7 +8,7 @@ faster kernel.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from minigan.ops._samples import normal
 from minigan.ops.conv import Pair, out_size, pair
 from minigan.ops.reduce import mean
 from minigan.ops.shape import reshape, transpose
+
+_Pair: TypeAlias = tuple[int, int]  # (h, w)
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3, 4, 2), rows=normal(rng, 5, 4), columns=normal(rng, 3, 2)),
@@ -140,20 +142,21 @@ def avg_pool2d(x: Operand, kernel_size: Pair, stride: Pair | None = None, paddin
     Why       y = A x B^T with rows of 1/KH and 1/KW; see resample.
     """
     _image("avg_pool2d", x)
-    kernel, stride, padding = window("avg_pool2d", kernel_size, stride, padding)
-    out = out_size("avg_pool2d", x.shape[2:], kernel, stride, padding, (1, 1))
+    kernel, stride, padding, dilation = window("avg_pool2d", kernel_size, stride, padding)
+    out = out_size("avg_pool2d", x.shape[2:], kernel, stride, padding, dilation)
     rows, columns = (_averages(*axis) for axis in zip(x.shape[2:], out, kernel, stride, padding, strict=True))
     return resample(x, rows=rows, columns=columns)
 
 
-def window(op: str, kernel_size: Pair, stride: Pair | None, padding: Pair) -> tuple[tuple[int, int], ...]:
-    """Pooling geometry as three pairs. Padding beyond half a window would make windows of nothing but padding."""
+def window(op: str, kernel_size: Pair, stride: Pair | None, padding: Pair,
+           dilation: Pair = 1) -> tuple[_Pair, _Pair, _Pair, _Pair]:
+    """Pooling geometry as four pairs. Padding beyond half a window would make windows of nothing but padding."""
     kernel = pair(kernel_size, f"{op}: kernel_size", 1)
     stride = kernel if stride is None else pair(stride, f"{op}: stride", 1)
-    padding = pair(padding, f"{op}: padding", 0)
+    padding, dilation = pair(padding, f"{op}: padding", 0), pair(dilation, f"{op}: dilation", 1)
     if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
         raise ShapeError(f"{op}: padding={padding} must be at most half of kernel_size={kernel}")
-    return kernel, stride, padding
+    return kernel, stride, padding, dilation
 
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 3, 4, 5))], linear_in=("x",))

@@ -38,13 +38,16 @@ _GROUPS = (  # metrics that share a panel, because they share a scale
 )
 _PREFIXES = {"d": "Discriminators' losses", "g": "Generators' losses", "cycle": "Cycle consistency",
              "identity": "Identity", "idt": "Identity"}  # of metrics such as d_a, d_b
-_FIGURES = {  # files of latent/, in this order: title, what the picture shows
-    "interpolate": ("Interpolation", "From one noise vector to another: above along the line, below along the sphere."),
-    "walk": ("A walk along one coordinate", "A row is one noise vector; one of its numbers goes from -3 to 3."),
-    "map": ("Map of the latent space", "Noise vectors, placed by t-SNE so that similar images are neighbours."),
-    "arithmetic": ("Arithmetic", "Mean noise vectors of classes, added and subtracted."),
-    "unit": ("Units switched off", "The same noise with and without the units a probe ties to a concept."),
-    "guided": ("What the discriminator looks for", "Guided backpropagation of its features on real images."),
+_FIGURES = {  # files of latent/, in this order: title, what the picture shows, what the film beside it shows
+    "interpolate": ("Interpolation", "From one noise vector to another: above along the line, below along the sphere.",
+                    "The film: each image is the left end of a row, goes along the sphere to the right end, and back."),
+    "walk": ("A walk along one coordinate", "A row is one noise vector; one of its numbers goes from -3 to 3.",
+             "The film: each image is one row, while that number goes from -3 to 3 and back."),
+    "map": ("Map of the latent space", "Noise vectors, placed by t-SNE so that similar images are neighbours.", ""),
+    "arithmetic": ("Arithmetic", "Mean noise vectors of classes, added and subtracted.", ""),
+    "unit": ("Units switched off", "The same noise with and without the units a probe ties to a digit. Below each "
+             "image is what a classifier reads in it, underlined where that is still the digit.", ""),
+    "guided": ("What the discriminator looks for", "Guided backpropagation of its features on real images.", ""),
 }
 
 
@@ -224,17 +227,17 @@ def _reals(pictures: Pictures) -> str:
 def _figures(pictures: Pictures) -> str:
     """Pictures of the latent tools, as many as fit."""
     parts, room = [], _FIGURE_BYTES
-    for stem, (title, text) in _FIGURES.items():
+    for stem, (title, text, about_film) in _FIGURES.items():
         images = []
-        for name in (f"latent/{stem}.png", f"latent/{stem}.gif"):
+        for name, words in ((f"latent/{stem}.png", text), (f"latent/{stem}.gif", about_film)):
             size = pictures.size(name)
             if size is not None and size <= room and (src := pictures.inline(name)):
                 room -= size
-                images.append(f'<img class="wide" src="{src}" alt="{title}">')
+                images.append(f'<figure><img class="wide" src="{src}" alt="{title}"><figcaption>{words}</figcaption>'
+                              "</figure>")
         if images:
             whole, both = (" whole", ' class="both"') if len(images) > 1 else ("", "")
-            parts.append(f'<section class="card{whole}"><h2>{title}</h2><p>{text}</p><div{both}>{"".join(images)}</div>'
-                         "</section>")
+            parts.append(f'<section class="card{whole}"><h2>{title}</h2><div{both}>{"".join(images)}</div></section>')
     return "".join(parts)
 
 

@@ -27,6 +27,7 @@ MOST_STEPS = 10**12 - 1  # the names of checkpoints have twelve digits
 MOST_CONFIG, MOST_ROWS = 4 << 20, 1 << 30  # bytes of config.json, and of a file of rows: about ten million steps
 MOST_DIGITS = 20  # of a whole number: seeds go up to 2^64
 LARGEST = 1e100  # magnitude of a metric: sums and differences of such numbers are finite
+LARGEST_AMOUNT = 10**12  # seconds, or images per second
 MOST_TEXT = 10_000  # characters in a text that is shown
 
 Check = Callable[[Any], bool]
@@ -47,6 +48,11 @@ def _is_number(value: Any) -> bool:
     return abs(value) <= LARGEST or value != value or value in (float("inf"), float("-inf"))
 
 
+def _is_amount(value: Any) -> bool:
+    """Whether it is a number that can be added up and rounded: a time, a speed."""
+    return _is_number(value) and 0 <= value <= LARGEST_AMOUNT
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= MOST_TEXT
 
@@ -60,6 +66,7 @@ _STEP = f"a whole number from 0 to {MOST_STEPS:,}"
 _TEXT = f"text of at most {MOST_TEXT:,} characters"
 _PLAIN = "text, a number, true, false, null, or a list of these"
 _NUMBER = f"a number of magnitude up to {LARGEST:g}"
+_AMOUNT = f"a number from 0 to {LARGEST_AMOUNT:,}"
 _CONFIG: dict[str, tuple[Check, str]] = {
     "options": (lambda value: isinstance(value, dict), "an object"),
     "steps": (_is_step, _STEP),
@@ -73,7 +80,7 @@ _CONFIG: dict[str, tuple[Check, str]] = {
                  "a list of objects"),
 }
 _SESSION: dict[str, tuple[Check, str]] = {
-    "steps": (_is_step, _STEP), "seconds": (_is_number, _NUMBER), "images_per_second": (_is_number, _NUMBER)}
+    "steps": (_is_step, _STEP), "seconds": (_is_amount, _AMOUNT), "images_per_second": (_is_amount, _AMOUNT)}
 _DATA: dict[str, tuple[Check, str]] = {
     "name": (_is_text, _TEXT), "source": (_is_text, _TEXT), "images": (_is_step, _STEP),
     "crc32": (lambda value: value is None or _is_step(value), "a whole number or null"),

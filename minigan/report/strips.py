@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["film", "stacked"]
+__all__ = ["film", "labelled", "stacked"]
 
 import io
 import os
@@ -40,6 +40,32 @@ def stacked(parts: Sequence[tuple[str, np.ndarray]], scale: int = 2) -> np.ndarr
     width = max(block.shape[1] for block in blocks)
     whole = np.concatenate([np.pad(block, ((0, 0), (0, width - block.shape[1]), (0, 0))) for block in blocks[:-1]])
     return np.pad(whole, ((_GAP, _GAP), (_GAP, _GAP), (0, 0)))
+
+
+def labelled(picture: np.ndarray, labels: Sequence[str], marked: Sequence[bool], scale: int = 2) -> np.ndarray:
+    """A row of images, uint8 (H, W) or (H, W, 3), enlarged, with a label below each; returns (height, width, 3).
+
+    Args:
+        picture: the row; its images have equal widths.
+        labels: one for each image.
+        marked: whether the label is bright, and the image underlined.
+        scale: enlargement of the picture.
+
+    Raises:
+        DataError: a picture of another shape or type. OptionError: scale below 1.
+        ModuleNotFoundError: Pillow is missing.
+    """
+    image, draw, fonts = _pillow()
+    row = _coloured(magnified(picture, scale, "labelled"))
+    strip = image.new("RGB", (row.shape[1], _LETTERS + 10))
+    pen, font = draw.Draw(strip), fonts.load_default(_LETTERS)
+    width = row.shape[1] / max(1, len(labels))
+    for number, (label, is_marked) in enumerate(zip(labels, marked, strict=True)):
+        colour = (255, 200, 60) if is_marked else (140, 140, 140)
+        pen.text(((number + 0.5) * width, 4), label, fill=colour, font=font, anchor="mt" if label else None)
+        if is_marked:
+            pen.line([(number * width + 6, 0), ((number + 1) * width - 6, 0)], fill=colour, width=2)
+    return np.concatenate([row, np.asarray(strip)])
 
 
 def film(frames: Sequence[np.ndarray], path: str | os.PathLike[str], milliseconds: int = 80, scale: int = 2) -> None:

@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import subprocess
+import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -55,8 +56,7 @@ def new_folder(wanted: Path, overwrite: bool = False) -> Path:
                 folder = wanted.with_name(f"{wanted.name}-{number}")
         folder.mkdir(parents=True, exist_ok=True)
         inside.make_folder(folder, "samples")
-        write_atomically(folder / ".writable", b"")
-        (folder / ".writable").unlink()
+        tempfile.TemporaryFile(dir=folder).close()  # raises if nothing can be written
     except (OSError, ValueError) as error:
         if isinstance(error, DataError):
             raise
@@ -136,6 +136,24 @@ def make_config(options: Mapping[str, Any], data: Sequence[ImageData], steps: in
         "versions": {"minigan": _version(), "numpy": np.__version__, "python": platform.python_version(),
                      "system": f"{platform.system()} {platform.machine()}", "git": _revision()},
     }
+
+
+def new_part(folder: Path, options: Mapping[str, Any], steps: int, in_force: Mapping[str, Any],
+             data: Sequence[ImageData] = ()) -> None:
+    """Make the folder of one run of several that a program makes; `minigan runs`, `report` and `compare` then read it.
+
+    Args:
+        folder: a new one, in the folder of them all.
+        options: as from `RunOptions.recorded`, with the values of this run.
+        steps, data: as in `make_config`.
+        in_force: the trainer's settings.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder.mkdir()
+    own = {name: value for name, value in options.items() if name != "out"}  # where it is, not what it is
+    write_config(folder, {**make_config(own, data, steps), "in_force": dict(in_force)})
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:

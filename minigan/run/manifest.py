@@ -1,18 +1,25 @@
 """Which files in a run's folder are the run's own: checkpoints/files.txt has their names, one per line.
 
 A name is written before its file is, so a killed run leaves no file that is not listed. What the list names is believed
-only if minigan writes files of such names: the list may come from a stranger. Runs of earlier versions have no list; of
-these, only files whose names nobody else would give count.
+only if minigan writes files of such names: the list may come from a stranger. A program's own files, of any name, go
+through `write`, which lists them with their SHA-256: as long as they have these contents, they are the run's. Runs of
+earlier versions have no list; of these, only files whose names nobody else would give count.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import re
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from minigan import report
 from minigan.checkpoint import inside
+from minigan.checkpoint.atomic import LEFTOVER
 from minigan.errors import DataError
 
 LIST = "checkpoints/files.txt"
@@ -28,7 +35,7 @@ _FILES = (r"config\.json|(metrics|scores|events)\.jsonl|scores\.json|report\.htm
           rf"|tensorboard/events\.out\.tfevents\.[\w.-]+|{LIST}")
 _SURELY_OURS = re.compile(rf"({_NETWORKS})\.safetensors|{_FILES}")
 _LISTED = re.compile(rf"[^/\0\n]+\.safetensors|sample\.png|{_FILES}")  # a trainer may have networks of any name
-_TEMPORARY = re.compile(r"(?P<inner>\w+/)?\.(?P<name>[^/]+)\.\d+\.tmp")  # see checkpoint.atomic
+_WITH_DIGEST = re.compile(r"(?P<name>[^/\0\n]+) sha256 (?P<digest>[0-9a-f]{64})")  # a line about a file of any name
 
 
 class Manifest:
@@ -40,18 +47,23 @@ class Manifest:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, listed = folder, _listed(folder)
-        self.names = set(listed or ())
-        if listed is None:
+        self.folder, lines = folder, _lines(folder)
+        self.lines = set(lines or ())
+        if lines is None:
             self.add(LIST, *_surely(folder))
 
     def add(self, *names: str) -> None:
         """List names of files that will be written, relative to the folder. Raises OSError."""
-        if new := [name for name in dict.fromkeys(names) if name not in self.names]:
+        if new := [name for name in dict.fromkeys(names) if name not in self.lines]:
             inside.make_folder(self.folder, LIST.partition("/")[0])
             with inside.open_to_append(self.folder, LIST) as file:
                 file.write("".join(f"{name}\n" for name in new))
-            self.names.update(new)
+            self.lines.update(new)
+
+    def remove_unfinished(self) -> None:
+        """Remove unfinished copies of listed files, which a killed process left. Raises OSError."""
+        for name in _unfinished(self.folder, {*_names(self.lines)}):
+            inside.remove(self.folder, name)
 
 
 def record(folder: Path, *names: str) -> None:
@@ -65,6 +77,51 @@ def record(folder: Path, *names: str) -> None:
             Manifest(folder).add(*names)
 
 
+def write(folder: Path, name: str, contents: bytes | Callable[[Path], object]) -> Path:
+    """Write a file of any name into a run's folder, as the run's own: --overwrite removes it unless it has changed.
+
+    Args:
+        folder: of the run.
+        name: without folders, apart from those that every run has.
+        contents: the bytes, or a function that writes them into the file whose path it is given, such as
+            `lambda path: report.save_png(pixels, path)`.
+
+    Returns:
+        the path of the file.
+
+    Raises:
+        DataError: the name is none of a file in the folder. OSError: it cannot be written. And as the function.
+    """
+    if callable(contents):
+        with tempfile.TemporaryDirectory() as place:
+            path = Path(place) / Path(name).name
+            contents(path)
+            contents = path.read_bytes()
+    line = name if _LISTED.fullmatch(name) else f"{name} sha256 {hashlib.sha256(contents).hexdigest()}"
+    if [*_names([line])] != [name]:
+        raise DataError(f"{folder}: a run writes no file of the name {name!r}; give one without a folder, a line "
+                        "end, or a dot at its start")
+    record(folder, line)
+    inside.write(folder, name, contents)
+    return folder / name
+
+
+def write_json(folder: Path, name: str, value: Any) -> Path:
+    """Write a value as JSON; as `write`."""
+    return write(folder, name, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def write_scores(folder: Path, scores: Mapping[str, Any]) -> Path:
+    """Write what was measured after the training as scores.json, and bring report.html up to date, which shows it.
+
+    Raises:
+        DataError: another file of the run is damaged. And as `write`.
+    """
+    path = write_json(folder, "scores.json", scores)
+    record(folder, report.report_page(folder).name)
+    return path
+
+
 def written(folder: Path) -> list[str]:
     """The names of the files in a run's folder that the run wrote, and their unfinished copies.
 
@@ -72,17 +129,13 @@ def written(folder: Path) -> list[str]:
         DataError: a folder or a file cannot be read.
     """
     try:
-        listed = _listed(folder)
+        lines = _lines(folder)
     except DataError:  # checkpoints/ is a link, for instance
-        listed = None
-    names = set(_surely(folder) if listed is None else listed) | {*GROWING}  # a new run must not append to old ones
+        lines = None
+    names = {*GROWING, *(_surely(folder) if lines is None else _believed(folder, lines))}  # none may be appended to
     names |= {name for name in _surely(folder) if inside.kind(folder / name) == "link"}  # they would be in its way
     names |= {f"{name.removesuffix('.safetensors')}.damaged" for name in names if name.startswith("checkpoints/step_")}
-    for name in _inside(folder):
-        match = _TEMPORARY.fullmatch(name)
-        if match and (origin := (match["inner"] or "") + match["name"]) and (origin in names or _is_ours(origin)):
-            names.add(name)
-    return sorted(names)
+    return sorted({*names, *_unfinished(folder, None if lines is None else {*_names(lines)})})
 
 
 def check_folder(folder: Path) -> None:
@@ -102,19 +155,46 @@ def _is_ours(name: str) -> bool:
     return _SURELY_OURS.fullmatch(name) is not None
 
 
-def _listed(folder: Path) -> list[str] | None:
-    """The names in the list, None without one."""
+def _lines(folder: Path) -> list[str] | None:
+    """The lines of the list, None without one."""
     if not inside.check(folder, LIST):
         return None
-    lines = inside.read(folder, LIST, MOST).decode("utf-8", "replace").split("\n")[:-1]
-    return [line for line in lines if _LISTED.fullmatch(line) and not line.startswith(".")]
+    return inside.read(folder, LIST, MOST).decode("utf-8", "replace").split("\n")[:-1]
+
+
+def _names(lines: Iterable[str]) -> Iterator[str]:
+    """The names in lines, of which none is hidden."""
+    for line in lines:
+        match = _WITH_DIGEST.fullmatch(line)
+        name = match["name"] if match else line
+        if (match or _LISTED.fullmatch(line)) and not name.startswith("."):
+            yield name
+
+
+def _believed(folder: Path, lines: Iterable[str]) -> Iterator[str]:
+    """The names in lines of files that minigan writes, or that have the contents which are listed."""
+    for line in lines:
+        match = _WITH_DIGEST.fullmatch(line)
+        for name in _names([line]):
+            if match is None or inside.digest(folder, name) == match["digest"]:
+                yield name
+
+
+def _unfinished(folder: Path, origins: Collection[str] | None) -> Iterator[str]:
+    """Names of unfinished copies of these files, see checkpoint.atomic; by default of files that are surely ours."""
+    for name in _inside(folder):
+        inner, slash, last = name.rpartition("/")
+        if match := LEFTOVER.fullmatch(last):
+            origin = f"{inner}{slash}{match['name']}"
+            if _is_ours(origin) if origins is None else origin in origins:
+                yield name
 
 
 def _surely(folder: Path) -> list[str]:
     return [name for name in _inside(folder) if _is_ours(name)]
 
 
-def _inside(folder: Path) -> Iterable[str]:
+def _inside(folder: Path) -> Iterator[str]:
     """Names in the folder and in those of its folders that runs make; not through links."""
     yield from inside.names(folder)
     for inner in FOLDERS:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigan import report
-from minigan.checkpoint import inside, remove_leftovers, save_weights
+from minigan.checkpoint import inside, save_weights
 from minigan.data import Batches
 from minigan.data.paths import printable
 from minigan.engine import detect_anomaly, device
@@ -67,8 +67,8 @@ class Session:
         try:
             if not inside.check(self.folder, "samples", "folder"):
                 print(printable(f"{self.folder}: samples/ is missing; it is made anew, without the earlier pictures"))
-            for folder in (self.folder, inside.make_folder(self.folder, "samples")):
-                remove_leftovers(folder)
+            inside.make_folder(self.folder, "samples")
+            self.files.remove_unfinished()
             for name in self.trainer.networks:
                 inside.check(self.folder, f"{name}.safetensors")
             step, problems = self.keeper.restore()

@@ -45,7 +45,9 @@ class ComboGAN(Translation):
     """n encoders, n decoders, n discriminators; two random domains per step.
 
     Args:
-        encoders, decoders, discriminators: one of each per domain.
+        encoders, decoders, discriminators: one of each per domain. Domains may share networks or parts of them: a
+            shared parameter moves once per step, by the sum of its gradients, and belongs to the optimiser of the
+            first domain that has it, whichever domains are drawn.
         loss, lr, betas, lambda_cycle, pool, optimizer: as in CycleGAN. Each domain has its own
             optimisers, which step only when the domain is drawn.
         lambda_identity: weight of E |decoder_i(encoder_i(x)) - x|, an autoencoder's loss, so domains may differ in
@@ -132,19 +134,23 @@ class ComboGAN(Translation):
         if self.lambda_identity:
             for name, k, x in (("idt_a", i, a), ("idt_b", j, b)):
                 losses[name] = (self.lambda_identity, l1(self.generator(k, k)(x), x))
-        minimize([self.g_optimizers[i], self.g_optimizers[j]], total(losses))
+        minimize(self.g_optimizers, (i, j), total(losses))
         return values(losses), fake_a.data, fake_b.data
 
     def discriminators_step(self, i: int, j: int, real: tuple[Tensor, Tensor],
                             fake: tuple[Array, Array]) -> dict[str, Tensor]:
         """One step of the discriminators of domains i and j; their losses."""
-        metrics = {}
-        for name, k, x, y in zip("ab", (i, j), real, fake, strict=True):
+        losses: list[Tensor] = []
+        shared = {*map(id, self.d_optimizers[i].parameters)} & {*map(id, self.d_optimizers[j].parameters)}
+        for k, x, y in zip((i, j), real, fake, strict=True):
             shown = Tensor(self.pools[f"pool{k}"].exchange(y))
-            d_loss = discriminator_loss(self.discriminators[k], x, shown, self.loss)
-            self.d_optimizers[k].minimize(d_loss)
-            metrics[f"d_{name}"] = d_loss.detach()
-        return metrics
+            losses.append(discriminator_loss(self.discriminators[k], x, shown, self.loss))
+            if not shared:  # this way, only one graph is kept at a time
+                minimize(self.d_optimizers, (k,), losses[-1])
+                losses[-1] = losses[-1].detach()
+        if shared:
+            minimize(self.d_optimizers, (i, j), losses[0] + losses[1])
+        return {f"d_{name}": loss.detach() for name, loss in zip("ab", losses, strict=True)}
 
     def generator(self, source: int, target: int) -> EncoderDecoder:
         """The generator from one domain to another; it shares the networks' parameters.
@@ -164,11 +170,19 @@ class ComboGAN(Translation):
         return self.translate_with(self.generator(source, target), images)
 
 
-def minimize(optimizers: Sequence[Optimizer], loss: Tensor) -> None:
-    """One step of several optimisers down the gradient of one loss, from one backward pass."""
-    parameters = [p for optimizer in optimizers for p in optimizer.parameters]
+def minimize(optimizers: Sequence[Optimizer], drawn: Sequence[int], loss: Tensor) -> None:
+    """One step down the gradient of a loss, of the parameters of the optimisers drawn, from one backward pass.
+
+    A parameter that several optimisers have is updated by the first of them, drawn or not: it moves once, and one
+    optimiser holds all that it has learnt of it, such as Adam's averages.
+    """
+    parameters = list({id(p): p for k in drawn for p in optimizers[k].parameters}.values())
     for p, gradient in zip(parameters, grad(loss, parameters), strict=True):
         p.grad = gradient
-    for optimizer in optimizers:
-        optimizer.step()
-        optimizer.zero_grad()
+    waiting = {id(p) for p in parameters}
+    for k, optimizer in enumerate(optimizers):
+        own = waiting.intersection(map(id, optimizer.parameters))
+        if own or k in drawn:
+            optimizer.step()
+            optimizer.zero_grad()  # so that those which follow leave its parameters alone
+            waiting -= own

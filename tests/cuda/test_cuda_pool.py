@@ -10,6 +10,8 @@ from minigan.kernels.cuda import pool
 SHAPES = [(1, 1, 5, 7), (2, 3, 6, 8), (2, 4, 5, 7), (3, 20, 4, 5), (1, 70, 3, 9)]
 GEOMETRIES = [((2, 2), (2, 2), (0, 0)), ((3, 2), (2, 1), (1, 0)), ((3, 3), (1, 1), (1, 1)), ((1, 2), (2, 3), (0, 1)),
               ((3, 3), (2, 2), (1, 1))]
+WIDE = [((3, 2), (2, 1), (1, 0), (2, 3), False), ((3, 2), (2, 3), (1, 0), (1, 1), True),
+        ((2, 2), (3, 2), (0, 1), (2, 1), True), ((2, 3), (1, 2), (1, 1), (2, 2), True)]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -30,6 +32,25 @@ def test_equals_the_twin(device, rng, dtype, shape, geometry):
         np.testing.assert_array_equal(taken, cpu.pool_take(other, taps, *geometry))
         back = in_every_order(device, lambda t=taps: pool.pool_put(device.put(g), device.put(t), *geometry, shape[2:]))
         np.testing.assert_array_equal(back, cpu.pool_put(g, taps, *geometry, shape[2:]))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 1, 6, 8), (2, 4, 5, 7), (3, 20, 5, 7)])
+@pytest.mark.parametrize("kernel, stride, padding, dilation, ceil", WIDE)
+def test_dilation_and_ceil_equal_the_twin(device, rng, dtype, shape, kernel, stride, padding, dilation, ceil):
+    x, geometry = channels_last(rng.integers(-3, 3, shape).astype(dtype)), (kernel, stride, padding)
+    y, index = in_every_order(device, lambda: pool.max_pool2d(device.put(x), *geometry, dilation, ceil))
+    wanted, wanted_index = cpu.max_pool2d(x, *geometry, dilation, ceil)
+    np.testing.assert_array_equal(y, wanted)
+    np.testing.assert_array_equal(index, wanted_index)
+    other, g = rng.normal(size=shape).astype(dtype), channels_last(rng.normal(size=y.shape).astype(dtype))
+    anywhere = rng.integers(0, kernel[0] * kernel[1], y.shape, np.uint8)  # also in the padding and beyond it
+    for taps in (index, anywhere):
+        there = device.put(taps)
+        taken = in_every_order(device, lambda t=there: pool.pool_take(device.put(other), t, *geometry, dilation))
+        np.testing.assert_array_equal(taken, cpu.pool_take(other, taps, *geometry, dilation))
+        back = in_every_order(device, lambda t=there: pool.pool_put(device.put(g), t, *geometry, shape[2:], dilation))
+        np.testing.assert_array_equal(back, cpu.pool_put(g, taps, *geometry, shape[2:], dilation))
 
 
 def test_special_numbers(device, rng):

@@ -18,10 +18,14 @@ PROMISES = {  # the first words of a sentence: the tests
     "A file with a second name": [(STRANGER, "test_a_second_name_of_a_file_is_not_written_through")],
     "`--overwrite` deletes files": [
         (STRANGER, "test_a_list_from_a_stranger_deletes_nothing_of_mine"),
+        (STRANGER, "test_a_program_s_own_files_are_the_run_s_until_somebody_changes_them"),
         (STRANGER, "test_overwrite_removes_a_link_and_not_what_it_points_to"),
         (STRANGER, "test_a_run_leaves_no_file_that_is_not_listed"),
         (STRANGER, "test_a_killed_run_leaves_no_file_that_is_not_listed")],
-    "Your own files stay": [(STRANGER, "test_overwrite_removes_what_the_run_wrote_and_nothing_else")],
+    "Your own files stay": [(STRANGER, "test_overwrite_removes_what_the_run_wrote_and_nothing_else"),
+                            (STRANGER, "test_a_program_s_own_files_are_the_run_s_until_somebody_changes_them")],
+    "`--resume` removes unfinished": [
+        (STRANGER, "test_a_resumed_run_removes_its_unfinished_files_and_nobody_else_s")],
     "In a run of an earlier version": [(STRANGER, "test_overwrite_removes_what_the_run_wrote_and_nothing_else")],
     "`--overwrite` refuses": [(STRANGER, "test_a_folder_of_another_program_is_no_run")],
     "`report.html` contains only": [(STRANGER, "test_the_page_holds_no_bytes_but_those_of_pictures")],

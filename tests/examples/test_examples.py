@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
+from minigan import run
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 CI = re.compile(r"^# ci:(.*)$", re.M)
 
 
@@ -48,6 +51,53 @@ def test_it_takes_the_arguments_of_the_ci(path, arguments, monkeypatch):
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parsed)
     with pytest.raises(ParsedError):
         main(path, arguments, monkeypatch)
+
+
+WRITING = {"write_atomically", "write_text", "write_bytes", "open", "save", "savez", "savefig", "tofile", "dump"}
+
+
+def writers():
+    """Names of functions that write a file whose path they are given, of the library and of the examples' figures."""
+    names = {"points_film", *WRITING}
+    for path in [*ROOT.glob("minigan/report/*.py"), *ROOT.glob("minigan/teach/theory/*.py"),
+                 *ROOT.glob("examples/figures/*.py"), ROOT / "minigan/checkpoint/weights.py"]:
+        for function in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(function, ast.FunctionDef) and {*map(called, ast.walk(function))} & WRITING:
+                names.add(function.name)
+    return names - {"report_page"}  # a run's own file, of which the list knows
+
+
+def called(node):
+    """The last name of the function in a call, "" of anything else."""
+    function = getattr(node, "func", None)
+    return getattr(function, "attr", getattr(function, "id", ""))
+
+
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if path.stem != "translate"], ids=lambda path: path.stem)
+def test_all_that_it_writes_into_its_run_goes_through_one_door(path):
+    """`run.write` lists a file as the run's, so that --overwrite removes it; translate.py writes into no run."""
+    tree = ast.parse(path.read_text("utf-8"))
+    at_the_door = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.Call)
+                   and ast.unparse(node.func) == "run.write" for inner in ast.walk(node)}
+    names = writers()
+    assert {"save_png", "loss_curves", "comparison_figure", "theory_page", "save_numbers"} <= names
+    past_it = [f"line {node.lineno}: {called(node)}" for node in ast.walk(tree)
+               if called(node) in names and id(node) not in at_the_door]
+    assert past_it == []
+
+
+def test_after_overwrite_nothing_of_the_older_run_is_left_and_all_that_is_mine(tmp_path, monkeypatch):
+    path, out = ROOT / "examples" / "cyclegan_shapes.py", tmp_path / "run"
+    arguments = ["--smoke", "--width", "4", "--depth", "2", "--count", "8", "--device", "cpu", "--no-blas-tuning"]
+    main(path, [*arguments, "--out", str(out)], monkeypatch)
+    run.write(out, "labels_only.png", b"of the older run")
+    older = {name for name in out.rglob("*") if name.is_file()}
+    mine = {out / name: f"mine: {name}" for name in ("notes.txt", "labels.png", ".notes.tmp", "samples/me.png")}
+    for name, text in mine.items():
+        name.write_text(text)
+    run.new_folder(out, overwrite=True)
+    assert {name: name.read_text() for name in out.rglob("*") if name.is_file()} == mine
+    assert {out / "scores.json", out / "g_ab.safetensors", out / "labels_only.png"} <= older
 
 
 def test_the_ci_reads_the_same_lines():

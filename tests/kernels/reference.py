@@ -92,10 +92,19 @@ def resample(x, rows, columns):
     return y if columns is None else np.einsum("qw,nchw->nchq", columns, y)
 
 
-def max_pool2d(x, kernel, stride, padding):
-    OH, OW = conv_size(x, np.empty((1, 1, *kernel)), stride, padding, (1, 1))
+def pool_size(size, kernel, stride, padding, dilation, ceil):
+    """Windows start every `stride` pixels from -padding on and end inside the padded input. With ceil, one more follows
+    if they leave pixels out, even if these are padding; but it must not start in the padding behind the input."""
+    starts, reach = list(range(-padding, size + padding, stride)), dilation * (kernel - 1)
+    inside = [start for start in starts if start + reach < size + padding]
+    left_out = not inside or inside[-1] + reach < size + padding - 1
+    return len(inside) + (ceil and left_out and starts[len(inside)] < size)
+
+
+def max_pool2d(x, kernel, stride, padding, dilation=(1, 1), ceil=False):
+    OH, OW = (pool_size(*axis, ceil) for axis in zip(x.shape[2:], kernel, stride, padding, dilation, strict=True))
     y, index = np.full((*x.shape[:2], OH, OW), -np.inf), np.zeros((*x.shape[:2], OH, OW), int)
-    for i, j, k, l, p, q in triples(*x.shape[2:], OH, OW, *kernel, stride, padding, (1, 1)):
+    for i, j, k, l, p, q in triples(*x.shape[2:], OH, OW, *kernel, stride, padding, dilation):
         for n, c in np.ndindex(x.shape[:2]):
             value, best = x[n, c, p, q], y[n, c, i, j]
             if not np.isnan(best) and (np.isnan(value) or value > best):
@@ -103,17 +112,17 @@ def max_pool2d(x, kernel, stride, padding):
     return y, index
 
 
-def pool_take(x, index, kernel, stride, padding):
+def pool_take(x, index, kernel, stride, padding, dilation=(1, 1)):
     y = np.zeros(index.shape)
-    for i, j, k, l, p, q in triples(*x.shape[2:], *index.shape[2:], *kernel, stride, padding, (1, 1)):
+    for i, j, k, l, p, q in triples(*x.shape[2:], *index.shape[2:], *kernel, stride, padding, dilation):
         mask = index[:, :, i, j] == k * kernel[1] + l
         y[:, :, i, j][mask] = x[:, :, p, q][mask]
     return y
 
 
-def pool_put(g, index, kernel, stride, padding, input_size):
+def pool_put(g, index, kernel, stride, padding, input_size, dilation=(1, 1)):
     gx = np.zeros((*g.shape[:2], *input_size))
-    for i, j, k, l, p, q in triples(*input_size, *g.shape[2:], *kernel, stride, padding, (1, 1)):
+    for i, j, k, l, p, q in triples(*input_size, *g.shape[2:], *kernel, stride, padding, dilation):
         gx[:, :, p, q] += np.where(index[:, :, i, j] == k * kernel[1] + l, g[:, :, i, j], 0)
     return gx
 

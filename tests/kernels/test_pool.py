@@ -1,4 +1,4 @@
-"""Max pooling: the index in scan order, ties, padding, NaN; gather and scatter as adjoints."""
+"""Max pooling: the index in scan order, ties, padding, dilation, NaN; gather and scatter as adjoints."""
 
 import numpy as np
 import pytest
@@ -36,6 +36,31 @@ def test_equal_loops(shape, kernel, stride, padding):
     taken = kernels.pool_take(other, index, kernel, stride, padding)
     np.testing.assert_array_equal(taken, reference.pool_take(other, index, kernel, stride, padding))
     np.testing.assert_allclose((taken * g).sum(), (other * put).sum(), rtol=1e-12)
+
+
+WIDE = [  # shape, kernel, stride, padding, dilation, ceil
+    ((2, 3, 9, 8), (3, 2), (2, 1), (1, 1), (2, 3), False),
+    ((2, 3, 9, 8), (3, 2), (2, 3), (1, 0), (1, 1), True),  # a last window beyond the edge along both axes
+    ((1, 2, 6, 7), (2, 3), (3, 2), (1, 1), (2, 2), True),
+    ((2, 1, 5, 4), (2, 2), (5, 4), (1, 1), (1, 1), True),  # a last window that would start in the padding is left out
+    ((1, 3, 3, 3), (4, 4), (2, 2), (0, 0), (1, 1), True),  # a window that is larger than the input
+    ((1, 1, 1, 2), (2, 2), (1, 1), (2, 2), (3, 3), False),  # windows with nothing under them
+]
+
+
+@pytest.mark.parametrize("shape, kernel, stride, padding, dilation, ceil", WIDE)
+def test_dilation_and_ceil_equal_loops(shape, kernel, stride, padding, dilation, ceil):
+    x, geometry = draw(shape), (kernel, stride, padding)
+    y, index = kernels.max_pool2d(x, *geometry, dilation, ceil)
+    wanted, wanted_index = reference.max_pool2d(x, *geometry, dilation, ceil)
+    np.testing.assert_array_equal(y, wanted)
+    np.testing.assert_array_equal(index, wanted_index)
+    other, g = (np.random.default_rng(4).standard_normal(size) for size in (shape, y.shape))
+    taken = kernels.pool_take(other, index, *geometry, dilation)
+    np.testing.assert_array_equal(taken, reference.pool_take(other, index, *geometry, dilation))
+    put = kernels.pool_put(g, index, *geometry, shape[2:], dilation)
+    np.testing.assert_allclose(put, reference.pool_put(g, index, *geometry, shape[2:], dilation), atol=1e-13)
+    np.testing.assert_allclose((taken * g).sum(), (other * put).sum(), atol=1e-12)
 
 
 def test_nan_and_infinities():

@@ -16,8 +16,7 @@ WHY_NOT = {
     "type": "minigan has float32 and float64; ONNX tests integers, booleans, half floats and sequences, too",
     "rank": "minigan's images have two space axes",
     "groups": "minigan's convolutions have one group",
-    "dilation": "minigan's pools have no dilation",
-    "ceil_mode": "minigan's windows never reach beyond the padding",
+    "average": "minigan's average pools have no dilation, and their windows never reach beyond the padding",
     "random": "the mask depends on ONNX's own random numbers",
     "nothing": "minigan refuses to take an extremum or a mean of nothing",
     "mode": "a padding or resizing mode that minigan does not have",
@@ -76,17 +75,16 @@ def conv_transpose(a, x, w, b=None):
 
 def pool(a, x, largest):
     images(x)
-    if a.get("ceil_mode", 0):
-        raise NotOurs("ceil_mode")
-    if set(a.get("dilations", [1])) != {1}:
-        raise NotOurs("dilation")
-    kernel, stride = a["kernel_shape"], a.get("strides", [1, 1])
-    pads = begin_and_end(a, x.shape[2:], kernel, stride, (1, 1))
+    kernel, stride, ceil = a["kernel_shape"], a.get("strides", [1, 1]), bool(a.get("ceil_mode", 0))
+    dilation = a.get("dilations", [1, 1])
+    if not largest and (ceil or set(dilation) != {1}):
+        raise NotOurs("average")
+    pads = begin_and_end(a, x.shape[2:], kernel, stride, dilation)
     if largest and all(begin == end and 2 * begin <= k for (begin, end), k in zip(pads, kernel, strict=True)):
-        return ops.max_pool2d(x, kernel, stride, [begin for begin, _ in pads])
+        return ops.max_pool2d(x, kernel, stride, [begin for begin, _ in pads], dilation, ceil)
     pads = [(0, 0), (0, 0), *pads]
     if largest:
-        return ops.max_pool2d(ops.pad(x, pads, value=-np.inf), kernel, stride)
+        return ops.max_pool2d(ops.pad(x, pads, value=-np.inf), kernel, stride, 0, dilation, ceil)
     y = ops.avg_pool2d(ops.pad(x, pads), kernel, stride)
     inside = ops.avg_pool2d(ops.pad(np.ones(x.shape, np.float32), pads), kernel, stride)
     return y if a.get("count_include_pad", 0) else y / inside

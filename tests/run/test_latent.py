@@ -150,6 +150,45 @@ def test_strips_and_films(tmp_path):
         report.film([], tmp_path / "b.gif")
 
 
+def test_labels_are_below_their_images_and_the_marked_ones_are_underlined():
+    row = np.full((10, 90), 200, np.uint8)  # three images
+    picture = report.labelled(row, ["8", "7", "0"], [True, False, False])
+    words = picture[20:]
+    assert (picture[:20] == 200).all() and picture.shape[1:] == (180, 3)
+    third = [words[:, i : i + 60].astype(int) for i in (0, 60, 120)]
+    assert all(part.any() for part in third)  # a label below each
+    is_amber = [(part[..., 0] - part[..., 2] > 100).any() for part in third]
+    assert is_amber == [True, False, False] and third[0][:2].any() and not third[1][:2].any()
+
+
+def test_what_is_still_read_as_the_digit_is_underlined_image_by_image(trained, monkeypatch):
+    from minigan.run.latent import pictures
+
+    generator, shown, calls = run.load_generator(trained), [], []
+
+    def read(images):  # every second image as 8; without units, every fourth
+        calls.append(len(images))
+        return np.eye(10)[np.where(np.arange(len(images)) % (2 if len(calls) < 3 else 4) == 0, 8, 0)]
+
+    monkeypatch.setattr(pictures, "_classifier", lambda generator, directory: read)
+    monkeypatch.setattr(pictures, "labelled", lambda row, labels, marked: shown.append((labels, list(marked))) or row)
+    pictures.unit(generator, count=40, units_off=1)
+    assert shown[0] == (["8"] * 12, [True] * 12)
+    assert shown[1] == shown[2] == (["8", "0"] * 6, [True, False] * 6)
+
+
+def test_films_have_words_and_the_page_says_what_they_show(trained):
+    from minigan.run.latent import pictures
+
+    drawn = pictures.interpolate(run.load_generator(trained), rows=1)
+    assert len({frame.shape for frame in drawn.frames}) == 1 and "the film: each image goes from" in drawn.note
+    first, middle = (drawn.frames[i][:28].astype(int) for i in (0, 12))
+    assert first.max() > 200 and (first != middle).any()  # the words, which have the way so far
+    pictures.write_inside(drawn, trained, "interpolate")
+    page = report.report_page(trained).read_text()
+    assert "<figcaption>The film: each image is the left end of a row, goes along the sphere" in page
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"

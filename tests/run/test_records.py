@@ -45,6 +45,10 @@ def test_mutations_differ():
     ("data", {}, r"data is \{\}; expected a list of objects"),
     ("data", [{"name": 3}], r"data\[0\]\.name is 3; expected text"),
     ("versions", {"minigan": 1}, r"versions\.minigan is 1; expected text"),
+    ("sessions", [{"steps": 1, "seconds": float("nan")}], r"sessions\[0\]\.seconds is NaN; expected a number from 0"),
+    ("sessions", [{"seconds": 1.0}, {"seconds": float("inf")}], r"sessions\[1\]\.seconds is Infinity; expected"),
+    ("sessions", [{"seconds": -1}], r"sessions\[0\]\.seconds is -1; expected a number from 0 to 1,000,000,000,000"),
+    ("sessions", [{"images_per_second": 1e100}], r"images_per_second is 1e\+100; expected"),
     ("options", {"a": {"b": 1}}, r"options\.a is \{\"b\": 1\}; expected"),
 ])
 def test_a_wrong_value_in_config_is_named(tmp_path, key, value, words):

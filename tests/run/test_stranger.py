@@ -15,7 +15,7 @@ import pytest
 
 from minigan import data, models, report, run, trainers
 from minigan.__main__ import main
-from minigan.checkpoint import inside, write_atomically
+from minigan.checkpoint import Series, inside, write_atomically
 from minigan.errors import CheckpointError, DataError, MiniganError, OptionError
 from minigan.run.manifest import LIST
 
@@ -191,7 +191,9 @@ def test_commands_read_and_write_nothing_through_links(folder, outside, command,
 # ---- overwriting ----
 MINE = ("my_figure.png", "analysis.html", "notes.json", "external.safetensors", "latent/mine/a.png", "notes.txt",
         "checkpoints/backup/step_00000003.safetensors", "samples/mine.png", "samples/step_1.png", "latent/mine.png",
-        "checkpoints/step_00000003.safetensors.bak", "samples/old/step_000000.png", "tensorboard/mine.txt")
+        ".notes.tmp", ".notes.12.tmp", ".writable", "samples/.mine.tmp", "checkpoints/.mine.png.12.tmp",
+        ".mine.safetensors.12.tmp", "checkpoints/step_00000003.safetensors.bak",
+        "samples/old/step_000000.png", "tensorboard/mine.txt")
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -211,6 +213,50 @@ def test_a_run_leaves_no_file_that_is_not_listed(images, folder, tmp_path):
     assert {*all_files(folder)} <= {*(folder / LIST).read_text().splitlines()}
     run.new_folder(folder, overwrite=True)
     assert all_files(folder) == {}
+
+
+def test_a_program_s_own_files_are_the_run_s_until_somebody_changes_them(folder):
+    """Names of all kinds, contents as bytes and from a function; a list that has other contents is not believed."""
+    run.write(folder, "table.md", b"old")
+    run.write(folder, "table.md", b"new")
+    run.write(folder, "labels_only.png", lambda path: report.save_png(np.zeros((2, 2), np.uint8), path))
+    run.write_json(folder, "a name with sha256 in it.txt", {"a": 1})
+    run.write(folder, "edited.md", b"theirs")
+    assert (folder / "table.md").read_bytes() == b"new" and (folder / "labels_only.png").read_bytes()[1:4] == b"PNG"
+    (folder / "edited.md").write_text("mine now")
+    (folder / "thesis.tex").write_text("mine")
+    with (folder / LIST).open("a") as file:
+        file.write(f"thesis.tex\nthesis.tex sha256 {'0' * 64}\n../outside sha256 {'0' * 64}\n")
+    (folder / ".table.md.12.tmp").write_text("unfinished")
+    run.new_folder(folder, overwrite=True)
+    assert all_files(folder) == {"edited.md": b"mine now", "thesis.tex": b"mine"}
+
+
+@pytest.mark.parametrize("name", ["../a", "/a", "samples/a.txt", "a\nb", ".hidden", "", "."])
+def test_names_that_a_program_cannot_give(folder, name):
+    before = all_files(folder)
+    with pytest.raises(DataError, match="a run writes no file of the name"):
+        run.write(folder, name, b"x")
+    assert all_files(folder) == before
+
+
+def test_a_resumed_run_removes_its_unfinished_files_and_nobody_else_s(images, folder):
+    own = (".report.html.12.tmp", "samples/.epoch_0001.png.12.tmp", "checkpoints/.step_00000004.safetensors.12.tmp")
+    mine = tuple(name for name in MINE if name.rpartition("/")[2].startswith("."))
+    for name in (*own, *mine):
+        (folder / name).write_text(name)
+    trained(images, folder, "--steps", "5", "--resume")
+    after = all_files(folder)
+    assert not {*own} & {*after} and {name: after[name] for name in mine} == {name: name.encode() for name in mine}
+
+
+def test_a_series_of_checkpoints_keeps_other_people_s_unfinished_files(tmp_path):
+    series = Series(tmp_path)
+    series.save(3, {"a": 1})
+    for name in (".notes.tmp", ".notes.12.tmp", ".step_00000003.safetensors.12.tmp", ".best.safetensors.7.tmp"):
+        (tmp_path / name).write_text("")
+    assert series.newest()[0] == {"a": 1}
+    assert {*all_files(tmp_path)} == {".notes.tmp", ".notes.12.tmp", "step_00000003.safetensors"}
 
 
 def test_files_like_a_run_s_that_it_did_not_write_stay(folder):

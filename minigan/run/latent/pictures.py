@@ -18,7 +18,7 @@ from minigan import data, models
 from minigan.checkpoint import inside
 from minigan.errors import OptionError
 from minigan.random import Stream
-from minigan.report import film, grid, report_page, save_png, stacked
+from minigan.report import film, grid, labelled, report_page, save_png, stacked
 from minigan.run.latent import classes, guided, maps, paths, units
 from minigan.run.manifest import record
 from minigan.run.saved import SavedGenerator, load_discriminator, load_generator
@@ -35,7 +35,7 @@ class Pictures(NamedTuple):
     """What a tool has drawn.
 
     picture  uint8 (H, W) or (H, W, 3)
-    frames   of a film, each as picture; none if there is no film
+    frames   of a film, each as picture, with a line of text; none if there is no film
     note     what the picture does not show, in words; may be empty
     """
 
@@ -61,7 +61,9 @@ def interpolate(generator: SavedGenerator, *, rows: int = ROWS, columns: int = C
         ways = paths.between(ends, columns, path)  # (rows, columns, latent)
         parts.append((name, _sheet(generator, ways)))
     moments = paths.between(ends, FRAMES, paths.spherical).swapaxes(0, 1)  # (FRAMES, rows, latent)
-    return Pictures(stacked(parts), _film(generator, moments))
+    words = [f"on the sphere: {share:.0%}" for share in np.linspace(0, 1, FRAMES)]
+    note = "the film: each image goes from one noise vector to the next along the sphere, and back"
+    return Pictures(stacked(parts), _film(generator, moments, words), note)
 
 
 def walk(generator: SavedGenerator, *, rows: int = ROWS, columns: int = COLUMNS, points: Sequence[int] | None = None,
@@ -86,7 +88,8 @@ def walk(generator: SavedGenerator, *, rows: int = ROWS, columns: int = COLUMNS,
     picture = stacked([(f"coordinate {coordinate} from -3 to 3",
                         _sheet(generator, paths.walk(starts, coordinate, columns)))])
     moments = paths.walk(starts, coordinate, FRAMES).swapaxes(0, 1)  # (FRAMES, rows, latent)
-    return Pictures(picture, _film(generator, moments), note)
+    words = [f"coordinate {coordinate}: {value:+.1f}" for value in np.linspace(-3, 3, FRAMES)]
+    return Pictures(picture, _film(generator, moments, words), note)
 
 
 def map_of_noise(generator: SavedGenerator, *, count: int = 400, by: str = "images", seed: int = 0) -> Pictures:
@@ -130,6 +133,8 @@ def unit(generator: SavedGenerator, *, label: int = 8, units_off: int = UNITS, l
          directory: Folder = None, seed: int = 0) -> Pictures:
     """Images of a digit without the units that a probe ties to it, and without as many random units.
 
+    Below each image is what the classifier reads in it, underlined where that is still the digit.
+
     Args:
         label: the digit.
         units_off: how many units are switched off.
@@ -157,8 +162,10 @@ def unit(generator: SavedGenerator, *, label: int = 8, units_off: int = UNITS, l
         kept, rest = (labels_now[is_class] == label).mean(), (labels_now == labels)[~is_class].mean()
         notes.append(f"{name}: the classifier still reads {kept:.1%} of class {label} as {label}, and {rest:.1%} of "
                      "the others as before")
-        parts.append((f"{name}: {kept:.0%} still a {label}", grid(drawn[shown], len(shown))))
-    return Pictures(stacked(parts), note="\n".join(notes))
+        parts.append((f"{name}: {kept:.0%} are still read as {label}; of these, those underlined",
+                      labelled(grid(drawn[shown], len(shown)), [str(read) for read in labels_now[shown]],
+                               labels_now[shown] == label)))
+    return Pictures(stacked(parts, scale=1), note="\n".join(notes))
 
 
 def guided_features(generator: SavedGenerator, *, rows: int = ROWS, directory: Folder = None) -> Pictures:
@@ -202,7 +209,7 @@ def write(pictures: Pictures, path: Path) -> list[Path]:
     save_png(pictures.picture, path)
     if not pictures.frames:
         return [path]
-    film(pictures.frames, path.with_suffix(".gif"))
+    film(pictures.frames, path.with_suffix(".gif"), scale=1)
     return [path, path.with_suffix(".gif")]
 
 
@@ -238,9 +245,14 @@ def _sheet(generator: SavedGenerator, ways: np.ndarray) -> np.ndarray:
     return grid(generator(ways.reshape(-1, ways.shape[-1])), ways.shape[1])  # (rows*columns, latent)
 
 
-def _film(generator: SavedGenerator, moments: np.ndarray) -> list[np.ndarray]:
-    """Frames of noise (moments, rows, latent), forwards and back."""
-    frames = [grid(generator(moment)) for moment in moments]
+def _film(generator: SavedGenerator, moments: np.ndarray, words: Sequence[str]) -> list[np.ndarray]:
+    """Frames of noise (moments, rows, latent), enlarged, each below its words; forwards and back."""
+    sheets = [grid(generator(moment)) for moment in moments]
+    frames = [stacked([(text, sheet)]) for text, sheet in zip(words, sheets, strict=True)]
+    width = max(frame.shape[1] for frame in frames)
+    frames = [np.pad(frame, ((0, 0), (0, width - frame.shape[1]), (0, 0))) for frame in frames]
+    if sheets[0].ndim == 2:  # grey frames make a smaller film
+        frames = [frame[:, :, 0] for frame in frames]
     return [*frames, *frames[::-1]]
 
 

@@ -1,0 +1,67 @@
+"""Arguments that PyTorch's layers and losses have and minigan's lack: an error that says what to do instead.
+
+An argument with the value that changes nothing, such as groups=1, is accepted, so that code written for PyTorch runs as
+it is. What an argument would change is never ignored silently.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+_Init = TypeVar("_Init", bound=Callable[..., None])
+
+
+class Absent(NamedTuple):
+    """An argument of PyTorch's that minigan lacks: the value that changes nothing, and the remedy for any other."""
+
+    neutral: Any
+    remedy: str
+
+
+def resolve(owner: str, options: dict[str, Any], other_names: Mapping[str, str],
+            absent: Mapping[str, Absent]) -> dict[str, Any]:
+    """The keyword arguments under minigan's names, without those that are absent and neutral.
+
+    Raises:
+        TypeError: an absent argument has another value, or one argument is given under two names.
+    """
+    for other, name in other_names.items():
+        if other in options:
+            if name in options:
+                raise TypeError(f"{owner}: {other} and {name} are one argument; give one of them")
+            options[name] = options.pop(other)
+    for name, (neutral, remedy) in absent.items():
+        if name in options and not _same(options[name], neutral):
+            raise TypeError(f"{owner}: {name}={options[name]!r:.60} is an argument of PyTorch's that minigan lacks; "
+                            f"{remedy}")
+        options.pop(name, None)
+    return options
+
+
+def _same(value: Any, neutral: Any) -> bool:
+    """Whether a value is the neutral one; False and 0 are not None, arrays are nothing."""
+    return value is neutral or (isinstance(value, bool | int | float | str) and value == neutral)
+
+
+def as_pytorch(other_names: Mapping[str, str] | None = None, /, **absent: Absent) -> Callable[[_Init], _Init]:
+    """Decorator of a layer's `__init__`: other names of its arguments, and the arguments of PyTorch's that it lacks.
+
+    Every layer also takes `device` and `dtype`, as PyTorch's do: it is moved and converted when it is made.
+    """
+
+    def decorate(init: _Init) -> _Init:
+        @functools.wraps(init)
+        def decorated(self: Any, *arguments: Any, device: str | None = None, dtype: Any = None, **options: Any) -> None:
+            init(self, *arguments, **resolve(type(self).__name__, options, other_names or {}, absent))
+            if device is not None:
+                self.to(device)
+            if dtype is not None:
+                self.astype(np.dtype(dtype))
+
+        return decorated  # type: ignore[return-value]
+
+    return decorate
