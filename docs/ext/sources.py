@@ -11,6 +11,7 @@ from sphinx import addnodes
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("minigan", "kernels", "examples")
+LANGUAGES = {".py": "python", ".c": "c", ".h": "c", ".inc": "c", ".cu": "cuda", ".cuh": "cuda"}
 
 
 def page_of(path):
@@ -20,7 +21,7 @@ def page_of(path):
 
 def is_source(path):
     """Whether a file has a page."""
-    return path.suffix == ".py" and any(ROOT / folder in path.parents for folder in FOLDERS)
+    return path.suffix in LANGUAGES and any(ROOT / folder in path.parents for folder in FOLDERS)
 
 
 def _relink(app, tree):
@@ -37,9 +38,9 @@ def _relink(app, tree):
 def _pages(app):
     if app.builder.format != "html":
         return
-    for path in sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")):
+    for path in sorted(filter(is_source, (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.*")))):
         title = path.relative_to(ROOT).as_posix()
-        code = app.builder.highlighter.highlight_block(path.read_text(encoding="utf-8"), "python")
+        code = app.builder.highlighter.highlight_block(path.read_text(encoding="utf-8"), LANGUAGES[path.suffix])
         yield page_of(path), {"title": title, "body": f"<h1>{title}</h1>{code}"}, "page.html"
 
 

@@ -2,10 +2,11 @@
 
 import codeop
 import re
+import shutil
 
 import numpy as np
 import pytest
-from lessons import CELL, lessons, run
+from lessons import CELL, FOLDER, lessons, run
 
 from minigan import OPERATIONS, PRIMITIVES, ops
 from minigan.engine.device import why_no_emulation
@@ -13,11 +14,12 @@ from minigan.errors import GradientError
 from minigan.gradcheck import formula, gradcheck, gradgradcheck
 
 COMPILES = "13_cuda_kernel.md"  # a dozen kernels take half a minute; the build of the site runs it instead
+IN_C = FOLDER / "15_cpu_convolution.md"
 QUICK = [path for path in lessons() if path.name != COMPILES]
 
 
-def test_there_are_fourteen():
-    assert [path.name[:2] for path in lessons() if path.name[0] in "01"] == [f"{i:02}" for i in range(1, 15)]
+def test_there_are_fifteen():
+    assert [path.name[:2] for path in lessons() if path.name[0] in "01"] == [f"{i:02}" for i in range(1, 16)]
 
 
 @pytest.mark.parametrize("path", QUICK, ids=lambda path: path.stem)
@@ -25,8 +27,25 @@ def test_a_lesson_runs(path, capsys):
     before = dict(OPERATIONS), dict(PRIMITIVES), {name: op.rules for name, op in PRIMITIVES.items()}
     names = run(path)
     assert "gradcheck" in names
-    assert capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert out
+    assert "not timed" not in out or not any(map(shutil.which, ("gcc", "cc", "clang")))
     assert (dict(OPERATIONS), dict(PRIMITIVES), {name: op.rules for name, op in PRIMITIVES.items()}) == before
+
+
+def test_the_lesson_in_c_runs_without_a_compiler_and_its_algorithms_are_exact(capsys, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    names = run(IN_C)
+    out = capsys.readouterr().out
+    assert "No C compiler (gcc, cc or clang) was found" in out
+    assert not names["table"]
+    assert out.count("exactly") == 3
+    for algorithm, products, outputs in (("F2", 16, 4), ("F4", 36, 16), ("UP", 25, 16)):
+        AT, G, BT = names[algorithm]
+        assert (len(G) ** 2, len(AT) ** 2) == (products, outputs)
+        taps, window = np.array([5, -7, 3]), np.arange(BT.shape[1]) ** 3 - 4  # whole numbers, so nothing is rounded
+        signal = window if algorithm != "UP" else np.repeat(window, 2)[1:-1]
+        assert (AT @ ((G @ taps) * (BT @ window))).tolist() == np.correlate(signal, taps).tolist()
 
 
 def test_the_kernels_of_the_lesson_compile_under_their_own_file_names(tmp_path, monkeypatch):
