@@ -50,7 +50,8 @@ def norm_grad(
 ) -> tuple[Array, Array, Array]:
     """`cpu.norm_grad`, reading gy, x and y twice."""
     on = None if slope is None else y
-    if not _are_plain(mean, rstd, gamma) or x.size == 0 or any(a is not None and a.dtype != np.float32 for a in (gy, x, on)):
+    others = any(a is not None and a.dtype != np.float32 for a in (gy, x, on))
+    if others or not _are_plain(mean, rstd, gamma) or x.size == 0:
         return cpu.norm_grad(gy, x, mean, rstd, gamma, over, y, slope)
     last = channels_last(x)
     gx = empty(last.shape, last.dtype)
