@@ -8,7 +8,7 @@ from .. import cpu
 from ..cpu.memory import channels_first, channels_last, contiguous, empty
 from ..geometry import filter_matrices, out_size
 from ..values import Array, Pair
-from . import winograd
+from . import direct, winograd
 
 __all__ = ["conv2d", "conv2d_weight_grad", "conv_transpose2d"]
 
@@ -18,10 +18,13 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Pair, dil
     O, C, KH, KW = w.shape
     OH, OW = (out_size(*axis) for axis in zip(x.shape[2:], (KH, KW), stride, padding, dilation, strict=True))
     algorithm = winograd.cheapest(len(x), (OH, OW), C, O, (KH, KW), stride, dilation)
-    if algorithm is None or not _float32(x, w, b):
+    if not _float32(x, w, b):
         return cpu.conv2d(x, w, b, stride, padding, dilation)
-    y = empty((len(x), OH, OW, O), x.dtype)
-    winograd.forward(algorithm, channels_last(x), contiguous(filter_matrices(w)), b, y, padding)
+    y, filters = empty((len(x), OH, OW, O), x.dtype), contiguous(filter_matrices(w))  # (KH, KW, C, O)
+    if algorithm is None:
+        direct.forward(channels_last(x), filters, b, y, stride, padding, dilation)
+    else:
+        winograd.forward(algorithm, channels_last(x), filters, b, y, padding)
     return channels_first(y)
 
 
@@ -31,10 +34,13 @@ def conv_transpose2d(
     """`cpu.conv_transpose2d`."""
     (O, C, KH, KW), (N, _, H, W) = w.shape, x.shape
     algorithm = winograd.cheapest(N, (H, W), C, O, (KH, KW), stride, dilation)
-    if algorithm is None or not _float32(x, w, b):
+    if not _float32(x, w, b):
         return cpu.conv_transpose2d(x, w, b, stride, padding, dilation, output_size)
-    y = empty((N, *output_size, C), x.dtype)
-    winograd.adjoint(algorithm, channels_last(x), contiguous(filter_matrices(w)), b, y, padding)
+    y, filters = empty((N, *output_size, C), x.dtype), contiguous(filter_matrices(w))  # (KH, KW, C, O)
+    if algorithm is None:
+        direct.adjoint(channels_last(x), filters, b, y, stride, padding, dilation)
+    else:
+        winograd.adjoint(algorithm, channels_last(x), filters, b, y, padding)
     return channels_first(y)
 
 
@@ -52,4 +58,4 @@ def conv2d_weight_grad(
 
 
 def _float32(*arrays: Array | None) -> bool:
-    return all(array is None or (array.dtype == np.float32 and array.flags.aligned) for array in arrays)
+    return all(array is None or array.dtype == np.float32 for array in arrays)

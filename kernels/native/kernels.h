@@ -12,6 +12,8 @@
 #define KERNELS(X)                \
     X(leaky_relu, "rwf")          \
     X(gate, "rrwf")               \
+    X(direct_forward, "rrrwiiiiiiiiiiiiiii") \
+    X(direct_adjoint, "rrrwiiiiiiiiiiiiiii") \
     X(winograd_forward, "rrrwiiiiiiiiiiiii") \
     X(winograd_adjoint, "rrrwiiiiiiiiiiiii") \
     X(winograd_weights, "rrwiiiiiiiiiiiii") \

@@ -13,9 +13,18 @@
 #include <stdint.h>
 #include <string.h>
 
+#if !defined(VECTOR_BYTES) /* given only to try the shapes of another level on this one: GCC splits or joins vectors */
 #if defined(__AVX512F__)
-enum { W = 16, NV = 2, MR = 8 }; /* 16 accumulators of 32 registers: latency 4, and one multiply-add a cycle */
+#define VECTOR_BYTES 64
 #elif defined(__AVX2__)
+#define VECTOR_BYTES 32
+#else
+#define VECTOR_BYTES 16
+#endif
+#endif
+#if VECTOR_BYTES == 64
+enum { W = 16, NV = 2, MR = 8 }; /* 16 accumulators of 32 registers: latency 4, and one multiply-add a cycle */
+#elif VECTOR_BYTES == 32
 enum { W = 8, NV = 2, MR = 6 }; /* 12 accumulators of 16 registers */
 #else
 enum { W = 4, NV = 4, MR = 6 }; /* NEON: 24 accumulators of 32 registers */
@@ -90,11 +99,30 @@ INLINE void multiply(const int rows, long runs, long jump, long K, const float *
         UNROLL for (int n = 0; n < NV; n++) acc[m][n] = s[m][n];
 }
 
+/* acc += products of the terms of several runs: a[m] + run's place + k, by the rows of a panel (terms of all runs, NR). */
+struct run { long at, terms; };
+INLINE void multiply_runs(const int rows, const struct run *run, const struct run *end, const float *const *a, const float *b,
+                          vec acc[MR][NV])
+{
+    vec s[MR][NV];
+    UNROLL for (int m = 0; m < rows; m++)
+        UNROLL for (int n = 0; n < NV; n++) s[m][n] = acc[m][n];
+    for (; run < end; run++)
+        for (long at = run->at, last = at + run->terms; at < last; at++, b += NR) {
+            vec v[NV];
+            UNROLL for (int n = 0; n < NV; n++) v[n] = VEC(b + n * W);
+            UNROLL for (int m = 0; m < rows; m++)
+                UNROLL for (int n = 0; n < NV; n++) s[m][n] += a[m][at] * v[n];
+        }
+    UNROLL for (int m = 0; m < rows; m++)
+        UNROLL for (int n = 0; n < NV; n++) acc[m][n] = s[m][n];
+}
+
 /* A W x W block transposed in registers, v[i][j] -> v[j][i]: log2(W) rounds of interleaving halves. */
-#if defined(__AVX512F__)
+#if VECTOR_BYTES == 64
 #define LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
 #define HIGH(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
-#elif defined(__AVX2__)
+#elif VECTOR_BYTES == 32
 #define LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
 #define HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
 #else
@@ -111,5 +139,13 @@ INLINE void transpose(vec v[W])
         }
         UNROLL for (int i = 0; i < W; i++) v[i] = u[i];
     }
+}
+
+/* The totals of W vectors, as one vector: the same rounds, with the halves added. */
+INLINE vec totals(vec v[W])
+{
+    UNROLL for (int half = W / 2; half > 0; half /= 2)
+        UNROLL for (int i = 0; i < half; i++) v[i] = LOW(v[i], v[i + half]) + HIGH(v[i], v[i + half]);
+    return v[0];
 }
 #endif

@@ -1,0 +1,132 @@
+"""Convolutions in C against the twins in float64: any geometry and channels, every algorithm, poisoned memory."""
+
+import numpy as np
+import pytest
+
+from minigan.kernels import cpu, get_precision, set_precision
+from minigan.kernels.geometry import out_size
+from minigan.kernels.native import conv, direct, winograd
+from minigan.kernels.native.library import LIBRARY
+
+CHANNELS = (1, 2, 3, 4, 5, 16, 17, 33, 64)
+ONE = (1, 1)
+
+
+@pytest.fixture(autouse=True)
+def _poisoned():
+    LIBRARY.poison(True)
+    yield
+    LIBRARY.poison(False)
+
+
+def geometries(count):
+    """Sizes drawn at random: strides beyond the kernel, borders beyond it, dropped rows, one window, one pixel."""
+    rng = np.random.default_rng(3)
+    pair = lambda least, *most: tuple(int(rng.integers(least, m + 1)) for m in most)
+    while count:
+        N, C, O = rng.choice([1, 2, 5]), *rng.choice(CHANNELS, 2)
+        kernel, stride, padding, dilation = pair(1, 5, 4), pair(1, 4, 3), pair(0, 4, 3), pair(1, 3, 2)
+        size = pair(1, 13, 14)
+        out = [out_size(*axis) for axis in zip(size, kernel, stride, padding, dilation, strict=True)]
+        if min(out) > 0:
+            count -= 1
+            yield int(N), int(C), int(O), size, kernel, stride, padding, dilation, tuple(out)
+
+
+def draw(rng, N, C, O, size, kernel, out):
+    """Images, filters (KH, KW, C, O) that keep the scale, cotangents and biases, all channels last."""
+    shapes = (N, *size, C), (*kernel, C, O), (N, *out, O), (O,), (C,)
+    x, w, g, b, c = (rng.standard_normal(shape, np.float32) for shape in shapes)
+    return x, w / np.float32(np.sqrt(np.prod(kernel) * C)), g, b, c
+
+
+def wanted(x, w, g, b, c, stride, padding, dilation):
+    """The three results in float64, from the twins."""
+    first = lambda a: a.astype(np.float64).transpose(0, 3, 1, 2)
+    filters, b, c = w.astype(np.float64).transpose(3, 2, 0, 1), b.astype(np.float64), c.astype(np.float64)
+    y = cpu.conv2d(first(x), filters, b, stride, padding, dilation)
+    gx = cpu.conv_transpose2d(first(g), filters, c, stride, padding, dilation, x.shape[1:3])
+    gw = cpu.conv2d_weight_grad(first(x), first(g), w.shape[:2], stride, padding, dilation)
+    return y.transpose(0, 2, 3, 1), gx.transpose(0, 2, 3, 1), gw.transpose(2, 3, 1, 0)
+
+
+def error(result, truth):
+    """The largest error over the deviation of the truth, or over 1."""
+    return np.abs(result - truth).max() / max(1, truth.std())
+
+
+@pytest.mark.parametrize("case", list(geometries(150)), ids=str)
+def test_direct(case, rng, with_threads):
+    N, C, O, size, kernel, *how, out = case
+    x, w, g, b, c = draw(rng, N, C, O, size, kernel, out)
+    truth = wanted(x, w, g, b, c, *how)[:2]
+    before = None
+    for threads in (1, 2, 3):
+        y, gx = np.full((N, *out, O), np.nan, np.float32), np.full_like(x, np.nan)
+        with_threads(threads, direct.forward, x, w, b, y, *how)
+        with_threads(threads, direct.adjoint, g, w, c, gx, *how)
+        assert before in (None, (y.tobytes(), gx.tobytes()))
+        before = y.tobytes(), gx.tobytes()
+    assert max(map(error, (y, gx), truth)) < 3e-6
+
+
+def test_sums_of_many_terms_are_added_in_parts(rng):
+    x, w, g, b, c = draw(rng, 2, 256, 32, (12, 12), (3, 3), (12, 12))
+    y, how = np.empty_like(g), (ONE, ONE, ONE)
+    direct.forward(x, w, b, y, *how)
+    assert error(y, wanted(x, w, g, b, c, *how)[0]) < 3e-6  # one sum of 2,304 terms has 9e-6
+
+
+SIZES = [(1, 16, 16, (8, 8), ONE), (2, 5, 3, (7, 9), (1, 0)), (3, 17, 33, (12, 11), (2, 1)),
+         (1, 64, 64, (9, 33), (0, 0)), (5, 1, 1, (5, 5), ONE), (4, 24, 40, (4, 4), ONE), (64, 32, 16, (8, 8), ONE), (2, 200, 70, (16, 13), ONE),
+         (1, 3, 3, (5, 6), (3, 3)), (2, 12, 20, (34, 34), (0, 0))]
+KERNELS = {winograd.F22: [(4, 4), (3, 3), (4, 3)], winograd.F23: [(3, 3), (2, 3)], winograd.F42: [(4, 4), (3, 3)],
+           winograd.F43: [(3, 3), (3, 2)], winograd.F34: [(4, 4), (4, 3)]}
+
+
+@pytest.mark.parametrize("which, kernel", [(which, kernel) for which in KERNELS for kernel in KERNELS[which]])
+@pytest.mark.parametrize("N, C, O, size, padding", SIZES)
+def test_fewer_products(which, kernel, N, C, O, size, padding, rng, with_threads):
+    step = winograd.ALGORITHMS[which][2]
+    out = tuple((n + 2 * p - k) // step + 1 for n, p, k in zip(size, padding, kernel, strict=True))
+    x, w, g, b, c = draw(rng, N, C, O, size, kernel, out)
+    truth, before = wanted(x, w, g, b, c, (step, step), padding, ONE), None
+    for threads in (1, 2, 3):
+        results = y, gx, gw = [np.full(a.shape, np.nan, np.float32) for a in (g, x, w)]
+        with_threads(threads, winograd.forward, which, x, w, b, y, padding)
+        with_threads(threads, winograd.adjoint, which, g, w, c, gx, padding)
+        with_threads(threads, winograd.weights, which, x, g, gw, padding)
+        assert before in (None, [a.tobytes() for a in results])
+        before = [a.tobytes() for a in results]
+    assert max(map(error, results, truth)) < (1e-5 if which in winograd.PRECISE else 5e-5)
+
+
+def test_the_precision_chooses_among_algorithms():
+    residual = 1, (32, 32), 256, 256, (3, 3), ONE, ONE
+    strided = 64, (8, 8), 64, 128, (4, 4), (2, 2), ONE
+    before = get_precision()
+    try:
+        set_precision("fast")
+        assert [winograd.cheapest(*layer) for layer in (residual, strided)] == [winograd.F43, winograd.F42]
+        set_precision("fp32")
+        assert [winograd.cheapest(*layer) for layer in (residual, strided)] == [winograd.F23, winograd.F22]
+    finally:
+        set_precision(before)
+
+
+def test_layouts(rng):
+    x, w = rng.standard_normal((2, 3, 9, 8), np.float32), rng.standard_normal((4, 3, 3, 3), np.float32)
+    truth = cpu.conv2d(x.astype(np.float64), w.astype(np.float64), None, ONE, ONE, ONE)
+    odd = np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(np.float32).reshape(x.shape)  # at an odd address
+    flipped, strided = x[:, ::-1].copy()[:, ::-1], np.repeat(x, 2, axis=3)[..., ::2]
+    for images in (x, flipped, strided, odd):
+        assert error(conv.conv2d(images, w, None, ONE, ONE, ONE), truth) < 3e-6
+
+
+def test_sizes_that_do_not_fit_are_refused(rng):
+    x, w, g, b, _ = draw(rng, 1, 3, 4, (5, 5), (3, 3), (3, 3))
+    for kernel in (LIBRARY.direct_forward, LIBRARY.direct_adjoint):
+        with pytest.raises(ValueError, match="an array is missing, or smaller than its sizes say"):
+            kernel(1, x, w, b, g, 9, 5, 5, 3, 3, 3, 4, 3, 3, 1, 1, 0, 0, 1, 1)
+    with pytest.raises(ValueError, match="an array is missing, or smaller than its sizes say"):
+        LIBRARY.winograd_forward(1, x, w, b, g, 99, 1, 5, 5, 3, 3, 3, 4, 3, 3, 0, 0, 0)
