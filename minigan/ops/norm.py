@@ -188,8 +188,9 @@ def instance_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None
 
     gamma and beta are (C,) or None; slope: a leaky_relu on top, or None.
 
-    In training, running_mean and running_var (float arrays (C,), optional) are updated in place as in batch_norm, with
-    the means over the batch of the images' means and unbiased variances. Otherwise the running statistics are used.
+    In training, running_mean and running_var (float arrays (C,), optional) are updated in place as in batch_norm, by
+    momentum, with the means over the batch of the images' means and unbiased variances. Otherwise the running
+    statistics are used.
 
     Forward   y = gamma (x - mean) / (var + eps)^(1/2) + beta,   mean and var over space
     VJP       see normalize; when not training, gx = gamma gy rstd

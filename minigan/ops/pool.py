@@ -30,6 +30,7 @@ def max_pool2d(x: Array, kernel_size: Pair, stride: Pair | None = None, padding:
                ceil_mode: bool = False) -> Array:
     """Largest value of each window of x (N, C, H, W); stride defaults to kernel_size; padding counts as -infinity.
 
+    Neighbours in a window are dilation D apart, (DH, DW) or one number for both axes.
     OH = (H + 2 PH - DH (KH - 1) - 1) / SH + 1, rounded down, or with ceil_mode up: a last window may reach beyond the
     padding, where nothing counts. It must start inside x or in the padding before it; otherwise there is none.
 
