@@ -18,7 +18,7 @@ def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Pair, dil
     O, C, KH, KW = w.shape
     OH, OW = (out_size(*axis) for axis in zip(x.shape[2:], (KH, KW), stride, padding, dilation, strict=True))
     algorithm = winograd.cheapest(len(x), (OH, OW), C, O, (KH, KW), stride, dilation)
-    if not _float32(x, w, b):
+    if not _are_known(x, w, b):
         return cpu.conv2d(x, w, b, stride, padding, dilation)
     y, filters = empty((len(x), OH, OW, O), x.dtype), contiguous(filter_matrices(w))  # (KH, KW, C, O)
     if algorithm is None:
@@ -34,7 +34,7 @@ def conv_transpose2d(
     """`cpu.conv_transpose2d`."""
     (O, C, KH, KW), (N, _, H, W) = w.shape, x.shape
     algorithm = winograd.cheapest(N, (H, W), C, O, (KH, KW), stride, dilation)
-    if not _float32(x, w, b):
+    if not _are_known(x, w, b):
         return cpu.conv_transpose2d(x, w, b, stride, padding, dilation, output_size)
     y, filters = empty((N, *output_size, C), x.dtype), contiguous(filter_matrices(w))  # (KH, KW, C, O)
     if algorithm is None:
@@ -50,12 +50,15 @@ def conv2d_weight_grad(
     """`cpu.conv2d_weight_grad`."""
     C, (N, O, OH, OW) = x.shape[1], gy.shape
     algorithm = winograd.cheapest(N, (OH, OW), C, O, kernel_size, stride, dilation)
-    if algorithm is None or not _float32(x, gy):
+    if not _are_known(x, gy):
         return cpu.conv2d_weight_grad(x, gy, kernel_size, stride, padding, dilation)
     gw = empty((*kernel_size, C, O), x.dtype)
-    winograd.weights(algorithm, channels_last(x), channels_last(gy), gw, padding)
+    if algorithm is None:
+        direct.weights(channels_last(x), channels_last(gy), gw, stride, padding, dilation)
+    else:
+        winograd.weights(algorithm, channels_last(x), channels_last(gy), gw, padding)
     return gw.transpose(3, 2, 0, 1)  # (O, C, KH, KW)
 
 
-def _float32(*arrays: Array | None) -> bool:
-    return all(array is None or array.dtype == np.float32 for array in arrays)
+def _are_known(*arrays: Array | None) -> bool:
+    return all(array is None or (array.dtype == np.float32 and array.size > 0) for array in arrays)

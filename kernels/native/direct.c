@@ -11,6 +11,7 @@
  *
  * Tasks: a block of pixels of one phase (frame.h), and all panels or, where there are few blocks, some of them.
  */
+#include "direct.h"
 #include "frame.h"
 #include "kernels.h"
 
@@ -283,16 +284,15 @@ static int correlate(const struct call *c, struct job *j, const float *b, long b
 
 /* ------------------------------------------------------------------------------------------------------ kernels */
 
-enum { I_N, I_H, I_W, I_C, I_OH, I_OW, I_O, I_KH, I_KW, I_SH, I_SW, I_PH, I_PW, I_DH, I_DW };
-
 /* x (N, H, W, C), w (KH, KW, C, O), b (O) or none, y (N, OH, OW, O). */
 int direct_forward(const struct call *c)
 {
     const long *g = c->i;
-    NEED(0, g[I_N] * g[I_H] * g[I_W] * g[I_C]);
-    NEED(1, g[I_KH] * g[I_KW] * g[I_C] * g[I_O]);
+    if (!are_sizes(g)) return WRONG_SIZE;
+    NEED(0, SIZE(g[I_N], g[I_H], g[I_W], g[I_C]));
+    NEED(1, SIZE(g[I_KH], g[I_KW], g[I_C], g[I_O]));
     NEED_OR_NONE(2, g[I_O]);
-    NEED(3, g[I_N] * g[I_OH] * g[I_OW] * g[I_O]);
+    NEED(3, SIZE(g[I_N], g[I_OH], g[I_OW], g[I_O]));
     struct phase phases[2] = {{.m = {c->arrays[0].data, g[I_N], g[I_C],
                                      {g[I_H], g[I_OH], g[I_KH], g[I_SH], -g[I_PH], g[I_DH]},
                                      {g[I_W], g[I_OW], g[I_KW], g[I_SW], -g[I_PW], g[I_DW]}}, .h = {0, 1}, .w = {0, 1}}};
@@ -330,10 +330,11 @@ static int spread_pixels(const struct call *c)
 int direct_adjoint(const struct call *c)
 {
     const long *g = c->i, SH = g[I_SH], SW = g[I_SW], OH = g[I_OH], OW = g[I_OW], O = g[I_O];
-    NEED(0, g[I_N] * g[I_H] * g[I_W] * g[I_C]);
-    NEED(1, g[I_KH] * g[I_KW] * g[I_C] * O);
+    if (!are_sizes(g)) return WRONG_SIZE;
+    NEED(0, SIZE(g[I_N], g[I_H], g[I_W], g[I_C]));
+    NEED(1, SIZE(g[I_KH], g[I_KW], g[I_C], O));
     NEED_OR_NONE(2, O);
-    NEED(3, g[I_N] * OH * OW * O);
+    NEED(3, SIZE(g[I_N], OH, OW, O));
     if (g[I_H] == 1 && g[I_W] == 1 && !g[I_PH] && !g[I_PW] && g[I_DH] == 1 && g[I_DW] == 1 && OH == g[I_KH] && OW == g[I_KW])
         return spread_pixels(c);
     struct job j = {.w = c->arrays[1].data, .y = c->arrays[3].data, .C = g[I_C], .O = O, .KW = g[I_KW], .yn = OH * OW * O,

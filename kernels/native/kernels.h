@@ -7,6 +7,8 @@
  */
 #ifndef MINIGAN_KERNELS_H
 #define MINIGAN_KERNELS_H
+#include <limits.h>
+
 #include "threads.h"
 
 #define KERNELS(X)                \
@@ -14,6 +16,7 @@
     X(gate, "rrwf")               \
     X(direct_forward, "rrrwiiiiiiiiiiiiiii") \
     X(direct_adjoint, "rrrwiiiiiiiiiiiiiii") \
+    X(direct_weights, "rrwiiiiiiiiiiiiiii") \
     X(winograd_forward, "rrrwiiiiiiiiiiiii") \
     X(winograd_adjoint, "rrrwiiiiiiiiiiiii") \
     X(winograd_weights, "rrwiiiiiiiiiiiii") \
@@ -38,6 +41,16 @@ typedef int kernel_fn(const struct call *);
     kernel_fn name;          \
     _Static_assert(sizeof takes <= MOST_ARGUMENTS + 1, "too many arguments");
 KERNELS(DECLARE)
+
+/* The product of some sizes; larger than any array if it overflows or a size is negative. */
+static inline long product(long count, const long *sizes)
+{
+    long all = 1;
+    for (long k = 0; k < count; k++)
+        if (sizes[k] < 0 || __builtin_mul_overflow(all, sizes[k], &all)) return LONG_MAX;
+    return all;
+}
+#define SIZE(...) product(sizeof (long[]){__VA_ARGS__} / sizeof(long), (long[]){__VA_ARGS__})
 
 /* Arrays are there and as large as their sizes say, or nothing is read or written. */
 #define NEED(k, count) \
