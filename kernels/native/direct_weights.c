@@ -18,8 +18,8 @@ enum {
     FRAME = 72 << 10,             /* numbers of x in a block */
     STRIP = 64,                   /* columns of a task, at least: each strip copies its frames again */
     TASKS = 16, SUMS = 1 << 20,   /* pieces share the work where their sums are small: numbers in all of them */
-    FEW_ROWS = 48,                /* so few rows that packing g would cost more than it saves */
-    MOST = 16                     /* accumulators of a tile */
+    PACKED = 64,                  /* columns that are packed at once */
+    MOST = 24                     /* accumulators of a tile */
 };
 
 struct job {
@@ -84,7 +84,7 @@ static void few_tiles(const struct part *t)
     if (t->wide == 8 * W) tile(t, 1, 8, 0);
     else if (t->count == 1) tile(t, 1, 4, 0);
     else if (t->count == 2) tile(t, 2, 4, 0);
-    else if (t->count == 3) tile(t, 3, 4, 0);
+    else if (t->count == 3) tile(t, 3, 3, 0);
     else tiles(t);
 }
 
@@ -96,17 +96,21 @@ struct room { float *frame, *panel; long *at, *gt, *pt, *rows; };
 static struct room room(const struct job *j, int worker)
 {
     struct room r = {.frame = j->scratch + worker * j->size};
-    r.panel = r.frame + j->frame, r.at = (long *)(r.panel + j->pixels * NR);
+    r.panel = r.frame + j->frame, r.at = (long *)(r.panel + j->pixels * PACKED);
     r.gt = r.at + j->pixels, r.pt = r.gt + j->pixels, r.rows = r.pt + j->pixels;
     return r;
 }
 
-/* g by NR columns from number o of its pixels on, zeros behind the last. */
+/* g by NR columns from number o of its pixels on, zeros behind the last: some panels at once, for g is read by lines. */
 static void pack(const float *g, const long *gt, long pixels, long wide, float *to)
 {
-    for (long p = 0; p < pixels; p++, to += NR)
-        UNROLL for (int n = 0; n < NR; n += W)
-            STORE(to + n, wide >= n + W ? VEC(g + gt[p] + n) : wide > n ? load_first(g + gt[p] + n, wide - n) : (vec){0});
+    for (long p = 0; p < pixels; p++, to += NR) {
+        const float *from = g + gt[p];
+        long n = 0;
+        for (; n + W <= wide; n += W) STORE(to + n / NR * pixels * NR + n % NR, VEC(from + n));
+        if (n < wide) STORE(to + n / NR * pixels * NR + n % NR, load_first(from + n, wide - n));
+        for (n = up(wide, W) * W; n % NR; n += W) STORE(to + n / NR * pixels * NR + n % NR, (vec){0});
+    }
 }
 
 /* Rows are terms: where the first pixel's are; the last one MR times more. */
@@ -120,16 +124,14 @@ static long list_rows(const struct job *j, const struct view *v, long KH, long *
     return r;
 }
 
-static void panels(const struct job *j, struct part *t, const struct room *r, const float *g, long first, long last)
+static void panels(struct part *t, const struct room *r, const float *g, long first, long last)
 {
     float *sums = t->sums;
+    t->bt = r->pt;
     for (long o = first; o < last; o += NR) {
-        t->wide = min(NR, j->O - o), t->sums = sums + o;
-        if (t->count <= FEW_ROWS && t->wide == NR) t->b = g + o, t->bt = r->gt;
-        else {
-            pack(g + o, r->gt, t->pixels, t->wide, r->panel);
-            t->b = r->panel, t->bt = r->pt;
-        }
+        long k = (o - first) % PACKED;
+        if (k == 0) pack(g + o, r->gt, t->pixels, min(PACKED, last - o), r->panel);
+        t->wide = min(NR, last - o), t->sums = sums + o, t->b = r->panel + k * t->pixels;
         tiles(t);
     }
 }
@@ -169,7 +171,7 @@ static void task(void *arg, long i, int worker)
         } else {
             t.sums = (piece ? j->sums + (piece - 1) * j->all : j->gw) + k * j->KW * x.C * j->O;
             t.count = list_rows(j, &v, x.h.taps, r.rows);
-            panels(j, &t, &r, g, strip * j->wide, min(j->O, strip * j->wide + j->wide));
+            panels(&t, &r, g, strip * j->wide, min(j->O, strip * j->wide + j->wide));
         }
     }
 }
@@ -182,8 +184,10 @@ static void add_task(void *arg, long k, int worker)
     long row = j->KW * j->x.C, size = row * j->O, tiled = j->line / j->x.h.taps;
     float *gw = j->gw + k * size;
     if (!j->few) {
-        for (long p = 0; p < j->pieces - 1; p++)
-            for (long i = 0; i < size; i++) gw[i] += j->sums[p * j->all + k * size + i];
+        for (long p = 0; p < j->pieces - 1; p++) {
+            const float *sums = j->sums + p * j->all + k * size;
+            for (long i = 0; i < size; i++) gw[i] += sums[i];
+        }
         return;
     }
     long each = up(j->terms, j->vectors * W) * j->vectors * W; /* numbers in a run's tiles */
@@ -198,15 +202,15 @@ static void add_task(void *arg, long k, int worker)
 
 /* --------------------------------------------------------------------------------------------------------- plan */
 
-/* Rows are filters if that fills tiles better. */
+/* Rows are filters if they are few and that fills tiles better. */
 static void choose_way(struct job *j)
 {
     long KH = j->x.h.taps, C = j->x.C;
     j->joined = j->x.w.step == 1;
     j->terms = j->joined ? j->KW * C : C;
-    j->vectors = j->O == 1 && j->terms >= 8 * W ? 8 : j->O <= 3 ? 4 : NV;
+    j->vectors = j->O == 1 && j->terms >= 8 * W ? 8 : j->O == 3 ? 3 : j->O <= 2 ? 4 : NV;
     long runs = KH * (j->joined ? 1 : j->KW), tile = j->vectors * W, height = j->O <= 3 ? j->O : up(j->O, MR / 2) * (MR / 2);
-    j->few = runs * up(j->terms, tile) * tile * height < up(KH * j->KW * C, MR / 2) * (MR / 2) * up(j->O, NR) * NR;
+    j->few = j->O < NR && runs * up(j->terms, tile) * tile * height < up(KH * j->KW * C, MR / 2) * (MR / 2) * up(j->O, NR) * NR;
     j->line = j->few ? runs * up(j->terms, tile) * tile : j->O;
     j->all = j->few ? j->O * j->line : KH * j->KW * C * j->O;
     j->copied = j->few ? j->terms % tile != 0 : C % LINE == 0 && C >= 4 * LINE;
@@ -232,7 +236,7 @@ static long plan(struct job *j)
     j->frame = up(frame_size(x, &j->cut, j->pitch) + MOST * W, LINE) * LINE;
     j->pixels = up(j->cut.images * j->cut.rows * j->cut.columns + LINE, LINE) * LINE;
     j->rows = up((j->few ? j->O : j->high * j->KW * x->C) + MR, LINE) * LINE;
-    j->size = j->frame + j->pixels * NR + (3 * j->pixels + j->rows) * (long)(sizeof(long) / sizeof(float));
+    j->size = j->frame + j->pixels * PACKED + (3 * j->pixels + j->rows) * (long)(sizeof(long) / sizeof(float));
     return j->pieces * j->bands * j->strips;
 }
 
@@ -247,6 +251,8 @@ int direct_weights(const struct call *c)
     struct job j = {.x = {c->arrays[0].data, s[I_N], s[I_C], {s[I_H], s[I_OH], s[I_KH], s[I_SH], -s[I_PH], s[I_DH]},
                           {s[I_W], s[I_OW], s[I_KW], s[I_SW], -s[I_PW], s[I_DW]}},
                     .g = c->arrays[1].data, .gw = c->arrays[2].data, .O = s[I_O], .KW = s[I_KW]};
+    if (s[I_OW] == 1 && s[I_KW] == s[I_W] && s[I_DW] == 1 && !s[I_PW]) /* a row of the image is one pixel to its one window */
+        j.x.C *= j.KW, j.KW = 1, j.x.w = (struct axis){1, 1, 1, 1, 0, 1};
     long tasks = plan(&j), sums = up((j.few ? j.pieces : j.pieces - 1) * j.all, LINE) * LINE;
     j.sums = borrow(sums + workers(c->threads, tasks) * j.size);
     if (!j.sums) return NO_MEMORY;

@@ -219,10 +219,10 @@ int winograd_forward(const struct call *c)
     struct convolution v;
     const struct algorithm *a = prepared(c, &v);
     if (!a) return WRONG_SIZE;
-    NEED(0, v.N * v.H * v.Wd * v.C);
-    NEED(1, v.KH * v.KW * v.C * v.O);
+    NEED(0, SIZE(v.N, v.H, v.Wd, v.C));
+    NEED(1, SIZE(v.KH, v.KW, v.C, v.O));
     NEED_OR_NONE(2, v.O);
-    NEED(3, v.N * v.OH * v.OW * v.O);
+    NEED(3, SIZE(v.N, v.OH, v.OW, v.O));
     v.x = c->arrays[0].data, v.w = c->arrays[1].data, v.b = c->arrays[2].data, v.y = c->arrays[3].data;
     return a->convolve(&v, 0);
 }
@@ -233,10 +233,10 @@ int winograd_adjoint(const struct call *c)
     struct convolution v;
     const struct algorithm *a = prepared(c, &v);
     if (!a) return WRONG_SIZE;
-    NEED(0, v.N * v.OH * v.OW * v.O);
-    NEED(1, v.KH * v.KW * v.C * v.O);
+    NEED(0, SIZE(v.N, v.OH, v.OW, v.O));
+    NEED(1, SIZE(v.KH, v.KW, v.C, v.O));
     NEED_OR_NONE(2, v.C);
-    NEED(3, v.N * v.H * v.Wd * v.C);
+    NEED(3, SIZE(v.N, v.H, v.Wd, v.C));
     v.g = c->arrays[0].data, v.w = c->arrays[1].data, v.b = c->arrays[2].data, v.y = c->arrays[3].data;
     return a->convolve(&v, 1);
 }
@@ -247,9 +247,9 @@ int winograd_weights(const struct call *c)
     struct convolution v;
     const struct algorithm *a = prepared(c, &v);
     if (!a) return WRONG_SIZE;
-    NEED(0, v.N * v.H * v.Wd * v.C);
-    NEED(1, v.N * v.OH * v.OW * v.O);
-    NEED(2, v.KH * v.KW * v.C * v.O);
+    NEED(0, SIZE(v.N, v.H, v.Wd, v.C));
+    NEED(1, SIZE(v.N, v.OH, v.OW, v.O));
+    NEED(2, SIZE(v.KH, v.KW, v.C, v.O));
     v.x = c->arrays[0].data, v.g = c->arrays[1].data, v.y = c->arrays[2].data;
     return a->weights(&v);
 }

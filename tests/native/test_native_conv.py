@@ -59,15 +59,74 @@ def error(result, truth):
 def test_direct(case, rng, with_threads):
     N, C, O, size, kernel, *how, out = case
     x, w, g, b, c = draw(rng, N, C, O, size, kernel, out)
-    truth = wanted(x, w, g, b, c, *how)[:2]
-    before = None
+    truth, before = wanted(x, w, g, b, c, *how), None
     for threads in (1, 2, 3):
-        y, gx = np.full((N, *out, O), np.nan, np.float32), np.full_like(x, np.nan)
+        results = y, gx, gw = [np.full(a.shape, np.nan, np.float32) for a in (g, x, w)]
         with_threads(threads, direct.forward, x, w, b, y, *how)
         with_threads(threads, direct.adjoint, g, w, c, gx, *how)
-        assert before in (None, (y.tobytes(), gx.tobytes()))
-        before = y.tobytes(), gx.tobytes()
-    assert max(map(error, (y, gx), truth)) < 3e-6
+        with_threads(threads, direct.weights, x, g, gw, *how)
+        assert before in (None, [a.tobytes() for a in results])
+        before = [a.tobytes() for a in results]
+    assert max(map(error, results, truth)) < 3e-6
+
+
+WEIGHTS = [  # N C O size kernel stride padding dilation
+    (40, 1, 64, (16, 16), (4, 4), (2, 2), ONE, ONE),  # few rows, many pieces
+    (3, 3, 40, (40, 700), (5, 3), ONE, (2, 1), ONE),  # blocks of part of a row
+    (2, 200, 130, (12, 9), (3, 3), ONE, ONE, ONE),  # bands of kernel rows, strips of columns
+    (2, 256, 32, (12, 12), (3, 3), ONE, ONE, (2, 1)),  # copies with channels apart from powers of two
+    (9, 17, 30, (4, 3), (4, 3), ONE, (0, 0), ONE),  # one window is the whole image
+    (9, 17, 30, (7, 3), (4, 3), ONE, (0, 0), (2, 1)),  # one column of windows, each as wide as the image
+    (5, 64, 1, (30, 31), (4, 4), ONE, ONE, ONE),  # few filters: rows are filters
+    (5, 24, 2, (30, 31), (3, 4), (2, 1), ONE, ONE),
+    (5, 20, 3, (30, 31), (7, 7), ONE, (3, 3), (1, 2)),
+    (5, 40, 5, (30, 31), (3, 3), ONE, ONE, ONE),
+    (5, 40, 7, (30, 31), (1, 1), (2, 2), (0, 0), ONE),
+    (2, 5, 6, (9, 8), (2, 2), (5, 4), (3, 3), ONE),  # windows apart
+]
+
+
+@pytest.mark.parametrize("N, C, O, size, kernel, stride, padding, dilation", WEIGHTS)
+def test_direct_weights(N, C, O, size, kernel, stride, padding, dilation, rng, with_threads):
+    how = stride, padding, dilation
+    out = tuple(out_size(*axis) for axis in zip(size, kernel, *how, strict=True))
+    x, w, g, b, c = draw(rng, N, C, O, size, kernel, out)
+    truth = wanted(x, w, g, b, c, *how)[2]
+    results = [np.full_like(w, np.nan) for _ in range(4)]
+    for threads, gw in zip((1, 2, 3, 8), results, strict=True):
+        with_threads(threads, direct.weights, x, g, gw, *how)
+    assert len({gw.tobytes() for gw in results}) == 1
+    assert error(results[0], truth) < 3e-6
+
+
+def test_weights_of_many_pixels_are_added_in_parts(rng):
+    """One float32 sum of 65,536 products of one sign has an error of 1e-4 or more of its size."""
+    x, g = rng.random((4, 128, 128, 2), np.float32), rng.random((4, 128, 128, 16), np.float32)
+    gw = np.empty((1, 1, 2, 16), np.float32)
+    direct.weights(x, g, gw, ONE, (0, 0), ONE)
+    truth = np.einsum("nhwc,nhwo->co", x.astype(np.float64), g.astype(np.float64))
+    np.testing.assert_allclose(gw[0, 0], truth, rtol=3e-6)
+
+
+def test_infinity_and_nan_stay_in_their_channel(rng):
+    x, w, g, *_ = draw(rng, 2, 5, 20, (9, 9), (3, 3), (9, 9))
+    x[1, 4, 4, 3] = np.inf
+    g[0, 2, 2, 7] = np.nan
+    gw = np.empty_like(w)
+    direct.weights(x, g, gw, ONE, ONE, ONE)
+    finite = np.isfinite(gw)
+    assert not finite[:, :, 3].any()
+    assert not finite[..., 7].any()
+    assert finite[:, :, [0, 1, 2, 4]][..., [o for o in range(20) if o != 7]].all()
+
+
+def test_no_images_are_numpys():
+    x, g, w = np.zeros((0, 3, 5, 5), np.float32), np.zeros((0, 4, 5, 5), np.float32), np.zeros((4, 3, 3, 3), np.float32)
+    assert conv.conv2d(x, w, None, ONE, ONE, ONE).shape == (0, 4, 5, 5)
+    assert conv.conv_transpose2d(g, w, None, ONE, ONE, ONE, (5, 5)).shape == x.shape
+    assert not conv.conv2d_weight_grad(x, g, (3, 3), ONE, ONE, ONE).any()
+    y = conv.conv2d(np.zeros((2, 0, 5, 5), np.float32), np.zeros((4, 0, 3, 3), np.float32), None, ONE, ONE, ONE)
+    assert y.tobytes() == np.zeros((2, 4, 5, 5), np.float32).tobytes()
 
 
 def test_sums_of_many_terms_are_added_in_parts(rng):
@@ -126,9 +185,21 @@ def test_layouts(rng):
 
 
 def test_sizes_that_do_not_fit_are_refused(rng):
+    """Neither arrays too small for their sizes, nor sizes whose product overflows, nor empty or negative ones."""
     x, w, g, b, _ = draw(rng, 1, 3, 4, (5, 5), (3, 3), (3, 3))
-    for kernel in (LIBRARY.direct_forward, LIBRARY.direct_adjoint):
-        with pytest.raises(ValueError, match="an array is missing, or smaller than its sizes say"):
-            kernel(1, x, w, b, g, 9, 5, 5, 3, 3, 3, 4, 3, 3, 1, 1, 0, 0, 1, 1)
+    good = [1, 5, 5, 3, 3, 3, 4, 3, 3, 1, 1, 0, 0, 1, 1]
+    LIBRARY.direct_forward(1, x, w, b, g, *good)
+    for place, size in [(0, 9), (0, 0), (2, 0), (4, -3), (6, 0), (7, 0), (9, 0), (11, -1), (13, 0), (9, 2**40), (0, 2**62),
+                        *((k, 2**31) for k in range(9))]:
+        sizes = [*good[:place], size, *good[place + 1 :]]
+        for kernel, arrays in ((LIBRARY.direct_forward, (x, w, b, g)), (LIBRARY.direct_adjoint, (g, w, b, x)),
+                               (LIBRARY.direct_weights, (x, g, w))):
+            with pytest.raises(ValueError, match="an array is missing, or smaller than its sizes say"):
+                kernel(1, *arrays, *sizes)
     with pytest.raises(ValueError, match="an array is missing, or smaller than its sizes say"):
         LIBRARY.winograd_forward(1, x, w, b, g, 99, 1, 5, 5, 3, 3, 3, 4, 3, 3, 0, 0, 0)
+    for sizes in ((2**62, 5, 5, 3, 3, 3, 4), (2**32, 2**32, 5, 3, 2**32, 2**32, 4)):
+        for kernel, arrays in ((LIBRARY.winograd_forward, (x, w, b, g)), (LIBRARY.winograd_adjoint, (g, w, b, x)),
+                               (LIBRARY.winograd_weights, (x, g, w))):
+            with pytest.raises(ValueError, match="an array is missing, or smaller than its sizes say"):
+                kernel(1, *arrays, winograd.F23, *sizes, 3, 3, 0, 0, 0)
