@@ -11,3 +11,4 @@ if LIBRARY is not None:
     from .conv import *
     from .elementwise import *
     from .norm import *
+    from .optim import *

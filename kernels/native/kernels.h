@@ -20,6 +20,10 @@
     X(winograd_forward, "rrrwiiiiiiiiiiiii") \
     X(winograd_adjoint, "rrrwiiiiiiiiiiiii") \
     X(winograd_weights, "rrwiiiiiiiiiiiii") \
+    X(sgd, "WRWfffi")             \
+    X(rmsprop, "WRWWWffffff")     \
+    X(adam, "WRWWffffffff")       \
+    X(ema, "WRf")                 \
     X(norm_stats, "rwwwiiif")     \
     X(norm_apply, "rrrrrwiiif")   \
     X(norm_grad, "rrrrrrwwwiiif")
