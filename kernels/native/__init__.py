@@ -12,3 +12,4 @@ if LIBRARY is not None:
     from .elementwise import *
     from .norm import *
     from .optim import *
+    from .reduce import *

@@ -24,6 +24,7 @@
     X(rmsprop, "WRWWWffffff")     \
     X(adam, "WRWWffffffff")       \
     X(ema, "WRf")                 \
+    X(reduce_sum, "rwiii")        \
     X(norm_stats, "rwwwiiif")     \
     X(norm_apply, "rrrrrwiiif")   \
     X(norm_grad, "rrrrrrwwwiiif")
