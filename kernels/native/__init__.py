@@ -12,4 +12,5 @@ if LIBRARY is not None:
     from .elementwise import *
     from .norm import *
     from .optim import *
+    from .pad import *
     from .reduce import *

@@ -24,6 +24,8 @@
     X(rmsprop, "WRWWWffffff")     \
     X(adam, "WRWWffffffff")       \
     X(ema, "WRf")                 \
+    X(pad, "rwiiiiiiiiif")        \
+    X(fold, "rwiiiiiiiii")        \
     X(reduce_sum, "rwiii")        \
     X(norm_stats, "rwwwiiif")     \
     X(norm_apply, "rrrrrwiiif")   \

@@ -48,12 +48,12 @@ static void stats_unit(const void *job, const struct unit *u, float *room)
     double pixels = some.lines ? some.lines * j->t.side : u->pixels;
     memset(room, 0, 3 * width * sizeof(float));
     BY_LINES(&some, width, add_lines, width, x, sum)
-    fold(sum, C, width, means);
+    fold_line(sum, C, width, means);
     for (long c = 0; c < C; c++) pivot[c] = means[c] / pixels;
     tile(pivot, C, width);
     memset(sum, 0, width * sizeof(float));
     BY_LINES(u, width, add_moments, width, x, pivot, sum, square)
-    fold(sum, C, width, means), fold(square, C, width, squares);
+    fold_line(sum, C, width, means), fold_line(square, C, width, squares);
     for (long c = 0; c < C; c++) {
         double apart = means[c] / u->pixels, rest = squares[c] - apart * means[c];
         means[c] = pivot[c] + apart;

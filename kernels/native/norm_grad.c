@@ -47,7 +47,7 @@ static void sums_unit(const void *job, const struct unit *u, float *room)
     memset(room, 0, 2 * width * sizeof(float));
     if (j->on) BY_LINES(u, width, add_grads, j, u->at, u->group, sum_g, sum_gx, 1)
     else BY_LINES(u, width, add_grads, j, u->at, u->group, sum_g, sum_gx, 0)
-    fold(sum_g, C, width, sums), fold(sum_gx, C, width, sums + C);
+    fold_line(sum_g, C, width, sums), fold_line(sum_gx, C, width, sums + C);
 }
 
 /* totals (groups, 2, C): the sums over a group's units. */

@@ -19,7 +19,7 @@ static void sum_unit(const void *job, const struct unit *u, float *room)
     const float *x = j->x + u->at;
     memset(room, 0, j->t.width * sizeof(float));
     BY_LINES(u, j->t.width, add_lines, j->t.width, x, room)
-    fold(room, j->t.C, j->t.width, j->parts + u->number * j->t.C);
+    fold_line(room, j->t.C, j->t.width, j->parts + u->number * j->t.C);
 }
 
 static void combine_task(void *arg, long i, int worker)

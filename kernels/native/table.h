@@ -102,7 +102,7 @@ static inline float statistic(const struct table *t, const float *numbers, int p
 }
 
 /* sums[c] = the sum over a line's pixels of channel c. */
-static inline void fold(const float *line, long C, long width, double *sums)
+static inline void fold_line(const float *line, long C, long width, double *sums)
 {
     for (long c = 0; c < C; c++) sums[c] = line[c];
     for (long at = C; at < width; at += C)
