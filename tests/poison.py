@@ -9,9 +9,9 @@ from minigan.kernels import cpu
 
 
 def rooms(wing):
-    """Every module of a wing (kernels/cpu or kernels/cuda), by name."""
+    """Every module of a wing (kernels/cpu, native or cuda), by name; but compiled ones, which not every CPU can run."""
     return {room.name: importlib.import_module(f"{wing.__name__}.{room.name}")
-            for room in pkgutil.iter_modules(wing.__path__)}
+            for room in pkgutil.iter_modules(wing.__path__) if not room.name.startswith("_")}
 
 
 def poison(a):

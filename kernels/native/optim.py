@@ -1,4 +1,4 @@
-"""The update rules and moving averages in one pass over all parameters, to the twin's bits: optim.c. Twin: cpu/optim.py."""
+"""The update rules and moving averages in one pass over all parameters: optim.c. Twin, to the bit: cpu/optim.py."""
 
 from __future__ import annotations
 
@@ -117,7 +117,10 @@ def _update(native: Callable[..., None], twin: Callable[..., None], *lists: Arra
 
 
 def _flat(p: Array, g: Array, *states: Array) -> tuple[Array, ...] | None:
-    """All arrays in p's memory order: views, but g may be a copy; None if one is not float32, or a state's order differs."""
+    """All arrays in p's memory order: views, but g may be a copy.
+
+    None if one is not float32, p is not dense, or a state has another order.
+    """
     strides = p.strides
     if any(a.dtype != np.float32 for a in (p, g, *states)) or any(s.strides != strides for s in states):
         return None

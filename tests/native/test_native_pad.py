@@ -9,7 +9,8 @@ from minigan.kernels import cpu, native
 from minigan.kernels.native.library import LIBRARY
 
 NONE = (0, 0)
-WIDTHS = [((1, 1), (1, 1)), ((3, 3), (3, 3)), ((2, 0), (0, 1)), (NONE, (2, 1)), ((1, 2), NONE), ((4, 4), (5, 5)), ((0, 3), (3, 0))]
+WIDTHS = [((1, 1), (1, 1)), ((3, 3), (3, 3)), ((2, 0), (0, 1)), (NONE, (2, 1)), ((1, 2), NONE), ((4, 4), (5, 5)),
+          ((0, 3), (3, 0))]  # fmt: skip
 SIZES = [(1, 1, 5, 6), (2, 3, 5, 6), (3, 5, 9, 7), (1, 16, 33, 32), (2, 17, 6, 70), (1, 64, 40, 41), (2, 200, 5, 6)]
 MODES = ("constant", "reflect", "edge")
 

@@ -8,7 +8,8 @@ import pytest
 from minigan.kernels import cpu, native
 from minigan.kernels.native import reduce
 
-SHAPES = [(2, 3, 4, 5), (3, 17, 20, 21), (1, 1, 64, 65), (4, 64, 8, 8), (5, 200, 3, 7), (300, 16), (9000,), (1, 5000, 1, 1)]
+SHAPES = [(2, 3, 4, 5), (3, 17, 20, 21), (1, 1, 64, 65), (4, 64, 8, 8), (5, 200, 3, 7), (300, 16), (9000,),
+          (1, 5000, 1, 1)]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +54,8 @@ def test_layouts_and_types(rng):
     memory = np.zeros(x.size + 1, np.float32)[1:].reshape(x.shape)
     memory[...] = x
     odd = np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(np.float32).reshape(x.shape)
-    for a in (memory, odd, np.repeat(x, 2, 3)[..., ::2], x[::-1].copy()[::-1], x.transpose(3, 0, 2, 1).copy().transpose(1, 3, 2, 0)):
+    turned = x.transpose(3, 0, 2, 1).copy().transpose(1, 3, 2, 0)
+    for a in (memory, odd, np.repeat(x, 2, 3)[..., ::2], x[::-1].copy()[::-1], turned):
         np.testing.assert_allclose(native.reduce_sum(a, (0, 2, 3)), x.sum((0, 2, 3)), rtol=1e-5, atol=1e-5)
     for a in (x.astype(np.float64), (x > 0), (9 * x).astype(np.int32), x[:0], x.astype(np.complex64)):
         y, wanted = native.reduce_sum(a, 0), a.sum(0)
