@@ -81,20 +81,22 @@ def images(rng, *shape):
 def convolutions(rng):
     """Odd channels and sizes, with borders and without, for every algorithm."""
     channels = (1, 1, 1), (2, 3, 5), (1, 17, 33), (3, 16, 2), (2, 64, 3)  # N, C, O
-    windows = (7, 3, 1, 1), (9, 4, 2, 1), (6, 3, 1, 0), (5, 1, 1, 0), (4, 4, 1, 0), (8, 2, 3, 0)  # size kernel stride padding
+    windows = (7, 3, 1, 1), (9, 4, 2, 1), (6, 3, 1, 0), (5, 1, 1, 0), (4, 4, 1, 0), (8, 2, 3, 0)  # size K S P
     layers = [(*a, *b) for a in channels for b in windows]
     layers += [(1, 200, 70, 16, 3, 1, 1), (2, 64, 64, 16, 4, 2, 1), (8, 70, 64, 9, 4, 1, 1), (1, 96, 96, 24, 3, 1, 0)]
     for N, C, O, size, k, s, p in layers:
         how, out = ((s, s), (p, p), (1, 1)), out_size(size, k, s, p, 1)
-        x, g, w = images(rng, N, C, size, size), images(rng, N, O, out, out), rng.standard_normal((k, k, C, O), np.float32)
-        w, b, c = w.transpose(3, 2, 0, 1), rng.random(O, np.float32), rng.random(C, np.float32)
+        x, g = images(rng, N, C, size, size), images(rng, N, O, out, out)
+        w = rng.standard_normal((k, k, C, O), np.float32).transpose(3, 2, 0, 1)
+        b, c = rng.random(O, np.float32), rng.random(C, np.float32)
         yield "conv2d", (x, w, b, *how)
         yield "conv_transpose2d", (g, w, c, *how, (size, size))
         yield "conv2d_weight_grad", (x, g, (k, k), *how)
 
 
 def others(rng):
-    for shape in ((2, 1, 5, 7), (2, 3, 9, 11), (1, 17, 31, 33), (3, 64, 8, 8), (2, 200, 5, 6), (1, 5, 1, 1), (1, 300, 9, 9)):
+    shapes = (2, 1, 5, 7), (2, 3, 9, 11), (1, 17, 31, 33), (3, 64, 8, 8), (2, 200, 5, 6), (1, 5, 1, 1), (1, 300, 9, 9)
+    for shape in shapes:
         x, gy = images(rng, *shape), images(rng, *shape)
         yield "leaky_relu", (x, 0.2)
         yield "gate", (x, gy, 0.0)

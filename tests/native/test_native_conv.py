@@ -189,8 +189,8 @@ def test_sizes_that_do_not_fit_are_refused(rng):
     x, w, g, b, _ = draw(rng, 1, 3, 4, (5, 5), (3, 3), (3, 3))
     good = [1, 5, 5, 3, 3, 3, 4, 3, 3, 1, 1, 0, 0, 1, 1]
     LIBRARY.direct_forward(1, x, w, b, g, *good)
-    for place, size in [(0, 9), (0, 0), (2, 0), (4, -3), (6, 0), (7, 0), (9, 0), (11, -1), (13, 0), (9, 2**40), (0, 2**62),
-                        *((k, 2**31) for k in range(9))]:
+    for place, size in [(0, 9), (0, 0), (2, 0), (4, -3), (6, 0), (7, 0), (9, 0), (11, -1), (13, 0), (9, 2**40),
+                        (0, 2**62), *((k, 2**31) for k in range(9))]:
         sizes = [*good[:place], size, *good[place + 1 :]]
         for kernel, arrays in ((LIBRARY.direct_forward, (x, w, b, g)), (LIBRARY.direct_adjoint, (g, w, b, x)),
                                (LIBRARY.direct_weights, (x, g, w))):

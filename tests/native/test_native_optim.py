@@ -116,7 +116,8 @@ def test_no_parameters():
 def test_lists_that_do_not_fit_are_refused(rng):
     p, g, m, s = draw(rng, 4, (5, 6))
     before = bytes_of([p])
-    for lists in ((p, g, m, s[:1]), (p, g[:1], m, s), (p, g, [], s), (p, g, m, [s[0], s[1][:5]]), (p, g, [m[0], None], s)):
+    for lists in ((p, g, m, s[:1]), (p, g[:1], m, s), (p, g, [], s), (p, g, m, [s[0], s[1][:5]]),
+                  (p, g, [m[0], None], s)):  # fmt: skip
         with pytest.raises(ValueError, match="adam: an array is missing, or smaller than its sizes say"):
             LIBRARY.adam(1, *lists, *[0.5] * 8)
     with pytest.raises(ValueError, match="sgd: an array is missing"):

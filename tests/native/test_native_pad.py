@@ -41,7 +41,7 @@ def test_equal_their_twins(shape, mode, rng, monkeypatch):
             assert before == (x.tobytes(), g.tobytes())
 
 
-@pytest.mark.parametrize("mode", ("reflect", "edge"))
+@pytest.mark.parametrize("mode", ["reflect", "edge"])
 def test_fold_is_the_adjoint(mode, rng):
     """<pad(x), g> = <x, fold(g)>, in float64."""
     for pairs in WIDTHS:
