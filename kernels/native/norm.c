@@ -22,17 +22,14 @@ struct norm {
 
 /* ----------------------------------------------------------------------------------------------------- statistics */
 
-INLINE void add_moments(const int lines, long at, long n, long width, const float *x, const float *pivot, float *sum,
-                        float *square)
+INLINE void add_moments(long at, long n, const float *x, const float *pivot, float *sum, float *square)
 {
     x += at;
     COLUMNS(n, c, {
-        vec p = get(pivot + c, whole, left), s = get(sum + c, whole, left), q = get(square + c, whole, left);
-        UNROLL for (int r = 0; r < lines; r++) {
-            vec d = get(x + r * width + c, whole, left) - p;
-            s += d, q += d * d;
-        }
-        put(sum + c, s, whole, left), put(square + c, q, whole, left);
+        vec d = get(x + c, whole, left) - get(pivot + c, whole, left);
+        AHEAD(x + c);
+        put(sum + c, get(sum + c, whole, left) + d, whole, left);
+        put(square + c, get(square + c, whole, left) + d * d, whole, left);
     })
 }
 
@@ -47,12 +44,12 @@ static void stats_unit(const void *job, const struct unit *u, float *room)
     struct unit some = {.lines = up(u->lines, 8), .rest = u->lines ? 0 : u->rest};
     double pixels = some.lines ? some.lines * j->t.side : u->pixels;
     memset(room, 0, 3 * width * sizeof(float));
-    BY_LINES(&some, width, add_lines, width, x, sum)
+    BY_LINES(&some, width, add_line, x, sum)
     fold_line(sum, C, width, means);
     for (long c = 0; c < C; c++) pivot[c] = means[c] / pixels;
     tile(pivot, C, width);
     memset(sum, 0, width * sizeof(float));
-    BY_LINES(u, width, add_moments, width, x, pivot, sum, square)
+    BY_LINES(u, width, add_moments, x, pivot, sum, square)
     fold_line(sum, C, width, means), fold_line(square, C, width, squares);
     for (long c = 0; c < C; c++) {
         double apart = means[c] / u->pixels, rest = squares[c] - apart * means[c];
@@ -104,18 +101,16 @@ int norm_stats(const struct call *c)
 
 /* ------------------------------------------------------------------------------------------- normalise and rectify */
 
-INLINE void apply_lines(const int lines, long at, long n, const struct norm *j, const float *x, float *y, long group,
-                        const int rectify)
+INLINE void apply_line(long at, long n, const struct norm *j, const float *x, float *y, long group, const int rectify)
 {
     long width = j->t.width;
     const float *m = j->m + group * width, *a = j->a + group * width, *b = j->b + group * width;
     x += at, y += at;
     COLUMNS(n, c, {
         vec mean = get(m + c, whole, left), scale = get(a + c, whole, left), shift = get(b + c, whole, left);
-        UNROLL for (int r = 0; r < lines; r++) {
-            vec z = (get(x + r * width + c, whole, left) - mean) * scale + shift;
-            put(y + r * width + c, rectify ? rectified(z, j->slope) : z, whole, left);
-        }
+        vec z = (get(x + c, whole, left) - mean) * scale + shift;
+        AHEAD(x + c);
+        put(y + c, rectify ? rectified(z, j->slope) : z, whole, left);
     })
 }
 
@@ -125,8 +120,8 @@ static void apply_unit(const void *job, const struct unit *u, float *room)
     const float *x = j->x + u->at;
     float *y = j->y + u->at;
     (void)room;
-    if (j->slope == 1) BY_LINES(u, j->t.width, apply_lines, j, x, y, u->group, 0)
-    else BY_LINES(u, j->t.width, apply_lines, j, x, y, u->group, 1)
+    if (j->slope == 1) BY_LINES(u, j->t.width, apply_line, j, x, y, u->group, 0)
+    else BY_LINES(u, j->t.width, apply_line, j, x, y, u->group, 1)
 }
 
 static void prepare_apply_task(void *arg, long group, int worker)

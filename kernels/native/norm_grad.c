@@ -19,21 +19,20 @@ struct grad {
     int per_group; /* layer norm has one mean and rstd per group */
 };
 
-INLINE void add_grads(const int lines, long at, long n, const struct grad *j, long first, long group, float *sum_g,
-                      float *sum_gx, const int gate)
+INLINE void add_grads(long at, long n, const struct grad *j, long first, long group, float *sum_g, float *sum_gx,
+                      const int gate)
 {
-    long width = j->t.width;
     const float *x = j->x + first + at, *gy = j->gy + first + at, *on = gate ? j->on + first + at : NULL;
-    const float *m = j->m + group * width;
+    const float *m = j->m + group * j->t.width;
     COLUMNS(n, c, {
-        vec mean = get(m + c, whole, left), s = get(sum_g + c, whole, left), q = get(sum_gx + c, whole, left);
-        UNROLL for (int r = 0; r < lines; r++) {
-            long k = r * width + c;
-            vec g = get(gy + k, whole, left);
-            if (gate) g = gated(g, get(on + k, whole, left), j->slope);
-            s += g, q += g * (get(x + k, whole, left) - mean);
+        vec g = get(gy + c, whole, left), d = get(x + c, whole, left) - get(m + c, whole, left);
+        AHEAD(gy + c), AHEAD(x + c);
+        if (gate) {
+            g = gated(g, get(on + c, whole, left), j->slope);
+            AHEAD(on + c);
         }
-        put(sum_g + c, s, whole, left), put(sum_gx + c, q, whole, left);
+        put(sum_g + c, get(sum_g + c, whole, left) + g, whole, left);
+        put(sum_gx + c, get(sum_gx + c, whole, left) + g * d, whole, left);
     })
 }
 
@@ -111,20 +110,21 @@ static void parameters_task(void *arg, long i, int worker)
     }
 }
 
-INLINE void gx_lines(const int lines, long at, long n, const struct grad *j, long first, long group, const int gate)
+INLINE void gx_line(long at, long n, const struct grad *j, long first, long group, const int gate)
 {
-    long width = j->t.width, row = group * width;
+    long row = group * j->t.width;
     const float *x = j->x + first + at, *gy = j->gy + first + at, *on = gate ? j->on + first + at : NULL;
     float *gx = j->gx + first + at;
     COLUMNS(n, c, {
         vec mean = get(j->m + row + c, whole, left), a = get(j->a + row + c, whole, left);
         vec b = get(j->b + row + c, whole, left), shift = get(j->c + row + c, whole, left);
-        UNROLL for (int r = 0; r < lines; r++) {
-            long k = r * width + c;
-            vec g = get(gy + k, whole, left);
-            if (gate) g = gated(g, get(on + k, whole, left), j->slope);
-            put(gx + k, a * g + (b * (get(x + k, whole, left) - mean) + shift), whole, left);
+        vec g = get(gy + c, whole, left);
+        AHEAD(gy + c), AHEAD(x + c);
+        if (gate) {
+            g = gated(g, get(on + c, whole, left), j->slope);
+            AHEAD(on + c);
         }
+        put(gx + c, a * g + (b * (get(x + c, whole, left) - mean) + shift), whole, left);
     })
 }
 
@@ -132,8 +132,8 @@ static void gx_unit(const void *job, const struct unit *u, float *room)
 {
     const struct grad *j = job;
     (void)room;
-    if (j->on) BY_LINES(u, j->t.width, gx_lines, j, u->at, u->group, 1)
-    else BY_LINES(u, j->t.width, gx_lines, j, u->at, u->group, 0)
+    if (j->on) BY_LINES(u, j->t.width, gx_line, j, u->at, u->group, 1)
+    else BY_LINES(u, j->t.width, gx_line, j, u->at, u->group, 0)
 }
 
 /* gx, ggamma, gbeta from gy, x, mean, rstd, gamma (C,) or None, y or None (no rectifier). */

@@ -18,7 +18,7 @@ static void sum_unit(const void *job, const struct unit *u, float *room)
     const struct reduce *j = job;
     const float *x = j->x + u->at;
     memset(room, 0, j->t.width * sizeof(float));
-    BY_LINES(u, j->t.width, add_lines, j->t.width, x, room)
+    BY_LINES(u, j->t.width, add_line, x, room)
     fold_line(room, j->t.C, j->t.width, j->parts + u->number * j->t.C);
 }
 
