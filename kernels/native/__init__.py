@@ -10,6 +10,7 @@ from .library import LIBRARY
 if LIBRARY is not None:
     from .conv import *
     from .elementwise import *
+    from .filters import *
     from .norm import *
     from .optim import *
     from .pad import *

@@ -20,6 +20,7 @@
     X(winograd_forward, "rrrwiiiiiiiiiiiii") \
     X(winograd_adjoint, "rrrwiiiiiiiiiiiii") \
     X(winograd_weights, "rrwiiiiiiiiiiiii") \
+    X(shifted_filters, "rwiiiiiiiiii") \
     X(sgd, "WRWfffi")             \
     X(rmsprop, "WRWWWffffff")     \
     X(adam, "WRWWffffffff")       \

@@ -113,6 +113,9 @@ def others(rng):
             for mode in ("constant", "reflect", "edge"):
                 yield "pad", (x, widths, mode, 0.5)
                 yield "fold", (images(rng, *shape[:2], shape[2] + 3, shape[3] + 3), widths, mode)
+    for O, C in ((1, 1), (3, 9), (17, 8), (70, 33)):
+        yield "blur_filters", (rng.standard_normal((3, 2, C, O), np.float32).transpose(3, 2, 0, 1), (2, 2))
+        yield "unblur_filters", (rng.standard_normal((4, 3, O, C), np.float32).transpose(3, 2, 0, 1), (2, 2))
     rows = [parameters() for _ in range(4)]
     yield "adam", (*rows, 3, 0.1, 0.9, 0.99, 0.1, 0.1)
 
