@@ -15,3 +15,4 @@ if LIBRARY is not None:
     from .optim import *
     from .pad import *
     from .reduce import *
+    from .resample import *

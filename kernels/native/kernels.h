@@ -27,6 +27,9 @@
     X(ema, "WRf")                 \
     X(pad, "rwiiiiiiiiif")        \
     X(fold, "rwiiiiiiiii")        \
+    X(upsample_nearest, "rwiiiii") \
+    X(block_sum, "rwiiiii")       \
+    X(resample, "rrrwiiiiii")     \
     X(reduce_sum, "rwiii")        \
     X(norm_stats, "rwwwiiif")     \
     X(norm_apply, "rrrrrwiiif")   \

@@ -106,6 +106,11 @@ def others(rng):
             yield "norm_stats", (x, over, 1e-5)
             yield "norm_apply", (x, mean, rstd, gamma, beta, 0.2)
             yield "norm_grad", (gy, x, mean, rstd, gamma, over, x, 0.2)
+        yield "upsample_nearest", (x, (2, 3))
+        yield "block_sum", (x, (shape[2], 1))
+        near = np.eye(shape[2], dtype=np.float32), np.eye(2 * shape[3], shape[3], dtype=np.float32)
+        yield "resample", (x, *near)
+        yield "resample", (x, None, near[1])
         for axes in ((0, 2, 3), (1, 2, 3), (2, 3), None):
             yield "reduce_sum", (x, axes)
         if min(shape[2:]) > 2:
