@@ -14,5 +14,6 @@ if LIBRARY is not None:
     from .norm import *
     from .optim import *
     from .pad import *
+    from .pool import *
     from .reduce import *
     from .resample import *

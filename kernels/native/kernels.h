@@ -1,7 +1,7 @@
 /* The kernels of this wing: one list, from which the module's functions are made (module.c), and how they are called.
  *
  * X(name, what it takes): r an array that is read, w one that is written (None: NULL, where the kernel allows it), R and W
- * lists of such arrays, i a whole number, f a real number. In Python: name(threads, ...) in this order.
+ * lists of such arrays, b and B an array of bytes that is read or written, i a whole number, f a real number. In Python: name(threads, ...) in this order.
  *
  * library.py reads this list, too, and compares it with what a module says it was compiled from.
  */
@@ -30,12 +30,16 @@
     X(upsample_nearest, "rwiiiii") \
     X(block_sum, "rwiiiii")       \
     X(resample, "rrrwiiiiii")     \
+    X(max_pool2d, "rwBiiiiiiiiiiiiii") \
+    X(pool_take, "rbwiiiiiiiiiiiiii") \
+    X(pool_put, "rbwiiiiiiiiiiiiii") \
     X(reduce_sum, "rwiii")        \
     X(norm_stats, "rwwwiiif")     \
     X(norm_apply, "rrrrrwiiif")   \
     X(norm_grad, "rrrrrrwwwiiif")
 
-/* One call. Arrays are contiguous and float32; a list's arrays follow one another. */
+/* One call. Arrays are contiguous and float32 (or, for b and B, bytes, of which `size` counts); a list's arrays follow one
+ * another. */
 enum { MOST_ARGUMENTS = 32 }; /* arguments of a kernel */
 struct array { float *data; long size; }; /* size: how many numbers there are */
 struct call {

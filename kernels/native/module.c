@@ -11,8 +11,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#include <string.h>
-
 #include "kernels.h"
 
 #define JOIN_(a, b) a##b
@@ -62,7 +60,8 @@ static int is_float32(const Py_buffer *view)
 }
 
 /* The next argument. Once it is counted, release() gives it back, whether it fits or not. */
-static int add_array(struct arguments *a, PyObject *object, int written)
+enum kind { FLOATS, BYTES };
+static int add_array(struct arguments *a, PyObject *object, int written, enum kind kind)
 {
     struct array *array = &a->call.arrays[a->count];
     struct given *given = &a->given[a->count];
@@ -73,8 +72,10 @@ static int add_array(struct arguments *a, PyObject *object, int written)
     if (PyObject_GetBuffer(object, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (written ? PyBUF_WRITABLE : 0))) return 0;
     given->written = written;
     a->count++;
-    if (!is_float32(view)) {
-        PyErr_SetString(PyExc_TypeError, "native kernels take arrays of float32");
+    if (kind == BYTES && view->itemsize == 1) return *array = (struct array){view->buf, (long)view->len}, 1;
+    if (kind == BYTES || !is_float32(view)) {
+        PyErr_SetString(PyExc_TypeError, kind == BYTES ? "native kernels take these arrays as bytes"
+                                                   : "native kernels take arrays of float32");
         return 0;
     }
     *array = (struct array){view->buf, (long)(view->len / 4)};
@@ -96,7 +97,7 @@ static int add_list(struct arguments *a, PyObject *list, int written)
     Py_ssize_t n = PyList_Size(list);
     if (!grow(a, n)) return 0;
     for (Py_ssize_t k = 0; k < n; k++)
-        if (!add_array(a, PyList_GetItem(list, k), written)) return 0;
+        if (!add_array(a, PyList_GetItem(list, k), written, FLOATS)) return 0;
     return 1;
 }
 
@@ -121,7 +122,10 @@ static int parsed(struct arguments *a, const char *name, const char *takes, PyOb
         case 'i': a->call.i[numbers++] = PyLong_AsLong(given[k]); continue;
         case 'f': a->call.f[reals++] = PyFloat_AsDouble(given[k]); continue;
         case 'r': case 'w':
-            if (!grow(a, 1) || !add_array(a, given[k], takes[k - 1] == 'w')) return 0;
+            if (!grow(a, 1) || !add_array(a, given[k], takes[k - 1] == 'w', FLOATS)) return 0;
+            break;
+        case 'b': case 'B':
+            if (!grow(a, 1) || !add_array(a, given[k], takes[k - 1] == 'B', BYTES)) return 0;
             break;
         default:
             if (!add_list(a, given[k], takes[k - 1] == 'W')) return 0;

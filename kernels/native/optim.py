@@ -51,18 +51,19 @@ def rmsprop(
 ) -> None:
     """`cpu.rmsprop` in one pass."""
 
-    def states(rows):
+    def states(rows: Sequence[Arrays]) -> tuple[Arrays | None, Arrays | None]:
         """The averages and momenta among the lists behind the first three."""
         more = list(rows)
         return more.pop(0) if means is not None else None, more.pop(0) if momenta is not None else None
 
-    def native(p, g, s, *rows):
+    def native(p: Arrays, g: Arrays, s: Arrays, *rows: Arrays) -> None:
         a, b = states(rows)
         numbers = real(lr), alpha, 1 - alpha, eps, weight_decay, momentum
         LIBRARY.rmsprop(get_threads(), p, g, s, a or [], b or [], *numbers)
 
-    def twin(p, g, s, *rows):
-        cpu.rmsprop(p, g, s, lr, alpha, eps, weight_decay, *states(rows), momentum)
+    def twin(p: Arrays, g: Arrays, s: Arrays, *rows: Arrays) -> None:
+        a, b = states(rows)
+        cpu.rmsprop(p, g, s, lr, alpha, eps, weight_decay, a, b, momentum)
 
     _update(native, twin, *(rows for rows in (params, grads, squares, means, momenta) if rows is not None))
 
@@ -87,7 +88,7 @@ def adam(
     numbers = rate * root / (1 - beta1**count), beta1, 1 - beta1, beta2, 1 - beta2, eps * root, *decays
     _update(
         lambda *rows: LIBRARY.adam(get_threads(), *rows, *numbers),
-        lambda *rows: cpu.adam(*rows, step, lr, beta1, beta2, eps, weight_decay, decoupled),
+        lambda p, g, m, s: cpu.adam(p, g, m, s, step, lr, beta1, beta2, eps, weight_decay, decoupled),
         params, grads, means, squares,
     )  # fmt: skip
 
@@ -96,7 +97,7 @@ def ema(averages: Arrays, params: Arrays, decay: float | Rate) -> None:
     """`cpu.ema` in one pass."""
     _update(
         lambda *rows: LIBRARY.ema(get_threads(), *rows, 1 - real(decay)),
-        lambda *rows: cpu.ema(*rows, decay),
+        lambda a, p: cpu.ema(a, p, decay),
         averages, params,
     )  # fmt: skip
 
@@ -124,9 +125,7 @@ def _flat(p: Array, g: Array, *states: Array) -> tuple[Array, ...] | None:
     strides = p.strides
     if any(a.dtype != np.float32 for a in (p, g, *states)) or any(s.strides != strides for s in states):
         return None
-    views = [p.ravel("K"), g.ravel("K") if g.strides == strides else None, *(s.ravel("K") for s in states)]
-    if any(view is not None and view.flags.owndata for view in views):
+    flat, *rest = (a.ravel("K") for a in (p, *states))
+    if any(view.flags.owndata for view in (flat, *rest)):
         return None  # p has holes or runs backwards
-    if views[1] is None:
-        views[1] = in_order_of(p, g)
-    return tuple(views)
+    return flat, g.ravel("K") if g.strides == strides else in_order_of(p, g), *rest

@@ -26,8 +26,8 @@ Sizes = tuple[int, int, int, int]
 def pad(x: Array, widths: Widths, mode: str = "constant", value: float = 0.0) -> Array:
     """`cpu.pad` in one pass."""
     plan = _plan(x.shape, x.strides, tuple(widths)) if x.dtype == np.float32 and x.size and mode in MODES else None
-    ordered = None if plan is None else x.transpose(plan.order)
-    if ordered is None or not ordered.flags.c_contiguous or not plan.can_be(plan.sizes, mode):
+    ordered = x if plan is None else x.transpose(plan.order)
+    if plan is None or not ordered.flags.c_contiguous or not plan.can_be(plan.sizes, mode):
         return cpu.pad(x, widths, mode, value)
     y = empty([n + sum(widths[axis]) for n, axis in zip(ordered.shape, plan.order, strict=True)], x.dtype)
     LIBRARY.pad(get_threads(), ordered, y, *plan.sizes, *plan.borders, MODES[mode], value)
@@ -38,8 +38,8 @@ def fold(g: Array, widths: Widths, mode: str = "constant") -> Array:
     """`cpu.fold` in one pass; without copies ("constant") the twin gives a view."""
     is_known = g.dtype == np.float32 and g.size and mode in ("reflect", "edge")
     plan = _plan(g.shape, g.strides, tuple(widths)) if is_known else None
-    ordered = None if plan is None else g.transpose(plan.order)
-    if ordered is None or not ordered.flags.c_contiguous or not plan.can_be(plan.without_borders, mode):
+    ordered = g if plan is None else g.transpose(plan.order)
+    if plan is None or not ordered.flags.c_contiguous or not plan.can_be(plan.without_borders, mode):
         return cpu.fold(g, widths, mode)
     y = empty([n - sum(widths[axis]) for n, axis in zip(ordered.shape, plan.order, strict=True)], g.dtype)
     LIBRARY.fold(get_threads(), ordered, y, *plan.without_borders, *plan.borders, MODES[mode])

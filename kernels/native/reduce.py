@@ -24,8 +24,8 @@ def reduce_sum(x: Array, axes: int | tuple[int, ...] | None = None, keepdims: bo
     if x.dtype != np.float32 or x.size < FEW:
         return cpu.reduce_sum(x, axes, keepdims)
     plan = _plan(x.shape, x.strides, axes, keepdims)
-    ordered = None if plan is None else x.transpose(plan.order)
-    if ordered is None or not ordered.flags.c_contiguous or plan.sizes[1] * plan.sizes[2] < THIN:
+    ordered = x if plan is None else x.transpose(plan.order)
+    if plan is None or not ordered.flags.c_contiguous or plan.sizes[1] * plan.sizes[2] < THIN:
         return cpu.reduce_sum(x, axes, keepdims)
     y = np.empty(plan.shape, np.float32)
     LIBRARY.reduce_sum(get_threads(), ordered, y, *plan.sizes)

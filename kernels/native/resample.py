@@ -12,6 +12,7 @@ from .library import LIBRARY
 
 __all__ = ["block_sum", "resample", "upsample_nearest"]
 
+NARROW = 2  # channels up to which sums pixel by pixel are slower than NumPy's
 FEW = 8  # weights per row of a matrix, besides zeros, up to which sums are cheaper than a matrix product
 
 
@@ -29,7 +30,7 @@ def upsample_nearest(x: Array, scale: Pair) -> Array:
 def block_sum(x: Array, scale: Pair) -> Array:
     """`cpu.block_sum` in one pass."""
     SH, SW = scale
-    if x.dtype != np.float32 or x.size == 0 or min(scale) < 1 or x.shape[2] % SH or x.shape[3] % SW:
+    if not _pays(x) or min(scale) < 1 or x.shape[2] % SH or x.shape[3] % SW:
         return cpu.block_sum(x, scale)
     x = channels_last(x)
     N, H, W, C = len(x), x.shape[1] // SH, x.shape[2] // SW, x.shape[3]
@@ -41,7 +42,7 @@ def block_sum(x: Array, scale: Pair) -> Array:
 def resample(x: Array, rows: Array | None, columns: Array | None) -> Array:
     """`cpu.resample` without the products by zeros, where the matrices have few other numbers."""
     matrices = [m for m in (rows, columns) if m is not None]
-    if x.dtype != np.float32 or x.size == 0 or not matrices or not all(map(_has_few, matrices)):
+    if not _pays(x) or not matrices or not all(map(_has_few, matrices)):
         return cpu.resample(x, rows, columns)
     N, C, H, W = x.shape
     rows, columns = (None if m is None else np.ascontiguousarray(m, x.dtype) for m in (rows, columns))
@@ -51,6 +52,10 @@ def resample(x: Array, rows: Array | None, columns: Array | None) -> Array:
     y = empty((N, OH, OW, C), x.dtype)
     LIBRARY.resample(get_threads(), channels_last(x), rows, columns, y, N, H, W, C, OH, OW)
     return channels_first(y)
+
+
+def _pays(x: Array) -> bool:
+    return x.dtype == np.float32 and x.size > 0 and x.shape[1] > NARROW
 
 
 def _has_few(matrix: Array) -> bool:

@@ -106,6 +106,11 @@ def others(rng):
             yield "norm_stats", (x, over, 1e-5)
             yield "norm_apply", (x, mean, rstd, gamma, beta, 0.2)
             yield "norm_grad", (gy, x, mean, rstd, gamma, over, x, 0.2)
+        if min(shape[2:]) > 2:
+            y, index = cpu.max_pool2d(x, (3, 2), (2, 1), (1, 1))
+            yield "max_pool2d", (x, (3, 2), (2, 1), (1, 1))
+            yield "pool_take", (x, index, (3, 2), (2, 1), (1, 1))
+            yield "pool_put", (y, index, (3, 2), (2, 1), (1, 1), shape[2:])
         yield "upsample_nearest", (x, (2, 3))
         yield "block_sum", (x, (shape[2], 1))
         near = np.eye(shape[2], dtype=np.float32), np.eye(2 * shape[3], shape[3], dtype=np.float32)
@@ -137,6 +142,7 @@ def cases():
 def main():
     faulthandler.enable()
     rooms(native)["reduce"].FEW = rooms(native)["reduce"].THIN = 1
+    rooms(native)["resample"].NARROW = 0
     guard, counts = Guard(), {}
     guard.install()
     kernels.set_threads(2)
