@@ -122,11 +122,11 @@ def photographs(directory: str | os.PathLike[str]) -> tuple[list[np.ndarray], st
 def _check(size: int | None, *channels: Channels) -> None:
     whole = size is None or (isinstance(size, int | np.integer) and size >= 1)
     if not set(channels) <= {None, 1, 3, "auto"} or not whole:
-        raise OptionError("folders of images: channels are 1, 3, None or 'auto' and size is a whole number of at least 1, "
-                          f"or None, not {' and '.join(map(repr, channels))}, and {size!r}")
+        raise OptionError("folders of images: channels are 1, 3, None or 'auto' and size is a whole number from 1 or "
+                          f"None, not {' and '.join(map(repr, channels))}, and {size!r}")
     if size is not None and size**2 > MAX_PIXELS:
-        raise OptionError(f"folders of images: size={size:,} asks for images of {size**2:,} pixels, more than the limit "
-                          f"of {MAX_PIXELS:,}")
+        raise OptionError(f"folders of images: size={size:,} asks for images of {size**2:,} pixels; the limit is "
+                          f"{MAX_PIXELS:,}")
 
 
 def _layouts(root: Path, split: str, paired: bool) -> list[list[Path]]:
