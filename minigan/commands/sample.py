@@ -33,4 +33,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
         out.mkdir(parents=True, exist_ok=True)
         for number, image in enumerate(images):
             save_png(grid(image[None], pad=0), out / f"{number:06d}.png")
-    print(f"{options.images:,} images of seed {options.seed}: {out}")
+    print(printable(f"{options.images:,} images of seed {options.seed}: {out}"))
