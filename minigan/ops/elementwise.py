@@ -145,7 +145,7 @@ def pow(x: Array, exponent: Array) -> Array:
 
 
 def _pow_by_base(gy, y, x, exponent):
-    flat = (x.data == 0) & (exponent.data == 0)  # 0 * 0^-1 would be NaN
+    flat = ((x.data == 0) | np.isnan(x.data)) & (exponent.data == 0)  # 0 * 0^-1 would be NaN; NaN^0 is 1
     return gy * (exponent * pow(x, _where(1.0, exponent, condition=flat) - 1.0))
 
 
