@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minigan.commands._shared import generator_of, run_parser
-from minigan.data.paths import user_path
+from minigan.data.paths import printable, user_path
 from minigan.data.pictures import SUFFIXES
 from minigan.errors import OptionError
 from minigan.report import grid, save_png

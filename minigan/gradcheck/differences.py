@@ -144,8 +144,7 @@ def values(f: Function, arrays: Iterable[np.ndarray]) -> np.ndarray:
     """The values of f, on the host. Raises GradientError if f returns anything but one Tensor."""
     y = f(*(on_device(a) for a in arrays))
     if not isinstance(y, Tensor):
-        raise GradientError(f"the function returns a {type(y).__name__}, not one Tensor; check its parts one by one, or "
-                            "their sum")
+        raise GradientError(f"the function returns a {type(y).__name__}, not one Tensor; check its parts one by one")
     return y.numpy()
 
 
@@ -243,7 +242,7 @@ def _explain(f: Function, arrays: list[np.ndarray], i: int, v: np.ndarray, step:
     """Both numbers of the worst of the elements `wrong`, and the cause: a kink, too coarse a step, or a wrong rule."""
     gap = np.where(wrong, np.abs(analytic - numeric), 0.0)
     scale = float(np.max(np.where(wrong, np.maximum(np.abs(numeric), np.abs(analytic)), 0.0)))
-    error = np.max(gap) / scale
+    error = relative_error(np.where(wrong, analytic, 0.0), np.where(wrong, numeric, 0.0))
     position = tuple(int(k) for k in np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), gap.shape))
     finer, coarser = (np.max(np.where(wrong, np.abs(analytic - numeric_gradient(f, arrays, i, v, s)), 0.0))
                       for s in (step / 2, 2 * step))
