@@ -63,8 +63,9 @@ class Copy:
 
     def python(self, program):
         """The output of a program that imports the copy as `minigan`."""
-        assert self.run("-c", "import minigan; print(minigan.__file__)").strip().startswith(str(self.folder))
-        return self.run("-c", "import minigan as mg, numpy as np\n" + program)
+        where, result = self.run("-c", "import minigan as mg, numpy as np; print(mg.__file__)\n" + program).split("\n", 1)
+        assert where.startswith(str(self.folder))
+        return result
 
 
 @pytest.fixture(scope="module")
