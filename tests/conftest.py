@@ -42,8 +42,14 @@ def pytest_collection_finish(session):
 
 @pytest.fixture(scope="session", autouse=True)
 def _compiled_once(tmp_path_factory):
-    """Programs that tests start share their compiled modules, where Python is told to leave none beside the sources."""
+    """Programs that tests start take one process's part of the cores, as the tests do, and share compiled modules.
+
+    The latter where Python is told to leave none beside the sources.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            for variable in ("MINIGAN_THREADS", "OPENBLAS_NUM_THREADS"):
+                patch.setenv(variable, str(mg.get_threads()))
         if sys.dont_write_bytecode:
             folder = tmp_path_factory.getbasetemp()
             folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder

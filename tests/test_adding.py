@@ -63,7 +63,8 @@ class Copy:
 
     def python(self, program):
         """The output of a program that imports the copy as `minigan`."""
-        where, result = self.run("-c", "import minigan as mg, numpy as np; print(mg.__file__)\n" + program).split("\n", 1)
+        program = f"import minigan as mg, numpy as np; print(mg.__file__)\n{program}"
+        where, result = self.run("-c", program).split("\n", 1)
         assert where.startswith(str(self.folder))
         return result
 

@@ -73,9 +73,9 @@ def test_the_sentences(tmp_path):
     done = subprocess.run([sys.executable, "-c", PROGRAM, str(ROOT / "examples"), uses], capture_output=True, text=True,
                           cwd=tmp_path, timeout=120)
     assert done.returncode == 0, done.stderr
-    wanted = {use: (what, *PACKAGES[module]) for use, (module, _, what) in USES.items()}
+    sentence = '{} needs {}: run `pip install "minigan[{}]"`'
     assert json.loads(done.stdout) == {
-        use: f'{what} needs {package}: run `pip install "minigan[{extra}]"`' for use, (what, package, extra) in wanted.items()}
+        use: sentence.format(what, *PACKAGES[module]) for use, (module, _, what) in USES.items()}
     assert not list(tmp_path.iterdir())
 
 
