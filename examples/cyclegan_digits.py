@@ -13,7 +13,6 @@ metrics, weights, scores.json. With --labels usps, USPS is the first domain and 
 `python examples/translate.py runs/cyclegan_digits FILE...` translates your own pictures.
 """
 
-
 from minigan import data, models, report, run, trainers
 from minigan.errors import OptionError, require
 from minigan.run import option

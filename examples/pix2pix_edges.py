@@ -14,7 +14,6 @@ else of training images; curves, metrics, weights, scores.json. `python examples
 paints your own edges.
 """
 
-
 import numpy as np
 
 from minigan import data, models, report, run, trainers

@@ -40,6 +40,10 @@ class _ChannelNorm(Module):
         self.register_buffer("running_mean", np.zeros(channels, np.float32) if track else None)
         self.register_buffer("running_var", np.ones(channels, np.float32) if track else None)
 
+    def _by_own_statistics(self) -> bool:
+        """Whether the input is normalised by its own statistics, not by the running ones."""
+        return self.training or self.running_mean is None
+
     def describe(self) -> str:
         """Channels and options."""
         tracked = self.running_mean is not None
@@ -65,9 +69,8 @@ class BatchNorm2d(_ChannelNorm):
 
     def forward(self, x: Tensor, slope: float | None = None) -> Tensor:
         """(N, C, H, W) to the same; with a slope, a leaky ReLU is applied too (Sequential does so if one follows)."""
-        batch = self.training or self.running_mean is None
-        return ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, batch, self.momentum,
-                              self.eps, slope)
+        return ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var,
+                              self._by_own_statistics(), self.momentum, self.eps, slope)
 
 
 class InstanceNorm2d(_ChannelNorm):
@@ -94,9 +97,8 @@ class InstanceNorm2d(_ChannelNorm):
         if x.shape[1] != self.channels:
             raise ShapeError(f"instance_norm: x {x.shape} has C={x.shape[1]}, the layer is for C={self.channels}; "
                              f"make it InstanceNorm2d({x.shape[1]})")
-        images = self.training or self.running_mean is None
         return ops.instance_norm(x, self.weight, self.bias, self.eps, slope, self.running_mean, self.running_var,
-                                 images, self.momentum)
+                                 self._by_own_statistics(), self.momentum)
 
 
 class LayerNorm(Module):

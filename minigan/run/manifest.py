@@ -62,7 +62,7 @@ class Manifest:
 
     def remove_unfinished(self) -> None:
         """Remove unfinished copies of listed files, which a killed process left. Raises OSError."""
-        for name in _unfinished(self.folder, {*_names(self.lines)}):
+        for name in _unfinished(self.folder, _digests(self.lines)):
             inside.remove(self.folder, name)
 
 
@@ -98,7 +98,7 @@ def write(folder: Path, name: str, contents: bytes | Callable[[Path], object]) -
             contents(path)
             contents = path.read_bytes()
     line = name if _LISTED.fullmatch(name) else f"{name} sha256 {hashlib.sha256(contents).hexdigest()}"
-    if [*_names([line])] != [name]:
+    if [*_digests([line])] != [name]:
         raise DataError(f"{folder}: a run writes no file of the name {name!r}; give one without a folder, a line "
                         "end, or a dot at its start")
     record(folder, line)
@@ -135,7 +135,7 @@ def written(folder: Path) -> list[str]:
     names = {*GROWING, *(_surely(folder) if lines is None else _believed(folder, lines))}  # none may be appended to
     names |= {name for name in _surely(folder) if inside.kind(folder / name) == "link"}  # they would be in its way
     names |= {f"{name.removesuffix('.safetensors')}.damaged" for name in names if name.startswith("checkpoints/step_")}
-    return sorted({*names, *_unfinished(folder, None if lines is None else {*_names(lines)})})
+    return sorted({*names, *_unfinished(folder, None if lines is None else _digests(lines))})
 
 
 def check_folder(folder: Path) -> None:
@@ -162,22 +162,22 @@ def _lines(folder: Path) -> list[str] | None:
     return inside.read(folder, LIST, MOST).decode("utf-8", "replace").split("\n")[:-1]
 
 
-def _names(lines: Iterable[str]) -> Iterator[str]:
-    """The names in lines, of which none is hidden."""
+def _digests(lines: Iterable[str]) -> dict[str, set[str | None]]:
+    """The names in lines, of which none is hidden, each with the SHA-256 listed for it; None: whatever it contains."""
+    digests: dict[str, set[str | None]] = {}
     for line in lines:
         match = _WITH_DIGEST.fullmatch(line)
         name = match["name"] if match else line
         if (match or _LISTED.fullmatch(line)) and not name.startswith("."):
-            yield name
+            digests.setdefault(name, set()).add(match["digest"] if match else None)
+    return digests
 
 
 def _believed(folder: Path, lines: Iterable[str]) -> Iterator[str]:
-    """The names in lines of files that minigan writes, or that have the contents which are listed."""
-    for line in lines:
-        match = _WITH_DIGEST.fullmatch(line)
-        for name in _names([line]):
-            if match is None or inside.digest(folder, name) == match["digest"]:
-                yield name
+    """The names in lines of files that minigan writes, or that have contents which are listed."""
+    for name, digests in _digests(lines).items():
+        if None in digests or inside.digest(folder, name) in digests:
+            yield name
 
 
 def _unfinished(folder: Path, origins: Collection[str] | None) -> Iterator[str]:
