@@ -40,6 +40,12 @@ def pytest_collection_finish(session):
         threadpoolctl.threadpool_limits(part)
 
 
+def pytest_terminal_summary(terminalreporter, config):
+    """Say what the test command leaves out."""
+    if "not long" in config.option.markexpr:
+        terminalreporter.line('the tests marked `long` were left out: python -m pytest -n auto -m "long and not gpu"')
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _compiled_once(tmp_path_factory):
     """Programs that tests start take one process's part of the cores, as the tests do, and share compiled modules.

@@ -106,6 +106,7 @@ def complaints(tmp_path):
     return lambda text, architectures: compiler(text, architectures, tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_compiles_without_warnings_and_spills(complaints, name):
     assert complaints(program(PROGRAMS[name]), WITH_TENSOR_CORES if name == "tensor cores" else ARCHITECTURES) == ""

@@ -175,6 +175,7 @@ def test_a_kernel_that_is_not_there(device, every_type):
         kernel(every_type, "scales", device.put(np.ones(1)))
 
 
+@pytest.mark.long
 def test_compiled_once_for_each_set_of_macros(device, write, monkeypatch):
     path, compiled, compile_it = write(EVERY_TYPE), [], device.backend.compile
     monkeypatch.setattr(device.backend, "compile", lambda *a: compiled.append(a[2]) or compile_it(*a))

@@ -13,6 +13,7 @@ from minigan.errors import OptionError
 SCRIPT = Path(__file__).parents[2] / "examples" / "gan_theory.py"
 
 
+@pytest.mark.long
 def test_the_example_leaves_the_same_bytes_twice(tmp_path, monkeypatch):
     """In a process of its own, and in this one."""
     command = [str(SCRIPT), "--smoke", "--device", "cpu", "--no-blas-tuning", "--out"]

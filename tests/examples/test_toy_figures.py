@@ -57,6 +57,7 @@ def test_points_are_drawn_where_they_are(tmp_path, picture):
     np.testing.assert_allclose(row - row[0], -unit * where[:, 1], atol=1)
 
 
+@pytest.mark.long
 def test_a_film_shows_every_step_once_and_stays_small(tmp_path):
     toy = data.toy2d("gaussians25")
     steps = len(film_steps(5000))
@@ -111,6 +112,7 @@ def test_pictures_that_cannot_be_drawn(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_the_example_leaves_the_same_bytes_twice(tmp_path, monkeypatch):
     """In a process of its own, and in this one, where another seed then gives others."""
     command = [str(SCRIPT), "--smoke", "--device", "cpu", "--no-blas-tuning", "--out"]

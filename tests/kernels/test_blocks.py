@@ -346,6 +346,7 @@ def test_an_interrupt_at_any_line_leaves_nothing_behind(workers, wanted, with_wo
         assert not other.is_alive() and blas_threads() == before
 
 
+@pytest.mark.long
 def test_an_interrupted_start_of_the_pool(monkeypatch, with_workers):
     """No thread is counted that was not started."""
     for event in range(1, 200):

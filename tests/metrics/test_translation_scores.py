@@ -166,6 +166,7 @@ def inverted(images):
     return -images
 
 
+@pytest.mark.long
 def test_the_protocol_of_adaptation(digits):
     """Digits and their negatives: inverting is a perfect translation, the identity is none."""
     shuffled = [np.random.default_rng(0).permutation(len(part)) for part in digits]  # they are sorted by class

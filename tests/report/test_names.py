@@ -79,7 +79,8 @@ def test_compare_takes_runs_of_any_name(tmp_path):
 # ------------------------------------------------------------------------------------------------ the environment
 
 
-@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "nonsense", "tkagg", ""])
+@pytest.mark.parametrize("backend", [
+    pytest.param("module://matplotlib_inline.backend_inline", marks=pytest.mark.long), "nonsense", "tkagg", ""])
 def test_a_figure_depends_on_no_backend(backend, tmp_path):
     """The bytes are the same, and the variable is left to others that read it."""
     program = ("import os, sys\nfrom minigan import report\n"

@@ -71,13 +71,14 @@ def same_in_the_end(one, other):
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
+@pytest.mark.long
 def test_interrupted_in_every_way_and_continued(digits, whole, tmp_path):
-    """A run with Ctrl-C, SIGTERM and kill -9, continued each time, equals the uninterrupted run.
+    """A run with Ctrl-C, SIGTERM and kill -9, twice, continued each time, equals the uninterrupted run.
 
     A signal loses no step; a kill loses at most the steps since the last checkpoint.
     """
     out, kept = tmp_path / "run", 0
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):
         process = started(digits, out, *(["--resume"] if kept else ["--steps", 75]))
         after(process, out, kept + 10)
         process.send_signal(number)

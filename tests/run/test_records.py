@@ -20,13 +20,14 @@ CONFIG = {"options": {"seed": 0, "size": 28}, "steps": 10, "data": [{"name": "mn
           "crc32": 7}], "device": "cpu", "versions": {"minigan": "1", "git": None}}
 
 
+@pytest.mark.long
 def test_mutations_of_each_file_end_in_words(tmp_path):
     """Through runs, report, sample and metrics; a few through --resume, --overwrite and compare, which take longer."""
-    counts = fuzz_runs.fuzz(tmp_path, 20, seed=7, slow_every=20)
+    counts = fuzz_runs.fuzz(tmp_path, 40, seed=7, slow_every=40)
     for file in fuzz_runs.FILES:
-        assert counts[file, "runs", "done"] == 20
-        assert 0 < counts[file, "report", "done"] < 20  # mutations are neither all harmless nor all refused
-    assert counts["config.json", "sample", "refused"] > 10
+        assert counts[file, "runs", "done"] == 40
+        assert 0 < counts[file, "report", "done"] < 40  # mutations are neither all harmless nor all refused
+    assert counts["config.json", "sample", "refused"] > 20
 
 
 def test_mutations_differ():

@@ -56,8 +56,8 @@ def trained(make, out, *arguments, spoiled=False):
 @pytest.mark.parametrize("make", [cyclegan, pix2pix, combogan])
 def test_stopped_and_continued_is_not_stopped(tmp_path, make):
     """In the middle of an epoch, with pools half full."""
-    trained(make, tmp_path / "whole", "--steps", "5")
-    trained(make, tmp_path / "parts", "--steps", "3")
-    (tmp_path / "parts" / "samples" / "step_000003.png").unlink()  # written at the end of the shorter run
-    trained(make, tmp_path / "parts", "--steps", "5", "--resume", spoiled=True)
+    trained(make, tmp_path / "whole", "--steps", "8")
+    trained(make, tmp_path / "parts", "--steps", "5")
+    (tmp_path / "parts" / "samples" / "step_000005.png").unlink()  # written at the end of the shorter run
+    trained(make, tmp_path / "parts", "--steps", "8", "--resume", spoiled=True)
     assert_same(tmp_path / "whole", tmp_path / "parts")

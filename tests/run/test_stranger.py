@@ -315,6 +315,7 @@ os.replace = counted
 sys.path.insert(0, sys.argv[1])
 from test_stranger import trained, data, np
 pixels = np.zeros((16, 1, 28, 28), np.uint8)
+codes = []
 for out in sys.argv[2:]:
     process = os.fork()
     if not process:
@@ -322,7 +323,8 @@ for out in sys.argv[2:]:
         trained(data.ImageData(pixels, np.zeros(16, np.uint8), "noise", "x"), out, "--steps", "3",
                 "--checkpoint-every", "1")
         os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+print(*codes)
 """
     folders = [tmp_path / str(number) for number in (2, 4, 7, 11)]
     done = subprocess.run([sys.executable, "-c", program, str(Path(__file__).parent), *map(str, folders)],

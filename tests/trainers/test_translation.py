@@ -86,6 +86,7 @@ def large(networks, seed=0):
     return networks
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("loss", "norm", "channels"), [
     ("least_squares", "instance", (2, 1)), ("non_saturating", "batch", (1, 1))])
 def test_finite_differences_through_all_of_a_cyclegan(loss, norm, channels):
@@ -395,9 +396,9 @@ def test_two_domains_of_a_combogan_are_a_cyclegan():
 def test_labelled_pairs_teach_the_generator():
     """With weight 0 for all other losses and the image itself as target, |G(x) - y| falls."""
     a, _, _ = unlabelled(9)
-    trainer = trainers.SemiSupervised(*cyclegan_networks(width=4), pairs=(a[:3], a[:3]), lr=1e-2, lambda_cycle=0.0,
-                                      lambda_identity=0.0, lambda_supervised=100.0)
-    seen = [trainer.step(batches(step))["supervised"] for step in range(14)]
+    trainer = trainers.SemiSupervised(*cyclegan_networks(width=4), pairs=(a[:3], a[:3]), lr=5e-3, lambda_cycle=0.0,
+                                      lambda_supervised=100.0)
+    seen = [trainer.step(batches(step))["supervised"] for step in range(25)]
     assert np.mean(seen[-5:]) < 0.8 * np.mean(seen[:5])
     with pytest.raises(DataError, match="3 labelled images and 2 masks are no pairs"):
         trainers.SemiSupervised(*cyclegan_networks(), pairs=(a[:3], a[:2]))
