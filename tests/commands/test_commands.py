@@ -57,8 +57,8 @@ def test_arguments_and_exit_status_pass_through(capsys):
 
 
 @pytest.mark.parametrize("name, shown", [
-    ("\x1b[31mred", r"\x1b[31mred"), ("a\x9b2Jb", r"a\x9b2Jb"), ("\u202egnp.exe", r"\u202egnp.exe"), ("\udcff", r"\udcff"),
-    ("猫 é\u200d", "猫 é\u200d")])
+    ("\x1b[31mred", r"\x1b[31mred"), ("a\x9b2Jb", r"a\x9b2Jb"), ("\u202egnp.exe", r"\u202egnp.exe"),
+    ("\udcff", r"\udcff"), ("猫 é\u200d", "猫 é\u200d")])
 @pytest.mark.parametrize("command", ["report", "runs", "sample"])
 def test_no_name_steers_the_terminal(command, name, shown, tmp_path, capsys):
     """ECMA-48's control sequences and Unicode's marks of direction in a name are shown, not obeyed."""
