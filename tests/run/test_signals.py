@@ -114,5 +114,6 @@ def test_a_program_is_one_only_while_it_runs():
 
 
 def test_a_terminal_that_is_gone_cannot_be_told():
-    program = "os.close(2)\nwith signals.noticed():\n    os.kill(os.getpid(), signal.SIGHUP)\n    print(signals.pending())\n"
+    program = ("os.close(2)\nwith signals.noticed():\n    os.kill(os.getpid(), signal.SIGHUP)\n"
+               "    print(signals.pending())\n")
     assert ended(program) == (0, "1\n")
