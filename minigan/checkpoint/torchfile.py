@@ -77,7 +77,7 @@ def _read_zip(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
             info = entries.get(roots[0] + name)
             if info is None:
                 raise PickleError(f"damaged: {name} is missing")
-            if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or info.file_size > min(most, size):
+            if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or info.file_size > most:
                 raise PickleError(f"damaged: {name} is compressed or encrypted, or claims {info.file_size:,} bytes in "
                                   f"a file of {size:,}")
             return archive.read(info)

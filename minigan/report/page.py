@@ -49,6 +49,7 @@ _FIGURES = {  # files of latent/, in this order: title, what the picture shows, 
              "image is what a classifier reads in it, underlined where that is still the digit.", ""),
     "guided": ("What the discriminator looks for", "Guided backpropagation of its features on real images.", ""),
 }
+_ANY_FILM = "The film to this picture."  # of a program's own; the tools here draw none
 
 
 def report_page(folder: str | os.PathLike[str], live: bool = False) -> Path:
@@ -229,7 +230,7 @@ def _figures(pictures: Pictures) -> str:
     parts, room = [], _FIGURE_BYTES
     for stem, (title, text, about_film) in _FIGURES.items():
         images = []
-        for name, words in ((f"latent/{stem}.png", text), (f"latent/{stem}.gif", about_film)):
+        for name, words in ((f"latent/{stem}.png", text), (f"latent/{stem}.gif", about_film or _ANY_FILM)):
             size = pictures.size(name)
             if size is not None and size <= room and (src := pictures.inline(name)):
                 room -= size

@@ -21,13 +21,14 @@ HEADER = ROW.format("run", "steps", "checkpoint", "score", "now")
 
 
 def runs_in(folder: Path) -> list[Path]:
-    """The folders of the runs in a folder, in alphabetical order.
+    """The folders of the runs in a folder, in alphabetical order; if it is a run itself, it is the first.
 
     Raises:
         DataError: there are none.
     """
     try:
-        runs = sorted(_runs_below(folder, DEEPEST)) if folder.is_dir() else []
+        itself = [folder] * os.path.lexists(folder / "config.json")
+        runs = sorted([*itself, *_runs_below(folder, DEEPEST)]) if folder.is_dir() else []
     except ValueError as error:  # a name with NUL
         raise DataError(f"{str(folder)!r}: cannot be read ({error})") from None
     if not runs:
