@@ -97,6 +97,8 @@ def state(done: int, planned: Any) -> str:
     """The number of steps done, in words."""
     if not isinstance(planned, int):
         return f"{done:,} steps"
+    if planned == 0:  # of a program of several runs
+        return "no steps of its own"
     return f"all {done:,} steps done" if done >= planned else f"{done:,} of {planned:,} steps done"
 
 

@@ -67,7 +67,7 @@ def summary(run: Path, name: str | None = None) -> str:
     scores = read(lambda: report.rows_of(run, "scores.jsonl"), [])
     measured = read(lambda: report.read_scores(run), {})
     done, planned = rows[-1].get("step", len(rows)) if rows else 0, config.get("steps")
-    steps = f"{done:,} of {planned:,}" if isinstance(planned, int) else f"{done:,}"
+    steps = "none" if planned == 0 else f"{done:,} of {planned:,}" if isinstance(planned, int) else f"{done:,}"
     saved = read(lambda: Series(run / "checkpoints").steps() if inside.check(run, "checkpoints", "folder") else [], [])
     if len(scores) > sum("frechet" in row for row in scores):
         remarks.append("scores.jsonl has rows without frechet")
