@@ -12,6 +12,7 @@
 """
 
 from minigan.run.command import main
+from minigan.run.durable import check_finite
 from minigan.run.folder import new_folder, read_config, write_config
 from minigan.run.log import LABELS, Log
 from minigan.run.loop import SAMPLES, fit, train
@@ -20,7 +21,7 @@ from minigan.run.options import IMAGES_SEEN, SMOKE_STEPS, RunOptions, duration, 
 from minigan.run.parts import begin, new_part
 from minigan.run.plan import planned_steps
 from minigan.run.saved import SavedGenerator, load_generator
-from minigan.run.session import Scores, check_finite
+from minigan.run.session import Scores
 from minigan.run.signals import Stopped
 from minigan.run.tuning import tune_blas
 

@@ -21,7 +21,7 @@ import numpy as np
 from minigan import report
 from minigan.checkpoint import inside, write_atomically
 from minigan.data import ImageData
-from minigan.data.paths import printable
+from minigan.data.paths import first_free, printable
 from minigan.engine import device
 from minigan.errors import DataError, OptionError
 from minigan.run.log import lock
@@ -42,18 +42,16 @@ def new_folder(wanted: Path, overwrite: bool = False) -> Path:
     Raises:
         DataError: the folder cannot be made or written, or the folder to overwrite holds no run.
     """
-    folder, number = wanted, 1
+    folder = wanted
     try:
         _check_place(wanted)
         if overwrite and wanted.is_dir() and any(wanted.iterdir()):
             _clear(wanted)
         else:
-            while os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
-                if wanted.name in ("", ".."):
-                    raise DataError(f"--out {wanted}: the folder is not empty, and its files are kept; name a new "
-                                    f"folder in it, such as --out {wanted / 'run'}")
-                number += 1
-                folder = wanted.with_name(f"{wanted.name}-{number}")
+            if wanted.name in ("", "..") and not _is_free(wanted):
+                raise DataError(f"--out {wanted}: the folder is not empty, and its files are kept; name a new "
+                                f"folder in it, such as --out {wanted / 'run'}")
+            folder = first_free(wanted, _is_free)
         folder.mkdir(parents=True, exist_ok=True)
         inside.make_folder(folder, "samples")
         tempfile.TemporaryFile(dir=folder).close()  # raises if nothing can be written
@@ -64,6 +62,10 @@ def new_folder(wanted: Path, overwrite: bool = False) -> Path:
     if folder != wanted:
         print(printable(f"{wanted} {_contents(wanted)}; this run goes to {folder}"))
     return folder
+
+
+def _is_free(folder: Path) -> bool:
+    return not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir()))
 
 
 def _check_place(wanted: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from minigan import report
 from minigan.checkpoint import inside
-from minigan.checkpoint.atomic import LEFTOVER
+from minigan.checkpoint.atomic import finished_name
 from minigan.errors import DataError
 
 LIST = "checkpoints/files.txt"
@@ -197,11 +197,9 @@ def _believed(folder: Path, lines: Iterable[str]) -> Iterator[str]:
 def _unfinished(folder: Path, origins: Collection[str] | None) -> Iterator[str]:
     """Names of unfinished copies of these files, see checkpoint.atomic; by default of files that are surely ours."""
     for name in _inside(folder):
-        inner, slash, last = name.rpartition("/")
-        if match := LEFTOVER.fullmatch(last):
-            origin = f"{inner}{slash}{match['name']}"
-            if _is_ours(origin) if origins is None else origin in origins:
-                yield name
+        origin = finished_name(name)
+        if origin is not None and (_is_ours(origin) if origins is None else origin in origins):
+            yield name
 
 
 def _surely(folder: Path) -> list[str]:
