@@ -97,6 +97,30 @@ def test_handlers_of_c_code_stay(monkeypatch):
     monkeypatch.undo()
 
 
+def test_a_command_installs_its_handlers_whatever_was_there_and_a_loop_does_not():
+    seen = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+    try:
+        with signals.noticed():
+            send(signal.SIGTERM)
+            assert seen == [signal.SIGTERM] and signals.pending() is None
+        with signals.handled(), pytest.raises(signals.Stopped):
+            send(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_what_is_ignored_stays_ignored():
+    """docs/runs.md: under nohup, a run trains on."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals.handled(), signals.noticed():
+            send(signal.SIGHUP)
+            assert signals.pending() is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_second_sigterm_ends_also_a_program_that_only_imports_minigan():
     """docs/runs.md: a second Ctrl-C or SIGTERM stops it at once; a notebook's kernel survives Ctrl-C alone."""
     twice = "with signals.noticed():\n    os.kill(os.getpid(), {0}); os.kill(os.getpid(), {0})\nprint('goes on')\n"
