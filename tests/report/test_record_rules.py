@@ -18,7 +18,7 @@ def config(folder, **parts):
 
 @pytest.mark.parametrize(("part", "values"), [
     ("steps", [0, 999_999_999_999]),  # the names of checkpoints have twelve digits
-    ("options", [{"seed": 2**64 - 1}, {"x": -(2**63)}, {"x": [1, 0.5, "a", None, True]}, {"x": None}]),
+    ("options", [{"seed": 2**64 - 1}, {"x": 1 - 2**64}, {"x": [1, 0.5, "a", None, True]}, {"x": None}]),
     ("data", [[], [{"crc32": None}], [{"crc32": 2**32 - 1, "images": 0}]]),
     ("versions", [{"git": None}, {"minigan": "1"}]),
     ("caption", ["", "x" * 10_000]),
