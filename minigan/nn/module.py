@@ -45,6 +45,11 @@ class Module(registration.Part):
         vars(self).update(_buffers=[], _parameter_names=set())
         self.training = True
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Raises as `registration.check_class`."""
+        super().__init_subclass__(**options)
+        registration.check_class(cls)
+
     def __setattr__(self, name: str, value: Any) -> None:
         """Assign an attribute; a Module or Parameter becomes a part. Raises as `registration.check`."""
         registration.check(self, name, value)
@@ -90,7 +95,7 @@ class Module(registration.Part):
         if "_parameter_names" not in vars(self):
             raise ModuleError(f"{type(self).__name__}: call super().__init__() first in its __init__")
         for name, value in vars(self).items():
-            if isinstance(value, registration.CONTAINERS) and value and name not in registration.OWN:
+            if name not in registration.OWN and registration.elements(value):
                 registration.check_container(self, name, value)
         return self.parts_by_name(Module)
 

@@ -384,7 +384,7 @@ bind(
     __divmod__=lambda a, b: (floor_divide(a, b), remainder(a, b)),
     __rdivmod__=lambda a, b: (floor_divide(b, a), remainder(b, a)),
     __pow__=lambda x, exponent: power(x, exponent), __rpow__=lambda exponent, x: power(x, exponent),
-    __neg__=lambda x: neg(x), __abs__=lambda x: abs(x),
+    __neg__=lambda x: neg(x), __pos__=lambda x: x, __abs__=lambda x: abs(x),
 )
 
 __all__ = ["abs", "add", "clip", "div", "exp", "floor_divide", "log", "maximum", "minimum", "mul", "neg", "pow",

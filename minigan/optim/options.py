@@ -30,7 +30,18 @@ def check_options(owner: str, options: Mapping[str, Any]) -> None:
                           "nothing; give a momentum, such as 0.9")
 
 
+def check_shared(owner: str, max_norm: Any, schedule: Any) -> None:
+    """Raise OptionError unless max_norm is a number above 0 or None, and schedule a function."""
+    if max_norm is not None and not (max_norm == math.inf or (_number(max_norm) and max_norm > 0)):
+        raise OptionError(f"{owner}: max_norm={max_norm} must be a number above 0, or None")
+    if not callable(schedule):
+        raise OptionError(f"{owner}: schedule={schedule!r} must be a function of the step count, such as "
+                          "optim.schedule(\"linear\", steps)")
+
+
 def _number(value: Any) -> bool:
+    if isinstance(value, str | bytes):  # float would read them
+        return False
     try:
         return 0 <= float(value) < math.inf
     except (TypeError, ValueError, OverflowError):

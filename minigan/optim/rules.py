@@ -13,7 +13,7 @@ from minigan import kernels
 from minigan.engine import Array, Tensor, counter, scalar
 from minigan.engine.autodiff import walk
 from minigan.errors import GraphError
-from minigan.optim.options import Shared
+from minigan.optim.options import Shared, check_shared
 from minigan.optim.parameters import Group, Parameters
 
 
@@ -69,7 +69,9 @@ class Optimizer(Parameters):
 
     def _apply(self, gradients: list[Array], live: Sequence[int]) -> None:
         """One step of the parameters at these positions: one call of the rule per group and step count."""
-        if self.max_norm is not None and gradients:
+        check_shared(type(self).__name__, self.max_norm, self.schedule)
+        self._check_groups()
+        if self.max_norm not in (None, np.inf) and gradients:
             length = np.sqrt(sum(np.sum(g.astype(np.float64) ** 2) for g in gradients))
             shrink = self.max_norm / np.maximum(length, self.max_norm)  # on the device: the host need not wait
             gradients = [g * shrink.astype(g.dtype) for g in gradients]
