@@ -15,8 +15,23 @@ import numpy as np
 _Init = TypeVar("_Init", bound=Callable[..., None])
 
 
+_HOOK = "define a Module whose forward calls this one, or mg.detect_anomaly and mg.explain to look into a graph"
+_TYPE = "only float32 and float64 exist: use float(), double() or astype(dtype)"
+ABSENT_METHODS = {  # of PyTorch's modules, and the remedies
+    **dict.fromkeys(("register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook",
+                     "register_full_backward_pre_hook", "register_backward_hook", "register_state_dict_post_hook",
+                     "register_state_dict_pre_hook", "register_load_state_dict_pre_hook",
+                     "register_load_state_dict_post_hook"), _HOOK),
+    **dict.fromkeys(("half", "bfloat16", "type"), _TYPE), **dict.fromkeys(("xpu", "ipu", "mtia"), "use to('cuda')"),
+    "compile": "leave it out; on a GPU, a trainer captures its step as a CUDA graph",
+    "share_memory": "pickle the network to send it to another process", "to_empty": "use to(device)",
+    "set_submodule": "use setattr(net.get_submodule(path), name, module)",
+    "get_extra_state": "keep it in a buffer", "set_extra_state": "keep it in a buffer",
+}
+
+
 class Absent(NamedTuple):
-    """An argument of PyTorch's that minigan lacks: the value that changes nothing, and the remedy for any other."""
+    """An argument of PyTorch's that minigan lacks: the value that changes nothing, as None does, and the remedy."""
 
     neutral: Any
     remedy: str
@@ -35,7 +50,7 @@ def resolve(owner: str, options: dict[str, Any], other_names: Mapping[str, str],
                 raise TypeError(f"{owner}: {other} and {name} are one argument; give one of them")
             options[name] = options.pop(other)
     for name, (neutral, remedy) in absent.items():
-        if name in options and not _same(options[name], neutral):
+        if name in options and options[name] is not None and not _same(options[name], neutral):
             raise TypeError(f"{owner}: {name}={options[name]!r:.60} is an argument of PyTorch's that minigan lacks; "
                             f"{remedy}")
         options.pop(name, None)

@@ -9,6 +9,23 @@ from typing import Any
 from minigan.errors import OptionError
 
 FLAGS = ("nesterov", "centered")
+ABSENT = {  # options of PyTorch's that no rule has: the value that changes nothing, and what to do instead
+    "amsgrad": (False, "leave it out: there is no AMSGrad"),
+    "maximize": (False, "minimise the negative loss"),
+    "dampening": (0, "leave it out: the momentum is not damped"),
+    "differentiable": (False, "compute the step from mg.grad(..., create_graph=True)"),
+    "capturable": (None, ""), "foreach": (None, ""), "fused": (None, ""),  # one kernel always updates all
+    "decoupled_weight_decay": (False, "use optim.AdamW"),
+}
+
+
+def without_absent(owner: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options without those of PyTorch's that change nothing. TypeError for one that would, with the remedy."""
+    for name in ABSENT.keys() & options.keys():
+        neutral, remedy = ABSENT[name]
+        if remedy and options[name] is not None and options[name] != neutral:
+            raise TypeError(f"{owner}: {name}={options[name]!r} is an option of PyTorch's that minigan lacks; {remedy}")
+    return {name: value for name, value in options.items() if name not in ABSENT}
 
 
 def check_options(owner: str, options: Mapping[str, Any]) -> None:
@@ -23,7 +40,10 @@ def check_options(owner: str, options: Mapping[str, Any]) -> None:
         elif name == "alpha":
             if not (_number(value) and value <= 1):
                 raise OptionError(f"{owner}: alpha={value} must be a number from 0 to 1")
-        elif name not in FLAGS and not _number(value):
+        elif name in FLAGS:
+            if value not in (True, False):
+                raise OptionError(f"{owner}: {name}={value} must be True or False")
+        elif not _number(value):
             raise OptionError(f"{owner}: {name}={value} must be a finite number >= 0")
     if options.get("nesterov") and not options["momentum"]:
         raise OptionError(f"{owner}: nesterov={options['nesterov']} with momentum={options['momentum']} changes "

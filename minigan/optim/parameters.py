@@ -17,7 +17,7 @@ from minigan.engine import Array, Tensor
 from minigan.engine.device import asnumpy, of, put
 from minigan.errors import CheckpointError, GraphError, OptionError
 from minigan.optim.clocks import Clocks
-from minigan.optim.options import Shared, SharedRate, check_options, check_shared
+from minigan.optim.options import Shared, SharedRate, check_options, check_shared, without_absent
 from minigan.optim.schedules import Schedule, constant
 
 Group = dict[str, Any]
@@ -35,6 +35,7 @@ class Parameters:
     def __init__(self, parameters: Iterable[Any], lr: float, weight_decay: float = 0.0,
                  max_norm: float | None = None, schedule: Schedule = constant, **own: Any) -> None:
         name = type(self).__name__
+        own = without_absent(name, own)
         if unknown := sorted(set(own) - set(self.options)):
             raise TypeError(f"{name}: there is no option {unknown[0]!r}")
         check_shared(name, max_norm, schedule)
@@ -61,7 +62,8 @@ class Parameters:
         Raises:
             OptionError: as for the class; the optimiser is then as before.
         """
-        name, own = type(self).__name__, dict(group)
+        name = type(self).__name__
+        own = without_absent(name, group)
         if "params" not in own or (unknown := sorted(set(own) - {"params", *self.defaults})):
             problem = f"has the unknown option {unknown[0]!r}" if "params" in own else "has no 'params'"
             raise OptionError(f"{name}: a group {problem}; it takes params, {', '.join(self.defaults)}")
