@@ -34,7 +34,6 @@ class ReLU(_Activation):
 
     operation = staticmethod(ops.relu)
 
-    @as_pytorch()
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
 
@@ -47,7 +46,6 @@ class LeakyReLU(_Activation):
 
     operation = staticmethod(ops.leaky_relu)
 
-    @as_pytorch()
     def __init__(self, negative_slope: float = 0.2, inplace: bool = False, *, slope: float | None = None) -> None:
         if slope is not None and negative_slope not in (0.2, slope):
             raise OptionError(f"LeakyReLU: negative_slope={negative_slope} and slope={slope} are one option; give one")
@@ -59,7 +57,6 @@ class ELU(_Activation):
 
     operation = staticmethod(ops.elu)
 
-    @as_pytorch()
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__(alpha=alpha)
 
@@ -67,7 +64,6 @@ class ELU(_Activation):
 class _Plain(_Activation):
     """An operation without options."""
 
-    @as_pytorch()
     def __init__(self) -> None:
         super().__init__()
 
@@ -85,7 +81,7 @@ class Tanh(_Plain):
 
 
 class Softplus(_Activation):
-    """ln(1 + e^(beta x)) / beta, a smooth rectifier, exact for every x. See ops.softplus.
+    """ln(1 + e^(beta x)) / beta, a smooth rectifier, accurate wherever beta x is a finite number. See ops.softplus.
 
     Raises:
         OptionError: beta is not above 0.
@@ -93,11 +89,11 @@ class Softplus(_Activation):
 
     operation = staticmethod(ops.softplus)
 
-    @as_pytorch(threshold=Absent(20.0, "leave it out: this softplus overflows for no number, so it needs none"))
+    @as_pytorch(threshold=Absent(20.0, "leave it out: e^(beta x) does not overflow here, so no x needs to be linear"))
     def __init__(self, beta: float = 1.0) -> None:
         if not beta > 0:
             raise OptionError(f"Softplus: beta={beta} must be a number above 0")
-        super().__init__(**({} if beta == 1 else {"beta": beta}))
+        super().__init__(**({} if beta == 1 else {"beta": beta}))  # earlier versions had no beta
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape to the same."""

@@ -148,9 +148,9 @@ class Upsample(Module):
         OptionError: a factor and a size are given.
     """
 
-    size: Pair | None = None
+    size: Pair | None = None  # of modules that an earlier version pickled
 
-    @as_pytorch({"scale_factor": "scale"}, recompute_scale_factor=Absent(None, "give the size itself, by size="),
+    @as_pytorch({"scale_factor": "scale"}, recompute_scale_factor=Absent(False, "give the size itself, by size="),
                 align_corners=Absent(False, "only align_corners=False, or None, is possible"))
     def __init__(self, scale: Pair | None = None, mode: str = "nearest", *, size: Pair | None = None) -> None:
         super().__init__()
@@ -182,7 +182,6 @@ class Dropout(Module):
     `stream` is the source of random numbers; PyTorch's `inplace` is accepted and changes nothing.
     """
 
-    @as_pytorch()
     def __init__(self, p: float = 0.5, inplace: bool | Stream = False, stream: Stream | None = None) -> None:
         super().__init__()
         if isinstance(inplace, Stream):  # earlier versions had the stream in this place
@@ -207,7 +206,8 @@ class Flatten(Module):
         """ShapeError if x has no such axes, or the first comes after the last."""
         first, last = (d + x.ndim if d < 0 else d for d in (self.start_dim, self.end_dim))
         if not 0 <= first <= last < x.ndim:
-            raise ShapeError(f"flatten: x {x.shape} has no axes from {self.start_dim} to {self.end_dim}")
+            raise ShapeError(f"flatten: x {x.shape} has no axes from {self.start_dim} to {self.end_dim}; use two of "
+                             f"{-x.ndim}, ..., {x.ndim - 1}, the first before the last or the same")
         size = math.prod(x.shape[first : last + 1])
         return ops.reshape(x, (*x.shape[:first], size, *x.shape[last + 1 :]))  # (N, C*H*W)
 

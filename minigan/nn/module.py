@@ -80,7 +80,7 @@ class Module(Tree):
             if name in ABSENT_METHODS:
                 raise ModuleError(f"{type(self).__name__}.{name}: minigan lacks this method of PyTorch's; "
                                   f"{ABSENT_METHODS[name]}")
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return object.__getattribute__(self, name)  # Python's error, or what a property of this name raised
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Compute the module's output; every subclass defines it."""
@@ -151,9 +151,8 @@ class Module(Tree):
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set `.grad` of all parameters to None, or to zeros."""
-        for parameter in self.parameters():
-            keep = not set_to_none and parameter.grad is not None
-            parameter.grad = Tensor(np.zeros_like(parameter.data)) if keep else None
+        for p in self.parameters():
+            p.grad = None if set_to_none or p.grad is None else Tensor(np.zeros_like(p.data))
 
     def to(self, *targets: Any, device: str | None = None, dtype: Any = None) -> Self:
         """Move parameters and buffers to a device, or convert them, in place: "cuda", np.float64, or both.

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
-from types import MappingProxyType, SimpleNamespace
+from types import MappingProxyType, MethodType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ class Parameter(Tensor):
 
 
 def elements(value: Any) -> Iterable[Any] | None:
-    """What a container holds: a list, a set, a dict (keys, too), a dataclass, a partial, an array of objects.
+    """What a container holds: a list, a set, a dict (keys, too), a dataclass, a partial, a method, an array of objects.
 
     None for anything else, which cannot be looked into, or holds numbers.
     """
@@ -53,6 +53,8 @@ def elements(value: Any) -> Iterable[Any] | None:
         return [*value.keys(), *value.values()]
     if isinstance(value, functools.partial):
         return [value.func, *value.args, *value.keywords.values()]
+    if isinstance(value, MethodType):
+        return [value.__self__]
     if isinstance(value, SimpleNamespace) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
         names = [f.name for f in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else [*vars(value)]
         return [getattr(value, name, None) for name in names]

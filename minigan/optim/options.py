@@ -7,25 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from minigan.errors import OptionError
+from minigan.nn.signatures import Absent
 
 FLAGS = ("nesterov", "centered")
-ABSENT = {  # options of PyTorch's that no rule has: the value that changes nothing, and what to do instead
-    "amsgrad": (False, "leave it out: there is no AMSGrad"),
-    "maximize": (False, "minimise the negative loss"),
-    "dampening": (0, "leave it out: the momentum is not damped"),
-    "differentiable": (False, "compute the step from mg.grad(..., create_graph=True)"),
-    "capturable": (None, ""), "foreach": (None, ""), "fused": (None, ""),  # one kernel always updates all
-    "decoupled_weight_decay": (False, "use optim.AdamW"),
+ABSENT = {  # options of PyTorch's that no rule has
+    "amsgrad": Absent(False, "leave it out: there is no AMSGrad"),
+    "maximize": Absent(False, "minimise the negative loss"),
+    "dampening": Absent(0, "leave it out: the momentum is not damped"),
+    "differentiable": Absent(False, "compute the step from mg.grad(..., create_graph=True)"),
+    "decoupled_weight_decay": Absent(False, "use optim.AdamW"),
+    **dict.fromkeys(("capturable", "foreach", "fused"), Absent(None, "")),  # one kernel always updates all
 }
-
-
-def without_absent(owner: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options without those of PyTorch's that change nothing. TypeError for one that would, with the remedy."""
-    for name in ABSENT.keys() & options.keys():
-        neutral, remedy = ABSENT[name]
-        if remedy and options[name] is not None and options[name] != neutral:
-            raise TypeError(f"{owner}: {name}={options[name]!r} is an option of PyTorch's that minigan lacks; {remedy}")
-    return {name: value for name, value in options.items() if name not in ABSENT}
 
 
 def check_options(owner: str, options: Mapping[str, Any]) -> None:

@@ -57,6 +57,7 @@ def test_arguments_at_pytorchs_places():
             make()
     layer = nn.Conv2d(1, 1, 1, device="cpu", dtype="float64")
     assert layer.weight.dtype == np.float64
+    nn.Conv2d(1, 1, 1, groups=np.int64(1)), nn.Upsample(scale_factor=2, recompute_scale_factor=False)
     with pytest.raises(TypeError, match="unexpected keyword argument 'strides'"):
         nn.Conv2d(1, 1, 1, strides=2)
 
@@ -157,6 +158,16 @@ def test_methods_that_are_missing_name_the_remedy():
         _ = nn.ReLU().nothing
 
 
+def test_what_a_property_raises_is_not_hidden():
+    class Wrong(nn.Module):
+        @property
+        def size(self):
+            return np.ones(1).no_such_thing
+
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        _ = Wrong().size
+
+
 # ---- optimisers ----
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop"])
 def test_options_of_pytorchs_optimisers(name):
@@ -173,7 +184,7 @@ def test_options_of_pytorchs_optimisers(name):
         if option.name in ("foreach", "fused", "capturable"):
             rule([p], **{option.name: True})
             continue
-        wrong, message = {option.name: 0.5}, rf"{option.name}=0.5 is an option of PyTorch's that minigan lacks; \w+"
+        wrong, message = {option.name: 0.5}, rf"{option.name}=0.5 is an argument of PyTorch's that minigan lacks; \w+"
         for make in (lambda o=wrong: rule([p], **o), lambda o=wrong: rule([{"params": [p], **o}])):
             with pytest.raises(TypeError, match=message):
                 make()
@@ -191,6 +202,22 @@ def test_places_of_options_are_pytorchs():
         optim.SGD([p], 0.1, 0.9, 0.5)  # PyTorch's dampening
     with pytest.raises(OptionError, match="nesterov=0.5 must be True or False"):
         optim.SGD([p], 0.1, 0.9, nesterov=0.5)
+
+
+def positions(function):
+    """Names of the arguments that can be passed by position, self and tensors left out."""
+    return [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD][1:]
+
+
+def test_arguments_have_pytorchs_positions():
+    """As far as both have them: ours are the first of PyTorch's, or PyTorch's are the first of ours."""
+    torch = pytest.importorskip("torch", reason="PyTorch's signatures are the outside truth here")
+    for name in ("named_parameters", "named_buffers", "parameters", "buffers", "train", "zero_grad", "requires_grad_"):
+        ours, theirs = positions(getattr(nn.Module, name)), positions(getattr(torch.nn.Module, name))
+        assert ours == theirs or name in ("train", "requires_grad_"), name  # `mode` and `requires_grad`: one argument
+    for name in ("SGD", "Adam", "AdamW", "RMSprop"):
+        ours, theirs = positions(getattr(optim, name)), positions(getattr(torch.optim, name))
+        assert ours == theirs[: len(ours)], name
 
 
 def test_closures_and_gradients_of_zero():
