@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from minigan import ops
@@ -84,15 +85,15 @@ class Softplus(_Activation):
     """ln(1 + e^(beta x)) / beta, a smooth rectifier, accurate wherever beta x is a finite number. See ops.softplus.
 
     Raises:
-        OptionError: beta is not above 0.
+        OptionError: beta is no finite number above 0.
     """
 
     operation = staticmethod(ops.softplus)
 
     @as_pytorch(threshold=Absent(20.0, "leave it out: e^(beta x) does not overflow here, so no x needs to be linear"))
     def __init__(self, beta: float = 1.0) -> None:
-        if not beta > 0:
-            raise OptionError(f"Softplus: beta={beta} must be a number above 0")
+        if not 0 < beta < math.inf:
+            raise OptionError(f"Softplus: beta={beta} must be a finite number above 0")
         super().__init__(**({} if beta == 1 else {"beta": beta}))  # earlier versions had no beta
 
     def forward(self, x: Tensor) -> Tensor:

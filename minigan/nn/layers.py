@@ -206,8 +206,8 @@ class Flatten(Module):
         """ShapeError if x has no such axes, or the first comes after the last."""
         first, last = (d + x.ndim if d < 0 else d for d in (self.start_dim, self.end_dim))
         if not 0 <= first <= last < x.ndim:
-            raise ShapeError(f"flatten: x {x.shape} has no axes from {self.start_dim} to {self.end_dim}; use two of "
-                             f"{-x.ndim}, ..., {x.ndim - 1}, the first before the last or the same")
+            raise ShapeError(f"flatten: x {x.shape} has no axes from {self.start_dim} to {self.end_dim}: it has "
+                             f"{x.ndim}, counted from 0, and the first must not come after the last")
         size = math.prod(x.shape[first : last + 1])
         return ops.reshape(x, (*x.shape[:first], size, *x.shape[last + 1 :]))  # (N, C*H*W)
 

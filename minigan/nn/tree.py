@@ -56,11 +56,12 @@ class Tree(registration.Part):
         """The modules of `named_children`."""
         yield from (child for _, child in self.named_children())
 
-    def named_modules(self, prefix: str = "", remove_duplicate: bool = True,
-                      memo: set[Module] | None = None) -> Iterator[tuple[str, Module]]:
+    def named_modules(self, memo: set[Module] | None = None, prefix: str = "",
+                      remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
         """This module and all below it, with dotted names; this module's name is the prefix.
 
-        A module that is shared is listed once, or under each of its names if not `remove_duplicate`.
+        A module that is shared is listed once, or under each of its names if not `remove_duplicate`; those in `memo`
+        have been listed already.
         """
         memo = set() if memo is None else memo
         if self in memo and remove_duplicate:
@@ -68,7 +69,7 @@ class Tree(registration.Part):
         memo.add(self)
         yield prefix, self
         for name, child in self.children_by_name().items():
-            yield from child.named_modules(f"{prefix}.{name}" if prefix else name, remove_duplicate, memo)
+            yield from child.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it, each once."""
@@ -82,7 +83,7 @@ class Tree(registration.Part):
     def _named(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
         """Parameters or buffers with dotted names, of this module, and of all below it if `recurse`."""
         seen: set[int] = set()
-        modules = self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]
+        modules = self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]
         for path, module in modules:
             for name, value in vars(module).items():
                 mine = isinstance(value, Parameter) if kind == "parameter" else name in module._buffers

@@ -210,14 +210,13 @@ def positions(function):
 
 
 def test_arguments_have_pytorchs_positions():
-    """As far as both have them: ours are the first of PyTorch's, or PyTorch's are the first of ours."""
     torch = pytest.importorskip("torch", reason="PyTorch's signatures are the outside truth here")
-    for name in ("named_parameters", "named_buffers", "parameters", "buffers", "train", "zero_grad", "requires_grad_"):
-        ours, theirs = positions(getattr(nn.Module, name)), positions(getattr(torch.nn.Module, name))
-        assert ours == theirs or name in ("train", "requires_grad_"), name  # `mode` and `requires_grad`: one argument
+    for name in ("named_parameters", "named_buffers", "named_modules", "parameters", "buffers", "zero_grad"):
+        assert positions(getattr(nn.Module, name)) == positions(getattr(torch.nn.Module, name)), name
     for name in ("SGD", "Adam", "AdamW", "RMSprop"):
         ours, theirs = positions(getattr(optim, name)), positions(getattr(torch.optim, name))
-        assert ours == theirs[: len(ours)], name
+        assert ours == theirs[: len(ours)], name  # what only PyTorch has comes after all of ours, or ours are named
+    assert [name for name, _ in net().named_modules(set(), "g")][:2] == ["g", "g.0"]
 
 
 def test_closures_and_gradients_of_zero():
