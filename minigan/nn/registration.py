@@ -38,12 +38,15 @@ class Parameter(Tensor):
         super().__init__(as_tensor(array).data, requires_grad=True)
 
 
+NO_CONTAINERS = (Part, Tensor, str, int, float, type(None))
+
+
 def elements(value: Any) -> Iterable[Any] | None:
     """What a container holds: a list, a set, a dict (keys, too), a dataclass, a partial, a method, an array of objects.
 
     None for anything else, which cannot be looked into, or holds numbers.
     """
-    if value is None or isinstance(value, Part | Tensor | str | int | float):  # nearly all attributes
+    if isinstance(value, NO_CONTAINERS):  # nearly all attributes
         return None
     if isinstance(value, np.ndarray):
         return value.ravel().tolist() if value.dtype.hasobject else None

@@ -22,12 +22,12 @@ class Tree(registration.Part):
         """Modules assigned to this one, in order of assignment; one under two names twice.
 
         Raises:
-            ModuleError: a list, tuple, set or dict holds modules or parameters: it was filled after its assignment.
+            ModuleError: a list or another container holds modules or parameters: it was filled after its assignment.
         """
         if "_parameter_names" not in vars(self):
             raise ModuleError(f"{type(self).__name__}: call super().__init__() first in its __init__")
         for name, value in vars(self).items():
-            if name not in registration.OWN and registration.elements(value):
+            if not isinstance(value, registration.NO_CONTAINERS) and name not in registration.OWN:
                 registration.check_container(self, name, value)
         return self.parts_by_name(registration.Part)
 
