@@ -38,22 +38,20 @@ class Parameter(Tensor):
         super().__init__(as_tensor(array).data, requires_grad=True)
 
 
-NO_CONTAINERS = (Part, Tensor, str, int, float, type(None))
+NO_CONTAINERS = (Part, Tensor, str, int, float, type(None))  # nearly all attributes
 
 
 def elements(value: Any) -> Iterable[Any] | None:
     """What a container holds: a list, a set, a dict (keys, too), a dataclass, a partial, a method, an array of objects.
 
-    None for anything else, which cannot be looked into, or holds numbers.
+    None for anything else, which cannot be looked into, or holds numbers alone.
     """
-    if isinstance(value, NO_CONTAINERS):  # nearly all attributes
-        return None
     if isinstance(value, np.ndarray):
         return value.ravel().tolist() if value.dtype.hasobject else None
-    if isinstance(value, LISTS):
-        return value
     if isinstance(value, DICTS):
         return [*value.keys(), *value.values()]
+    if isinstance(value, LISTS):
+        return value
     if isinstance(value, functools.partial):
         return [value.func, *value.args, *value.keywords.values()]
     if isinstance(value, MethodType):
@@ -69,12 +67,12 @@ def contents(value: Any) -> Iterator[Any]:
     todo, seen = [value], {}
     while todo:
         part = todo.pop()
-        inner = None if id(part) in seen else elements(part)  # a list may contain itself
-        if inner is not None:
+        inner = None if isinstance(part, NO_CONTAINERS) else elements(part)
+        if inner is None:
+            yield part
+        elif id(part) not in seen:  # a list may contain itself
             seen[id(part)] = part  # kept, so that nothing else gets its identity
             todo.extend(inner)
-        elif id(part) not in seen:
-            yield part
 
 
 def check_name(owner: Any, name: Any) -> None:
