@@ -12,5 +12,5 @@ setup(
         *("minigan.kernels" + name for name in ["", *("." + sub for sub in find_packages("kernels"))]),
     ],
     package_dir={"minigan": "minigan", "minigan.kernels": "kernels"},
-    package_data={"minigan": ["py.typed"], "minigan.kernels": ["cuda/*.cu", "cuda/*.cuh", "cuda/*.h"]},
+    package_data={"minigan": ["py.typed"], "minigan.kernels": ["cuda/*.cu", "cuda/*.cuh", "cuda/*.h", "cuda/*.cpp"]},
 )

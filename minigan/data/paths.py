@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -15,6 +16,19 @@ def user_path(path: str | os.PathLike[str]) -> Path:
     'photos/~'
     """
     return Path(os.path.expanduser(path))  # Path.expanduser raises an error for an unknown user
+
+
+def first_free(path: Path, is_free: Callable[[Path], bool], suffix: str = "") -> Path:
+    """The path, or the first of NAME-2, NAME-3, ... that is free; the number goes before the suffix.
+
+    >>> first_free(Path("a.html"), lambda path: path.name not in ("a.html", "a-2.html"), ".html").name
+    'a-3.html'
+    """
+    number, result, name = 1, path, path.name.removesuffix(suffix)
+    while not is_free(result):
+        number += 1
+        result = path.with_name(f"{name}-{number}{suffix}")
+    return result
 
 
 def same_name(path: Path) -> str:

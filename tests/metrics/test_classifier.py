@@ -107,6 +107,7 @@ def test_features_of_all_layers_and_nothing_moved(rng):
         discriminator_features(nn.Linear(3, 1), images)
 
 
+@pytest.mark.long
 def test_an_svm_separates_what_can_be_separated(rng):
     labels, test_labels = rng.integers(0, 3, 200), rng.integers(0, 3, 300)
     centres = 3 * np.eye(3)
