@@ -36,7 +36,6 @@ class Tensor:
 
     __slots__ = ("__weakref__", "_data", "_grad", "_version", "node", "order", "requires_grad")
     __hash__ = object.__hash__  # its identity, although == is element by element: a tensor is a key in dicts and sets
-    __array_ufunc__ = None  # ndarray * tensor asks Tensor.__rmul__ instead of multiplying element by element
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         if isinstance(data, _NUMPY):
@@ -202,6 +201,8 @@ class Tensor:
         def __format__(self, spec: str) -> str: ...
         def __iter__(self) -> Iterator[Tensor]: ...
         def __contains__(self, value: Operand) -> bool: ...
+        def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any: ...
+        def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, options: Any) -> Any: ...
         def __copy__(self) -> Self: ...
         def __deepcopy__(self, memo: dict[int, Any]) -> Self: ...
         def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]: ...
@@ -362,34 +363,27 @@ def tensor(array_like: Any, requires_grad: bool = False, dtype: Any = None, devi
     >>> tensor([1, 2, 3]).dtype, tensor(np.zeros(3)).dtype
     (dtype('float32'), dtype('float64'))
     """
-    values = asarray(array_like)
-    try:
-        source = values if devices.is_array(values) else np.asarray(values)
-    except ValueError as error:
-        raise DTypeError(f"tensor: {type(array_like).__name__} holds no regular array of numbers: {error}") from error
-    own = source.dtype if getattr(values, "dtype", None) == np.float64 else np.float32
+    source = _real(array_like, "tensor")
+    own = np.float64 if getattr(asarray(array_like), "dtype", None) == np.float64 else np.float32
     wanted = np.dtype(own if dtype is None else dtype)
     if wanted not in _FLOATS:
         raise DTypeError(f"tensor: dtype {wanted} is neither float32 nor float64, the two that can be differentiated")
-    _check_real(source, "tensor", array_like)
     here = devices.of(source)
     return Tensor(devices.put(source.astype(wanted), device or (devices.default() if here == "cpu" else here)),
                   requires_grad)
 
 
-def _check_real(array: Array, what: str, value: Any) -> None:
-    """Raise DTypeError unless the array, made of `value`, holds real numbers. NumPy makes NaN of None, 5 of "5"."""
+def _real(value: Any, what: str) -> Array:
+    """The array behind a value. Raises DTypeError unless it holds real numbers: NumPy makes NaN of None, 5 of "5"."""
+    values = asarray(value)
+    try:
+        array = values if devices.is_array(values) else np.asarray(values)
+    except ValueError as error:
+        raise DTypeError(f"{what}: {type(value).__name__} holds no regular array of numbers: {error}") from error
     if array.dtype.kind == "c":
         raise DTypeError(f"{what}: complex numbers have no derivative here; take the real and imaginary parts apart")
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"{what}: {value!r:.60} is no number and no array of numbers")
-
-
-def _real(value: Any, what: str) -> Array:
-    """The array behind a value that replaces numbers of a tensor. Raises DTypeError."""
-    array = asarray(value)
-    array = array if devices.is_array(array) else np.asarray(array)
-    _check_real(array, what, value)
     return array
 
 

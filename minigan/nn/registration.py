@@ -10,7 +10,7 @@ import dataclasses
 import functools
 from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
-from types import MappingProxyType, SimpleNamespace
+from types import MappingProxyType, MethodType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -38,21 +38,24 @@ class Parameter(Tensor):
         super().__init__(as_tensor(array).data, requires_grad=True)
 
 
-def elements(value: Any) -> Iterable[Any] | None:
-    """What a container holds: a list, a set, a dict (keys, too), a dataclass, a partial, an array of objects.
+NO_CONTAINERS = (Part, Tensor, str, int, float, type(None))  # nearly all attributes
 
-    None for anything else, which cannot be looked into, or holds numbers.
+
+def elements(value: Any) -> Iterable[Any] | None:
+    """What a container holds: a list, a set, a dict (keys, too), a dataclass, a partial, a method, an array of objects.
+
+    None for anything else, which cannot be looked into, or holds numbers alone.
     """
-    if value is None or isinstance(value, Part | Tensor | str | int | float):  # nearly all attributes
-        return None
     if isinstance(value, np.ndarray):
         return value.ravel().tolist() if value.dtype.hasobject else None
-    if isinstance(value, LISTS):
-        return value
     if isinstance(value, DICTS):
         return [*value.keys(), *value.values()]
+    if isinstance(value, LISTS):
+        return value
     if isinstance(value, functools.partial):
         return [value.func, *value.args, *value.keywords.values()]
+    if isinstance(value, MethodType):
+        return [value.__self__]
     if isinstance(value, SimpleNamespace) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
         names = [f.name for f in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else [*vars(value)]
         return [getattr(value, name, None) for name in names]
@@ -64,12 +67,12 @@ def contents(value: Any) -> Iterator[Any]:
     todo, seen = [value], {}
     while todo:
         part = todo.pop()
-        inner = None if id(part) in seen else elements(part)  # a list may contain itself
-        if inner is not None:
+        inner = None if isinstance(part, NO_CONTAINERS) else elements(part)
+        if inner is None:
+            yield part
+        elif id(part) not in seen:  # a list may contain itself
             seen[id(part)] = part  # kept, so that nothing else gets its identity
             todo.extend(inner)
-        elif id(part) not in seen:
-            yield part
 
 
 def check_name(owner: Any, name: Any) -> None:

@@ -7,8 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from minigan.errors import OptionError
+from minigan.nn.signatures import Absent
 
 FLAGS = ("nesterov", "centered")
+ABSENT = {  # options of PyTorch's that no rule has
+    "amsgrad": Absent(False, "leave it out: there is no AMSGrad"),
+    "maximize": Absent(False, "minimise the negative loss"),
+    "dampening": Absent(0, "leave it out: the momentum is not damped"),
+    "differentiable": Absent(False, "compute the step from mg.grad(..., create_graph=True)"),
+    "decoupled_weight_decay": Absent(False, "use optim.AdamW"),
+    **dict.fromkeys(("capturable", "foreach", "fused"), Absent(None, "")),  # one kernel always updates all
+}
 
 
 def check_options(owner: str, options: Mapping[str, Any]) -> None:
@@ -23,7 +32,10 @@ def check_options(owner: str, options: Mapping[str, Any]) -> None:
         elif name == "alpha":
             if not (_number(value) and value <= 1):
                 raise OptionError(f"{owner}: alpha={value} must be a number from 0 to 1")
-        elif name not in FLAGS and not _number(value):
+        elif name in FLAGS:
+            if value not in (True, False):
+                raise OptionError(f"{owner}: {name}={value} must be True or False")
+        elif not _number(value):
             raise OptionError(f"{owner}: {name}={value} must be a finite number >= 0")
     if options.get("nesterov") and not options["momentum"]:
         raise OptionError(f"{owner}: nesterov={options['nesterov']} with momentum={options['momentum']} changes "

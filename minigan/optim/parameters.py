@@ -8,6 +8,7 @@ stepped together share one clock, so that a kernel takes them all in one call, a
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,8 +17,9 @@ import numpy as np
 from minigan.engine import Array, Tensor
 from minigan.engine.device import asnumpy, of, put
 from minigan.errors import CheckpointError, GraphError, OptionError
+from minigan.nn.signatures import resolve
 from minigan.optim.clocks import Clocks
-from minigan.optim.options import Shared, SharedRate, check_options, check_shared
+from minigan.optim.options import ABSENT, Shared, SharedRate, check_options, check_shared
 from minigan.optim.schedules import Schedule, constant
 
 Group = dict[str, Any]
@@ -35,6 +37,7 @@ class Parameters:
     def __init__(self, parameters: Iterable[Any], lr: float, weight_decay: float = 0.0,
                  max_norm: float | None = None, schedule: Schedule = constant, **own: Any) -> None:
         name = type(self).__name__
+        own = resolve(name, own, {}, ABSENT)
         if unknown := sorted(set(own) - set(self.options)):
             raise TypeError(f"{name}: there is no option {unknown[0]!r}")
         check_shared(name, max_norm, schedule)
@@ -61,7 +64,8 @@ class Parameters:
         Raises:
             OptionError: as for the class; the optimiser is then as before.
         """
-        name, own = type(self).__name__, dict(group)
+        name = type(self).__name__
+        own = resolve(name, group, {}, ABSENT)
         if "params" not in own or (unknown := sorted(set(own) - {"params", *self.defaults})):
             problem = f"has the unknown option {unknown[0]!r}" if "params" in own else "has no 'params'"
             raise OptionError(f"{name}: a group {problem}; it takes params, {', '.join(self.defaults)}")
@@ -95,9 +99,8 @@ class Parameters:
 
     def _check_groups(self) -> None:
         """Raise OptionError if a list of parameters was changed: its new parameters would not be updated."""
-        grouped = itertools.chain.from_iterable(group["params"] for group in self.param_groups)
-        pairs = itertools.zip_longest(self.parameters, grouped)
-        if not all(mine is given for mine, given in pairs):
+        grouped = list(itertools.chain(*[group["params"] for group in self.param_groups]))
+        if len(grouped) != len(self.parameters) or not all(map(operator.is_, grouped, self.parameters)):
             raise OptionError(f"{type(self).__name__}: the parameters in param_groups are not those that it was given; "
                               "add parameters by add_param_group, or make a new optimiser")
 

@@ -125,7 +125,7 @@ def test_one_number_cannot_be_iterated_over():
 def test_what_replaces_numbers_must_be_numbers():
     """NumPy makes NaN of None and 5 of "5"; PyTorch raises TypeError."""
     x = mg.tensor([1.0, 2.0])
-    for value in (None, "5", [None], 1j, np.array(["5"]), {}):
+    for value in (None, "5", [None], 1j, np.array(["5"]), {}, [[1], [2, 3]]):
         with pytest.raises(TypeError, match=r"t\[\.\.\.\] =:"):
             x[0] = value
         with pytest.raises(TypeError, match="data =:"):

@@ -226,7 +226,7 @@ HIDING = {
     "UserDict": lambda m: collections.UserDict(a=m), "ChainMap": lambda m: collections.ChainMap({"a": m}),
     "mapping proxy": lambda m: MappingProxyType({"a": m}), "values": lambda m: {"a": m}.values(),
     "items": lambda m: {"a": m, "b": 1}.items(), "deque": lambda m: collections.deque([m]),
-    "dataclass in a list": lambda m: [Config(1), Config(m)],
+    "dataclass in a list": lambda m: [Config(1), Config(m)], "method": lambda m: m.forward,
 }
 
 
