@@ -254,7 +254,7 @@ def test_parameters_put_into_a_group_by_hand_are_not_left_out_silently():
 
 
 @pytest.mark.parametrize("schedule", [optim.linear_decay(2, 4), optim.warmup(3), optim.warmup(0), optim.step_decay(2),
-                                      *(optim.schedule(name, 8) for name in optim.SCHEDULES)], ids=str)
+                                      *(optim.schedule(name, 8) for name in optim.SCHEDULES)], ids=lambda schedule: getattr(schedule, "__name__", str(schedule)))
 def test_a_schedule_goes_to_another_process(schedule):
     for twin in (pickle.loads(pickle.dumps(schedule)), copy.deepcopy(schedule)):
         assert [twin(step) for step in range(10)] == [schedule(step) for step in range(10)]
