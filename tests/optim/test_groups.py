@@ -253,8 +253,9 @@ def test_parameters_put_into_a_group_by_hand_are_not_left_out_silently():
         assert p.item() == 1.0 and late.item() == 2.0
 
 
-@pytest.mark.parametrize("schedule", [optim.linear_decay(2, 4), optim.warmup(3), optim.warmup(0), optim.step_decay(2),
-                                      *(optim.schedule(name, 8) for name in optim.SCHEDULES)], ids=lambda schedule: getattr(schedule, "__name__", str(schedule)))
+@pytest.mark.parametrize("schedule", [
+    optim.linear_decay(2, 4), optim.warmup(3), optim.warmup(0), optim.step_decay(2),
+    *(optim.schedule(name, 8) for name in optim.SCHEDULES)], ids=lambda f: getattr(f, "__name__", str(f)))
 def test_a_schedule_goes_to_another_process(schedule):
     for twin in (pickle.loads(pickle.dumps(schedule)), copy.deepcopy(schedule)):
         assert [twin(step) for step in range(10)] == [schedule(step) for step in range(10)]
