@@ -66,7 +66,7 @@ setup(
     ],
     package_dir={"minigan": "minigan", "minigan.kernels": "kernels"},
     package_data={"minigan": ["py.typed"], "minigan.kernels": ["cuda/*.cu", "cuda/*.cuh", "cuda/*.h",
-                                                               "native/*.c", "native/*.h", "native/*.inc"]},
+                                                               "cuda/*.cpp", "native/*.c", "native/*.h", "native/*.inc"]},
     ext_modules=extensions(),
     cmdclass={"build_ext": Build},
     options={"build_ext": {"parallel": 2}, **({"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED else {})},

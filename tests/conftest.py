@@ -1,9 +1,11 @@
 """Shared by all tests: scripts that need PyTorch are not collected; device and threads are restored."""
 
+import os
 import sys
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 import minigan as mg
 from minigan.engine import device
@@ -14,14 +16,52 @@ ONE_PROCESS = ("tests/ops/test_onnx.py", "tests/metrics/")  # each shares what t
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """`pytest -n auto` hands out one test at a time, but all tests of a place in ONE_PROCESS to the same process."""
+    """`pytest -n auto` hands out one function at a time, but all of a place in ONE_PROCESS to the same process.
+
+    Not one test at a time: the scheduler walks through all units at every step.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            return next((place for place in ONE_PROCESS if nodeid.startswith(place)), nodeid)
+            return next((place for place in ONE_PROCESS if nodeid.startswith(place)), nodeid.partition("[")[0])
 
     return Scheduling(config, log)
+
+
+def pytest_collection_finish(session):
+    """The processes of `pytest -n` share the cores: each takes its part, in which threads do not wait for each other.
+
+    Tests of threads set their number. After the collection all libraries with threads of their own are loaded.
+    """
+    if hasattr(session.config, "workerinput"):
+        part = max(1, mg.get_threads() // session.config.workerinput["workercount"])
+        mg.set_threads(part)
+        threadpoolctl.threadpool_limits(part)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Say what the test command leaves out."""
+    if "not long" in config.option.markexpr:
+        terminalreporter.line('the tests marked `long` were left out: python -m pytest -n auto -m "long and not gpu"')
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once(tmp_path_factory):
+    """Programs that tests start take one process's part of the cores, as the tests do, and share compiled modules.
+
+    The latter where Python is told to leave none beside the sources.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            for variable in ("MINIGAN_THREADS", "OPENBLAS_NUM_THREADS"):
+                patch.setenv(variable, str(mg.get_threads()))
+        if sys.dont_write_bytecode:
+            folder = tmp_path_factory.getbasetemp()
+            folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+            patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+            patch.setenv("PYTHONPYCACHEPREFIX", str(folder / "bytecode"))
+        yield
 
 
 @pytest.fixture

@@ -63,8 +63,10 @@ class Copy:
 
     def python(self, program):
         """The output of a program that imports the copy as `minigan`."""
-        assert self.run("-c", "import minigan; print(minigan.__file__)").strip().startswith(str(self.folder))
-        return self.run("-c", "import minigan as mg, numpy as np\n" + program)
+        program = f"import minigan as mg, numpy as np; print(mg.__file__)\n{program}"
+        where, result = self.run("-c", program).split("\n", 1)
+        assert where.startswith(str(self.folder))
+        return result
 
 
 @pytest.fixture(scope="module")

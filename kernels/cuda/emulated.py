@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,11 @@ from minigan.errors import DeviceError
 
 from ..values import Array, DTypeLike, Shape
 from .emulated_arrays import guarded, guards_hold, ndarray, recorder, room
-from .source import FOLDER, TYPES, Defines, Parameter, Table, signatures, slots
+from .source import TYPES, Defines, Parameter, Table, signatures, slots, source
 
 name = "emulated"
 _thread_order = 0
+_one_at_a_time = threading.Lock()  # all kernels run on the same fibers
 
 
 # ---- memory ----
@@ -132,7 +134,8 @@ def _launch(
 ) -> None:
     cells = [np.atleast_1d(slot) for slot in slots(values, address)]
     pointers = (ctypes.c_void_p * len(cells))(*(cell.ctypes.data for cell in cells))
-    error = launch((ctypes.c_uint * 6)(*grid, *block), ctypes.c_size_t(shared), _thread_order, pointers)
+    with _one_at_a_time:
+        error = launch((ctypes.c_uint * 6)(*grid, *block), ctypes.c_size_t(shared), _thread_order, pointers)
     if error:
         raise DeviceError(f"{what}: {error.decode()}")
     for value in itertools.chain(values, *(table.arrays for table in values if isinstance(table, Table))):
@@ -146,15 +149,23 @@ def compile(text: str, file: str, defines: Defines) -> Module:
     Raises:
         DeviceError: no compiler, or errors in the source, with file and line.
     """
-    command = compiler()
-    if command is None:
-        raise DeviceError(f"device emulated: {missing()}")
     launchers = "".join(
         f'extern "C" __attribute__((visibility("default"))) const char* launch_{kernel}'
         "(const unsigned* dims, size_t shared, int order, void** a) {\n"
-        f"  return cuda::launch(dims, shared, order, [&] {{ {kernel}({_casts(parameters)}); }});\n}}\n"
+        f"  return cuda::launch(dims, shared, order, [](void** a) {{ {kernel}({_casts(parameters)}); }}, a,\n"
+        "                      __start_cuda_shared, __stop_cuda_shared);\n}\n"
         for kernel, parameters in signatures(text, {"REAL": "float", **defines}).items())
-    text = f'#line 1 "cuda_on_cpu.h"\n{(FOLDER / "cuda_on_cpu.h").read_text()}\n{text}\n{launchers}'
+    kernels = _library(f"{source('cuda_on_cpu.h')}\n{text}\n{launchers}", file, defines)
+    threads = _library(source("cuda_on_cpu.cpp"), "cuda_on_cpu.cpp", {})
+    ctypes.CDLL(str(threads), ctypes.RTLD_GLOBAL)  # defines what all kernels call
+    return Module(ctypes.CDLL(str(kernels)), file)
+
+
+def _library(text: str, file: str, defines: Defines) -> Path:
+    """A source as a shared library in the cache."""
+    command = compiler()
+    if command is None:
+        raise DeviceError(f"device emulated: {missing()}")
     flags = ["-std=c++17", "-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-Wno-unknown-pragmas", "-w",
              "-ffp-contract=off", *os.environ.get("CXXFLAGS", "").split(),
              *(f"-D{key}={value}" for key, value in sorted(defines.items()))]
@@ -162,7 +173,7 @@ def compile(text: str, file: str, defines: Defines) -> Module:
     library = _cache() / f"{Path(file).stem}-{digest}.so"
     if not library.exists():
         _build(command, flags, text, file, library)
-    return Module(ctypes.CDLL(str(library)), file)
+    return library
 
 
 def _casts(parameters: Sequence[Parameter]) -> str:

@@ -73,7 +73,9 @@ def same_bytes(one, other):
     assert [key for key in one if one[key].tobytes() != other[key].tobytes()] == []
 
 
-@pytest.mark.parametrize("options", [{}, {"ema": 0.9}, {"n_discriminator": 2, "loss": "least_squares"}], ids=str)
+@pytest.mark.parametrize("options", [
+    {}, *(pytest.param(options, marks=pytest.mark.long) for options in (
+        {"ema": 0.9}, {"n_discriminator": 2, "loss": "least_squares"}))], ids=str)
 def test_twenty_captured_steps_are_twenty_plain_steps(on, options):
     """Noise, order of data, Adam's step count, decay of the average and ends of epochs all advance in the graph."""
     plain, loader, progress = train(20, graph=False, **options)

@@ -19,18 +19,18 @@ def flat(state, prefix=""):
 
 
 def train(graph, kept):
-    """Eight steps; `kept`: the images stay on the device and the batches are drawn inside the graph."""
+    """Six steps; `kept`: the images stay on the device and the batches are drawn inside the graph."""
     mg.seed(0)
     generators = [models.ResnetGenerator(1, 1, 1, 0, upsample=upsample) for upsample in ("upconv", "deconv")]
     judges = [models.PatchDiscriminator(1, 1, 1) for _ in "ab"]
     trainer, progress = trainers.CycleGAN(*generators, *judges, pool=3, ema=0.9, lambda_identity=0, seed=1), []
-    trainer.set_schedule("half_linear", 8)
+    trainer.set_schedule("half_linear", 6)
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (n, 1, 8, 8), np.uint8) for n in (9, 6)]
     batches = data.Unpaired(*images, batch_size=2, seed=3)
     if kept:
         batches.to(mg.device.default())
-    trainer.fit(batches, 8, progress.append, graph=graph)
+    trainer.fit(batches, 6, progress.append, graph=graph)
     return [p.metrics for p in progress], dict(flat({**trainer.state_dict(), "place": batches.state_dict()}))
 
 

@@ -1,7 +1,8 @@
 """Every .cu file compiles for every architecture and both precisions, without warnings and without spilled registers.
 
 The compiler is nvcc if it is on PATH, else NVRTC, CuPy's compiler; neither needs a GPU. The sources are those that are
-launched: with includes inlined, CuPy's options, and both the plain variant and those in VARIANTS.
+launched: with includes inlined and CuPy's options. What takes most of the time is reading CUDA's own headers, so many
+sources, each with macros and a namespace of its own, are compiled as one program.
 """
 
 import re
@@ -22,9 +23,10 @@ TENSOR_CORES = [  # every tile, and the largest for every layout of the operands
     *({**WIDE, **tile._asdict()} for tile in (*conv.TILES, conv.HALF)), {**WIDE, **conv.NARROW._asdict(), "VB": 1},
     *({**WIDE, **conv.TILES[0]._asdict(), **lie} for lie in (
         {"B_ALONG_K": 1}, {"A_ALONG_K": 0}, {"A_ALONG_K": 0, "B_ALONG_K": 1}, {"VA": 1, "VB": 1}))]
-VARIANTS = [*((file, real, {"VEC": 1}) for real in ("float", "double") for file in PACKED),
-            *(("conv.cu", "float", {"TF32": 1, "STAGES": 4, **macros}) for macros in TENSOR_CORES)]
-CASES = [*((file, real, {}) for real in ("float", "double") for file in FILES), *VARIANTS]
+PROGRAMS = {  # name: [(file, its macros), ...]
+    **{real: [*((file, {"REAL": real}) for file in FILES), *((file, {"REAL": real, "VEC": 1}) for file in PACKED)]
+       for real in ("float", "double")},
+    "tensor cores": [("conv.cu", {"REAL": "float", "TF32": 1, "STAGES": 4, **macros}) for macros in TENSOR_CORES]}
 SPILLING = """extern "C" __global__ void __launch_bounds__(1024) spilling(float* x, int n) {
   float v[128];
 #pragma unroll
@@ -38,7 +40,18 @@ SPILLING = """extern "C" __global__ void __launch_bounds__(1024) spilling(float*
 """
 
 
-def nvcc(text, macros, architectures, folder):
+def program(sources):
+    """The text of a program that holds all sources; messages and kernels' names say which source and which macros."""
+    parts = ["#ifndef __CUDACC_RTC__\n#include <stdint.h>\n#endif"]
+    for number, (file, macros) in enumerate(sources):
+        name = "_".join((file.partition(".")[0], str(number), *(f"{key}{value}" for key, value in macros.items())))
+        text = source(file).replace('extern "C" __global__', "__global__").replace(f'"{file}"', f'"{name}.cu"')
+        parts += [*(f"#define {key} {value}" for key, value in macros.items()), f"namespace {name} {{", text, "}",
+                  *(f"#undef {key}" for key in {**macros, **dict.fromkeys(re.findall(r"#define (\w+)", text))})]
+    return "\n".join(parts)
+
+
+def nvcc(text, architectures, folder):
     """The warnings and errors of nvcc.
 
     All architectures from sm_80 on have the same PTX, because the sources tell apart no others; registers are allocated
@@ -47,19 +60,19 @@ def nvcc(text, macros, architectures, folder):
     (folder / "kernel.cu").write_text(text)
     targets = [word for sm in architectures for word in ("-gencode", f"arch=compute_{min(sm, 80)},code=sm_{sm}")]
     done = subprocess.run(
-        ["nvcc", *OPTIONS, *macros, *targets, "-Xptxas", "-warn-spills", "-Werror", "all-warnings", "-fatbin",
+        ["nvcc", *OPTIONS, *targets, "-Xptxas", "-warn-spills", "-Werror", "all-warnings", "-fatbin",
          "-o", str(folder / "kernel.fatbin"), str(folder / "kernel.cu")], capture_output=True, text=True)
     return done.stdout + done.stderr if done.returncode else ""
 
 
-def nvrtc(text, macros, architectures, folder):
+def nvrtc(text, architectures, folder):
     """The warnings and errors of NVRTC; warnings are in the log of a program that compiles."""
     from cupy_backends.cuda.libs import nvrtc as library
 
     complaints = ""
     for sm in architectures:
         program = library.createProgram(text, "kernel.cu", (), ())
-        options = (*OPTIONS, *macros, f"-arch=sm_{sm}", "--device-as-default-execution-space", "-lineinfo",
+        options = (*OPTIONS, f"-arch=sm_{sm}", "--device-as-default-execution-space", "-lineinfo",
                    "--ptxas-options=-warn-spills")
         try:
             library.compileProgram(program, options)
@@ -86,32 +99,26 @@ def find_compiler():
 
 @pytest.fixture
 def complaints(tmp_path):
-    """complaints(text, real, macros): the compiler's messages, for every architecture that launches such a kernel."""
+    """complaints(text, architectures): the compiler's messages."""
     compiler = find_compiler()
     if compiler is None:
         pytest.skip("compiling CUDA needs nvcc on PATH (CUDA toolkit) or NVRTC (pip install cupy-cuda13x[ctk])")
-
-    def compiled(text, real="float", macros=None):
-        macros = {"REAL": real, **(macros or {})}
-        words = [f"-D{key}={value}" for key, value in macros.items()]
-        return compiler(text, words, WITH_TENSOR_CORES if "TF32" in macros else ARCHITECTURES, tmp_path)
-
-    return compiled
+    return lambda text, architectures: compiler(text, architectures, tmp_path)
 
 
-@pytest.mark.parametrize("file, real, macros", CASES, ids=lambda part: " ".join(map(str, part.items())) if isinstance(
-    part, dict) else part)
-def test_compiles_without_warnings_and_spills(complaints, file, real, macros):
-    assert complaints(source(file), real, macros) == ""
+@pytest.mark.long
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_compiles_without_warnings_and_spills(complaints, name):
+    assert complaints(program(PROGRAMS[name]), WITH_TENSOR_CORES if name == "tensor cores" else ARCHITECTURES) == ""
 
 
 def test_the_compiler_would_complain(complaints):
     """Planted faults (spilled registers, a warning, an error) are reported with the file and line of #line."""
-    assert "spilled" in complaints(SPILLING)
+    assert "spilled" in complaints(SPILLING, [80])
     kernel = '#line 1 "norm.cu"\nextern "C" __global__ void f(float* x) {\n  %s\n  x[0] = 1;\n}\n'
-    assert complaints(kernel % "") == ""
-    assert re.search(r"norm\.cu\(2\): (warning|error).*never referenced", complaints(kernel % "int unused;"))
-    assert re.search(r'norm\.cu\(2\): error.*"wrong"', complaints(kernel % "x[1] = wrong;"))
+    assert complaints(kernel % "", [80]) == ""
+    assert re.search(r"norm\.cu\(2\): (warning|error).*never referenced", complaints(kernel % "int unused;", [80]))
+    assert re.search(r'norm\.cu\(2\): error.*"wrong"', complaints(kernel % "x[1] = wrong;", [80]))
 
 
 def test_sources_tell_apart_only_what_is_below_sm_80_and_what_is_not():

@@ -39,6 +39,14 @@ def write(tmp_path):
     return write
 
 
+@pytest.fixture(scope="module")
+def every_type(tmp_path_factory):
+    """The path of EVERY_TYPE, compiled once for every test that launches it."""
+    path = tmp_path_factory.mktemp("source") / "every_type.cu"
+    path.write_text(EVERY_TYPE)
+    return str(path)
+
+
 # ---- reading ----
 def test_signatures():
     text = """
@@ -96,39 +104,37 @@ def filled(device, path, dtype, *arguments, maybe=None):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_arguments_are_cast_to_the_declared_types(device, write, dtype):
-    path = write(EVERY_TYPE)
-    plain = filled(device, path, dtype, -3, 4, -5, 6, 7, True, 0.5, 0.25, 0.125)
+def test_arguments_are_cast_to_the_declared_types(device, every_type, dtype):
+    plain = filled(device, every_type, dtype, -3, 4, -5, 6, 7, True, 0.5, 0.25, 0.125)
     assert plain == [-3, 4, -5, 6, 7, 1, 0.5, 0.25, 0.125, 0]
     # the reverse: NumPy's numbers in place of Python's, ints where the kernel takes floats
-    wide = filled(device, path, dtype, np.int64(-3), 4.0, np.int8(-5), np.float32(6), np.int64(7), 0, 2, np.int32(3), 4,
-                  maybe=device.put(np.ones(1, dtype)))
+    wide = filled(device, every_type, dtype, np.int64(-3), 4.0, np.int8(-5), np.float32(6), np.int64(7), 0, 2,
+                  np.int32(3), 4, maybe=device.put(np.ones(1, dtype)))
     assert wide == [-3, 4, -5, 6, 7, 0, 2, 3, 4, 1]
 
 
 @pytest.mark.parametrize("position, value", [
     (0, 2**31), (0, -(2**31) - 1), (0, 0.5), (0, np.int64(2**40)), (1, -1), (1, 2**32), (2, 2**63), (3, -1), (3, 2**64),
     (4, 256), (4, -1)])
-def test_numbers_that_do_not_fit_are_refused(device, write, position, value):
+def test_numbers_that_do_not_fit_are_refused(device, every_type, position, value):
     numbers = [0] * 9
     numbers[position] = value
     with pytest.raises(OverflowError):
-        filled(device, write(EVERY_TYPE), np.float32, *numbers)
+        filled(device, every_type, np.float32, *numbers)
 
 
 @pytest.mark.parametrize("position", range(9))
-def test_a_number_must_be_a_number(device, write, position):
+def test_a_number_must_be_a_number(device, every_type, position):
     for value in (None, device.put(np.ones(1, np.float32)), np.ones(1)):
         numbers = [0] * 9
         numbers[position] = value
         with pytest.raises(TypeError):
-            filled(device, write(EVERY_TYPE), np.float32, *numbers)
+            filled(device, every_type, np.float32, *numbers)
 
 
-def test_arrays_are_checked(device, write):
-    path = write(EVERY_TYPE)
+def test_arrays_are_checked(device, every_type):
     x, y = device.put(np.arange(32, dtype=np.float32)), device.put(np.zeros(32, np.float32))
-    scale = kernel(path, "scale", x)
+    scale = kernel(every_type, "scale", x)
     scale(1, 32, (x, y, 2))
     np.testing.assert_array_equal(device.get(y), 2 * np.arange(32))
     wide, host = device.put(np.zeros((32, 2), np.float32)), np.zeros(32, np.float32)
@@ -152,23 +158,24 @@ def test_arrays_are_checked(device, write):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_table_is_passed_by_value(device, write, dtype):
+def test_a_table_is_passed_by_value(device, every_type, dtype):
     y = device.put(np.zeros(1, dtype))
     rows = [device.put(np.full(n, n, dtype)) for n in (2, 5, 7)]
-    kernel(write(EVERY_TYPE), "sum_of_rows", y)(1, 1, (Table(rows, [10, 2, 5, 7]), y))
+    kernel(every_type, "sum_of_rows", y)(1, 1, (Table(rows, [10, 2, 5, 7]), y))
     assert device.get(y).tolist() == [10 * (4 + 25 + 49)]
     with pytest.raises(DTypeError, match=r"sum_of_rows: table is int64, but the kernel reads float"):
-        kernel(write(EVERY_TYPE), "sum_of_rows", y)(1, 1, (Table([device.put(np.arange(3))], []), y))
+        kernel(every_type, "sum_of_rows", y)(1, 1, (Table([device.put(np.arange(3))], []), y))
     with pytest.raises(ValueError):
-        kernel(write(EVERY_TYPE), "sum_of_rows", y)(1, 1, (Table([], [0] * 481), y))
+        kernel(every_type, "sum_of_rows", y)(1, 1, (Table([], [0] * 481), y))
 
 
 # ---- compiling ----
-def test_a_kernel_that_is_not_there(device, write):
+def test_a_kernel_that_is_not_there(device, every_type):
     with pytest.raises(DeviceError, match="declares no kernel scales, only fill, scale, sum_of_rows"):
-        kernel(write(EVERY_TYPE), "scales", device.put(np.ones(1)))
+        kernel(every_type, "scales", device.put(np.ones(1)))
 
 
+@pytest.mark.long
 def test_compiled_once_for_each_set_of_macros(device, write, monkeypatch):
     path, compiled, compile_it = write(EVERY_TYPE), [], device.backend.compile
     monkeypatch.setattr(device.backend, "compile", lambda *a: compiled.append(a[2]) or compile_it(*a))

@@ -40,6 +40,7 @@ def test_values_and_gradients_are_the_cpus(device, name, dtype, bound):
         mg.device.set_precision("tf32")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_first_and_second_order_by_finite_differences(device, name):
     """The smallest sample of each operation; `python -m minigan.gradcheck --device ...` checks all of them."""

@@ -22,6 +22,7 @@ def test_there_are_fifteen():
     assert [path.name[:2] for path in lessons() if path.name[0] in "01"] == [f"{i:02}" for i in range(1, 16)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", QUICK, ids=lambda path: path.stem)
 def test_a_lesson_runs(path, capsys):
     before = dict(OPERATIONS), dict(PRIMITIVES), {name: op.rules for name, op in PRIMITIVES.items()}

@@ -1,6 +1,7 @@
 """The workers: every block once, errors to the caller, the BLAS setting kept, forks, several calling threads."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -12,11 +13,19 @@ import pytest
 import threadpoolctl
 
 from minigan import kernels
+from minigan.errors import OptionError
 from minigan.kernels.cpu import blocks, memory
 
 
 def blas_threads():
     return [lib["num_threads"] for lib in threadpoolctl.threadpool_info() if lib["user_api"] == "blas"]
+
+
+@pytest.fixture
+def two_blas_threads():
+    """A setting of BLAS that is not the one inside regions."""
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        yield blas_threads()
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -82,9 +91,9 @@ def test_a_block_may_use_blocks(with_workers):
     assert sorted(done) == [(a, b) for a in range(4) for b in range(3)]
 
 
-def test_blas_setting_survives_regions_of_two_threads(with_workers):
+def test_blas_setting_survives_regions_of_two_threads(with_workers, two_blas_threads):
     """The thread that leaves last restores the setting, even if another one came first."""
-    before = blas_threads()
+    before = two_blas_threads
     inner_may_end, inner_began = threading.Event(), threading.Event()
 
     def inner(block):
@@ -116,9 +125,9 @@ def test_blas_is_single_threaded_inside_and_as_before_outside(with_workers):
     assert all(threads == [1] * len(threads) for threads in inside)
 
 
-def test_many_calling_threads(with_workers):
+def test_many_calling_threads(with_workers, two_blas_threads):
     """Several user threads at once: no deadlock, correct sums, and the BLAS setting is restored after the last."""
-    before, wrong = blas_threads(), []
+    before, wrong = two_blas_threads, []
 
     def user(number):
         for _ in range(30):
@@ -237,9 +246,29 @@ def test_no_number_of_workers(number):
         kernels.set_threads(number)
 
 
+@pytest.fixture
+def threads_of(monkeypatch):
+    """threads_of(value): the number of workers where MINIGAN_THREADS has this value and nothing was set."""
+    def read(value):
+        monkeypatch.setenv("MINIGAN_THREADS", value)
+        monkeypatch.setattr(blocks, "_workers", None)
+        return kernels.get_threads()
+
+    return read
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "2 3"])
-def test_a_wrong_number_of_workers_in_the_environment_is_named(value):
+def test_a_wrong_number_of_workers_in_the_environment(value, threads_of):
+    words = f"MINIGAN_THREADS: {value!r} is not a number of workers; give a whole number of at least 1"
+    with pytest.raises(OptionError, match=re.escape(words)):
+        threads_of(value)
+    kernels.set_threads(2)
+    assert kernels.get_threads() == 2
+
+
+def test_a_wrong_number_of_workers_is_named_by_programs():
     """Where workers are first needed, not on import, so that a program can say it in one sentence."""
+    value = "1.5"
     environment = {**os.environ, "MINIGAN_THREADS": value}
     for script in ("from minigan import run; import minigan as mg; run.main(lambda: mg.ops.tanh(mg.tensor(1.0)) and "
                    "mg.get_threads())", "import minigan.__main__ as m; m.program(['gradcheck', 'conv2d'])"):
@@ -253,10 +282,8 @@ def test_a_wrong_number_of_workers_in_the_environment_is_named(value):
 
 
 @pytest.mark.parametrize("value, expected", [("3", 3), (" 3 ", 3), ("", None)])
-def test_a_number_of_workers_in_the_environment(value, expected):
-    done = subprocess.run([sys.executable, "-c", "import minigan; print(minigan.get_threads())"], capture_output=True,
-                          text=True, env={**os.environ, "MINIGAN_THREADS": value}, check=True)
-    assert int(done.stdout) == (expected or blocks._usable_cores())
+def test_a_number_of_workers_in_the_environment(value, expected, threads_of):
+    assert threads_of(value) == (expected or blocks._usable_cores())
 
 
 # ---- interrupts ----
@@ -319,6 +346,7 @@ def test_an_interrupt_at_any_line_leaves_nothing_behind(workers, wanted, with_wo
         assert not other.is_alive() and blas_threads() == before
 
 
+@pytest.mark.long
 def test_an_interrupted_start_of_the_pool(monkeypatch, with_workers):
     """No thread is counted that was not started."""
     for event in range(1, 200):

@@ -166,6 +166,7 @@ def inverted(images):
     return -images
 
 
+@pytest.mark.long
 def test_the_protocol_of_adaptation(digits):
     """Digits and their negatives: inverting is a perfect translation, the identity is none."""
     shuffled = [np.random.default_rng(0).permutation(len(part)) for part in digits]  # they are sorted by class
@@ -174,7 +175,7 @@ def test_the_protocol_of_adaptation(digits):
     test = test.take(500)
     negative = [ImageData(255 - part.images, part.labels, "negatives", "digits") for part in (train, test)]
     scorer = DigitTranslation(train, negative[0], test, negative[1], translated=1500,
-                              settings=Settings(images_seen=3000))
+                              settings=Settings(images_seen=1200, batch_size=20))
     baselines = scorer.baselines()
     for way in ("ab", "ba"):
         assert baselines[way]["source_only"] < 0.5 < 0.75 < baselines[way]["target_only"]

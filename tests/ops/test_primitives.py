@@ -3,6 +3,8 @@
 These tests are generated from OPERATIONS, so a new operation is tested without a new test.
 """
 
+import functools
+
 import numpy as np
 import pytest
 from poison import poison_new_memory
@@ -13,8 +15,9 @@ from minigan.engine import Operation, S, operation, primitive
 from minigan.errors import GradientError
 
 NAMES = list(OPERATIONS)
+SAMPLES = {name: gradcheck.samples_of(op) for name, op in OPERATIONS.items()}
 CASES = [pytest.param(op, sample, id=f"{name}-{i}")
-         for name, op in OPERATIONS.items() for i, sample in enumerate(gradcheck.samples_of(op))]
+         for name, op in OPERATIONS.items() for i, sample in enumerate(SAMPLES[name])]
 PUBLIC = """
 add sub mul div neg power exp log sqrt abs maximum minimum clip where sign
 relu leaky_relu elu sigmoid tanh softplus log_sigmoid softmax log_softmax
@@ -83,23 +86,21 @@ LAYOUTS = [transposed, strided, backwards, channels_last, outer_axes_swapped]
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
 @pytest.mark.parametrize("name", NAMES)
 def test_any_layout_of_inputs(name, layout):
-    for sample in gradcheck.samples_of(OPERATIONS[name]):
-        expected = evaluate(OPERATIONS[name], sample, sample.args)
+    for sample, expected in expected_of(name):
         same(evaluate(OPERATIONS[name], sample, [layout(a) for a in sample.args]), expected)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
 @pytest.mark.parametrize("name", NAMES)
 def test_any_layout_of_the_cotangent(name, layout):
-    for sample in gradcheck.samples_of(OPERATIONS[name]):
-        expected = evaluate(OPERATIONS[name], sample, sample.args)
+    for sample, expected in expected_of(name):
         same(evaluate(OPERATIONS[name], sample, sample.args, layout=layout), expected)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_broadcast_inputs_and_cotangents(name):
     """Arrays made by broadcasting (strides of 0) give the same as their contiguous copies."""
-    for sample in gradcheck.samples_of(OPERATIONS[name]):
+    for sample in SAMPLES[name]:
         wide = [np.broadcast_to(a[:1], a.shape) if a.ndim else a for a in sample.args]
         y, _ = evaluate(OPERATIONS[name], sample, wide)
         v = np.broadcast_to(np.float64(0.7), y.shape)
@@ -233,6 +234,12 @@ def test_an_empty_table_of_samples_fails_the_check(monkeypatch):
 
 
 # ---- helpers ----
+@functools.cache
+def expected_of(name):
+    """[(sample, (y, gradients) of its arrays as they are)], the same for all layouts."""
+    return [(sample, evaluate(OPERATIONS[name], sample, sample.args)) for sample in SAMPLES[name]]
+
+
 def evaluate(op: Operation, sample, arrays, layout=None, cotangent=None, create_graph=False):
     """(y, gradients) as arrays, for a random cotangent in the given layout."""
     xs = [Tensor(a.view(), requires_grad=True) for a in arrays]

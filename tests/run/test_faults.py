@@ -71,6 +71,7 @@ def same_in_the_end(one, other):
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
+@pytest.mark.long
 def test_interrupted_in_every_way_and_continued(digits, whole, tmp_path):
     """A run with Ctrl-C, SIGTERM and kill -9, twice, continued each time, equals the uninterrupted run.
 

@@ -20,6 +20,7 @@ CONFIG = {"options": {"seed": 0, "size": 28}, "steps": 10, "data": [{"name": "mn
           "crc32": 7}], "device": "cpu", "versions": {"minigan": "1", "git": None}}
 
 
+@pytest.mark.long
 def test_mutations_of_each_file_end_in_words(tmp_path):
     """Through runs, report, sample and metrics; a few through --resume, --overwrite and compare, which take longer."""
     counts = fuzz_runs.fuzz(tmp_path, 40, seed=7, slow_every=40)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,19 @@ def dcgan(*arguments, **environment):
     """Run the script in its own process."""
     return subprocess.run([sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True,
                           env={**os.environ, **environment}, timeout=240)
+
+
+@pytest.fixture
+def refused(monkeypatch, capsys):
+    """refused(arguments): what the script says before it ends with status 2, in this process."""
+    def ended(*arguments):
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--no-blas-tuning", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+        assert end.value.code == 2
+        return capsys.readouterr().err
+
+    return ended
 
 
 def test_a_run_leaves_everything(digits, tmp_path):
@@ -87,33 +101,35 @@ def test_smoke(digits, tmp_path):
     (["--label-smoothing", "0.9"], "label_smoothing=0.9"),
     (["--n-discriminator", "0"], "n_discriminator=0"),
 ])
-def test_wrong_options_are_one_sentence_and_status_2(digits, tmp_path, arguments, words):
-    done = dcgan("--data", digits, "--out", tmp_path / "run", "--steps", "1", *arguments)
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+def test_wrong_options_are_one_sentence_and_status_2(digits, tmp_path, refused, arguments, words):
+    errors = refused("--data", digits, "--out", tmp_path / "run", "--steps", "1", *arguments)
+    assert words in errors
+    assert "Traceback" not in errors
     assert not (tmp_path / "run").exists()  # no partial output
 
 
-def test_a_damaged_data_file_is_named_and_nothing_is_trained(digits, tmp_path):
+def test_the_status_of_a_process_whose_options_are_wrong(digits, tmp_path):
+    done = dcgan("--data", digits, "--out", tmp_path / "run", "--batch-size", "1000")
+    assert done.returncode == 2 and "batch_size=1000" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_damaged_data_file_is_named_and_nothing_is_trained(digits, tmp_path, refused):
     broken = tmp_path / "data"
     broken.mkdir()
     for file in digits.iterdir():
         (broken / file.name).write_bytes(file.read_bytes()[:-7])
-    done = dcgan("--data", broken, "--out", tmp_path / "run")
-    assert done.returncode == 2
-    assert "idx3-ubyte" in done.stderr or "idx1-ubyte" in done.stderr
-    assert "Traceback" not in done.stderr
+    errors = refused("--data", broken, "--out", tmp_path / "run")
+    assert "idx3-ubyte" in errors or "idx1-ubyte" in errors
+    assert "Traceback" not in errors
     assert not (tmp_path / "run").exists()
 
 
-def test_an_output_folder_that_cannot_be_written_is_said_before_training(digits, tmp_path):
+def test_an_output_folder_that_cannot_be_written_is_said_before_training(digits, tmp_path, refused):
     (tmp_path / "file").write_text("in the way")
-    done = dcgan("--data", digits, "--out", tmp_path / "file" / "run")
-    assert done.returncode == 2
-    assert "cannot be written" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "step" not in done.stderr.replace("--steps", "")
+    errors = refused("--data", digits, "--out", tmp_path / "file" / "run")
+    assert "cannot be written" in errors
+    assert "Traceback" not in errors
+    assert "step" not in errors.replace("--steps", "")
 
 
 def test_planned_steps():

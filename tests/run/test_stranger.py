@@ -305,24 +305,32 @@ def test_a_killed_run_leaves_no_file_that_is_not_listed(original, tmp_path):
     """Killed before each of its renames, that is with each file half written."""
     program = """
 import os, sys
-replace, left = os.replace, [int(sys.argv[2])]
+replace, left = os.replace, [0]
 def counted(*names):
     left[0] -= 1
     if not left[0]:
         os.kill(os.getpid(), 9)
     replace(*names)
 os.replace = counted
-sys.path.insert(0, sys.argv[3])
+sys.path.insert(0, sys.argv[1])
 from test_stranger import trained, data, np
 pixels = np.zeros((16, 1, 28, 28), np.uint8)
-trained(data.ImageData(pixels, np.zeros(16, np.uint8), "noise", "x"), sys.argv[1], "--steps", "3",
-        "--checkpoint-every", "1")
+codes = []
+for out in sys.argv[2:]:
+    process = os.fork()
+    if not process:
+        left[0] = int(os.path.basename(out))
+        trained(data.ImageData(pixels, np.zeros(16, np.uint8), "noise", "x"), out, "--steps", "3",
+                "--checkpoint-every", "1")
+        os._exit(0)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+print(*codes)
 """
-    for number in (2, 4, 7, 11):
-        out = tmp_path / str(number)
-        done = subprocess.run([sys.executable, "-c", program, str(out), str(number), str(Path(__file__).parent)],
-                              capture_output=True, text=True, timeout=120)
-        assert done.returncode == -9, done.stderr
+    folders = [tmp_path / str(number) for number in (2, 4, 7, 11)]
+    done = subprocess.run([sys.executable, "-c", program, str(Path(__file__).parent), *map(str, folders)],
+                          capture_output=True, text=True, timeout=120)
+    assert done.stdout.split()[-4:] == ["-9"] * 4, done.stderr
+    for out in folders:
         if (out / "config.json").exists():
             run.new_folder(out, overwrite=True)
             assert all_files(out) == {}
@@ -409,11 +417,23 @@ def test_names_that_are_not_utf_8(images, tmp_path, capsys):
     source = data.ImageData(images.images, images.labels, "noise", os.fsdecode(b"from caf\xe9"))
     trained(source, odd, "--steps", "2", "--data", str(odd))
     trained(source, odd, "--steps", "3", "--resume")
-    for command in (["runs", str(tmp_path)], ["report", str(odd)], ["sample", str(odd), "-n", "1"]):
-        done = subprocess.run([sys.executable, "-m", "minigan", *command], capture_output=True, timeout=120,
-                              env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"})
-        assert done.returncode == 0, done.stderr
-        assert b"caf\\udce9" in done.stdout
+    program = """
+import sys
+from minigan import run
+from minigan.__main__ import main
+
+def commands():
+    for command in (["runs", sys.argv[1]], ["report", sys.argv[2]], ["sample", sys.argv[2], "-n", "1"]):
+        main(command)
+        print("-" * 80)
+
+run.main(commands)
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path), str(odd)], capture_output=True, timeout=120,
+                          env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"})
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout.split(b"-" * 80)[:3]
+    assert len(printed) == 3 and all(b"caf\\udce9" in output for output in printed)
     assert b"caf\\udce9" in (odd / "report.html").read_bytes()
 
 

@@ -250,6 +250,7 @@ def test_no_formula_loses_anything_as_mathml(name, clause):
     assert bare(seen) == bare(clause)
 
 
+@pytest.mark.long
 def test_every_formula_is_latex_that_a_typesetter_accepts():
     mathtext = pytest.importorskip("matplotlib.mathtext", reason="needs matplotlib, whose mathtext reads LaTeX")
     parser = mathtext.MathTextParser("path")

@@ -59,7 +59,7 @@ def test_slopes_by_the_logit():
 
 
 def test_a_discriminator_comes_near_the_best():
-    result = theory.optimum(ONE, SHIFTED, steps=200, samples=512)
+    result = theory.optimum(ONE, SHIFTED, steps=200, samples=512, hidden=16)
     best = theory.value(ONE, SHIFTED)
     assert best - 0.02 < result["value"] <= best  # nothing is above the optimum
     assert result["js"] <= theory.js(ONE, SHIFTED)

@@ -27,8 +27,9 @@ def unique(*nets):
     return list({id(p): p for net in nets for p in net.parameters()}.values())
 
 
-SHARES = [{"encoder": (0, 1, 2)}, {"encoder": (1, 2)}, {"encoder": (0, 2), "decoder": (0, 1)},
-          {"discriminator": (0, 1, 2)}, {"encoder": (0, 1, 2), "decoder": (0, 1, 2), "discriminator": (0, 1)}]
+SHARES = [{"encoder": (0, 2), "decoder": (0, 1)}, *(pytest.param(share, marks=pytest.mark.long) for share in (
+    {"encoder": (0, 1, 2)}, {"encoder": (1, 2)}, {"discriminator": (0, 1, 2)},
+    {"encoder": (0, 1, 2), "decoder": (0, 1, 2), "discriminator": (0, 1)}))]
 
 
 @pytest.mark.parametrize("share", SHARES, ids=str)
