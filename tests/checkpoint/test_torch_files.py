@@ -172,6 +172,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", HOSTILE)
 @pytest.mark.parametrize("place", ["zip", "old"])
 def test_hostile_descriptions_are_refused_and_nothing_runs(tmp_path, monkeypatch, what, place):

@@ -120,6 +120,7 @@ def test_the_sentence_names_the_link_and_where_it_leads(images, folder, outside)
         trained(images, folder, "--steps", "5", "--resume")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "scores.jsonl", "events.jsonl",
                                   "generator.safetensors", "samples/epoch_0001.png", "reals.png",
                                   "checkpoints/step_00000004.safetensors", LIST])
