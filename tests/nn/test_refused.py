@@ -78,9 +78,10 @@ def test_everything_else_may_be_an_attribute():
 
 def test_load_state_dict_says_what_it_takes():
     net = nn.Linear(1, 1)
-    for weights, remedy in [(None, "not None"), ("a.pth", "not 'a.pth'.*load_weights"), (Path("a.pth"), ".*load_weights"),
-                            (net, r"not a Linear; call its state_dict\(\)"), ([1], "not a list"), ({1: 2}, "keys are no names")]:
-        with pytest.raises(ModuleError, match=f"Linear: load_state_dict takes what state_dict.* {remedy}"):
+    for weights, remedy in [(None, "not None"), ("a.pth", "not 'a.pth'.*load_weights"), (Path("a.pth"), "load_weights"),
+                            (net, r"not a Linear; call its state_dict\(\)"), ([1], "not a list"),
+                            ({1: 2}, "keys are no names")]:
+        with pytest.raises(ModuleError, match=f"Linear: load_state_dict takes what state_dict.*{remedy}"):
             net.load_state_dict(weights)
     assert net.load_state_dict(torch.nn.Linear(1, 1).state_dict()).missing_keys == []
 
