@@ -34,9 +34,9 @@ class _ChannelNorm(Module):
         super().__init__()
         check_sizes(type(self).__name__, num_features=channels)
         if isinstance(momentum, bool) or not isinstance(momentum, int | float | np.number):
-            raise OptionError(f"{type(self).__name__}: momentum={momentum} must be a number, the weight of a new batch "
-                              "in the running statistics, such as 0.1; PyTorch's None, a mean over all batches, does "
-                              "not exist here. Write affine=True for learnt weights")
+            raise OptionError(f"{type(self).__name__}: momentum={momentum!r:.60} must be a number, the weight of a new "
+                              "batch in the running statistics, such as 0.1; PyTorch's None, a mean over all batches, "
+                              "does not exist here. Write affine=True for learnt weights")
         self.channels, self.eps, self.momentum = channels, eps, momentum
         scale_and_shift(self, (channels,), affine, bias)
         self.register_buffer("running_mean", np.zeros(channels, np.float32) if track else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -37,6 +38,10 @@ class _StepDecay:
         return self.gamma ** (step // self.every)
 
 
+def _numbers(*values: object) -> bool:
+    return all(isinstance(value, numbers.Real) for value in values)
+
+
 def constant(step: int) -> float:
     """Always 1: the learning rate does not change."""
     return 1.0
@@ -50,8 +55,8 @@ def linear_decay(start: int, end: int) -> Schedule:
     >>> [linear_decay(2, 4)(step) for step in range(6)]
     [1.0, 1.0, 1.0, 0.5, 0.0, 0.0]
     """
-    if not 0 <= start < end:
-        raise OptionError(f"linear_decay: needs 0 <= start < end, got start={start}, end={end}")
+    if not (_numbers(start, end) and 0 <= start < end):
+        raise OptionError(f"linear_decay: needs numbers 0 <= start < end, got start={start!r:.60}, end={end!r:.60}")
     return _LinearDecay(start, end)
 
 
@@ -60,8 +65,8 @@ def warmup(steps: int) -> Schedule:
 
     Raises OptionError unless steps >= 0.
     """
-    if not steps >= 0:
-        raise OptionError(f"warmup: steps={steps} must be a number >= 0")
+    if not (_numbers(steps) and steps >= 0):
+        raise OptionError(f"warmup: steps={steps!r:.60} must be a number >= 0")
     return _Warmup(steps)
 
 
@@ -70,10 +75,10 @@ def step_decay(every: int, gamma: float = 0.1) -> Schedule:
 
     Raises OptionError unless every >= 1 and 0 <= gamma < infinity.
     """
-    if not every >= 1:
-        raise OptionError(f"step_decay: every={every} must be a number of steps >= 1")
-    if not 0 <= gamma < math.inf:
-        raise OptionError(f"step_decay: gamma={gamma} must be a number >= 0")
+    if not (_numbers(every) and every >= 1):
+        raise OptionError(f"step_decay: every={every!r:.60} must be a number of steps >= 1")
+    if not (_numbers(gamma) and 0 <= gamma < math.inf):
+        raise OptionError(f"step_decay: gamma={gamma!r:.60} must be a number >= 0")
     return _StepDecay(every, gamma)
 
 
