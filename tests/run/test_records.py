@@ -120,6 +120,7 @@ def test_a_name_with_an_end_of_line_keeps_its_row(tmp_path, capsys):
     for name in names:
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(json.dumps(CONFIG))
+        (tmp_path / name / "metrics.jsonl").write_text('{"step": 1, "d_loss": 1.0, "g_loss": 1.0}\n')
         (tmp_path / name / "scores.jsonl").write_text("no row\n")  # the remark names the file
     main(["runs", str(tmp_path)])
     rows = capsys.readouterr().out.splitlines()
