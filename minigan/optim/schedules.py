@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,10 +35,6 @@ class _StepDecay:
 
     def __call__(self, step: int) -> float:
         return self.gamma ** (step // self.every)
-
-
-def _numbers(*values: object) -> bool:
-    return all(isinstance(value, numbers.Real) for value in values)
 
 
 def constant(step: int) -> float:
