@@ -59,7 +59,7 @@ def printable(text: object) -> str:
 
 
 def one_line(text: object) -> str:
-    """`printable`, with ends of lines and tabs as escapes, too: for a name in a row of a table.
+    r"""`printable`, with ends of lines and tabs as escapes, too: for a name in a row of a table.
 
     >>> one_line("two\nlines")
     'two\\nlines'
