@@ -95,9 +95,9 @@ def framework_of(value: Any) -> str | None:
     return kind.__module__.partition(".")[0] if network else None
 
 
-def check_frameworks(owner: str, name: str, value: Any) -> None:
-    """Raise ModuleError if a value is, or a container of it holds, a network or parameter of another framework."""
-    for part in contents(value):
+def check_frameworks(owner: str, name: str, parts: Iterable[Any]) -> None:
+    """Raise ModuleError if an attribute's `contents` have a network or parameter of another framework."""
+    for part in parts:
         framework = None if isinstance(part, NO_CONTAINERS) else framework_of(part)
         if framework is not None:
             raise ModuleError(f"{owner}: {name!r} has a {type(part).__name__} of {framework}, which is no nn.Module or "
@@ -129,8 +129,9 @@ def check_container(owner: Any, name: str, value: Any) -> None:
     Raises:
         ModuleError: they would be neither trained nor saved; or it is, or holds, a module of another framework.
     """
-    check_frameworks(type(owner).__name__, name, value)
-    parts = [part for part in contents(value) if isinstance(part, Part | Parameter)]
+    everything = list(contents(value))
+    check_frameworks(type(owner).__name__, name, everything)
+    parts = [part for part in everything if isinstance(part, Part | Parameter)]
     if not parts:
         return
     known = {id(part) for part in owner.registered()}
@@ -153,8 +154,9 @@ def check_class(kind: type) -> None:
         ModuleError: they would be neither trained, saved nor moved.
     """
     for name, value in list(vars(kind).items()):
-        check_frameworks(kind.__name__, name, value)
-        if any(isinstance(part, Part | Parameter) for part in contents(value)):
+        everything = list(contents(value))
+        check_frameworks(kind.__name__, name, everything)
+        if any(isinstance(part, Part | Parameter) for part in everything):
             raise ModuleError(f"{kind.__name__}: {name!r} is assigned in the body of the class, so it would be neither "
                               f"trained, saved nor moved; assign self.{name} in __init__")
 
