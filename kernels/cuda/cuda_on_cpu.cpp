@@ -174,8 +174,8 @@ static void run_block(const std::vector<int>& order, char* stacks) {
   }
 }
 
-const char* launch(const unsigned* dims, size_t shared, int order, void (*kernel)(void**), void** arguments, char* begin,
-                   char* end) {
+const char* launch(const unsigned* dims, size_t shared, int order, void (*kernel)(void**), void** arguments,
+                   char* begin, char* end) {
   static char* stacks;
   static size_t stack_count;
   grid_size = {dims[0], dims[1], dims[2]};

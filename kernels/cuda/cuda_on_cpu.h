@@ -66,8 +66,8 @@ void close_group();  // the copies since the last one
 void finish_groups(int open);  // until at most the `open` latest groups are in flight
 // Run `kernel` for every block of the grid; order 0 ascending, 1 descending, 2 shuffled. Returns an error, or nullptr.
 // `begin` to `end`: the kernel's __shared__ variables.
-const char* launch(const unsigned* dims, size_t shared, int order, void (*kernel)(void**), void** arguments, char* begin,
-                   char* end);
+const char* launch(const unsigned* dims, size_t shared, int order, void (*kernel)(void**), void** arguments,
+                   char* begin, char* end);
 #pragma GCC visibility pop
 
 inline int my_lane() { return current->number % WARP; }
