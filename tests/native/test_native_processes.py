@@ -124,6 +124,8 @@ kernels.set_threads(1)
 wanted, before = results(), threads()
 kernels.set_threads(int(os.environ["MINIGAN_THREADS"]))
 assert kernels.get_threads() == 1000
+many = np.ones(1 << 22, np.float32)  # cut in 256 tasks
+assert (kernels.leaky_relu(-many, 0.5) == -0.5).all()
 print(results() == wanted, threads() - before)
 """, MINIGAN_THREADS="1000")
     same, more = out.split()
