@@ -50,7 +50,7 @@ def out_size(op: str, size: tuple[int, ...], kernel: tuple[int, ...], stride: tu
     return out
 
 
-def _images(op, x, w, axis, fits):
+def check_images(op, x, w, axis, fits):
     """Check ranks and that x's channels are axis `axis` of w; `fits` names w's axes."""
     if x.ndim != 4 or w.ndim != 4:
         raise ShapeError(f"{op}: x {x.shape} must be (N, C, H, W) and w {w.shape} must be ({', '.join(fits)})")
@@ -66,16 +66,16 @@ def no_images(x: Array, *sizes: int) -> Array:
     return np.zeros_like(x, shape=(0, *sizes))
 
 
-def _bias(op, b, channels):
+def check_bias(op, b, channels):
     if b is not None and b.shape != (channels,):
         raise ShapeError(f"{op}: b {b.shape} must have one element per output channel, ({channels},)")
 
 
-def _bias_vjp(gy, y, x, w, b, **geometry):
+def bias_vjp(gy, y, x, w, b, **geometry):
     return sum(gy, axis=(0, 2, 3))
 
 
-_WEIGHTS = Remarks(summed=("w", "b"))
+WEIGHTS = Remarks(summed=("w", "b"))
 
 # Geometry that finds mistakes: all sizes and pairs distinct, a row that the stride drops, dilation, one pixel.
 _X, _W, _G = (2, 3, 6, 5), (4, 3, 3, 2), (2, 4, 3, 8)
@@ -89,7 +89,7 @@ def _conv_samples(rng):
             S(normal(rng, 2, 1, 4, 3), normal(rng, 1, 1, 4, 3), normal(rng, 1))]
 
 
-@primitive(samples=_conv_samples, linear_in=("x", "w"), keeps=("x", "w"), remarks=_WEIGHTS)
+@primitive(samples=_conv_samples, linear_in=("x", "w"), keeps=("x", "w"), remarks=WEIGHTS)
 def conv2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 1, padding: Pair = 0,
            dilation: Pair = 1) -> Array:
     """Cross-correlate images x (N, C, H, W) with filters w (O, C, KH, KW); b (O,) or None.
@@ -102,8 +102,8 @@ def conv2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 1, padding
     Source    Dumoulin & Visin, A guide to convolution arithmetic for deep learning, 2016, sections 2 and 4.
     """
     stride, padding, dilation = geometry("conv2d", stride, padding, dilation)
-    _images("conv2d", x, w, 1, ("O", "C", "KH", "KW"))
-    _bias("conv2d", b, len(w))
+    check_images("conv2d", x, w, 1, ("O", "C", "KH", "KW"))
+    check_bias("conv2d", b, len(w))
     out = out_size("conv2d", x.shape[2:], w.shape[2:], stride, padding, dilation)
     if not len(x):
         return no_images(x, len(w), *out)
@@ -113,7 +113,7 @@ def conv2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 1, padding
 conv2d.defvjp(
     x=lambda gy, y, x, w, b, **geo: conv_transpose2d(gy, w, output_size=x.shape[2:], **geo),
     w=lambda gy, y, x, w, b, **geo: conv2d_weight_grad(x, gy, kernel_size=w.shape[2:], **geo),
-    b=_bias_vjp,
+    b=bias_vjp,
 )
 
 
@@ -125,7 +125,7 @@ def _transpose_samples(rng):
             S(normal(rng, 1, 2, 2, 3), normal(rng, 2, 1, 1, 2), stride=3)]  # stride > kernel: some outputs get nothing
 
 
-@primitive(samples=_transpose_samples, linear_in=("x", "w"), keeps=("x", "w"), remarks=_WEIGHTS)
+@primitive(samples=_transpose_samples, linear_in=("x", "w"), keeps=("x", "w"), remarks=WEIGHTS)
 def conv_transpose2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 1, padding: Pair = 0,
                      output_padding: Pair = 0, dilation: Pair = 1, output_size: Pair | None = None) -> Array:
     """The adjoint of conv2d in x: x (N, C_in, H, W), w (C_in, C_out, KH, KW), b (C_out,) or None.
@@ -140,8 +140,8 @@ def conv_transpose2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 
     """
     op = "conv_transpose2d"
     stride, padding, dilation = geometry(op, stride, padding, dilation)
-    _images(op, x, w, 0, ("C_in", "C_out", "KH", "KW"))
-    _bias(op, b, w.shape[1])
+    check_images(op, x, w, 0, ("C_in", "C_out", "KH", "KW"))
+    check_bias(op, b, w.shape[1])
     extra = pair(output_padding, f"{op}: output_padding", 0)
     if output_size is None:
         if any(e >= s for e, s in zip(extra, stride, strict=True)):  # else it would be no adjoint of a conv2d
@@ -161,7 +161,7 @@ def conv_transpose2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 
 conv_transpose2d.defvjp(
     x=lambda gy, y, x, w, b, **geo: conv2d(gy, w, **_forward(geo)),
     w=lambda gy, y, x, w, b, **geo: conv2d_weight_grad(gy, x, kernel_size=w.shape[2:], **_forward(geo)),
-    b=_bias_vjp,
+    b=bias_vjp,
 )
 
 
@@ -204,141 +204,4 @@ conv2d_weight_grad.defvjp(
 )
 
 
-# ---- up-convolution: nearest up-sampling and convolution in one ----
-@primitive(samples=lambda rng: [S(normal(rng, 2, 3, 3, 2), scale=(2, 2)), S(normal(rng, 1, 2, 1, 4), scale=(3, 2))],
-           linear_in=("w",), keeps=(), remarks=_WEIGHTS)
-def blur_filters(w: Array, scale: tuple[int, int]) -> Array:
-    """Filters of the transposed convolution that equals "up-sample by scale, then convolve with w (O, C, KH, KW)".
-
-    Forward   y[c,o,r,q] = sum_{a<SH, b<SW} w[o,c, KH-1+a-r, KW-1+b-q],  where inside w;  r < KH+SH-1, q < KW+SW-1
-    VJP       gw = unblur_filters(gy)
-    Why       nearest up-sampling is a transposed convolution with an SH x SW box of ones; two linear maps in a row
-              are one, whose kernel is w, flipped (adjoint of a correlation), blurred by the box.
-    Source    Odena, Dumoulin & Olah, Deconvolution and checkerboard artifacts, 2016, for why one wants it.
-    """
-    return kernels.blur_filters(w, scale)
-
-
-blur_filters.defvjp(w=lambda gy, y, w, *, scale: unblur_filters(gy, scale=scale))
-
-
-@primitive(samples=lambda rng: [S(normal(rng, 3, 2, 4, 3), scale=(2, 2)), S(normal(rng, 2, 1, 3, 5), scale=(3, 2))],
-           linear_in=("g",), keeps=())
-def unblur_filters(g: Array, scale: tuple[int, int]) -> Array:
-    """The adjoint of blur_filters by a scale (SH, SW): g (C, O, KH+SH-1, KW+SW-1) gives (O, C, KH, KW).
-
-    Forward   y[o,c,k,l] = sum_{a<SH, b<SW} g[c,o, KH-1+a-k, KW-1+b-l]
-    VJP       gg = blur_filters(gy)
-    Why       the adjoint of an adjoint is the map itself.
-    """
-    return kernels.unblur_filters(g, scale)
-
-
-unblur_filters.defvjp(g=lambda gy, y, g, *, scale: blur_filters(gy, scale=scale))
-
-
-@primitive(samples=lambda rng: [S(normal(rng, 2, 3, 3, 2), normal(rng, 2, 3, 3, 3), normal(rng, 2)),
-                                S(normal(rng, 1, 2, 2, 3), normal(rng, 3, 2, 3, 5), scale=(3, 2), padding=(0, 2))],
-           linear_in=("x", "w"), keeps=("x", "w"), remarks=_WEIGHTS)
-def upconv2d(x: Array, w: Array, b: Array | None = None, scale: Pair = 2, padding: Pair = 1) -> Array:
-    """Nearest up-sampling of x (N, C, H, W) by `scale`, then conv2d with w (O, C, KH, KW), b (O,) or None, stride 1.
-
-    scale and padding P are ints or (h, w) pairs.
-
-    Forward   y = conv2d(upsample2d(x, scale), w, b, padding=P) = conv_transpose2d(x, blur_filters(w), b, stride=scale,
-              padding=K-1-P)
-    VJP       gx = upconv2d_adjoint(gy, w)        gw = upconv2d_weight_grad(x, gy)        gb = sum_{n,i,j} gy
-    Why       the enlarged image never exists: for scale 2 and a 3x3 filter 16 multiplications per input pixel, not 36,
-              and 6.25 where kernels/native takes fewer products.
-    """
-    op = "upconv2d"
-    _images(op, x, w, 1, ("O", "C", "KH", "KW"))
-    scale, padding = _scale(op, scale, w.shape[2:], padding)
-    _bias(op, b, len(w))
-    out = _enlarged(op, x.shape[2:], w.shape[2:], scale, padding)
-    if not len(x):
-        return no_images(x, len(w), *out)
-    return kernels.upconv2d(x, w, b, scale, padding)
-
-
-def _scale(op: str, scale: Pair, kernel: tuple[int, ...], padding: Pair) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The scale and the padding of an up-convolution, validated."""
-    factors, border = pair(scale, f"{op}: scale", 1), pair(padding, f"{op}: padding", 0)
-    if any(p >= k for p, k in zip(border, kernel, strict=True)):
-        raise ShapeError(f"{op}: padding={border} must be smaller than the kernel {tuple(kernel)}")
-    return factors, border
-
-
-def _enlarged(op, size, kernel, scale, padding):
-    """Sizes after an up-convolution."""
-    return out_size(op, tuple(n * s for n, s in zip(size, scale, strict=True)), kernel, (1, 1), padding, (1, 1))
-
-
-upconv2d.defvjp(
-    x=lambda gy, y, x, w, b, **geo: upconv2d_adjoint(gy, w, **geo),
-    w=lambda gy, y, x, w, b, **geo: upconv2d_weight_grad(x, gy, kernel_size=w.shape[2:], **geo),
-    b=_bias_vjp,
-)
-
-
-@primitive(samples=lambda rng: [S(normal(rng, 2, 2, 6, 4), normal(rng, 2, 3, 3, 3)),
-                                S(normal(rng, 1, 3, 4, 6), normal(rng, 3, 2, 3, 5), scale=(3, 2), padding=(0, 2))],
-           linear_in=("g", "w"), keeps=("g", "w"), remarks=Remarks(summed=("w",)))
-def upconv2d_adjoint(g: Array, w: Array, scale: Pair = 2, padding: Pair = 1) -> Array:
-    """The adjoint of upconv2d in x: cotangents g (N, O, OH, OW) and filters w (O, C, KH, KW) give (N, C, H, W).
-
-    Forward   y = conv2d(g, blur_filters(w), stride=scale, padding=K-1-P)
-    VJP       gg = upconv2d(gy, w)        gw = upconv2d_weight_grad(gy, g)
-    Why       <upconv2d(a, w), g> = <a, upconv2d_adjoint(g, w)> for all a: one trilinear form, as conv2d's.
-    """
-    op = "upconv2d_adjoint"
-    _images(op, g, w, 0, ("O", "C", "KH", "KW"))
-    scale, padding = _scale(op, scale, w.shape[2:], padding)
-    size = tuple((n - 2 * p + k - 1) // s for n, p, k, s in zip(g.shape[2:], padding, w.shape[2:], scale, strict=True))
-    if min(size) < 1 or _enlarged(op, size, w.shape[2:], scale, padding) != g.shape[2:]:
-        raise ShapeError(f"{op}: g {g.shape} is not the size of an up-convolution by {scale} with kernel "
-                         f"{w.shape[2:]} and padding {padding}")
-    if not len(g):
-        return no_images(g, w.shape[1], *size)
-    return kernels.upconv2d_adjoint(g, w, scale, padding)
-
-
-upconv2d_adjoint.defvjp(
-    g=lambda gy, y, g, w, **geo: upconv2d(gy, w, **geo),
-    w=lambda gy, y, g, w, **geo: upconv2d_weight_grad(gy, g, kernel_size=w.shape[2:], **geo),
-)
-
-
-@primitive(samples=lambda rng: [S(normal(rng, 2, 3, 3, 2), normal(rng, 2, 2, 6, 4), kernel_size=3),
-                                S(normal(rng, 1, 2, 2, 3), normal(rng, 1, 3, 4, 6), kernel_size=(3, 5), scale=(3, 2),
-                                  padding=(0, 2))],
-           linear_in=("x", "g"), keeps=("x", "g"))
-def upconv2d_weight_grad(x: Array, g: Array, kernel_size: Pair, scale: Pair = 2, padding: Pair = 1) -> Array:
-    """The adjoint of upconv2d in w: images x (N, C, H, W) and cotangents g (N, O, OH, OW) give (O, C, KH, KW).
-
-    Forward   y = unblur_filters(conv2d_weight_grad(g, x, stride=scale, padding=K-1-P))
-    VJP       gx = upconv2d_adjoint(g, gy)        gg = upconv2d(x, gy)
-    Why       <upconv2d(x, v), g> = <v, upconv2d_weight_grad(x, g)> for all v: the same trilinear form once more.
-    """
-    op = "upconv2d_weight_grad"
-    kernel = pair(kernel_size, f"{op}: kernel_size", 1)
-    scale, padding = _scale(op, scale, kernel, padding)
-    if x.ndim != 4 or g.ndim != 4 or len(x) != len(g) or 0 in (*x.shape[1:], *g.shape[1:]):
-        raise ShapeError(f"{op}: x {x.shape} and g {g.shape} must be (N, C, H, W) and (N, O, OH, OW) with one N, "
-                         "no other axis empty")
-    if _enlarged(op, x.shape[2:], kernel, scale, padding) != g.shape[2:]:
-        raise ShapeError(f"{op}: g {g.shape} is not the size that an up-convolution of x {x.shape} by {scale} has "
-                         f"with kernel {kernel} and padding {padding}")
-    if not len(x):
-        return np.zeros_like(x, shape=(g.shape[1], x.shape[1], *kernel))  # a sum over no images
-    return kernels.upconv2d_weight_grad(x, g, kernel, scale, padding)
-
-
-upconv2d_weight_grad.defvjp(
-    x=lambda gy, y, x, g, *, kernel_size, **geo: upconv2d_adjoint(g, gy, **geo),
-    g=lambda gy, y, x, g, *, kernel_size, **geo: upconv2d(x, gy, **geo),
-)
-
-
-__all__ = ["blur_filters", "conv2d", "conv2d_weight_grad", "conv_transpose2d", "unblur_filters", "upconv2d",
-           "upconv2d_adjoint", "upconv2d_weight_grad"]
+__all__ = ["conv2d", "conv2d_weight_grad", "conv_transpose2d"]
