@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -108,6 +111,8 @@ def compile(text: str, file: str, defines: Defines) -> Module:
     """
     cupy = _cupy()
     options = ("-std=c++17", "-lineinfo", *(f"-D{key}={value}" for key, value in sorted(defines.items())))
+    if "CLUSTER" in defines:  # hopper.cu: CuPy itself compiles for sm_90, which lacks what sm_90a has
+        return Module(cupy.RawModule(path=str(_cubin(text, file, ("-arch=sm_90a", "-ftz=true", *options)))))
     try:
         raw = cupy.RawModule(code=text, options=options, backend="nvrtc")
         raw.compile()
@@ -116,6 +121,30 @@ def compile(text: str, file: str, defines: Defines) -> Module:
         raise DeviceError(f"{first[0] if first else file}\n{file} does not compile on this GPU "
                           f"({architecture()}):\n{error}") from None
     return Module(raw)
+
+
+def _cubin(text: str, file: str, options: Sequence[str]) -> Path:
+    """The path of a source compiled by NVRTC for sm_90a, in the folder of CuPy's cache."""
+    from cupy.cuda import nvrtc
+
+    folder = Path(os.environ.get("CUPY_CACHE_DIR") or Path.home() / ".cupy" / "kernel_cache")
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256("\0".join((text, *options, str(nvrtc.getVersion()))).encode()).hexdigest()[:32]
+    path = folder / f"{digest}.minigan.cubin"
+    if not path.exists():
+        program = nvrtc.createProgram(text, file, (), ())
+        try:
+            nvrtc.compileProgram(program, options)
+            cubin = nvrtc.getCUBIN(program)
+        except nvrtc.NVRTCError as error:
+            raise DeviceError(f"{file} does not compile on this GPU (sm_90a): {error}\n"
+                              f"{nvrtc.getProgramLog(program)}") from None
+        finally:
+            nvrtc.destroyProgram(program)
+        part = path.with_suffix(f".{os.getpid()}")
+        part.write_bytes(cubin)
+        part.replace(path)  # whole or not at all, whoever else compiles the same
+    return path
 
 
 def use(index: int) -> None:
