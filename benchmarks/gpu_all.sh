@@ -31,9 +31,9 @@ tree() {  # NAME: a copy of this tree in which minigan.kernels can be imported
 }
 
 prepare() {  # compile what the timings need while the tests run; nothing is timed yet
-    cd "$work/plain" || exit
+    cd "$work/here" || exit
     local jobs=() name
-    part 90 "compile" "$python" benchmarks/gpu_record.py --compile 7 --counts "$work/counts.json" >"$work/compile.plain" 2>&1 &
+    part 90 "compile" "$python" benchmarks/gpu_record.py --compile 7 --counts "$work/counts.json" >"$work/compile.here" 2>&1 &
     jobs+=($!)
     for name in $names; do
         (cd "$work/$name" && part 90 "compile $name" "$python" benchmarks/gpu_record.py --compile 2 --cases versions) \
@@ -41,9 +41,9 @@ prepare() {  # compile what the timings need while the tests run; nothing is tim
         jobs+=($!)
     done
     local parallel=""
-    "$python" -c "import xdist" 2>/dev/null && parallel="-n 6"
+    "$python" -c "import xdist" 2>/dev/null && parallel="-n 7"
     local tests=("$python" -m pytest -m gpu -vv tests/cuda/test_cuda_conv.py tests/cuda/test_cuda_matmul.py
-        tests/cuda/test_capture.py tests/cuda/test_cuda_pad.py -p no:benchmark)  # that plugin refuses to run with xdist
+        tests/cuda/test_hopper.py tests/cuda/test_capture.py -p no:benchmark)  # that plugin refuses to run with xdist
     part 85 "tests" "${tests[@]}" $parallel >"$out/tests.log" 2>&1
     grep -qE "PASSED|FAILED" "$out/tests.log" || part 60 "tests again" "${tests[@]}" >>"$out/tests.log" 2>&1
     wait "${jobs[@]}"
@@ -53,14 +53,14 @@ prepare() {  # compile what the timings need while the tests run; nothing is tim
 }
 
 measure() {
-    cd "$work/plain" || exit
+    cd "$work/here" || exit
     local gpu=("$python" benchmarks/gpu.py --out "$out" --counts "$work/counts.json") name pairs=()
-    part 210 "steps" "${gpu[@]}" --budget 200 --sections ceilings,ours,steps
+    part 205 "steps" "${gpu[@]}" --budget 195 --sections ceilings,ours,steps
     for name in $names; do pairs+=("$name=$work/$name"); done
-    [ -n "$names" ] && part 75 "versions" "$python" benchmarks/gpu_versions.py --out "$out" --budget 65 "plain=$work/plain" "${pairs[@]}"
-    part 90 "convolutions" "${gpu[@]}" --budget 80 --sections convolutions
+    [ -n "$names" ] && part 80 "versions" "$python" benchmarks/gpu_versions.py --out "$out" --budget 70 "here=$work/here" "${pairs[@]}"
+    part 85 "convolutions" "${gpu[@]}" --budget 75 --sections convolutions
     part 30 "split" "${gpu[@]}" --budget 25 --sections split
-    profile plain  # one launch takes about two seconds; what is done when the time is over is in the table
+    profile here  # one launch takes about two seconds; what is done when the time is over is in the table
     part 40 "bf16" "${gpu[@]}" --budget 30 --sections bf16
     part 90 "compiled" "${gpu[@]}" --budget 80 --sections compiled
 }
@@ -68,18 +68,18 @@ measure() {
 profile() {  # NAME: the products of one training step under Nsight Compute
     command -v ncu >/dev/null || { echo "==> ncu is not on PATH: no profile"; return; }
     cd "$work/$1" || return
-    part 80 "ncu $1" ncu --target-processes all --profile-from-start off --clock-control none -k regex:gemm \
+    part 60 "ncu $1" ncu --target-processes all --profile-from-start off --clock-control none -k regex:gemm \
         --csv --page raw --log-file "$out/ncu.$1.csv" --section SpeedOfLight --section WarpStateStats \
         --section SchedulerStats --section MemoryWorkloadAnalysis --section MemoryWorkloadAnalysis_Tables \
         --section ComputeWorkloadAnalysis --section Occupancy --section LaunchStats \
         "$python" benchmarks/gpu_profile.py
     part 20 "table of ncu $1" "$python" benchmarks/gpu_profile.py --table "$out/ncu.$1.csv"
-    cd "$work/plain" || exit
+    cd "$work/here" || exit
 }
 
 all() {
     nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.max.sm,power.limit,temperature.gpu --format=csv || true
-    tree plain
+    tree here
     names=""
     if [ -n "$versions" ]; then
         for folder in "$versions"/*/; do

@@ -22,6 +22,8 @@ import minigan as mg
 from minigan.kernels.cuda import emulated, emulated_arrays, gpu, loader
 from minigan.kernels.cuda.source import source
 
+GEMMS = "gemm", "hopper_gemm"  # kernels of matrix products
+
 
 class Launch(NamedTuple):
     """One launch: file and name of the kernel, macros (sorted pairs), grid, and the numbers among its arguments."""
@@ -68,12 +70,13 @@ def record(case):
 
 
 def flop(launch):
-    """Floating-point operations of a launch of conv.cu's `gemm`, borders counted as if they were inside; else 0."""
-    if launch.kernel != "gemm":
+    """Floating-point operations of a matrix product, borders counted as if they were inside; of other launches 0."""
+    if launch.kernel not in GEMMS:
         return 0
     n, macros = launch.numbers, dict(launch.defines)
-    matrices = launch.grid[2] // (n["splits"] * n["phases"])
-    transposed = macros["A_ALONG_K"] and macros["B_ALONG_K"]
+    hopper = launch.kernel == "hopper_gemm"
+    matrices = 1 if hopper else launch.grid[2] // (n["splits"] * n["phases"])
+    transposed = macros["MODE"] == 1 if hopper else macros["A_ALONG_K"] and macros["B_ALONG_K"]
     pixels = n["N"] * n["H"] * n["W"] if transposed else n["N"] * n["OH"] * n["OW"]
     return 2 * pixels * n["KH"] * n["KW"] * n["C"] * n["O"] * matrices
 
@@ -82,7 +85,7 @@ def counted(case):
     """{"case", "launches", "gemms", "gflop", "kernels"} of a case; kernels are (file, macros)."""
     launches = record(case)
     kernels = sorted({(each.file, each.defines) for each in launches})
-    return {"case": case, "launches": len(launches), "gemms": sum(each.kernel == "gemm" for each in launches),
+    return {"case": case, "launches": len(launches), "gemms": sum(each.kernel in GEMMS for each in launches),
             "gflop": sum(map(flop, launches)) / 1e9, "kernels": kernels}
 
 
@@ -132,7 +135,7 @@ def compile_ahead(cases, processes, counts_file=None):
         kernels = {kernel for counts in counted_cases for kernel in counts.pop("kernels")}
         if counts_file:
             counts_file.write_text(json.dumps({counts["case"]: counts for counts in counted_cases}))
-        order = sorted(kernels, key=lambda kernel: kernel[0] != "conv.cu")  # the slowest to compile first
+        order = sorted(kernels, key=lambda kernel: kernel[0] not in ("hopper.cu", "conv.cu"))  # the slowest first
         all_of(compile_one, order)
         all_of(run_once, [case for case in cases if case in gpu_cases.STEPS])
 
