@@ -133,6 +133,7 @@ __device__ __forceinline__ void product(
   float c[WIDTH / 2];
 #pragma unroll
   for (int j = 0; j < WIDTH / 2; j++) c[j] = 0;
+  settled(c);  // else the compiler sets them between products, which then wait for each other
   if (RANKS > 1) cluster_barrier();
   else __syncthreads();
   for (int i = 0; i < AHEAD; i++) {
