@@ -10,7 +10,6 @@ weights and see the same batches. Output in runs/ablation/: ablation.png, table.
 """
 
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -83,15 +82,15 @@ def main() -> None:
                      for split in ("train", "test"))
     print(mg.device_info(), *(domain.source for domain in domains), "two classifiers are trained first", sep="\n")
     judge = DigitTranslation(*domains, *test, settings=Settings(images_seen=400 if options.smoke else 30_000))
-    folder, studies = run.new_folder(Path(options.out)), []
+    folder, studies = run.begin(options, *domains), []
     shown = [data.one_per_label(domain) for domain in test]
     for name in dict.fromkeys(names):
         studies.append(train(name, domains, shown, judge, options))
         print(f"{studies[-1].name}: {studies[-1].diverged or dict(studies[-1].scores)}", flush=True)
         run.write(folder, "ablation.png", lambda path: ablation_figure(studies, path, ROWS))
         run.write(folder, "table.md", (ablation_table(studies, QUICK) + "\n").encode())
-        rows = [{"name": s.name, "scores": s.scores, "seconds": s.seconds, "diverged": s.diverged} for s in studies]
-        run.write_json(folder, "scores.json", rows)
+        run.write_scores(folder, {s.name: {"scores": s.scores, "seconds": s.seconds, "diverged": s.diverged}
+                                  for s in studies})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ steps. Output in runs/compare_losses/: comparison.png, table.md, scores.json, an
 """
 
 import time
-from pathlib import Path
 
 import minigan as mg
 from figures.comparison import Game, comparison_figure, comparison_table
@@ -73,18 +72,17 @@ def main() -> None:
     digits = data.mnist(options.size, directory=options.data, holdout=True)
     print(digits.source, "scoring needs a classifier of digits: it is read from the cache, or trained now", sep="\n")
     scorer = Scorer(options.data)
-    folder = run.new_folder(Path(options.out))
-    games = []
+    folder, games, scores = run.begin(options, digits), [], {}
     for seed in range(options.seed, options.seed + options.seeds):
         for loss in losses:
-            games.append(play(loss, seed, options, digits, scorer, folder / f"{loss}-{seed}"))
-            print(f"{loss}, seed {seed}: Frechet distance {games[-1].scores['frechet']:.3g}", flush=True)
+            games.append(game := play(loss, seed, options, digits, scorer, folder / f"{loss}-{seed}"))
+            print(f"{loss}, seed {seed}: Frechet distance {game.scores['frechet']:.3g}", flush=True)
             run.write(folder, "comparison.png", lambda path: comparison_figure(games, path))
             table = comparison_table(games, {name: MEANINGS[name] for name in SHOWN})
             run.write(folder, "table.md", (table + "\n").encode())
-            rows = [{"loss": g.name, "seconds": g.seconds, "seen": g.seen, "frechet": g.frechet, "scores": g.scores}
-                    for g in games]
-            run.write_json(folder, "scores.json", rows)
+            scores[f"{loss}-{seed}"] = {"seconds": game.seconds, "seen": game.seen, "frechet": game.frechet,
+                                        "scores": game.scores}
+            run.write_scores(folder, scores)
     print(table)
     print(folder / "comparison.png")
 

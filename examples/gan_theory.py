@@ -9,7 +9,7 @@
 3  The better the discriminator, the less the minimax loss teaches; the log D trick helps  Arjovsky & Bottou, 2017
 
 Prints a table. Output in runs/gan_theory/: gan_theory.png, numbers.json. Of the common options, --steps, --seed, --out,
---device, --precision and --smoke are used.
+--overwrite, --device, --precision and --smoke are used.
 """
 
 import math
@@ -32,7 +32,7 @@ def main() -> None:
     options = run.options(__doc__, name="gan_theory", resumable=False,
                           samples=option(1024, "samples of each distribution per step"))
     steps = run.SMOKE_STEPS if options.smoke else options.steps or 1200
-    folder = run.new_folder(options.out)
+    folder = run.begin(options)
     fixed = {"steps": steps, "samples": options.samples, "seed": options.seed}
     apart, equal = (theory.optimum(DATA, model, **fixed) for model in (MODEL, DATA))
     apart["best"], equal["best"] = (theory.value(DATA, model) for model in (MODEL, DATA))

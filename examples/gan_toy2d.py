@@ -13,7 +13,6 @@ paper's five with 0.5.
 """
 
 import time
-from pathlib import Path
 
 import minigan as mg
 from figures.toy import Snapshot, film_steps, points_figure, points_film
@@ -63,11 +62,12 @@ def main() -> None:
     )
     toy = data.toy2d(options.points)
     steps = film_steps(run.SMOKE_STEPS if options.smoke else options.steps or STEPS)
-    folder = run.new_folder(Path(options.out))
+    folder = run.begin(options)
     losses = ("non_saturating", "wasserstein_gp") if options.loss == "both" else (options.loss,)
     games = {TITLES.get(loss, loss): train(loss, toy, options, steps, folder / loss) for loss in losses}
     run.write(folder, "points.png", lambda path: points_figure(toy, games, path))
-    run.write(folder, "points.gif", lambda path: points_film(toy, games, path, frames=folder / "samples"))
+    run.write(folder, "points.gif", lambda path: points_film(
+        toy, games, path, lambda name, contents: run.write(folder, f"samples/{name}", contents)))
     for title, film in games.items():
         print(f"{title}: {film[-1].coverage.covered} of {film[-1].coverage.modes} modes, "
               f"{film[-1].coverage.good:.0%} of the samples good")

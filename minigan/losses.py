@@ -198,7 +198,8 @@ def cross_entropy(logits: Tensor, labels: Any, *, reduction: str = "mean") -> Te
     labels = np.asarray(labels)
     n, k = logits.shape if logits.ndim == 2 else (-1, 0)
     if labels.shape != (n,) or not np.issubdtype(labels.dtype, np.integer):
-        raise ShapeError(f"cross_entropy: logits {logits.shape} must be (N, K), labels {labels.shape} (N,) integers")
+        raise ShapeError(f"cross_entropy: logits {logits.shape} must be (N, K), and labels, {labels.dtype} "
+                         f"{labels.shape}, (N,) integers")
     if n and not (labels.min() >= 0 and labels.max() < k):
         raise ShapeError(f"cross_entropy: labels run from {labels.min()} to {labels.max()}, but there are K={k} "
                          f"classes, numbered from 0 to {k - 1}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,8 +70,8 @@ def points_figure(toy: Toy2D, games: Games, out_path: str | os.PathLike[str]) ->
 
 
 def points_film(toy: Toy2D, games: Games, out_path: str | os.PathLike[str],
-                frames: str | os.PathLike[str] | None = None) -> None:
-    """Write a GIF with one frame per step, the games side by side; with `frames`, each also as a PNG in that folder.
+                keep: Callable[[str, bytes], object] | None = None) -> None:
+    """Write a GIF with one frame per step, the games side by side; `keep` takes the name and the PNG of each frame.
 
     All frames share a few colours, which keeps the file small. Raises what `points_figure` raises.
     """
@@ -81,8 +81,8 @@ def points_film(toy: Toy2D, games: Games, out_path: str | os.PathLike[str],
               for i in range(_count(games))]
     steps = [snapshot.step for snapshot in next(iter(games.values()))]
     for step, image in zip(steps, images, strict=True):
-        if frames is not None:
-            write_atomically(Path(frames) / f"step_{step:06d}.png", _encoded(image, "PNG"))
+        if keep is not None:
+            keep(f"step_{step:06d}.png", _encoded(image, "PNG"))
     no_dither = pillow.Dither.NONE  # its dots would compress badly
     film = [image.quantize(palette=_palette(), dither=no_dither) for image in images]
     shown = [FRAME_MS] * (len(film) - 1) + [LAST_MS]

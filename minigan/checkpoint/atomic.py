@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-LEFTOVER = re.compile(r"\.(?P<name>[^/]+)\.\d+\.tmp")  # how unfinished files are called: by the file and the process
+_UNFINISHED = re.compile(r"(.*/)?\.([^/]+)\.\d+\.tmp")  # how unfinished files are called: by the file and the process
 
 
 def write_atomically(path: str | os.PathLike[str], contents: bytes) -> None:
@@ -35,12 +35,22 @@ def write_atomically(path: str | os.PathLike[str], contents: bytes) -> None:
             os.close(folder)
 
 
+def finished_name(name: str) -> str | None:
+    """The name of the file of which this is an unfinished copy by `write_atomically`; None if it is none.
+
+    >>> finished_name("samples/.a.png.12.tmp"), finished_name(".notes.tmp")
+    ('samples/a.png', None)
+    """
+    match = _UNFINISHED.fullmatch(name)
+    return (match[1] or "") + match[2] if match else None
+
+
 def remove_leftovers(folder: Path, names: re.Pattern[str]) -> None:
     """Remove what `write_atomically` left in a folder because it was killed while it wrote a file with such a name.
 
     Other files stay, whatever their names end in. Raises OSError.
     """
     for entry in os.scandir(folder) if folder.is_dir() else ():
-        match = LEFTOVER.fullmatch(entry.name)
-        if match and names.fullmatch(match["name"]) and not entry.is_dir(follow_symlinks=False):
+        name = finished_name(entry.name)
+        if name is not None and names.fullmatch(name) and not entry.is_dir(follow_symlinks=False):
             os.unlink(entry.path)

@@ -157,7 +157,9 @@ def _called(function: Any, arguments: Any) -> Any:
     module, name = function
     if function == ("collections", "OrderedDict"):
         pairs = arguments[0] if arguments else []
-        items = {key: value for key, value in pairs if isinstance(key, str | int)}
+        if not all(isinstance(key, str | int) for key, _ in pairs):  # the hash of a deep tuple is recursive
+            raise PickleError("its description is damaged (keys must be text or numbers)")
+        items = dict(pairs)
         pairs.clear()  # so that a pickle cannot have one list copied many times
         return items
     if function == ("torch", "Size"):

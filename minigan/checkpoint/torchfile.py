@@ -71,20 +71,22 @@ def _read_zip(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
         entries = {info.filename: info for info in archive.infolist()}
         roots = [name.removesuffix("data.pkl") for name in entries if name.rpartition("/")[2] == "data.pkl"]
         if len(roots) != 1:
-            raise PickleError("a zip file, but not one of torch.save: it has no data.pkl")
+            raise PickleError(f"a zip file, but not one of torch.save: it has {len(roots) or 'no'} data.pkl")
 
         def contents(name: str, most: int) -> bytes:
             info = entries.get(roots[0] + name)
             if info is None:
                 raise PickleError(f"damaged: {name} is missing")
-            if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or info.file_size > min(most, size):
-                raise PickleError(f"damaged: {name} is compressed, or claims {info.file_size:,} bytes in a file of "
-                                  f"{size:,}")
+            if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or info.file_size > most:
+                raise PickleError(f"damaged: {name} is compressed or encrypted, or claims {info.file_size:,} bytes in "
+                                  f"a file of {size:,}")
             return archive.read(info)
 
         described = read_pickle(io.BytesIO(contents("data.pkl", LARGEST_DESCRIPTION)))
-        order = contents("byteorder", 16).decode() if roots[0] + "byteorder" in entries else "little"
-        return _arrays(described, lambda storage: contents(f"data/{storage.key}", size), size, order)
+        order = contents("byteorder", 16) if roots[0] + "byteorder" in entries else b"little"
+        if order not in (b"little", b"big"):
+            raise PickleError(f"damaged: the order of its bytes is {order!r}, neither little nor big")
+        return _arrays(described, lambda storage: contents(f"data/{storage.key}", size), size, order.decode())
 
 
 def _read_old(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
@@ -92,7 +94,7 @@ def _read_old(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
     magic, version = read_pickle(file), read_pickle(file)
     if (magic, version) != (MAGIC, 1001):
         raise PickleError("not a file of torch.save, or in a version that is not known")
-    system, described, keys = (read_pickle(file) for _ in range(3))
+    _, described, keys = (read_pickle(file) for _ in range(3))  # numbers are little-endian on every machine
     widths = {view.storage.key: _width(view.storage) for view in _tensors(described).values()}
     places: dict[str, tuple[int, int]] = {}
     for key in keys if isinstance(keys, list) else []:
@@ -108,7 +110,7 @@ def _read_old(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
         file.seek(start)
         return file.read(length)
 
-    return _arrays(described, contents, size, "little" if system.get("little_endian", True) else "big")
+    return _arrays(described, contents, size, "little")
 
 
 def _tensors(described: Any) -> dict[str, View]:
@@ -131,8 +133,9 @@ def _arrays(described: Any, contents: Callable[[Storage], bytes], size: int, ord
     for name, view in views.items():
         count, length = math.prod(view.shape), view.storage.length
         last = view.offset + sum((n - 1) * stride for n, stride in zip(view.shape, view.strides, strict=True))
-        if count > length or (count and last >= length) or any(n >= 2**31 for n in view.shape):
-            raise PickleError(f"damaged: {name[:60]} asks for {count:,} numbers, but its storage has {length:,}")
+        if (count and last >= length) or any(n >= 2**31 for n in view.shape):  # an expanded tensor repeats numbers
+            raise PickleError(f"damaged: {name[:60]} of shape {view.shape} ends at number {last + 1:,} of a storage of "
+                              f"{length:,}")
         budget -= 4 * count if _width(view.storage) < 4 else _width(view.storage) * count
         if budget < 0:
             raise PickleError(f"its tensors ask for more than {SHARING} times the file's {size:,} bytes")
@@ -157,7 +160,7 @@ def _width(storage: Storage) -> int:
 def _numbers(raw: bytes, storage: Storage, order: str) -> np.ndarray:
     """All numbers of a storage, one axis, as they are in the file; bfloat16 as the upper halves of float32."""
     plain = {"bfloat16": "uint16", "bool": "uint8"}.get(storage.dtype, storage.dtype)
-    dtype = np.dtype(plain).newbyteorder("<" if order.strip() == "little" else ">")
+    dtype = np.dtype(plain).newbyteorder("<" if order == "little" else ">")
     return np.frombuffer(raw, dtype, len(raw) // dtype.itemsize)
 
 
@@ -171,4 +174,4 @@ def _copied(numbers: np.ndarray, view: View) -> np.ndarray:
     if view.storage.dtype == "bfloat16":
         return np.array((part.astype(np.uint32) << 16).view(np.float32), order="C")
     target = {"float16": "float32"}.get(view.storage.dtype, view.storage.dtype)
-    return np.array(part != 0 if target == "bool" else part, target, order="C")
+    return np.array(part, target, order="C")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minigan import report
-from minigan.data.paths import printable, user_path
+from minigan.data.paths import first_free, printable, user_path
 from minigan.errors import OptionError
 from minigan.run.folder import read_config
 from minigan.run.listing import aligned, described, differing
@@ -29,19 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.out.suffix not in (".html", ".png"):
         raise OptionError(f"compare: --out {options.out} is neither a page, *.html, nor a picture, *.png")
     settings = differing({name: described(read_config(run)) for name, run in runs.items()})
-    out = free(options.out)
+    out = first_free(options.out, lambda path: not os.path.lexists(path), options.out.suffix)
     if out.suffix == ".png":
         report.run_curves({name: report.read_rows(run / "metrics.jsonl") for name, run in runs.items()}, out)
     else:
         report.compare_page(runs, settings, out)
     print(aligned([["", *runs], *settings]) if settings else "their settings are the same")
     print(f"written to {printable(out)}")
-
-
-def free(path: Path) -> Path:
-    """The path, or the first of NAME-2, NAME-3, ... that nothing has yet."""
-    number, result = 1, path
-    while os.path.lexists(result):
-        number += 1
-        result = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from minigan.data.paths import user_path
+from minigan.data.paths import printable, user_path
 from minigan.engine import PRIMITIVES
 from minigan.teach.explain import subjects
 
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.out is None:
         print(contents)
     else:
-        print(f"written to {options.out}")
+        print(printable(f"written to {options.out}"))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from minigan.commands._shared import generator_of, run_parser
-from minigan.data.paths import user_path
+from minigan.data.paths import printable, user_path
 from minigan.errors import OptionError
 from minigan.report import report_page
 from minigan.run.latent import pictures
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
              pictures.write_inside(drawn, options.run, options.tool))
     if options.out is None:
         files.append(report_page(options.run))
-    print(*filter(None, [drawn.note]), f"written: {', '.join(map(str, files))}", sep="\n")
+    print(*filter(None, [drawn.note]), printable(f"written: {', '.join(map(str, files))}"), sep="\n")
 
 
 def _draw(generator: SavedGenerator, options: argparse.Namespace) -> Pictures:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from minigan.commands._shared import generator_of, run_parser
-from minigan.data.paths import user_path
+from minigan.data.paths import printable, user_path
 from minigan.metrics.scorer import FEWEST, MEANINGS, Scorer
 from minigan.metrics.svm import svm_evaluation
 from minigan.run.manifest import write_scores
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scorer = Scorer(directory)
     result = {"weights": generator.weights, "images": options.images, "seed": options.seed, "reals": scorer.source,
               "scores": scorer(images)}
-    print(f"{options.images:,} images from {options.run / generator.weights} against {scorer.source}")
+    print(printable(f"{options.images:,} images from {options.run / generator.weights} against {scorer.source}"))
     print(table(result["scores"]))
     if options.svm is not None:
         discriminator = load_discriminator(options.run, generator.options)
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
               f"{accuracy['discriminator']:.1%}, of one with random weights {accuracy['random']:.1%}, pixels "
               f"{accuracy['pixels']:.1%}")
         result["svm"] = accuracy
-    print(f"written to {write_scores(options.run, result)}")
+    print(printable(f"written to {write_scores(options.run, result)}"))
 
 
 def table(scores: dict[str, float]) -> str:

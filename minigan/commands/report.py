@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from minigan.data.paths import user_path
+from minigan.data.paths import printable, user_path
 from minigan.report import report_page
 
 
@@ -14,4 +14,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m minigan report", description=__doc__)
     parser.add_argument("run", type=user_path, metavar="RUN", help="folder of the run")
     path = report_page(parser.parse_args(arguments).run)
-    print(f"{path}: {path.stat().st_size:,} bytes")
+    print(printable(f"{path}: {path.stat().st_size:,} bytes"))

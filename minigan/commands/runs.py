@@ -1,4 +1,4 @@
-"""List the runs in a folder: steps done, last checkpoint, best score, last losses."""
+"""List the runs in a folder, or one run: steps done, last checkpoint, best score, last losses."""
 
 from __future__ import annotations
 
@@ -19,4 +19,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runs = listing.runs_in(folder)
     print(listing.HEADER)
     for run in runs:
-        print(listing.summary(run, str(run.relative_to(folder))))
+        print(listing.summary(run, str(run.relative_to(folder)) if run != folder else folder.resolve().name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minigan.commands._shared import generator_of, run_parser
-from minigan.data.paths import user_path
+from minigan.data.paths import printable, user_path
 from minigan.data.pictures import SUFFIXES
 from minigan.errors import OptionError
 from minigan.report import grid, save_png
@@ -33,4 +33,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
         out.mkdir(parents=True, exist_ok=True)
         for number, image in enumerate(images):
             save_png(grid(image[None], pad=0), out / f"{number:06d}.png")
-    print(f"{options.images:,} images of seed {options.seed}: {out}")
+    print(printable(f"{options.images:,} images of seed {options.seed}: {out}"))

@@ -25,7 +25,7 @@ import numpy as np
 from minigan.data.images import MAX_BYTES, NO_LABELS, ImageData, channels_last
 from minigan.data.listing import Listing, listing, partners, shortened
 from minigan.data.paths import user_path
-from minigan.data.pictures import MemoryDataError, decoded, square
+from minigan.data.pictures import MAX_PIXELS, MemoryDataError, decoded, square
 from minigan.errors import DataError, OptionError
 
 SPLITS = ("train", "val", "test")
@@ -120,9 +120,13 @@ def photographs(directory: str | os.PathLike[str]) -> tuple[list[np.ndarray], st
 
 
 def _check(size: int | None, *channels: Channels) -> None:
-    if not set(channels) <= {None, 1, 3, "auto"} or (size is not None and size < 1):
-        raise OptionError(f"folders of images: channels are 1, 3, None or 'auto' and size is at least 1 or None, not "
-                          f"{' and '.join(map(repr, channels))}, and {size!r}")
+    whole = size is None or (isinstance(size, int | np.integer) and size >= 1)
+    if not set(channels) <= {None, 1, 3, "auto"} or not whole:
+        raise OptionError("folders of images: channels are 1, 3, None or 'auto' and size is a whole number from 1 or "
+                          f"None, not {' and '.join(map(repr, channels))}, and {size!r}")
+    if size is not None and size**2 > MAX_PIXELS:
+        raise OptionError(f"folders of images: size={size:,} asks for images of {size**2:,} pixels; the limit is "
+                          f"{MAX_PIXELS:,}")
 
 
 def _layouts(root: Path, split: str, paired: bool) -> list[list[Path]]:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
+
+# Controls of ASCII and Latin-1; marks, embeddings and isolates of Unicode's annex 9; separators; lone surrogates.
+ACTING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:
@@ -15,6 +20,19 @@ def user_path(path: str | os.PathLike[str]) -> Path:
     'photos/~'
     """
     return Path(os.path.expanduser(path))  # Path.expanduser raises an error for an unknown user
+
+
+def first_free(path: Path, is_free: Callable[[Path], bool], suffix: str = "") -> Path:
+    """The path, or the first of NAME-2, NAME-3, ... that is free; the number goes before the suffix.
+
+    >>> first_free(Path("a.html"), lambda path: path.name not in ("a.html", "a-2.html"), ".html").name
+    'a-3.html'
+    """
+    number, result, name = 1, path, path.name.removesuffix(suffix)
+    while not is_free(result):
+        number += 1
+        result = path.with_name(f"{name}-{number}{suffix}")
+    return result
 
 
 def same_name(path: Path) -> str:
@@ -29,9 +47,12 @@ def same_name(path: Path) -> str:
 
 
 def printable(text: object) -> str:
-    """A text whose bytes that are not UTF-8, as in some names of files, are shown as escapes.
+    """A text in which what a terminal would act upon, not show, is an escape: names may come from a stranger.
 
-    >>> printable("a\\udcff.png")
-    'a\\\\udcff.png'
+    Escaped are control characters except ends of lines and tabs, marks that turn the direction of writing, and bytes
+    that are not UTF-8, as in some names of files.
+
+    >>> printable("a\\udcff.png"), printable("\\x1b[31mred")
+    ('a\\\\udcff.png', '\\\\x1b[31mred')
     """
-    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
+    return ACTING.sub(lambda match: ascii(match[0])[1:-1], str(text))

@@ -3,6 +3,11 @@
 Every file becomes 8-bit grey or RGB: palettes are looked up, 16-bit grey is divided by 257, CMYK is converted,
 transparent pixels are put on white, and the orientation that a camera notes (EXIF) is applied.
 
+Grey of 16 bits is white at 65,535, however dark a picture is: PNG, PGM and TIFF say so. For the other whole numbers of
+TIFF (32 bits, or with a sign) no white is defined, and programs save 8-bit and 16-bit pictures in them: a picture of
+values up to 255 is taken as 8-bit, as Pillow's own conversion to 8 bits keeps such values, and one of values
+up to 65,535 as 16-bit. Larger or negative values and real numbers are refused: their black and white are not known.
+
 The decoders are foreign code that reads files of strangers. Only those in FORMATS are started, whatever the name of the
 file says: others, such as PostScript's, run programs. Whatever they raise becomes a DataError that names the file.
 """
@@ -62,9 +67,10 @@ def decoded(path: Path, channels: int | None = None) -> tuple[np.ndarray, str]:
             with image_module.open(path, formats=formats) as image:
                 _check_header(image, path)
                 grey = image.mode in _GREY or "LA;16" in str(image.tile)  # Pillow gives 16-bit grey + alpha as RGBA
+                has_white = image.mode != "I" or image.format != "TIFF"
                 image.load()
                 upright, note = _upright(image, image_module)
-                pixels = np.array(_eight_bits(upright, grey, channels, image_module))
+                pixels = np.array(_eight_bits(upright, grey, channels, has_white, image_module))
     except DataError:
         raise
     except FileNotFoundError:
@@ -109,13 +115,15 @@ def _upright(image: Any, image_module: Any) -> tuple[Any, str]:
     return image.transpose(image_module.Transpose[turn]) if turn else image, ""
 
 
-def _eight_bits(image: Any, grey: bool, channels: int | None, image_module: Any) -> Any:
-    """A Pillow image of mode L or RGB."""
-    if image.mode.startswith("I"):  # 16 bits; Pillow gives 32-bit integers for some byte orders
+def _eight_bits(image: Any, grey: bool, channels: int | None, has_white: bool, image_module: Any) -> Any:
+    """A Pillow image of mode L or RGB. Without `has_white`, its values tell whether they are those of 8 or 16 bits."""
+    if image.mode.startswith("I"):  # 16 bits or more; Pillow gives 32-bit integers for some formats and byte orders
         wide = np.asarray(image).astype(np.int64)
         if wide.min() < 0 or wide.max() > 65535:
-            raise ValueError(f"its grey values run from {wide.min()} to {wide.max()}, which is more than 16 bits")
-        image = image_module.fromarray(np.rint(wide / 257).astype(np.uint8))
+            raise ValueError(f"its grey values run from {wide.min()} to {wide.max()}, and it is not known which are "
+                             "black and white: more than 16 bits; save it with 8 or 16 bits")
+        unit = 257 if has_white or wide.max() > 255 else 1  # 65,535 / 255
+        image = image_module.fromarray(np.rint(wide / unit).astype(np.uint8))
     elif image.has_transparency_data:
         image = image.convert("RGBA")
         paper = image_module.new("RGBA", image.size, "white")

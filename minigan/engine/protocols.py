@@ -8,7 +8,8 @@ copied or unpickled is a new leaf, created there and then.
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from typing import Any, Never
 
 import numpy as np
@@ -38,6 +39,13 @@ def _comparison(sign: str, ufunc: Callable[..., Array]) -> Callable[[Tensor, Ope
     return compare
 
 
+def _iter(x: Tensor) -> Iterator[Tensor]:
+    """The slices along the first axis. TypeError for one number: Python would take the failing x[0] for an end."""
+    if not x.ndim:
+        raise TypeError("iteration over a tensor without axes, which is one number: use x.item()")
+    return (x[i] for i in range(len(x)))
+
+
 # ---- numbers and text ----
 def _number(x: Tensor, what: str, remedy: str) -> float:
     """The value of a tensor of one element; others have no value as a whole."""
@@ -54,6 +62,11 @@ def _bool(x: Tensor) -> bool:
 
 def _int(x: Tensor) -> int:
     return int(_number(x, "int", "use x.numpy().astype(int)"))
+
+
+def _trunc(x: Tensor) -> int:
+    """math.trunc of the only element."""
+    return math.trunc(_number(x, "trunc", "use np.trunc(x.numpy())"))
 
 
 def _round(x: Tensor, digits: int | None = None) -> float:
@@ -153,7 +166,7 @@ for _name, _sign, _ufunc in (("eq", "==", np.equal), ("ne", "!=", np.not_equal),
     bind(**{f"__{_name}__": _comparison(_sign, _ufunc)})
 bind(
     __bool__=_bool, __int__=_int, __float__=lambda x: _number(x, "float", "use x.numpy()"),
-    __round__=_round, __format__=_format, __contains__=_contains,
+    __round__=_round, __trunc__=_trunc, __format__=_format, __contains__=_contains, __iter__=_iter,
     __copy__=_copy, __deepcopy__=_deepcopy, __reduce_ex__=_reduce, __setstate__=_setstate,
 )
 Node.__reduce_ex__ = _node_reduce  # type: ignore[assignment]

@@ -11,7 +11,7 @@ read-only: nothing can change under a recorded graph unnoticed. A leaf is change
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from types import FunctionType
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, Self, TypeAlias
 
@@ -36,7 +36,6 @@ class Tensor:
 
     __slots__ = ("__weakref__", "_data", "_grad", "_version", "node", "order", "requires_grad")
     __hash__ = object.__hash__  # its identity, although == is element by element: a tensor is a key in dicts and sets
-    __array_ufunc__ = None  # ndarray * tensor asks Tensor.__rmul__ instead of multiplying element by element
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
         if isinstance(data, _NUMPY):
@@ -57,7 +56,7 @@ class Tensor:
 
     @data.setter
     def data(self, value: Operand) -> None:
-        new = devices.copy(asarray(value), self.dtype, self.device)
+        new = devices.copy(_real(value, "data ="), self.dtype, self.device)
         if new.shape != self.shape:
             raise ShapeError(f"data: cannot put an array of shape {new.shape} in a tensor of shape {self.shape}")
         self._check_leaf("data =")
@@ -157,7 +156,7 @@ class Tensor:
     def __setitem__(self, index: Any, value: Operand) -> None:
         self._check_leaf("t[...] =")
         changed = self._data.copy(order="K")  # views and detached twins keep what they saw
-        changed[devices.index(index, changed)] = devices.index(asarray(value), changed)
+        changed[devices.index(index, changed)] = devices.index(_real(value, "t[...] ="), changed)
         self.data = changed
 
     def __repr__(self) -> str:
@@ -198,8 +197,12 @@ class Tensor:
         def __int__(self) -> int: ...
         def __float__(self) -> float: ...
         def __round__(self, digits: int | None = None) -> float: ...
+        def __trunc__(self) -> int: ...
         def __format__(self, spec: str) -> str: ...
+        def __iter__(self) -> Iterator[Tensor]: ...
         def __contains__(self, value: Operand) -> bool: ...
+        def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any: ...
+        def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, options: Any) -> Any: ...
         def __copy__(self) -> Self: ...
         def __deepcopy__(self, memo: dict[int, Any]) -> Self: ...
         def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]: ...
@@ -223,6 +226,7 @@ class Tensor:
         def __matmul__(self, other: Operand) -> Tensor: ...
         def __rmatmul__(self, other: Operand) -> Tensor: ...
         def __neg__(self) -> Tensor: ...
+        def __pos__(self) -> Tensor: ...
         def __abs__(self) -> Tensor: ...
         def __getitem__(self, index: Any) -> Tensor: ...
         def reshape(self, *shape: Any) -> Tensor: ...
@@ -359,22 +363,28 @@ def tensor(array_like: Any, requires_grad: bool = False, dtype: Any = None, devi
     >>> tensor([1, 2, 3]).dtype, tensor(np.zeros(3)).dtype
     (dtype('float32'), dtype('float64'))
     """
-    values = asarray(array_like)
-    try:
-        source = values if devices.is_array(values) else np.asarray(values)
-    except ValueError as error:
-        raise DTypeError(f"tensor: {type(array_like).__name__} holds no regular array of numbers: {error}") from error
-    own = source.dtype if getattr(values, "dtype", None) == np.float64 else np.float32
+    source = _real(array_like, "tensor")
+    own = np.float64 if getattr(asarray(array_like), "dtype", None) == np.float64 else np.float32
     wanted = np.dtype(own if dtype is None else dtype)
     if wanted not in _FLOATS:
         raise DTypeError(f"tensor: dtype {wanted} is neither float32 nor float64, the two that can be differentiated")
-    if source.dtype.kind == "c":
-        raise DTypeError("tensor: complex numbers have no derivative here; take the real and imaginary parts apart")
-    if source.dtype.kind not in "biuf":
-        raise DTypeError(f"tensor: {array_like!r:.60} is no number and no array of numbers")
     here = devices.of(source)
     return Tensor(devices.put(source.astype(wanted), device or (devices.default() if here == "cpu" else here)),
                   requires_grad)
+
+
+def _real(value: Any, what: str) -> Array:
+    """The array behind a value. Raises DTypeError unless it holds real numbers: NumPy makes NaN of None, 5 of "5"."""
+    values = asarray(value)
+    try:
+        array = values if devices.is_array(values) else np.asarray(values)
+    except ValueError as error:
+        raise DTypeError(f"{what}: {type(value).__name__} holds no regular array of numbers: {error}") from error
+    if array.dtype.kind == "c":
+        raise DTypeError(f"{what}: complex numbers have no derivative here; take the real and imaginary parts apart")
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"{what}: {value!r:.60} is no number and no array of numbers")
+    return array
 
 
 def asarray(value: Any) -> Array:

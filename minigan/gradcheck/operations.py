@@ -60,7 +60,7 @@ def check_linear(op: Operation, sample: Sample, seed: int = 0) -> float:
     f, rng, worst = apply(op, sample), np.random.default_rng(seed), 0.0
     for i in linear_positions(op, sample):
         v = random_cotangent(values(f, sample.args), seed)
-        exact, size = differences(f, list(sample.args), i, v, 1.0)
+        exact, sizes = differences(f, list(sample.args), i, v, 1.0)
         gx = analytic_gradient(f, list(sample.args), i, v)
         step = rng.normal(size=gx.shape)
         there = [a + step if j == i else a for j, a in enumerate(sample.args)]
@@ -68,7 +68,7 @@ def check_linear(op: Operation, sample: Sample, seed: int = 0) -> float:
             forward = f(*map(on_device, map(np.array, there))).numpy() - f(*map(on_device, sample.args)).numpy()
         terms = np.sum(np.abs(step * gx)) + np.sum(np.abs(forward * v))
         adjoint = abs(np.sum(forward * v) - np.sum(step * gx)) / (terms or 1.0)
-        worst = max(worst, relative_error(gx, exact, ROUNDING / RTOL_LINEAR * size), float(adjoint))
+        worst = max(worst, relative_error(gx, exact, ROUNDING / RTOL_LINEAR * sizes.max(initial=0.0)), float(adjoint))
     if not worst <= RTOL_LINEAR:
         raise GradientError(f"{op.name} is declared linear, but its exact differences are off by {worst:.2e}")
     return worst

@@ -113,7 +113,7 @@ def svm_evaluation(discriminator: nn.Module, size: int = 32, labels: int = 1000,
     """Accuracy on MNIST's test digits of classifiers trained on few labels: {"discriminator", "random", "pixels"}.
 
     "discriminator" uses the discriminator's features, "random" those of the same network with DCGAN's initial weights
-    and initial statistics in batch norm, "pixels" the pixels themselves.
+    and initial running statistics, "pixels" the pixels themselves.
 
     Args:
         discriminator: as in `discriminator_features`.
@@ -154,6 +154,6 @@ def _fresh(discriminator: nn.Module, seed: int) -> nn.Module:
     finally:
         default.load_state_dict(numbers)
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
-            module.running_mean[...], module.running_var[...] = 0, 1
+        if hasattr(module, "reset_running_stats"):
+            module.reset_running_stats()
     return network

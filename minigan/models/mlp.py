@@ -11,16 +11,18 @@ from minigan import nn
 from minigan.engine import Tensor, device, tensor
 from minigan.nn import init
 
+NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm, nn.LayerNorm)
+
 
 def dcgan_weights(module: nn.Module) -> None:
-    """DCGAN's initial weights: filters N(0, 0.02), batch-norm gamma N(1, 0.02), biases and beta 0."""
+    """DCGAN's initial weights: filters N(0, 0.02), gamma of batch and other norms N(1, 0.02), biases and beta 0."""
     for name, p in vars(module).items():
         if not isinstance(p, nn.Parameter):
             continue
         if name == "bias":
             p.writable()[...] = 0
         else:
-            values = init.normal(p.shape, 1.0 if isinstance(module, nn.BatchNorm2d) else 0.0, 0.02)
+            values = init.normal(p.shape, 1.0 if isinstance(module, NORMS) else 0.0, 0.02)
             p.writable()[...] = device.put(values, p.device)
 
 

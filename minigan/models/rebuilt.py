@@ -29,6 +29,7 @@ UPSAMPLES = ("upconv", "deconv")
 WRAPPERS: dict[str, Any] = {"change.": Residual, "coloured.": Grey}  # by the prefix of all their weights' names
 NO_FIT = "these weights fit no generator of minigan.models: "  # how the errors begin
 MOST_WRAPPERS, MOST_BLOCKS, MOST_HALVINGS = 4, 256, 32
+FOREIGN = re.compile(r"(?:(?!model\.|change\.|coloured\.)[^.]+\.)+(?=model\.|change\.|coloured\.)")  # before our names
 STATISTIC = re.compile(r"(.*)\.(running_mean|running_var|num_batches_tracked)")
 
 
@@ -49,7 +50,7 @@ def generator_of(weights: Weights, strict: bool = True) -> AnySize | Residual | 
             prefix := next((w for w in WRAPPERS if all(name.startswith(w) for name in weights)), "")):
         weights = {name.removeprefix(prefix): array for name, array in weights.items()}
         wrappers.append(WRAPPERS[prefix])
-    candidates = _resnets if "model.1.weight" in weights else _unets
+    candidates = _unets if any(name.startswith("model.model.") for name in weights) else _resnets
     network: Any = _fitting(weights, lambda: candidates(weights), strict)
     for wrapper in reversed(wrappers):
         network = wrapper(network).eval()
@@ -74,13 +75,15 @@ def combined(encoder: Weights, decoder: Weights, strict: bool = True) -> Encoder
 def as_ours(weights: Weights) -> dict[str, np.ndarray]:
     """Weights of the CycleGAN and pix2pix authors' PyTorch code under our names; others as they are.
 
-        module.model.1.weight    the prefix of nn.DataParallel is removed
+        module.model.1.weight    what PyTorch's wrappers put before all names is removed: nn.DataParallel this, and
+                                 torch.compile _orig_mod, a class of the user's the name of its attribute
         model.2.running_mean     statistics that old versions of instance norm saved and never used are left out, with a
                                  warning; those of batch norm, which has a weight, stay
         conv_block.6, .7         the second half of a residual block behind a dropout layer: here 5 and 6
     """
-    while weights and all(name.startswith("module.") for name in weights):
-        weights = {name.removeprefix("module."): array for name, array in weights.items()}
+    before = FOREIGN.match(next(iter(weights), ""))
+    if before and all(name.startswith(before[0]) for name in weights):
+        weights = {name.removeprefix(before[0]): array for name, array in weights.items()}
     unused = [name for name in weights if (match := STATISTIC.fullmatch(name)) and f"{match[1]}.weight" not in weights]
     if unused:
         warnings.warn(f"{len(unused)} statistics of instance normalisation are left out, as it does not use them: "
@@ -101,6 +104,7 @@ def _fitting(weights: Weights, candidates: Callable[[], Iterator[Module]], stric
     """The candidate whose names and shapes are those of the weights, with them; else an error about the closest."""
     shapes = {name: array.shape for name, array in weights.items() if not name.endswith("num_batches_tracked")}
     closest: tuple[int, Module, list[str], list[str], list[str]] | None = None
+    lack = ""
     try:
         for network in candidates():
             state = network.state_dict()
@@ -112,11 +116,11 @@ def _fitting(weights: Weights, candidates: Callable[[], Iterator[Module]], stric
                 closest = difference, network, missing, surplus, other
             if not difference:
                 break
-    except (LookupError, ValueError, ArithmeticError):  # a name is missing, or a shape has other axes
-        pass
+    except (LookupError, ValueError, ArithmeticError) as error:  # a name is missing, or a shape has other axes
+        lack = f"{error.args[0]} is missing; " if isinstance(error, KeyError) else ""
     if closest is None:
         raise CheckpointError(f"{NO_FIT}their names or shapes differ "
-                              f"({_listed(list(weights)) or 'there are none'}); use the file of a generator")
+                              f"({lack}there are {_listed(list(weights)) or 'none'}); use the file of a generator")
     _, network, missing, surplus, other = closest
     report = "; ".join(f"{kind} {_listed(names)}" for kind, names in
                        (("missing:", missing), ("surplus:", surplus), ("of another shape:", other)) if names)

@@ -94,6 +94,6 @@ class UnetGenerator(AnySize):
         for i in range(depth - 1, 0, -1):
             drops = dropout > 0 and level is not None and sizes[i - 1] == sizes[i]
             level = UnetLevel(sizes[i - 1], sizes[i], level, norm, upsample,
-                              dropout=nn.Dropout(dropout, stream) if drops else None)
+                              dropout=nn.Dropout(dropout, stream=stream) if drops else None)
         self.model = UnetLevel(out_channels, sizes[0], level, norm, upsample, source=in_channels)
         self.apply(dcgan_weights)

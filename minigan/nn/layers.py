@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from minigan import kernels, ops
 from minigan.engine import Array, Tensor
-from minigan.errors import ShapeError
+from minigan.errors import OptionError, ShapeError
 from minigan.nn import init
 from minigan.nn.module import Module, Parameter
 from minigan.nn.norms import BatchNorm2d, InstanceNorm2d, LayerNorm  # noqa: F401  where earlier versions pickled them
+from minigan.nn.signatures import Absent, as_pytorch
 from minigan.random import Stream
 from minigan.random import default as default_stream
 
@@ -23,6 +25,7 @@ class Linear(Module):
 
     bias: Parameter | None
 
+    @as_pytorch()
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
         self.weight = Parameter(init.default((out_features, in_features), in_features))
@@ -69,15 +72,31 @@ class _Filtered(Module):
         return f"{tuple(self.weight.shape)}, {options}, bias={self.bias is not None}"
 
 
+_GROUPS = Absent(1, "there are no grouped convolutions: give each group of channels a layer of its own")
+
+
+def _mode(layer: str) -> Absent:
+    return Absent("zeros", f"put nn.{layer}, or ops.pad, before a convolution with padding=0")
+
+
 def _kernel(size: Pair) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+
+def _check_bias(layer: Module, bias: Any) -> None:
+    """In PyTorch, `groups` has the place of our `bias`: a number there is no bias."""
+    if not isinstance(bias, bool | np.bool_):
+        raise TypeError(f"{type(layer).__name__}: bias={bias!r:.60} must be True or False; PyTorch has groups in this "
+                        "place, which minigan lacks: write bias=False or bias=True")
 
 
 class Conv2d(_Filtered):
     """Cross-correlation; weight (out, in, KH, KW), bias (out,). See ops.conv2d."""
 
+    @as_pytorch(groups=_GROUPS, padding_mode=_mode("ReflectionPad2d or ReplicationPad2d"))
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0,
                  dilation: Pair = 1, bias: bool = True) -> None:
+        _check_bias(self, bias)
         kh, kw = _kernel(kernel_size)
         super().__init__((out_channels, in_channels, kh, kw), 0, in_channels * kh * kw, bias,
                          stride=stride, padding=padding, dilation=dilation)
@@ -90,8 +109,10 @@ class Conv2d(_Filtered):
 class ConvTranspose2d(_Filtered):
     """The adjoint of a convolution; weight (in, out, KH, KW), bias (out,). See ops.conv_transpose2d."""
 
+    @as_pytorch(groups=_GROUPS, padding_mode=Absent("zeros", "PyTorch has only this one, too"))
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0,
                  output_padding: Pair = 0, bias: bool = True, dilation: Pair = 1) -> None:
+        _check_bias(self, bias)
         kh, kw = _kernel(kernel_size)
         super().__init__((in_channels, out_channels, kh, kw), 1, out_channels * kh * kw, bias, stride=stride,
                          padding=padding, output_padding=output_padding, dilation=dilation)
@@ -118,22 +139,53 @@ class UpConv2d(_Filtered):
 
 
 class Upsample(Module):
-    """Enlarge images by an integer factor, "nearest" or "bilinear". See ops.upsample2d."""
+    """Enlarge images by an integer factor, or resize them to a size; "nearest" or "bilinear" (align_corners=False).
 
-    def __init__(self, scale: Pair = 2, mode: str = "nearest") -> None:
+    See ops.upsample2d and ops.interpolate. The first argument is the factor, PyTorch's `scale_factor`; `size` is an int
+    or (OH, OW), and a keyword argument here.
+
+    Raises:
+        OptionError: a factor and a size are given.
+    """
+
+    size: Pair | None = None  # of modules that an earlier version pickled
+
+    @as_pytorch({"scale_factor": "scale"}, recompute_scale_factor=Absent(False, "give the size itself, by size="),
+                align_corners=Absent(False, "only align_corners=False, or None, is possible"))
+    def __init__(self, scale: Pair | None = None, mode: str = "nearest", *, size: Pair | None = None) -> None:
         super().__init__()
-        self.scale, self.mode = scale, mode
+        if scale is not None and size is not None:
+            raise OptionError(f"Upsample: scale={scale} and size={size} are two sizes; give one")
+        self.scale, self.mode, self.size = _whole(2 if scale is None and size is None else scale), mode, size
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C, scale*H, scale*W)."""
+        """(N, C, H, W) to (N, C, scale*H, scale*W), or to (N, C, OH, OW)."""
+        if self.size is not None:
+            return ops.interpolate(x, self.size, self.mode)
         return ops.upsample2d(x, self.scale, self.mode)
+
+    def describe(self) -> str:
+        """Factor or size, and mode."""
+        return f"{f'scale={self.scale}' if self.size is None else f'size={self.size}'}, mode={self.mode!r}"
+
+
+def _whole(scale: Any) -> Any:
+    """2 for 2.0, as PyTorch's factors may be floats; others are left to ops.upsample2d, which refuses them."""
+    if isinstance(scale, tuple | list):
+        return tuple(_whole(s) for s in scale)
+    return int(scale) if isinstance(scale, float) and scale.is_integer() else scale
 
 
 class Dropout(Module):
-    """Set elements to 0 with probability p, in training only. See ops.dropout."""
+    """Set elements to 0 with probability p, in training only. See ops.dropout.
 
-    def __init__(self, p: float = 0.5, stream: Stream | None = None) -> None:
+    `stream` is the source of random numbers; PyTorch's `inplace` is accepted and changes nothing.
+    """
+
+    def __init__(self, p: float = 0.5, inplace: bool | Stream = False, stream: Stream | None = None) -> None:
         super().__init__()
+        if isinstance(inplace, Stream):  # earlier versions had the stream in this place
+            stream = inplace
         self.p, self.stream = p, stream
 
     def forward(self, x: Tensor) -> Tensor:
@@ -142,11 +194,26 @@ class Dropout(Module):
 
 
 class Flatten(Module):
-    """(N, ...) to (N, features)."""
+    """The axes from start_dim to end_dim become one, row-major; by default (N, ...) to (N, features)."""
+
+    start_dim, end_dim = 1, -1  # those of earlier versions, which had no others
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, x: Tensor) -> Tensor:
-        """All axes except the first become one, row-major."""
-        return ops.reshape(x, (x.shape[0], -1))  # (N, C*H*W)
+        """ShapeError if x has no such axes, or the first comes after the last."""
+        first, last = (d + x.ndim if d < 0 else d for d in (self.start_dim, self.end_dim))
+        if not 0 <= first <= last < x.ndim:
+            raise ShapeError(f"flatten: x {x.shape} has no axes from {self.start_dim} to {self.end_dim}: it has "
+                             f"{x.ndim}, counted from 0, and the first must not come after the last")
+        size = math.prod(x.shape[first : last + 1])
+        return ops.reshape(x, (*x.shape[:first], size, *x.shape[last + 1 :]))  # (N, C*H*W)
+
+    def describe(self) -> str:
+        """Axes."""
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
 def _unit(matrix: Array, vector: Array) -> Array:

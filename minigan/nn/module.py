@@ -6,8 +6,8 @@ Attributes are found by their type: a Parameter is a parameter, a Module is a ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
@@ -17,8 +17,12 @@ from minigan.engine.state import state
 from minigan.errors import CheckpointError, MiniganError, ModuleError
 from minigan.nn import registration
 from minigan.nn.registration import Parameter
+from minigan.nn.signatures import ABSENT_METHODS
+from minigan.nn.tree import Tree
 
 __all__ = ["LoadedKeys", "Module", "Parameter"]
+
+_Number: TypeAlias = float  # inside Module, float is a method
 
 
 class LoadedKeys(NamedTuple):
@@ -28,7 +32,7 @@ class LoadedKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-class Module(registration.Part):
+class Module(Tree):
     """Base of layers and networks. A subclass assigns its parts in `__init__` and defines `forward`.
 
     >>> from minigan import nn
@@ -44,6 +48,11 @@ class Module(registration.Part):
     def __init__(self) -> None:
         vars(self).update(_buffers=[], _parameter_names=set())
         self.training = True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Raises as `registration.check_class`."""
+        super().__init_subclass__(**options)
+        registration.check_class(cls)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Assign an attribute; a Module or Parameter becomes a part. Raises as `registration.check`."""
@@ -64,6 +73,15 @@ class Module(registration.Part):
         """Unpickle or copy; modules that an earlier version pickled have no names of parameters."""
         vars(self).update({"_parameter_names": {n for n, v in values.items() if isinstance(v, Parameter)}, **values})
 
+    if not TYPE_CHECKING:  # mypy would take any name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Called for what is missing. A method of PyTorch's modules is named in the error, with the remedy."""
+            if name in ABSENT_METHODS:
+                raise ModuleError(f"{type(self).__name__}.{name}: minigan lacks this method of PyTorch's; "
+                                  f"{ABSENT_METHODS[name]}")
+            return object.__getattribute__(self, name)  # Python's error, or what a property of this name raised
+
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Compute the module's output; every subclass defines it."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
@@ -79,89 +97,6 @@ class Module(registration.Part):
             raise
         finally:
             state.modules.pop()
-
-    # ---- the tree ----
-    def children_by_name(self) -> dict[str, Module]:
-        """Modules assigned to this one, in order of assignment; one under two names twice.
-
-        Raises:
-            ModuleError: a list, tuple, set or dict holds modules or parameters: it was filled after its assignment.
-        """
-        if "_parameter_names" not in vars(self):
-            raise ModuleError(f"{type(self).__name__}: call super().__init__() first in its __init__")
-        for name, value in vars(self).items():
-            if isinstance(value, registration.CONTAINERS) and value and name not in registration.OWN:
-                registration.check_container(self, name, value)
-        return self.parts_by_name(Module)
-
-    def parts_by_name(self, kind: type) -> dict[str, Any]:
-        """Attributes of a kind, Module or Parameter, in order of assignment, without checks."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, kind)}
-
-    def registered(self) -> Iterator[Module | Parameter]:
-        """This module, the modules below it, and their parameters, without checks; some repeatedly."""
-        yield self
-        for value in vars(self).values():
-            if isinstance(value, Module):
-                yield from value.registered()
-            elif isinstance(value, Parameter):
-                yield value
-
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """Modules assigned to this one, in order of assignment, each once."""
-        seen: set[Module] = set()
-        for name, value in self.children_by_name().items():
-            if value not in seen:
-                seen.add(value)
-                yield name, value
-
-    def children(self) -> Iterator[Module]:
-        """The modules of `named_children`."""
-        yield from (child for _, child in self.named_children())
-
-    def named_modules(self, prefix: str = "", remove_duplicate: bool = True,
-                      memo: set[Module] | None = None) -> Iterator[tuple[str, Module]]:
-        """This module and all below it, with dotted names; this module's name is the prefix.
-
-        A module that is shared is listed once, or under each of its names if not `remove_duplicate`.
-        """
-        memo = set() if memo is None else memo
-        if self in memo and remove_duplicate:
-            return
-        memo.add(self)
-        yield prefix, self
-        for name, child in self.children_by_name().items():
-            yield from child.named_modules(f"{prefix}.{name}" if prefix else name, remove_duplicate, memo)
-
-    def modules(self) -> Iterator[Module]:
-        """This module and all below it, each once."""
-        yield from (module for _, module in self.named_modules())
-
-    def path_of(self, module: Module) -> str:
-        """The path of `module` below this one, such as "Discriminator.layers.3", for messages."""
-        name = next((name for name, m in self.named_modules() if m is module), type(module).__name__)
-        return f"{type(self).__name__}.{name}" if name else type(self).__name__
-
-    def _named(self, kind: str, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
-        """Parameters or buffers of all modules with dotted names."""
-        seen: set[int] = set()
-        for prefix, module in self.named_modules(remove_duplicate=remove_duplicate):
-            for name, value in vars(module).items():
-                mine = isinstance(value, Parameter) if kind == "parameter" else name in module._buffers
-                if mine and value is not None and not (remove_duplicate and id(value) in seen):
-                    seen.add(id(value))
-                    yield (f"{prefix}.{name}" if prefix else name), value
-
-    def named_parameters(self, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
-        """Parameters with dotted names, as in PyTorch.
-
-        A parameter that two modules share is listed once, or under each of its names if not `remove_duplicate`.
-        """
-        yield from self._named("parameter", remove_duplicate)
-
-    def parameters(self) -> list[Parameter]:
-        """All parameters, each once, in the order of `named_parameters`."""
-        return [parameter for _, parameter in self.named_parameters()]
 
     def register_buffer(self, name: str, array: Array | None) -> None:
         """Add an array that is saved with the weights but not trained; None: a name without an array yet.
@@ -197,10 +132,6 @@ class Module(registration.Part):
             raise ModuleError(f"{type(self).__name__}: {name!r} is an attribute already; delete it or use another name")
         setattr(self, name, part)
 
-    def named_buffers(self, remove_duplicate: bool = True) -> Iterator[tuple[str, Array]]:
-        """Buffers with dotted names; those of a shared module once, or under each name if not `remove_duplicate`."""
-        yield from self._named("buffer", remove_duplicate)
-
     # ---- state ----
     def train(self, mode: bool = True) -> Self:
         """Training mode: batch norm uses the batch's statistics, dropout drops."""
@@ -218,13 +149,44 @@ class Module(registration.Part):
             parameter.requires_grad = mode
         return self
 
-    def zero_grad(self) -> None:
-        """Set `.grad` of all parameters to None."""
-        for parameter in self.parameters():
-            parameter.grad = None
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Set `.grad` of all parameters to None, or to zeros."""
+        for p in self.parameters():
+            p.grad = None if set_to_none or p.grad is None else Tensor(np.zeros_like(p.data))
 
-    def to(self, name: str) -> Self:
-        """Move parameters and buffers to a device, in place. DeviceError if it is missing."""
+    def to(self, *targets: Any, device: str | None = None, dtype: Any = None) -> Self:
+        """Move parameters and buffers to a device, or convert them, in place: "cuda", np.float64, or both.
+
+        Raises:
+            DeviceError: the device is missing.
+            DTypeError: the data type is neither float32 nor float64.
+        """
+        for target in targets:
+            if isinstance(target, str) and not target.startswith("float"):
+                device = target
+            else:
+                dtype = target
+        if dtype is not None:
+            self.astype(dtype)
+        return self if device is None else self._move(device)
+
+    def cpu(self) -> Self:
+        """Move parameters and buffers to the host."""
+        return self.to("cpu")
+
+    def cuda(self, number: int | None = None) -> Self:
+        """Move parameters and buffers to a GPU. DeviceError if there is none."""
+        return self.to("cuda" if number is None else f"cuda:{number}")
+
+    def float(self) -> Self:
+        """Convert parameters and buffers to float32."""
+        return self.astype(np.float32)
+
+    def double(self) -> Self:
+        """Convert parameters and buffers to float64."""
+        return self.astype(np.float64)
+
+    def _move(self, name: str) -> Self:
         target = device.resolve(name)
         for module in self.modules():
             for key, value in list(vars(module).items()):
@@ -244,7 +206,7 @@ class Module(registration.Part):
                     setattr(module, key, value.astype(dtype))
         return self
 
-    def average_in(self, other: Module, decay: float) -> None:
+    def average_in(self, other: Module, decay: _Number) -> None:
         """Average with `other`, a module of the same shapes: p <- decay * p + (1 - decay) * (other's p).
 
         Buffers are copied: running statistics are averages already.
@@ -318,10 +280,15 @@ class Module(registration.Part):
     def __repr__(self) -> str:
         children = list(self.children_by_name().items())
         if not children:
-            return f"{type(self).__name__}({self.describe()})"
-        lines = "\n".join(f"({name}): {child!r}" for name, child in children).replace("\n", "\n  ")
+            return f"{type(self).__name__}({self.extra_repr()})"
+        rows = [row for row in self.extra_repr().split("\n") if row]
+        lines = "\n".join([*rows, *(f"({name}): {child!r}" for name, child in children)]).replace("\n", "\n  ")
         return f"{type(self).__name__}(\n  {lines}\n)"
 
     def describe(self) -> str:
         """The sizes and options that `repr` shows."""
         return ""
+
+    def extra_repr(self) -> str:
+        """PyTorch's name of `describe`; a subclass may define either."""
+        return self.describe()

@@ -44,6 +44,11 @@ class _ChannelNorm(Module):
         """Whether the input is normalised by its own statistics, not by the running ones."""
         return self.training or self.running_mean is None
 
+    def reset_running_stats(self) -> None:
+        """Set the running statistics, if there are any, to mean 0 and variance 1, as in a new layer."""
+        if self.running_mean is not None:
+            self.running_mean[...], self.running_var[...] = 0, 1
+
     def describe(self) -> str:
         """Channels and options."""
         tracked = self.running_mean is not None

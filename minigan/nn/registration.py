@@ -6,15 +6,22 @@ neither trained, saved nor moved is refused, with the remedy: a list of modules,
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+import dataclasses
+import functools
+from collections import ChainMap, UserDict, UserList, deque
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
+from types import MappingProxyType, MethodType, SimpleNamespace
 from typing import Any
+
+import numpy as np
 
 from minigan.engine import Array, Tensor
 from minigan.engine import tensor as as_tensor
 from minigan.errors import ModuleError, OptionError
 
-CONTAINERS = (list, tuple, set, frozenset, dict, deque)
+# Named one by one: a user's own sequence may read a file for each element.
+LISTS = (list, tuple, set, frozenset, deque, UserList, KeysView, ValuesView, ItemsView)
+DICTS = (dict, MappingProxyType, UserDict, ChainMap)
 OWN = ("training", "_buffers", "_parameter_names")  # attributes that every Module has
 
 
@@ -31,17 +38,41 @@ class Parameter(Tensor):
         super().__init__(as_tensor(array).data, requires_grad=True)
 
 
+NO_CONTAINERS = (Part, Tensor, str, int, float, type(None))  # nearly all attributes
+
+
+def elements(value: Any) -> Iterable[Any] | None:
+    """What a container holds: a list, a set, a dict (keys, too), a dataclass, a partial, a method, an array of objects.
+
+    None for anything else, which cannot be looked into, or holds numbers alone.
+    """
+    if isinstance(value, np.ndarray):
+        return value.ravel().tolist() if value.dtype.hasobject else None
+    if isinstance(value, DICTS):
+        return [*value.keys(), *value.values()]
+    if isinstance(value, LISTS):
+        return value
+    if isinstance(value, functools.partial):
+        return [value.func, *value.args, *value.keywords.values()]
+    if isinstance(value, MethodType):
+        return [value.__self__]
+    if isinstance(value, SimpleNamespace) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
+        names = [f.name for f in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else [*vars(value)]
+        return [getattr(value, name, None) for name in names]
+    return None
+
+
 def contents(value: Any) -> Iterator[Any]:
-    """All elements of a list, tuple, set or dict (its values), those of nested ones included."""
-    todo, seen = [value], set()
+    """All elements of a container (see `elements`), those of nested ones included; a value that is none itself."""
+    todo, seen = [value], {}
     while todo:
         part = todo.pop()
-        if isinstance(part, CONTAINERS):
-            if id(part) not in seen:  # a list may contain itself
-                seen.add(id(part))
-                todo.extend(part.values() if isinstance(part, dict) else part)
-        else:
+        inner = None if isinstance(part, NO_CONTAINERS) else elements(part)
+        if inner is None:
             yield part
+        elif id(part) not in seen:  # a list may contain itself
+            seen[id(part)] = part  # kept, so that nothing else gets its identity
+            todo.extend(inner)
 
 
 def check_name(owner: Any, name: Any) -> None:
@@ -63,7 +94,7 @@ def check_name(owner: Any, name: Any) -> None:
 
 
 def check_container(owner: Any, name: str, value: Any) -> None:
-    """Raise if a plain list, tuple, set or dict holds modules or parameters that `owner` does not have otherwise.
+    """Raise if a container (see `elements`) holds modules or parameters that `owner` does not have otherwise.
 
     Raises:
         ModuleError: they would be neither trained nor saved.
@@ -76,9 +107,24 @@ def check_container(owner: Any, name: str, value: Any) -> None:
     if stray is not None:
         what = "modules" if isinstance(stray, Part) else "parameters"
         kind = "Module" if isinstance(stray, Part) else "Parameter"
-        remedy = (f"nn.{kind}Dict" if isinstance(value, dict) and kind == "Module" else f"nn.{kind}List")
+        container = "Dict" if kind == "Module" and isinstance(value, DICTS) else "List"
+        remedy = f"use self.{name} = nn.{kind}{container}(...)"
+        if not isinstance(value, LISTS + DICTS):
+            remedy = f"assign each to an attribute of its own, or {remedy}"
         raise ModuleError(f"{type(owner).__name__}: {name!r} is a plain {type(value).__name__} of {what}, which would "
-                          f"be neither trained, saved nor moved; use self.{name} = {remedy}(...)")
+                          f"be neither trained, saved nor moved; {remedy}")
+
+
+def check_class(kind: type) -> None:
+    """Raise if the body of a class holds modules or parameters: all its instances would share them, untrained.
+
+    Raises:
+        ModuleError: they would be neither trained, saved nor moved.
+    """
+    for name, value in list(vars(kind).items()):
+        if any(isinstance(part, Part | Parameter) for part in contents(value)):
+            raise ModuleError(f"{kind.__name__}: {name!r} is assigned in the body of the class, so it would be neither "
+                              f"trained, saved nor moved; assign self.{name} in __init__")
 
 
 def check(owner: Any, name: str, value: Any) -> None:
@@ -95,10 +141,9 @@ def check(owner: Any, name: str, value: Any) -> None:
     if isinstance(value, Part | Parameter):
         check_name(owner, name)
         return
-    if isinstance(value, CONTAINERS):
-        check_container(owner, name, value)
     if value is None:
         return
+    check_container(owner, name, value)
     if name in owner._parameter_names:
         raise ModuleError(f"{kind}: {name!r} is a Parameter, and a {type(value).__name__} in its place would not be "
                           f"trained; assign nn.Parameter(...), or give it new numbers by .{name}.data = array")

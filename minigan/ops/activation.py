@@ -8,7 +8,7 @@ from minigan import kernels
 from minigan.engine import Array, Operand, Remarks, S, Tensor, asarray, operation, primitive
 from minigan.errors import OptionError
 from minigan.ops._samples import normal, off_kinks
-from minigan.ops.elementwise import exp
+from minigan.ops.elementwise import exp, where
 from minigan.ops.reduce import logsumexp, max, sum
 from minigan.random import Stream
 from minigan.random import default as default_stream
@@ -78,12 +78,7 @@ def elu(x: Array, alpha: float = 1.0) -> Array:
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
 
-def _elu_vjp(gy, y, x, *, alpha=1.0):
-    left = (x.data <= 0).astype(x.dtype)
-    return gy * (1 - left) + gy * (left * (y + alpha))
-
-
-elu.defvjp(x=_elu_vjp)
+elu.defvjp(x=lambda gy, y, x, *, alpha=1.0: gy * where(x.data > 0, 1.0, y + alpha))
 
 
 @primitive(samples=lambda rng: [S(3 * normal(rng, 3, 4))], keeps=("y",),

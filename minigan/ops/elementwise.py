@@ -145,7 +145,7 @@ def pow(x: Array, exponent: Array) -> Array:
 
 
 def _pow_by_base(gy, y, x, exponent):
-    flat = (x.data == 0) & (exponent.data == 0)  # 0 * 0^-1 would be NaN
+    flat = ((x.data == 0) | np.isnan(x.data)) & (exponent.data == 0)  # 0 * 0^-1 would be NaN; NaN^0 is 1
     return gy * (exponent * pow(x, _where(1.0, exponent, condition=flat) - 1.0))
 
 
@@ -384,7 +384,7 @@ bind(
     __divmod__=lambda a, b: (floor_divide(a, b), remainder(a, b)),
     __rdivmod__=lambda a, b: (floor_divide(b, a), remainder(b, a)),
     __pow__=lambda x, exponent: power(x, exponent), __rpow__=lambda exponent, x: power(x, exponent),
-    __neg__=lambda x: neg(x), __abs__=lambda x: abs(x),
+    __neg__=lambda x: neg(x), __pos__=lambda x: x, __abs__=lambda x: abs(x),
 )
 
 __all__ = ["abs", "add", "clip", "div", "exp", "floor_divide", "log", "maximum", "minimum", "mul", "neg", "pow",

@@ -44,7 +44,7 @@ def _validate(shape, widths, mode):
     for axis, (n, pair) in enumerate(zip(shape, widths, strict=True)):
         if min(pair) < 0:
             raise ShapeError(f"pad: widths {pair} of axis {axis} are negative; take a slice to crop")
-        if mode == "reflect" and max(pair) >= n:
+        if mode == "reflect" and max(pair) > 0 and max(pair) >= n:
             raise ShapeError(f"pad: reflecting {max(pair)} elements needs more than {max(pair)} along axis {axis}, "
                              f"which has {n}; pad less or use mode='edge'")
         if mode == "edge" and max(pair) > 0 and n == 0:

@@ -7,8 +7,8 @@
     clocks.py      the number of steps of each parameter
 """
 
-from minigan.optim.rules import SGD, Adam, AdamW, Optimizer, OptimizerFactory, RMSProp
+from minigan.optim.rules import SGD, Adam, AdamW, Optimizer, OptimizerFactory, RMSProp, RMSprop
 from minigan.optim.schedules import SCHEDULES, Schedule, constant, linear_decay, schedule, step_decay, warmup
 
-__all__ = ["SCHEDULES", "SGD", "Adam", "AdamW", "Optimizer", "OptimizerFactory", "RMSProp", "Schedule", "constant",
-           "linear_decay", "schedule", "step_decay", "warmup"]
+__all__ = ["SCHEDULES", "SGD", "Adam", "AdamW", "Optimizer", "OptimizerFactory", "RMSProp", "RMSprop", "Schedule",
+           "constant", "linear_decay", "schedule", "step_decay", "warmup"]

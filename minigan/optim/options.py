@@ -7,8 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from minigan.errors import OptionError
+from minigan.nn.signatures import Absent
 
 FLAGS = ("nesterov", "centered")
+ABSENT = {  # options of PyTorch's that no rule has
+    "amsgrad": Absent(False, "leave it out: there is no AMSGrad"),
+    "maximize": Absent(False, "minimise the negative loss"),
+    "dampening": Absent(0, "leave it out: the momentum is not damped"),
+    "differentiable": Absent(False, "compute the step from mg.grad(..., create_graph=True)"),
+    "decoupled_weight_decay": Absent(False, "use optim.AdamW"),
+    **dict.fromkeys(("capturable", "foreach", "fused"), Absent(None, "")),  # one kernel always updates all
+}
 
 
 def check_options(owner: str, options: Mapping[str, Any]) -> None:
@@ -23,14 +32,28 @@ def check_options(owner: str, options: Mapping[str, Any]) -> None:
         elif name == "alpha":
             if not (_number(value) and value <= 1):
                 raise OptionError(f"{owner}: alpha={value} must be a number from 0 to 1")
-        elif name not in FLAGS and not _number(value):
+        elif name in FLAGS:
+            if value not in (True, False):
+                raise OptionError(f"{owner}: {name}={value} must be True or False")
+        elif not _number(value):
             raise OptionError(f"{owner}: {name}={value} must be a finite number >= 0")
     if options.get("nesterov") and not options["momentum"]:
         raise OptionError(f"{owner}: nesterov={options['nesterov']} with momentum={options['momentum']} changes "
                           "nothing; give a momentum, such as 0.9")
 
 
+def check_shared(owner: str, max_norm: Any, schedule: Any) -> None:
+    """Raise OptionError unless max_norm is a number above 0 or None, and schedule a function."""
+    if max_norm is not None and not (max_norm == math.inf or (_number(max_norm) and max_norm > 0)):
+        raise OptionError(f"{owner}: max_norm={max_norm} must be a number above 0, or None")
+    if not callable(schedule):
+        raise OptionError(f"{owner}: schedule={schedule!r} must be a function of the step count, such as "
+                          "optim.schedule(\"linear\", steps)")
+
+
 def _number(value: Any) -> bool:
+    if isinstance(value, str | bytes):  # float would read them
+        return False
     try:
         return 0 <= float(value) < math.inf
     except (TypeError, ValueError, OverflowError):

@@ -7,6 +7,8 @@ stepped together share one clock, so that a kernel takes them all in one call, a
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,8 +17,9 @@ import numpy as np
 from minigan.engine import Array, Tensor
 from minigan.engine.device import asnumpy, of, put
 from minigan.errors import CheckpointError, GraphError, OptionError
+from minigan.nn.signatures import resolve
 from minigan.optim.clocks import Clocks
-from minigan.optim.options import Shared, SharedRate, check_options
+from minigan.optim.options import ABSENT, Shared, SharedRate, check_options, check_shared
 from minigan.optim.schedules import Schedule, constant
 
 Group = dict[str, Any]
@@ -34,10 +37,10 @@ class Parameters:
     def __init__(self, parameters: Iterable[Any], lr: float, weight_decay: float = 0.0,
                  max_norm: float | None = None, schedule: Schedule = constant, **own: Any) -> None:
         name = type(self).__name__
+        own = resolve(name, own, {}, ABSENT)
         if unknown := sorted(set(own) - set(self.options)):
             raise TypeError(f"{name}: there is no option {unknown[0]!r}")
-        if max_norm is not None and not max_norm > 0:
-            raise OptionError(f"{name}: max_norm={max_norm} must be a number above 0, or None")
+        check_shared(name, max_norm, schedule)
         self.max_norm, self.schedule = None if max_norm == np.inf else max_norm, schedule
         self.defaults = {"lr": lr, "weight_decay": weight_decay, **own}
         check_options(name, self.defaults)
@@ -61,7 +64,8 @@ class Parameters:
         Raises:
             OptionError: as for the class; the optimiser is then as before.
         """
-        name, own = type(self).__name__, dict(group)
+        name = type(self).__name__
+        own = resolve(name, group, {}, ABSENT)
         if "params" not in own or (unknown := sorted(set(own) - {"params", *self.defaults})):
             problem = f"has the unknown option {unknown[0]!r}" if "params" in own else "has no 'params'"
             raise OptionError(f"{name}: a group {problem}; it takes params, {', '.join(self.defaults)}")
@@ -92,6 +96,13 @@ class Parameters:
                 raise OptionError(f"{name}: parameter {i} of group {len(self.param_groups)}, of shape {p.shape}, comes "
                                   "twice, and would be updated twice per step; pass each tensor once")
             known.add(id(p))
+
+    def _check_groups(self) -> None:
+        """Raise OptionError if a list of parameters was changed: its new parameters would not be updated."""
+        grouped = list(itertools.chain(*[group["params"] for group in self.param_groups]))
+        if len(grouped) != len(self.parameters) or not all(map(operator.is_, grouped, self.parameters)):
+            raise OptionError(f"{type(self).__name__}: the parameters in param_groups are not those that it was given; "
+                              "add parameters by add_param_group, or make a new optimiser")
 
     def slots_of(self, groups: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         """Names of the per-parameter arrays that groups with these options need."""

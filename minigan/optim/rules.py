@@ -13,7 +13,7 @@ from minigan import kernels
 from minigan.engine import Array, Tensor, counter, scalar
 from minigan.engine.autodiff import walk
 from minigan.errors import GraphError
-from minigan.optim.options import Shared
+from minigan.optim.options import Shared, check_shared
 from minigan.optim.parameters import Group, Parameters
 
 
@@ -57,19 +57,26 @@ class Optimizer(Parameters):
         self._apply([gradients[self.parameters[i]].data for i in live], live)
         return [gradients[x.place] if x.place in gradients else Tensor(np.zeros_like(x.data)) for x in also]
 
-    def step(self) -> None:
-        """One step with the gradients in `.grad`, set by `loss.backward()`; parameters without one are skipped."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step with the gradients in `.grad`, set by `loss.backward()`; parameters without one are skipped.
+
+        A closure, as in PyTorch, sets the gradients and returns the loss, which `step` returns.
+        """
+        loss = None if closure is None else closure()
         live = [i for i, p in enumerate(self.parameters) if p.grad is not None]
         self._apply([self.parameters[i].grad.data for i in live], live)  # type: ignore[union-attr]
+        return loss
 
-    def zero_grad(self) -> None:
-        """Set `.grad` of all parameters to None."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Set `.grad` of all parameters to None, or to zeros: these step, moved by momentum and decay alone."""
         for p in self.parameters:
-            p.grad = None
+            p.grad = None if set_to_none or p.grad is None else Tensor(np.zeros_like(p.data))
 
     def _apply(self, gradients: list[Array], live: Sequence[int]) -> None:
         """One step of the parameters at these positions: one call of the rule per group and step count."""
-        if self.max_norm is not None and gradients:
+        check_shared(type(self).__name__, self.max_norm, self.schedule)
+        self._check_groups()
+        if self.max_norm not in (None, np.inf) and gradients:
             length = np.sqrt(sum(np.sum(g.astype(np.float64) ** 2) for g in gradients))
             shrink = self.max_norm / np.maximum(length, self.max_norm)  # on the device: the host need not wait
             gradients = [g * shrink.astype(g.dtype) for g in gradients]
@@ -122,7 +129,7 @@ class SGD(Optimizer):
     momentum: Any = Shared()
     nesterov: Any = Shared()
 
-    def __init__(self, parameters: Iterable[Any], lr: float = 1e-2, momentum: float = 0.0, nesterov: bool = False,
+    def __init__(self, parameters: Iterable[Any], lr: float = 1e-2, momentum: float = 0.0, *, nesterov: bool = False,
                  **options: Any) -> None:
         super().__init__(parameters, lr, momentum=momentum, nesterov=nesterov, **options)
 
@@ -148,8 +155,9 @@ class RMSProp(Optimizer):
     centered: Any = Shared()
 
     def __init__(self, parameters: Iterable[Any], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8,
-                 momentum: float = 0.0, centered: bool = False, **options: Any) -> None:
-        super().__init__(parameters, lr, alpha=alpha, eps=eps, momentum=momentum, centered=centered, **options)
+                 weight_decay: float = 0.0, momentum: float = 0.0, centered: bool = False, **options: Any) -> None:
+        super().__init__(parameters, lr, weight_decay, alpha=alpha, eps=eps, momentum=momentum, centered=centered,
+                         **options)
 
     def slots_of(self, groups: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         """Averages of gradients only if a group is centred, momenta only if one has momentum."""
@@ -162,6 +170,9 @@ class RMSProp(Optimizer):
         kernels.rmsprop(parameters, gradients, state["squares"], lr, group["alpha"], group["eps"],
                         group["weight_decay"], state["means"] if group["centered"] else None,
                         state["momenta"] if group["momentum"] else None, group["momentum"])
+
+
+RMSprop = RMSProp  # PyTorch's spelling
 
 
 class Adam(Optimizer):
@@ -179,8 +190,8 @@ class Adam(Optimizer):
     eps: Any = Shared()
 
     def __init__(self, parameters: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
-                 eps: float = 1e-8, **options: Any) -> None:
-        super().__init__(parameters, lr, betas=betas, eps=eps, **options)
+                 eps: float = 1e-8, weight_decay: float = 0.0, **options: Any) -> None:
+        super().__init__(parameters, lr, weight_decay, betas=betas, eps=eps, **options)
 
     def update(self, parameters: list[Array], gradients: list[Array], lr: float, group: Group, step: Any,
                **state: list[Array]) -> None:
@@ -201,4 +212,4 @@ class AdamW(Adam):
 
     def __init__(self, parameters: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
                  eps: float = 1e-8, weight_decay: float = 1e-2, **options: Any) -> None:
-        super().__init__(parameters, lr, betas, eps, weight_decay=weight_decay, **options)
+        super().__init__(parameters, lr, betas, eps, weight_decay, **options)

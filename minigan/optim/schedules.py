@@ -4,10 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from minigan.errors import OptionError
 
 Schedule = Callable[[int], float]
+
+
+@dataclass(frozen=True)  # objects, not lambdas: pickle takes them to another process
+class _LinearDecay:
+    start: int
+    end: int
+
+    def __call__(self, step: int) -> float:
+        return min(1.0, max(0.0, (self.end - step) / (self.end - self.start)))
+
+
+@dataclass(frozen=True)
+class _Warmup:
+    steps: int
+
+    def __call__(self, step: int) -> float:
+        return min(1.0, (step + 1) / self.steps) if self.steps else 1.0
+
+
+@dataclass(frozen=True)
+class _StepDecay:
+    every: int
+    gamma: float
+
+    def __call__(self, step: int) -> float:
+        return self.gamma ** (step // self.every)
 
 
 def constant(step: int) -> float:
@@ -25,7 +52,7 @@ def linear_decay(start: int, end: int) -> Schedule:
     """
     if not 0 <= start < end:
         raise OptionError(f"linear_decay: needs 0 <= start < end, got start={start}, end={end}")
-    return lambda step: min(1.0, max(0.0, (end - step) / (end - start)))
+    return _LinearDecay(start, end)
 
 
 def warmup(steps: int) -> Schedule:
@@ -35,7 +62,7 @@ def warmup(steps: int) -> Schedule:
     """
     if not steps >= 0:
         raise OptionError(f"warmup: steps={steps} must be a number >= 0")
-    return lambda step: min(1.0, (step + 1) / steps) if steps else 1.0
+    return _Warmup(steps)
 
 
 def step_decay(every: int, gamma: float = 0.1) -> Schedule:
@@ -47,7 +74,7 @@ def step_decay(every: int, gamma: float = 0.1) -> Schedule:
         raise OptionError(f"step_decay: every={every} must be a number of steps >= 1")
     if not 0 <= gamma < math.inf:
         raise OptionError(f"step_decay: gamma={gamma} must be a number >= 0")
-    return lambda step: gamma ** (step // every)
+    return _StepDecay(every, gamma)
 
 
 SCHEDULES: dict[str, Callable[[int], Schedule]] = {  # name: schedule of a run of `steps` steps

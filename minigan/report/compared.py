@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from minigan.checkpoint import write_atomically
-from minigan.report.page import Pictures, leaves, sheets_of, state
+from minigan.report.page import Pictures, sheets_of
 from minigan.report.page_template import STYLE
 from minigan.report.records import best_row, read_config, read_scores, rows_of
 from minigan.report.runs import drawn_curves
+from minigan.report.words import leaves, state
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">

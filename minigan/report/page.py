@@ -13,7 +13,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from minigan.report.embedded import inline
 from minigan.report.page_template import PAGE, STYLE
 from minigan.report.records import read_config, read_scores, rows_of
 from minigan.report.runs import NAMES, metrics_of
+from minigan.report.words import clock, leaves, plain, state
 
 MOST_BYTES = 15_000_000  # of the page
 _SHEET_BYTES, _FIGURE_BYTES = 8_000_000, 3_000_000  # of the PNG and GIF files; base64 makes 4 bytes of 3
@@ -49,6 +50,7 @@ _FIGURES = {  # files of latent/, in this order: title, what the picture shows, 
              "image is what a classifier reads in it, underlined where that is still the digit.", ""),
     "guided": ("What the discriminator looks for", "Guided backpropagation of its features on real images.", ""),
 }
+_ANY_FILM = "The film to this picture."  # of a program's own; the tools here draw none
 
 
 def report_page(folder: str | os.PathLike[str], live: bool = False) -> Path:
@@ -92,13 +94,6 @@ def report_page(folder: str | os.PathLike[str], live: bool = False) -> Path:
     return folder / "report.html"
 
 
-def state(done: int, planned: Any) -> str:
-    """The number of steps done, in words."""
-    if not isinstance(planned, int):
-        return f"{done:,} steps"
-    return f"all {done:,} steps done" if done >= planned else f"{done:,} of {planned:,} steps done"
-
-
 def _facts(config: Mapping[str, Any], options: Mapping[str, Any]) -> str:
     """The options that identify a run."""
     data = " and ".join(dict.fromkeys(str(part.get("name")) for part in config.get("data", [])))
@@ -118,45 +113,15 @@ def _force(settings: Mapping[str, Any]) -> str:
     """What the run was trained with where no option says so: defaults of the loss, the trainer and the optimisers."""
     rows = [(key, value) for key, value in settings.items() if not isinstance(value, Mapping)]
     for name, optimizer in settings.get("optimizers", {}).items():
-        rows.append((name, ", ".join(f"{key} {_plain(value)}" if key != "kind" else str(value)
+        rows.append((name, ", ".join(f"{key} {plain(value)}" if key != "kind" else str(value)
                                      for key, value in optimizer.items() if value)))
     return f'<section class="card"><h2>In force</h2><table>{_rows(rows)}</table></section>' if rows else ""
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return " and ".join(map(_plain, value))
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def _measured(scores: Mapping[str, Any]) -> str:
     """What `minigan metrics` and some examples measure at the end, however nested."""
     rows = [(name, f"{value:.4g}" if isinstance(value, float) else value) for name, value in leaves(scores)]
     return f'<section class="card"><h2>Measured afterwards</h2><table>{_rows(rows)}</table></section>' if rows else ""
-
-
-def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """The values in nested objects, each with the keys on the way to it.
-
-    >>> list(leaves({"scores": {"kid": 0.5}, "ab": {"kept": 1.0}}))
-    [('kid', 0.5), ('ab kept', 1.0)]
-    """
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from leaves(inner, f"{name} {key}".strip() if key != "scores" else name)
-    elif isinstance(value, bool | int | float | str):
-        yield name, value
-
-
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds.
-
-    >>> clock(61), clock(7322)
-    ('1:01', '2:02:02')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _events(events: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -229,7 +194,7 @@ def _figures(pictures: Pictures) -> str:
     parts, room = [], _FIGURE_BYTES
     for stem, (title, text, about_film) in _FIGURES.items():
         images = []
-        for name, words in ((f"latent/{stem}.png", text), (f"latent/{stem}.gif", about_film)):
+        for name, words in ((f"latent/{stem}.png", text), (f"latent/{stem}.gif", about_film or _ANY_FILM)):
             size = pictures.size(name)
             if size is not None and size <= room and (src := pictures.inline(name)):
                 room -= size

@@ -8,21 +8,24 @@
     plan.py      steps, epochs, or a time       listing.py   a table of runs, and their differences
     saved.py     the networks of a run          latent/      analysis of what a run has learnt
     manifest.py  which files are the run's own  console.py   printing that never ends a program
+    parts.py     programs of several runs
 """
 
 from minigan.run.command import main
-from minigan.run.folder import new_folder, new_part, read_config, write_config
+from minigan.run.durable import check_finite
+from minigan.run.folder import new_folder, read_config, write_config
 from minigan.run.log import LABELS, Log
 from minigan.run.loop import SAMPLES, fit, train
 from minigan.run.manifest import write, write_json, write_scores
 from minigan.run.options import IMAGES_SEEN, SMOKE_STEPS, RunOptions, duration, option, options, positive
+from minigan.run.parts import begin, new_part
 from minigan.run.plan import planned_steps
 from minigan.run.saved import SavedGenerator, load_generator
-from minigan.run.session import Scores, check_finite
+from minigan.run.session import Scores
 from minigan.run.signals import Stopped
 from minigan.run.tuning import tune_blas
 
 __all__ = ["IMAGES_SEEN", "LABELS", "SAMPLES", "SMOKE_STEPS", "Log", "RunOptions", "SavedGenerator", "Scores",
-           "Stopped", "check_finite", "duration", "fit", "load_generator", "main", "new_folder", "new_part", "option",
-           "options", "planned_steps", "positive", "read_config", "train", "tune_blas", "write", "write_config",
-           "write_json", "write_scores"]
+           "Stopped", "begin", "check_finite", "duration", "fit", "load_generator", "main", "new_folder", "new_part",
+           "option", "options", "planned_steps", "positive", "read_config", "train", "tune_blas", "write",
+           "write_config", "write_json", "write_scores"]

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from minigan.data.paths import printable
 from minigan.errors import MiniganError
 from minigan.run import console, signals
 
@@ -38,7 +39,7 @@ def _main(script: Callable[[], Any]) -> None:
         with signals.handled(), _plain_warnings():
             script()
     except (MiniganError, ModuleNotFoundError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         sys.exit(2)
     except MemoryError as error:
         print(f"error: not enough memory ({error or 'it is used up'}); give smaller networks or batches",

@@ -19,7 +19,7 @@ from minigan import random
 from minigan.checkpoint import Series, inside
 from minigan.data import Batches
 from minigan.errors import CheckpointError, DataError, NonFiniteError
-from minigan.trainers import Trainer
+from minigan.trainers import Progress, Trainer
 
 GROWING = ("metrics.jsonl", "scores.jsonl")  # files that are appended to
 EVERY = 60.0  # seconds between checkpoints, by default
@@ -110,6 +110,19 @@ def _cut(folder: Path, name: str, length: int) -> None:
                         "restore it from a copy")
     if size > length:
         inside.cut(folder, name, length)
+
+
+def check_finite(progress: Progress, was_watched: bool) -> None:
+    """Stop a run that has diverged, before its last good weights are overwritten.
+
+    Raises:
+        NonFiniteError: a metric is NaN or infinite.
+    """
+    broken = [f"{key} is {value}" for key, value in progress.metrics.items() if not np.isfinite(value)]
+    if broken:
+        remedy = "" if was_watched else "; run it again with --check-finite to see in which operation and layer"
+        raise NonFiniteError(f"step {progress.step}: {' and '.join(broken)}: the networks have diverged{remedy}. "
+                             "A smaller --lr is the usual remedy")
 
 
 def check_weights(trainer: Trainer) -> None:

@@ -21,11 +21,11 @@ import numpy as np
 from minigan import report
 from minigan.checkpoint import inside, write_atomically
 from minigan.data import ImageData
-from minigan.data.paths import printable
+from minigan.data.paths import first_free, printable
 from minigan.engine import device
 from minigan.errors import DataError, OptionError
 from minigan.run.log import lock
-from minigan.run.manifest import FOLDERS, LIST, check_folder, written
+from minigan.run.manifest import FOLDERS, LIST, check_folder, parts, written
 
 PACKAGE = Path(__file__).resolve().parents[1]
 ABOUT_NOW = ("resume", "overwrite")  # options about this call of the program, not about the run
@@ -37,23 +37,21 @@ MAY_CHANGE = (*ABOUT_NOW, "out", "data", "device", "precision", "graph", "blas_t
 def new_folder(wanted: Path, overwrite: bool = False) -> Path:
     """Make the folder of a run. If it holds anything already, use the next free NAME-2, NAME-3, ..., with a message.
 
-    With `overwrite`, the files that the earlier run wrote are removed, and no others.
+    With `overwrite`, the files that the earlier run wrote are removed, and no others; also those of its parts.
 
     Raises:
         DataError: the folder cannot be made or written, or the folder to overwrite holds no run.
     """
-    folder, number = wanted, 1
+    folder = wanted
     try:
         _check_place(wanted)
         if overwrite and wanted.is_dir() and any(wanted.iterdir()):
             _clear(wanted)
         else:
-            while os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
-                if wanted.name in ("", ".."):
-                    raise DataError(f"--out {wanted}: the folder is not empty, and its files are kept; name a new "
-                                    f"folder in it, such as --out {wanted / 'run'}")
-                number += 1
-                folder = wanted.with_name(f"{wanted.name}-{number}")
+            if wanted.name in ("", "..") and not _is_free(wanted):
+                raise DataError(f"--out {wanted}: the folder is not empty, and its files are kept; name a new "
+                                f"folder in it, such as --out {wanted / 'run'}")
+            folder = first_free(wanted, _is_free)
         folder.mkdir(parents=True, exist_ok=True)
         inside.make_folder(folder, "samples")
         tempfile.TemporaryFile(dir=folder).close()  # raises if nothing can be written
@@ -64,6 +62,10 @@ def new_folder(wanted: Path, overwrite: bool = False) -> Path:
     if folder != wanted:
         print(printable(f"{wanted} {_contents(wanted)}; this run goes to {folder}"))
     return folder
+
+
+def _is_free(folder: Path) -> bool:
+    return not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir()))
 
 
 def _check_place(wanted: Path) -> None:
@@ -80,10 +82,12 @@ def _contents(wanted: Path) -> str:
     if not wanted.is_dir():
         return "is a file, which is kept" if wanted.is_file() else "is a link to nothing, which is kept"
     try:
-        _check_is_run(wanted, read_config(wanted))
+        config = read_config(wanted)
+        _check_is_run(wanted, config)
     except DataError:
         return "holds other files than those of a run, which are kept"
-    return "holds an earlier run, which is kept (--resume continues the earlier one, --overwrite replaces it)"
+    resume = "--resume continues the earlier one, " if config["steps"] else ""  # not one of a program of several runs
+    return f"holds an earlier run, which is kept ({resume}--overwrite replaces it)"
 
 
 def _clear(folder: Path) -> None:
@@ -92,6 +96,10 @@ def _clear(folder: Path) -> None:
     if inside.kind(folder / "metrics.jsonl") == "file":
         with inside.open_to_append(folder, "metrics.jsonl", lambda file: lock(file, folder)):
             pass  # no other process is training here
+    for part in parts(folder):
+        _clear(folder / part)
+        if not inside.names(folder, part):
+            (folder / part).rmdir()
     removed = [inside.remove(folder, name) for name in FOLDERS]  # only links
     last = (LIST, "config.json")  # so that a folder which is half cleared is still known as a run
     for name in [*(name for name in written(folder) if name not in last), *last]:
@@ -138,27 +146,14 @@ def make_config(options: Mapping[str, Any], data: Sequence[ImageData], steps: in
     }
 
 
-def new_part(folder: Path, options: Mapping[str, Any], steps: int, in_force: Mapping[str, Any],
-             data: Sequence[ImageData] = ()) -> None:
-    """Make the folder of one run of several that a program makes; `minigan runs`, `report` and `compare` then read it.
-
-    Args:
-        folder: a new one, in the folder of them all.
-        options: as from `RunOptions.recorded`, with the values of this run.
-        steps, data: as in `make_config`.
-        in_force: the trainer's settings.
-
-    Raises:
-        OSError: it cannot be made.
-    """
-    folder.mkdir()
-    own = {name: value for name, value in options.items() if name != "out"}  # where it is, not what it is
-    write_config(folder, {**make_config(own, data, steps), "in_force": dict(in_force)})
-
-
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """Write config.json."""
-    write_atomically(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+    write_atomically(folder / "config.json", config_text(config))
+
+
+def config_text(config: Mapping[str, Any]) -> bytes:
+    """The contents of the file config.json."""
+    return (json.dumps(config, indent=2) + "\n").encode()
 
 
 def check_continues(folder: Path, saved: Mapping[str, Any], now: Mapping[str, Any],

@@ -21,13 +21,14 @@ HEADER = ROW.format("run", "steps", "checkpoint", "score", "now")
 
 
 def runs_in(folder: Path) -> list[Path]:
-    """The folders of the runs in a folder, in alphabetical order.
+    """The folders of the runs in a folder, in alphabetical order; if it is a run itself, it is the first.
 
     Raises:
         DataError: there are none.
     """
     try:
-        runs = sorted(_runs_below(folder, DEEPEST)) if folder.is_dir() else []
+        itself = [folder] * os.path.lexists(folder / "config.json")
+        runs = sorted([*itself, *_runs_below(folder, DEEPEST)]) if folder.is_dir() else []
     except ValueError as error:  # a name with NUL
         raise DataError(f"{str(folder)!r}: cannot be read ({error})") from None
     if not runs:
@@ -66,7 +67,7 @@ def summary(run: Path, name: str | None = None) -> str:
     scores = read(lambda: report.rows_of(run, "scores.jsonl"), [])
     measured = read(lambda: report.read_scores(run), {})
     done, planned = rows[-1].get("step", len(rows)) if rows else 0, config.get("steps")
-    steps = f"{done:,} of {planned:,}" if isinstance(planned, int) else f"{done:,}"
+    steps = "none" if planned == 0 else f"{done:,} of {planned:,}" if isinstance(planned, int) else f"{done:,}"
     saved = read(lambda: Series(run / "checkpoints").steps() if inside.check(run, "checkpoints", "folder") else [], [])
     if len(scores) > sum("frechet" in row for row in scores):
         remarks.append("scores.jsonl has rows without frechet")

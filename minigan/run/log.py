@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from minigan.checkpoint import inside
 from minigan.errors import DataError, require
-from minigan.report.page import clock
+from minigan.report.words import clock
 from minigan.trainers import Progress
 
 LABELS = {"d_loss": "D", "g_loss": "G", "d_real": "D(x)", "d_fake": "D(G(z))", "wasserstein": "W", "g_slope": "slope"}

@@ -2,8 +2,9 @@
 
 A name is written before its file is, so a killed run leaves no file that is not listed. What the list names is believed
 only if minigan writes files of such names: the list may come from a stranger. A program's own files, of any name, go
-through `write`, which lists them with their SHA-256: as long as they have these contents, they are the run's. Runs of
-earlier versions have no list; of these, only files whose names nobody else would give count.
+through `write`, which lists them with their SHA-256: as long as they have these contents, they are the run's. A program
+of several runs lists each by the SHA-256 of its config.json. Runs of earlier versions have no list; of these, only
+files whose names nobody else would give count.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from minigan import report
 from minigan.checkpoint import inside
-from minigan.checkpoint.atomic import LEFTOVER
+from minigan.checkpoint.atomic import finished_name
 from minigan.errors import DataError
 
 LIST = "checkpoints/files.txt"
@@ -36,6 +37,7 @@ _FILES = (r"config\.json|(metrics|scores|events)\.jsonl|scores\.json|report\.htm
 _SURELY_OURS = re.compile(rf"({_NETWORKS})\.safetensors|{_FILES}")
 _LISTED = re.compile(rf"[^/\0\n]+\.safetensors|sample\.png|{_FILES}")  # a trainer may have networks of any name
 _WITH_DIGEST = re.compile(r"(?P<name>[^/\0\n]+) sha256 (?P<digest>[0-9a-f]{64})")  # a line about a file of any name
+_PART = re.compile(r"(?P<name>[^/\0\n.][^/\0\n]*)/config\.json sha256 (?P<digest>[0-9a-f]{64})")  # a run in the folder
 
 
 class Manifest:
@@ -128,14 +130,18 @@ def written(folder: Path) -> list[str]:
     Raises:
         DataError: a folder or a file cannot be read.
     """
-    try:
-        lines = _lines(folder)
-    except DataError:  # checkpoints/ is a link, for instance
-        lines = None
+    lines = _lines_or_none(folder)
     names = {*GROWING, *(_surely(folder) if lines is None else _believed(folder, lines))}  # none may be appended to
     names |= {name for name in _surely(folder) if inside.kind(folder / name) == "link"}  # they would be in its way
     names |= {f"{name.removesuffix('.safetensors')}.damaged" for name in names if name.startswith("checkpoints/step_")}
     return sorted({*names, *_unfinished(folder, None if lines is None else _digests(lines))})
+
+
+def parts(folder: Path) -> list[str]:
+    """The names of folders in it that hold runs of the same program: those whose config.json is the one listed."""
+    matches = filter(None, map(_PART.fullmatch, _lines_or_none(folder) or ()))
+    return [match["name"] for match in matches
+            if inside.digest(folder, f"{match['name']}/config.json") == match["digest"]]
 
 
 def check_folder(folder: Path) -> None:
@@ -162,6 +168,14 @@ def _lines(folder: Path) -> list[str] | None:
     return inside.read(folder, LIST, MOST).decode("utf-8", "replace").split("\n")[:-1]
 
 
+def _lines_or_none(folder: Path) -> list[str] | None:
+    """The lines of the list, None without one that can be read: checkpoints/ may be a link."""
+    try:
+        return _lines(folder)
+    except DataError:
+        return None
+
+
 def _digests(lines: Iterable[str]) -> dict[str, set[str | None]]:
     """The names in lines, of which none is hidden, each with the SHA-256 listed for it; None: whatever it contains."""
     digests: dict[str, set[str | None]] = {}
@@ -183,11 +197,9 @@ def _believed(folder: Path, lines: Iterable[str]) -> Iterator[str]:
 def _unfinished(folder: Path, origins: Collection[str] | None) -> Iterator[str]:
     """Names of unfinished copies of these files, see checkpoint.atomic; by default of files that are surely ours."""
     for name in _inside(folder):
-        inner, slash, last = name.rpartition("/")
-        if match := LEFTOVER.fullmatch(last):
-            origin = f"{inner}{slash}{match['name']}"
-            if _is_ours(origin) if origins is None else origin in origins:
-                yield name
+        origin = finished_name(name)
+        if origin is not None and (_is_ours(origin) if origins is None else origin in origins):
+            yield name
 
 
 def _surely(folder: Path) -> list[str]:

@@ -112,7 +112,7 @@ class RunOptions:
 
     resume: bool = option(False, "continue the run in --out from its last checkpoint, exactly; options that are not "
                           "given keep their values", group="durable")
-    overwrite: bool = option(False, "first remove the files of an earlier run in --out", group="durable")
+    overwrite: bool = option(False, "first remove the files of an earlier run in --out")
     checkpoint_every: int | str = option("auto", "steps between checkpoints; auto: every minute, less often if saving "
                                          "would take over 1 %% of the time", kind=interval, metavar="N|auto",
                                          group="durable")

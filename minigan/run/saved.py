@@ -15,6 +15,7 @@ import numpy as np
 
 from minigan import models, trainers
 from minigan.checkpoint import inside, load_weights
+from minigan.data.paths import user_path
 from minigan.engine import device, no_grad, tensor
 from minigan.errors import CheckpointError, DataError, ShapeError
 from minigan.models.dcgan import weights_of
@@ -89,7 +90,7 @@ def load_generator(run: str | os.PathLike[str], which: str = "last") -> SavedGen
         DataError: the folder, config.json or the weights are missing, or config.json is damaged or of another program.
         CheckpointError: the weights are damaged or belong to another network.
     """
-    folder = Path(run)
+    folder = user_path(run)
     options, config = dict(read_config(folder)["options"]), folder / "config.json"
     if missing := [name for name in NEEDED if name not in options]:
         raise DataError(f"{config}: the option{'s' * (len(missing) > 1)} {', '.join(missing)} "

@@ -20,7 +20,7 @@ from minigan.engine import detect_anomaly, device
 from minigan.errors import DataError, MiniganError, NonFiniteError, OptionError
 from minigan.run import signals
 from minigan.run.board import Board
-from minigan.run.durable import Cadence, Keeper, check_weights
+from minigan.run.durable import Cadence, Keeper, check_finite, check_weights
 from minigan.run.folder import write_config
 from minigan.run.log import Log, note, way_on
 from minigan.run.manifest import Manifest
@@ -291,16 +291,3 @@ class Session:
 def _sha256(path: Path) -> str:
     """The first 12 digits of a file's SHA-256; equal runs print equal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.exists() else "none"
-
-
-def check_finite(progress: Progress, was_watched: bool) -> None:
-    """Stop a run that has diverged, before its last good weights are overwritten.
-
-    Raises:
-        NonFiniteError: a metric is NaN or infinite.
-    """
-    broken = [f"{key} is {value}" for key, value in progress.metrics.items() if not np.isfinite(value)]
-    if broken:
-        remedy = "" if was_watched else "; run it again with --check-finite to see in which operation and layer"
-        raise NonFiniteError(f"step {progress.step}: {' and '.join(broken)}: the networks have diverged{remedy}. "
-                             "A smaller --lr is the usual remedy")

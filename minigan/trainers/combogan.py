@@ -95,7 +95,11 @@ class ComboGAN(Translation):
         """As Trainer's, but by the steps of the trainer: each optimiser takes part in only some of them."""
         schedule = optim.schedule(name, steps)
         for optimizer in self.optimizers.values():
-            optimizer.schedule = lambda _: schedule(self.steps)
+            optimizer.schedule = partial(self._factor, schedule)  # no lambda: the trainer can be pickled
+
+    def _factor(self, schedule: optim.Schedule, _: int) -> float:
+        """The factor of the learning rates at the trainer's number of steps."""
+        return schedule(self.steps)
 
     def two_domains(self) -> tuple[int, int]:
         """Two different domains, every pair equally likely."""

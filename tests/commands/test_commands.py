@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from minigan import commands
+from minigan import commands, run
 from minigan.__main__ import main, summaries
 
 COMMANDS = summaries()
@@ -54,6 +54,18 @@ def test_a_new_file_is_a_new_command(tmp_path, monkeypatch, capsys):
 def test_arguments_and_exit_status_pass_through(capsys):
     assert main(["gradcheck", "tanh"]) == 0
     assert "tanh" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name, shown", [
+    ("\x1b[31mred", r"\x1b[31mred"), ("a\x9b2Jb", r"a\x9b2Jb"), ("\u202egnp.exe", r"\u202egnp.exe"),
+    ("\udcff", r"\udcff"), ("猫 é\u200d", "猫 é\u200d")])
+@pytest.mark.parametrize("command", ["report", "runs", "sample"])
+def test_no_name_steers_the_terminal(command, name, shown, tmp_path, capsys):
+    """ECMA-48's control sequences and Unicode's marks of direction in a name are shown, not obeyed."""
+    with pytest.raises(SystemExit, match="2"):
+        run.main(lambda: main([command, str(tmp_path / name)]))
+    output = capsys.readouterr()
+    assert output.out == "" and shown in output.err and not {*output.err} & {*"\x1b\x9b\u202e\udcff"}
 
 
 def test_a_sheet_is_named_as_what_it_is(tmp_path, capsys):

@@ -373,6 +373,15 @@ def test_folders_that_are_refused(tmp_path, monkeypatch):
         data.image_folder(tmp_path / "b", 8, channels=3)
 
 
+@pytest.mark.parametrize("size", [0, -1, 1.5, float("nan"), "16", 10**6, 10**30])
+def test_sizes_of_images_that_are_refused(tmp_path, size):
+    """A side of 10**6 asked Pillow for 4 TB: a bare MemoryError."""
+    save(tmp_path / "1.png", COLOUR)
+    with pytest.raises(OptionError, match="size"):
+        data.image_folder(tmp_path, size)
+    assert data.image_folder(tmp_path, np.int64(4)).images.shape == (1, 3, 4, 4)
+
+
 def test_a_bomb_is_not_decoded(tmp_path):
     import tracemalloc
     import zlib

@@ -188,3 +188,44 @@ def test_a_leading_tilde_is_the_home_folder(tmp_path, monkeypatch):
     assert len(data.image_folder("~/photos/trainA")) == 1 and len(data.domain_folders("~/photos")[1]) == 1
     assert data.holds_domains("~/photos") and not data.holds_domains("~/photos", "test")
     assert data.patches(count=3, size=2, directory="~/photos/trainA").images.shape == (3, 3, 2, 2)
+
+
+# ---- whole numbers of more than 8 bits ----
+GREY = NOISE[:, :, 0]
+
+
+@pytest.mark.parametrize("dtype", [np.int32, ">i4", "<u4", np.int16, ">i2"])
+def test_whole_numbers_without_a_white_are_those_of_8_or_of_16_bits(tmp_path, dtype):
+    """In TIFF, of 32 bits or with a sign. Values up to 255 stay what they are, as in Pillow's own conversion."""
+    for name, pixels in (("dark.tif", GREY), ("wide.tif", 100 * GREY.astype(int))):
+        (tmp_path / name).write_bytes(tiff(pixels.astype(dtype)))
+    assert np.array_equal(read_picture(tmp_path / "dark.tif")[:, :, 0], GREY)
+    with Image.open(tmp_path / "dark.tif") as image:
+        assert np.array_equal(np.asarray(image.convert("L")), GREY)
+    assert np.array_equal(read_picture(tmp_path / "wide.tif")[:, :, 0], np.rint(100 * GREY.astype(int) / 257))
+    for value in (-1, 65536) if np.dtype(dtype).itemsize == 4 else (-1,):
+        (tmp_path / "odd.tif").write_bytes(tiff(np.full((4, 4), value).astype(dtype)))
+        with pytest.raises(DataError, match="not known which are black and white"):
+            read_picture(tmp_path / "odd.tif")
+
+
+def test_a_dark_picture_of_16_bits_stays_dark(tmp_path):
+    """PNG, PGM and unsigned TIFF define white as the largest number (PNG, section 13.12; PGM's maxval; TIFF 6.0)."""
+    dark = GREY.astype(np.uint16)
+    (tmp_path / "x.png").write_bytes(png(0, 16, dark.astype(">u2")))
+    (tmp_path / "x.pgm").write_bytes(b"P5 16 16 65535\n" + dark.astype(">u2").tobytes())
+    for name, dtype in (("little.tif", "<u2"), ("big.tif", ">u2")):
+        (tmp_path / name).write_bytes(tiff(dark.astype(dtype)))
+    for path in tmp_path.iterdir():
+        assert np.array_equal(read_picture(path)[:, :, 0], np.rint(GREY / 257)), path
+
+
+def tiff(pixels):
+    """A grey TIFF of one strip, TIFF 6.0 sections 2 and 4; the order of its bytes is that of the pixels."""
+    order, (height, width) = ">" if pixels.dtype.byteorder == ">" else "<", pixels.shape
+    entries = [(256, width), (257, height), (258, 8 * pixels.dtype.itemsize), (259, 1), (262, 1), (273, 8), (277, 1),
+               (278, height), (279, pixels.nbytes), (339, {"u": 1, "i": 2}[pixels.dtype.kind])]
+    shorts = struct.pack(f"{order}H", len(entries)) + b"".join(
+        struct.pack(f"{order}HHIHH", tag, 3, 1, value, 0) for tag, value in entries) + bytes(4)
+    start = b"MM\0*" if order == ">" else b"II*\0"
+    return start + struct.pack(f"{order}I", 8 + pixels.nbytes) + pixels.tobytes() + shorts

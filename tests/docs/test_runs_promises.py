@@ -27,6 +27,9 @@ PROMISES = {  # the first words of a sentence: the tests
     "`--resume` removes unfinished": [
         (STRANGER, "test_a_resumed_run_removes_its_unfinished_files_and_nobody_else_s")],
     "In a run of an earlier version": [(STRANGER, "test_overwrite_removes_what_the_run_wrote_and_nothing_else")],
+    "Of several runs": [("tests/run/test_parts.py", "test_a_run_that_the_list_does_not_know_by_its_contents_stays"),
+                        ("tests/run/test_parts.py",
+                         "test_overwrite_removes_all_that_the_program_wrote_and_nothing_else")],
     "`--overwrite` refuses": [(STRANGER, "test_a_folder_of_another_program_is_no_run")],
     "`report.html` contains only": [(STRANGER, "test_the_page_holds_no_bytes_but_those_of_pictures")],
     "Text from the folder never": [("tests/report/test_page.py", "test_it_opens_anywhere")],

@@ -1,5 +1,6 @@
 """Comparisons, numbers and text of tensors: element by element as NumPy's, and still keys of dicts and sets."""
 
+import math
 import operator
 
 import numpy as np
@@ -106,3 +107,37 @@ def test_comparisons_on_the_emulated_device():
         assert sign(x, x).get().tolist() == sign(np.arange(1, 4), np.arange(1, 4)).tolist()
         assert sign(x, [1, 2, 4]).get().tolist() == sign(np.arange(1, 4), np.array([1, 2, 4])).tolist()
     assert 2 in x and 5 not in x and x != None and f"{x[0]:.2f}" == "1.00"  # noqa: E711
+
+
+def test_one_number_cannot_be_iterated_over():
+    """x[0] of a number fails with IndexError, which Python takes for the end: sum(x) was 0. As PyTorch: TypeError."""
+    x = mg.tensor(2.0)
+    for use in (list, iter, sum, sorted, lambda x: [*x], lambda x: dict(zip(x, x, strict=True))):
+        with pytest.raises(TypeError, match="iteration over a tensor without axes"):
+            use(x)
+    rows = mg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    first, second = rows
+    (first * second).sum().backward()
+    assert rows.grad.data.tolist() == [[3.0, 4.0], [1.0, 2.0]]
+    assert list(mg.tensor(np.zeros((0, 2)))) == []
+
+
+def test_what_replaces_numbers_must_be_numbers():
+    """NumPy makes NaN of None and 5 of "5"; PyTorch raises TypeError."""
+    x = mg.tensor([1.0, 2.0])
+    for value in (None, "5", [None], 1j, np.array(["5"]), {}, [[1], [2, 3]]):
+        with pytest.raises(TypeError, match=r"t\[\.\.\.\] =:"):
+            x[0] = value
+        with pytest.raises(TypeError, match="data =:"):
+            x.data = value
+    x[0], x[1] = True, np.int8(4)
+    assert x.data.tolist() == [1.0, 4.0]
+
+
+def test_plus_and_trunc():
+    x = mg.tensor([1.5], requires_grad=True)
+    (+x).backward(np.ones(1, np.float32))
+    assert (+x).data.tolist() == [1.5] and x.grad.data.tolist() == [1.0]
+    assert [math.trunc(mg.tensor(v)) for v in (-2.5, 2.5)] == [-2, 2]
+    with pytest.raises(ShapeError):
+        math.trunc(mg.tensor([1.0, 2.0]))

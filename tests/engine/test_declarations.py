@@ -84,6 +84,7 @@ def test_tensor_declares_what_is_bound_to_it():
 def test_a_method_has_the_parameters_that_are_declared(name):
     arguments = declared_methods()[name].args
     names = [a.arg for a in arguments.args][1:] + ([f"*{arguments.vararg.arg}"] if arguments.vararg else [])
+    names += [arguments.kwarg.arg] if arguments.kwarg else []
     signature = inspect.signature(getattr(Tensor, name))
     own = [f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name for p in signature.parameters.values()][1:]
     if name.startswith("__"):  # `other` for b: operators are never called by name

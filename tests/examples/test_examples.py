@@ -86,6 +86,15 @@ def test_all_that_it_writes_into_its_run_goes_through_one_door(path):
     assert past_it == []
 
 
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if "resumable=False" in path.read_text("utf-8")],
+                         ids=lambda path: path.stem)
+def test_one_that_trains_by_itself_begins_by_the_rules_of_every_run(path):
+    """`run.begin` keeps an earlier folder, or clears it with --overwrite; a folder made in another way would not."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+    assert [ast.unparse(call.args[0]) for call in calls if ast.unparse(call.func) == "run.begin"] == ["options"]
+    assert not {"new_folder", "mkdir", "makedirs"} & {*map(called, calls)}
+
+
 def test_after_overwrite_nothing_of_the_older_run_is_left_and_all_that_is_mine(tmp_path, monkeypatch):
     path, out = ROOT / "examples" / "cyclegan_shapes.py", tmp_path / "run"
     arguments = ["--smoke", "--width", "4", "--depth", "2", "--count", "8", "--device", "cpu", "--no-blas-tuning"]

@@ -64,7 +64,7 @@ def test_a_film_shows_every_step_once_and_stays_small(tmp_path):
     games = {name: snapshots(*(10 * Stream(i, name).uniform((2500, 2)) - 5 for i in range(steps)))  # the worst case
              for name in ("GAN", "WGAN-GP")}
     (tmp_path / "frames").mkdir()
-    points_film(toy, games, tmp_path / "a.gif", frames=tmp_path / "frames")
+    points_film(toy, games, tmp_path / "a.gif", lambda name, png: (tmp_path / "frames" / name).write_bytes(png))
     assert (tmp_path / "a.gif").stat().st_size <= 300_000
     frames, times = read_frames(tmp_path / "a.gif")
     assert len(frames) == steps

@@ -34,6 +34,31 @@ def test_a_wrong_gradient_is_wrong_at_any_scale(scale):
         gradgradcheck(lambda x: no_curvature(x) * scale, X)
 
 
+@pytest.mark.parametrize("factor", [0.0, 0.5, 0.8, -1.0])
+@pytest.mark.parametrize("scale", [1e-3, 1e-7, 1e-12])
+def test_one_small_element_is_not_hidden_by_large_ones(scale, factor):
+    """x * (1, scale), with `factor` times the second derivative; the right factor passes."""
+    weights, wrong = np.array([1.0, scale]), np.array([1.0, scale * factor])
+    with pytest.raises(GradientError, match=r"input 0, element \(1,\).*the derivative is wrong"):
+        gradcheck(formula(lambda x: x**2 * weights, lambda gy, y, x: gy * 2 * x * wrong), [np.array([3.0, 2.0])])
+    assert gradcheck(lambda x: x**2 * weights, [np.array([3.0, 2.0])]) < 1e-6
+
+
+def test_small_slopes_of_curved_functions_pass():
+    """cos near 0 has slope -x, less than the error of differences of the steep function beside it."""
+    x = np.array([1e-6, 0.7, -2e-9])
+    assert gradcheck(lambda x: ops.exp(5 * x) + x**3, [x]) < 1e-6
+    assert gradcheck(lambda x: x**3, [x]) < 1e-6
+    assert gradcheck(lambda x: ops.softmax(30 * x, 0), [x]) < 1e-6
+
+
+def test_a_function_that_is_not_finite_or_not_one_tensor_is_named():
+    with pytest.raises(GradientError, match="the function is not finite there"), np.errstate(invalid="ignore"):
+        gradcheck(ops.log, [np.array([-1.0])])
+    with pytest.raises(GradientError, match="returns a tuple, not one Tensor"):
+        gradcheck(lambda x: (x, x), X)
+
+
 @pytest.mark.parametrize("scale", SCALES)
 def test_a_right_gradient_is_right_at_any_scale(scale):
     for f in (ops.tanh, ops.softplus, lambda x: ops.log_softmax(x, 0), lambda x: ops.layer_norm(x.reshape(1, 3)),

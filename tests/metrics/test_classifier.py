@@ -13,7 +13,7 @@ from minigan.checkpoint import load_weights
 from minigan.data.images import ImageData
 from minigan.errors import OptionError, ShapeError
 from minigan.metrics.classifier import Settings, _cached, train_classifier, weights_file
-from minigan.metrics.svm import discriminator_features, grid_max, svm_accuracy, svm_evaluation
+from minigan.metrics.svm import _fresh, discriminator_features, grid_max, svm_accuracy, svm_evaluation
 
 # not importorskip: the import takes 3 s
 pytestmark = pytest.mark.skipif(find_spec("sklearn") is None, reason="the SVM is scikit-learn's")
@@ -116,6 +116,17 @@ def test_an_svm_separates_what_can_be_separated(rng):
     assert svm_accuracy(1e3 * x, labels, 1e3 * test, test_labels) > 0.99
     noise = rng.normal(size=(200, 3))
     assert 0.2 < svm_accuracy(noise, labels, test, test_labels) < 0.47  # a third, by chance
+
+
+@pytest.mark.parametrize("norm", [
+    nn.BatchNorm2d, lambda size: nn.InstanceNorm2d(size, affine=True, track_running_stats=True)])
+def test_random_weights_come_with_new_statistics(norm):
+    net = nn.Sequential(nn.Conv2d(1, 64, 3), norm(64))
+    net(mg.tensor(np.full((2, 1, 4, 4), 9, np.float32)))
+    fresh = _fresh(net, 0)[1]
+    assert not fresh.running_mean.any() and (fresh.running_var == 1).all()
+    assert net[1].running_mean.any()
+    assert abs(fresh.weight.data.mean() - 1) < 0.02 and 0.01 < fresh.weight.data.std() < 0.03  # gamma from N(1, 0.02)
 
 
 def test_dcgans_evaluation_on_digits(mnist_folder):

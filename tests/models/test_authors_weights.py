@@ -79,6 +79,25 @@ def test_statistics_prefix_and_dropout_need_no_pytorch():
     np.testing.assert_array_equal(again(x).data, network(x).data)
 
 
+@pytest.mark.parametrize("before", ["module.", "_orig_mod.", "module._orig_mod.", "netG.", "net.G.module."])
+@pytest.mark.parametrize("make", [lambda: models.ResnetGenerator(1, 1, 4, 1), lambda: models.UnetGenerator(1, 1, 4, 5),
+                                  lambda: models.Residual(models.ResnetGenerator(1, 1, 4, 1))],
+                         ids=["resnet", "unet", "residual"])
+def test_what_pytorchs_wrappers_put_before_all_names_is_removed(make, before):
+    """nn.DataParallel's `module.`, torch.compile's `_orig_mod.`, and the attribute of a class around the network."""
+    state = make().state_dict()
+    again = models.generator_of({before + name: array for name, array in state.items()}).state_dict()
+    assert list(again) == list(state)
+    assert all(np.array_equal(again[name], state[name]) for name in state)
+
+
+def test_the_first_layer_that_is_missing_is_named():
+    weights = dict(models.ResnetGenerator(1, 1, 4, 1).state_dict())
+    del weights["model.1.weight"]
+    with pytest.raises(CheckpointError, match=r"model\.1\.weight is missing; there are model\.1\.bias"):
+        models.generator_of(weights)
+
+
 def test_batch_norms_statistics_stay():
     network = models.ResnetGenerator(1, 1, 2, 1, "batch")
     state = network.state_dict()

@@ -118,6 +118,16 @@ def test_our_names_pytorchs_names_and_what_is_refused():
     assert {array.dtype for array in moved.state_dict().values()} == {np.dtype(np.float64)}
 
 
+def test_running_statistics_can_be_set_back():
+    x = mg.tensor(RNG.normal(size=(2, 3, 4, 4)).astype(np.float32) + 5)
+    for layer in (nn.BatchNorm2d(3), nn.InstanceNorm2d(3, track_running_stats=True), nn.InstanceNorm2d(3)):
+        fresh = layer.state_dict()
+        layer(x)
+        layer.reset_running_stats()
+        for name, array in layer.state_dict().items():
+            np.testing.assert_array_equal(array, fresh[name])
+
+
 def test_layers_that_an_earlier_version_pickled():
     """They have neither `normalized_shape` nor running statistics of instance norm."""
     for layer, later in ((nn.LayerNorm((2, 3)), ["normalized_shape"]),

@@ -1,8 +1,12 @@
 """Nothing that holds weights is left out silently: what is refused, what is registered, and under which names."""
 
+import collections
 import copy
+import dataclasses
+import functools
 import pickle
 from collections import OrderedDict
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -207,3 +211,43 @@ def test_strict_lists_everything_and_lenient_returns_it():
     assert net[0].weight.item() == 5.0
     with pytest.raises(CheckpointError, match="shape"):
         net.load_state_dict({"0.weight": np.zeros((2, 2))}, strict=False)
+
+
+@dataclasses.dataclass
+class Config:
+    head: object
+    sizes: tuple = (1, 2)
+
+
+HIDING = {
+    "key of a dict": lambda m: {m: 1}, "dataclass": Config, "namespace": lambda m: SimpleNamespace(a=[m]),
+    "partial": lambda m: functools.partial(ops.mul, m), "partial of a call": functools.partial,
+    "array of objects": lambda m: np.array([None, m], object), "UserList": lambda m: collections.UserList([m]),
+    "UserDict": lambda m: collections.UserDict(a=m), "ChainMap": lambda m: collections.ChainMap({"a": m}),
+    "mapping proxy": lambda m: MappingProxyType({"a": m}), "values": lambda m: {"a": m}.values(),
+    "items": lambda m: {"a": m, "b": 1}.items(), "deque": lambda m: collections.deque([m]),
+    "dataclass in a list": lambda m: [Config(1), Config(m)], "method": lambda m: m.forward,
+}
+
+
+@pytest.mark.parametrize("wrap", HIDING.values(), ids=HIDING)
+def test_no_container_hides_a_module(wrap):
+    net = Empty()
+    with pytest.raises(TypeError, match="neither trained, saved nor moved"):
+        net.part = wrap(nn.Linear(2, 2))
+    net.part = wrap(nn.Linear) if wrap is not functools.partial else functools.partial(nn.Linear, 2)
+    net.block = nn.Linear(2, 2)
+    net.part = wrap(net.block)  # registered besides: nothing is left out
+    assert len(net.parameters()) == 2
+    late = Empty()
+    late.part = holder = []
+    holder.append(wrap(nn.Linear(2, 2)))
+    with pytest.raises(TypeError, match="neither trained, saved nor moved"):
+        late.parameters()
+
+
+@pytest.mark.parametrize("part", [nn.Linear(2, 2), [nn.Tanh()], {"a": nn.Parameter(np.ones(1))}], ids=type)
+def test_a_module_in_the_body_of_a_class_is_refused(part):
+    with pytest.raises(TypeError, match="'block' is assigned in the body of the class.*in __init__"):
+        type("Shared", (nn.Module,), {"block": part})
+    assert type("Fine", (nn.Module,), {"kind": nn.Linear, "sizes": [1, 2]})().parameters() == []

@@ -68,3 +68,14 @@ def test_all_of_nothing(name):
 def test_other_axes_of_one_number_do_not_exist(name, axis):
     with pytest.raises(ShapeError, match="axis"):
         OURS[name](mg.tensor(2.0), axis)
+
+
+@pytest.mark.parametrize("mode, theirs", [("reflect", "reflect"), ("edge", "replicate"), ("constant", "constant")])
+def test_a_border_around_no_images(mode, theirs):
+    """An axis without a border needs no elements: a batch of none stays one, as in PyTorch."""
+    expected = torch.nn.functional.pad(torch.zeros(0, 1, 4, 5), (1, 2, 3, 0), theirs).shape
+    x = mg.tensor(np.zeros((0, 1, 4, 5)), requires_grad=True)
+    y = ops.pad(x, ((0, 0), (0, 0), (3, 0), (1, 2)), mode)
+    assert y.shape == tuple(expected) and mg.grad(y.sum(), x)[0].shape == x.shape
+    with pytest.raises(ShapeError, match="axis 0"):
+        ops.pad(x, ((1, 1), (0, 0), (3, 0), (1, 2)), "reflect")

@@ -49,6 +49,13 @@ def test_a_grid_of_powers_broadcasts():
         assert_same(lambda x, c: x**c, np.array(BASES)[:, None], EXPONENTS)
 
 
+def test_powers_of_infinity_and_of_nan():
+    """NaN^0 is 1, whatever NaN is, so its slope is 0; elsewhere there are 0 * infinity, in PyTorch, too."""
+    odd, exponents = np.repeat([np.inf, -np.inf, np.nan], len(EXPONENTS)), np.tile(EXPONENTS, 3)
+    with np.errstate(invalid="ignore"):
+        assert_same(lambda x, c: x**c, odd, exponents)
+
+
 def test_second_derivatives_of_powers_of_zero_and_of_negative_numbers():
     """d2/dx2 x^3 = 6 x, and d2/(dx dc) x^c = x^(c-1) (1 + c ln x), which is 1/x at c = 0."""
     for x0, expected in ((-2.0, -12.0), (0.0, 0.0)):

@@ -1,7 +1,9 @@
 """Parameter groups, AdamW, RMSProp's variants against PyTorch and the papers; what is refused."""
 
+import copy
 import inspect
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -215,3 +217,46 @@ def test_defaults_are_pytorchs():
             if parameter.name in theirs and parameter.name != "params" and parameter.default is not parameter.empty:
                 default = 1e-2 if (name, parameter.name) == ("SGD", "lr") else theirs[parameter.name].default
                 assert parameter.default == default, (name, parameter.name)
+
+
+@pytest.mark.parametrize("rule", [optim.SGD, optim.RMSProp, optim.Adam, optim.AdamW])
+def test_text_is_no_number_and_options_set_later_are_checked(rule):
+    with pytest.raises(OptionError, match="lr=0.1"):
+        rule([leaf(1.0)], lr="0.1")
+    for wrong in ({"max_norm": "x"}, {"schedule": "linear"}, {"schedule": None}):
+        with pytest.raises(OptionError):
+            rule([leaf(1.0)], **wrong)
+    for name, value in (("max_norm", -1.0), ("max_norm", NAN), ("schedule", "linear")):
+        p = leaf(1.0)
+        optimizer = rule([p])
+        setattr(optimizer, name, value)
+        with pytest.raises(OptionError, match=name):
+            optimizer.minimize((p * p).sum())
+        assert p.item() == 1.0
+    p = leaf(1.0)
+    optimizer = optim.SGD([p], 1.0)
+    optimizer.max_norm = INF
+    optimizer.minimize((p * 5).sum())
+    assert p.item() == -4.0
+
+
+def test_parameters_put_into_a_group_by_hand_are_not_left_out_silently():
+    """PyTorch trains them; here, where step counts and states are by position, the error names add_param_group."""
+    for change in (lambda o, p: o.param_groups[0]["params"].append(p), lambda o, p: o.parameters.append(p),
+                   lambda o, p: o.param_groups[0].update(params=[p])):
+        p, late = leaf(1.0), leaf(2.0)
+        optimizer = optim.Adam([p])
+        change(optimizer, late)
+        for step in (optimizer.step, lambda: optimizer.minimize((p * late).sum())):  # noqa: B023  # called at once
+            with pytest.raises(OptionError, match="add_param_group"):
+                step()
+        assert p.item() == 1.0 and late.item() == 2.0
+
+
+@pytest.mark.parametrize("schedule", [optim.linear_decay(2, 4), optim.warmup(3), optim.warmup(0), optim.step_decay(2),
+                                      *(optim.schedule(name, 8) for name in optim.SCHEDULES)], ids=lambda schedule: getattr(schedule, "__name__", str(schedule)))
+def test_a_schedule_goes_to_another_process(schedule):
+    for twin in (pickle.loads(pickle.dumps(schedule)), copy.deepcopy(schedule)):
+        assert [twin(step) for step in range(10)] == [schedule(step) for step in range(10)]
+    optimizer = pickle.loads(pickle.dumps(optim.Adam([leaf(1.0)], schedule=schedule)))
+    assert optimizer.schedule(5) == schedule(5)

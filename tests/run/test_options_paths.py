@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+import minigan as mg
 from minigan import run
+from minigan.errors import DataError
 
 
 @pytest.mark.parametrize("words", [["--out=~/a", "--data=~/b"], ["--out", "~/a", "--data", "~/b"]])
@@ -14,3 +16,11 @@ def test_a_leading_tilde(words, tmp_path, monkeypatch):
     options = run.options("A program.", [*words, "--device", "cpu"], name="x")
     assert (options.out, options.data) == (tmp_path / "a", tmp_path / "b")
     assert run.options("A program.", ["--out", "./~", "--device", "cpu"], name="x").out == Path("./~")
+
+
+def test_a_leading_tilde_of_a_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(DataError, match="config.json is missing"):
+        mg.load_generator("~/mine")

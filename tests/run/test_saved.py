@@ -133,3 +133,12 @@ def test_config_says_what_the_run_is(runs):
     assert config["sessions"][0]["steps"] == config["steps"]
     assert config["data"][0]["images"] == 16 and config["data"][0]["crc32"] > 0
     assert config["versions"]["minigan"] == mg.__version__
+
+
+def test_a_run_itself_is_listed_by_its_name(runs, capsys, monkeypatch):
+    main(["runs", str(runs / "dcgan")])
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.split()[:4] == ["dcgan", "6", "of", "6"]
+    monkeypatch.chdir(runs / "dcgan")
+    main(["runs", "."])
+    assert capsys.readouterr().out.splitlines()[1] == line

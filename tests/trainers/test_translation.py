@@ -1,5 +1,6 @@
 """CycleGAN, pix2pix and ComboGAN: PyTorch's losses, finite differences through whole losses, pools, resuming."""
 
+import pickle
 import sys
 import tracemalloc
 import warnings
@@ -371,6 +372,18 @@ def test_combogans_schedule_follows_the_trainer():
     trainer.set_schedule("linear", 10)
     trainer.steps = 5
     assert {optimizer.schedule(optimizer.steps) for optimizer in trainer.optimizers.values()} == {0.5}
+
+
+@pytest.mark.parametrize("make", [combogan, cyclegan, pix2pix])
+def test_a_trainer_with_a_schedule_goes_to_another_process(make):
+    trainer = make()
+    trainer.set_schedule("linear", 10)
+    twin = pickle.loads(pickle.dumps(trainer))
+    twin.steps = 5
+    for optimizer in twin.optimizers.values():
+        optimizer.steps = 5
+        assert optimizer.schedule(optimizer.steps) == 0.5
+    assert {optimizer.schedule(optimizer.steps) for optimizer in trainer.optimizers.values()} == {1.0}
 
 
 def test_two_domains_of_a_combogan_are_a_cyclegan():
