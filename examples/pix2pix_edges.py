@@ -26,6 +26,8 @@ SHOWN, TESTED = 8, 100
 
 def pairs(options):
     """Source images and their targets, each in one order: to train on and to test on."""
+    if options.data is not None:
+        data.check_layout(options.data)
     if options.data is not None and data.holds_domains(options.data, paired=True):
         kind = options.channels if options.channels == "auto" else int(options.channels)
         train = data.domain_folders(options.data, "train", options.size, (kind, kind), True, options.strict)

@@ -9,7 +9,7 @@
 Pictures of any size; grey, RGB, palette, transparent (on white) and 16-bit files are converted to the channels that the
 run was trained on. Files that cannot be translated are listed and skipped, and the exit status is 1; with --strict, the
 first ends the program. Two pictures that would be written to one file (x.jpg and x.png, or a/y.png and b/y.png with
---out) are refused before anything is written.
+--out) are refused before anything is written. A file that is there is kept: seven_ab-2.png is then written.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import numpy as np
 import minigan as mg
 from minigan import data, models, report, run
 from minigan.checkpoint import inside, load_weights
-from minigan.data.paths import same_name, user_path
+from minigan.data.paths import first_free, same_name, user_path
 from minigan.data.pictures import read_picture
 from minigan.errors import DataError, MiniganError, OptionError
 
@@ -101,7 +101,9 @@ def main() -> None:
         options.out.mkdir(parents=True, exist_ok=True)
     for path, target in pairs:
         try:
-            report.save_png(translated(generator, path), target)
+            image = translated(generator, path)
+            target = first_free(target, lambda file: not os.path.lexists(file), ".png")
+            report.save_png(image, target)
         except MiniganError as error:
             if options.strict:
                 raise

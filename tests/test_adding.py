@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 BLOCK = re.compile(r"^( *)```python\n\1# ([\w/.]+)(?:, above ([^\n]+))?\n(.*?)^\1```", re.M | re.S)

@@ -77,7 +77,8 @@ void wait_for_bytes(void* barrier, int parity);  // the end of the barrier's pha
 void multiply_later(float* c, int columns, const float* const* lanes, uint64_t tile);
 void close_products();
 void finish_products(int open);
-// Run `kernel` for every block of the grid, `cluster` of them together; order 0 ascending, 1 descending, 2 shuffled. Returns an error, or nullptr.
+// Run `kernel` for every block of the grid, `cluster` of them together; order 0 ascending, 1 descending, 2 shuffled.
+// Returns an error, or nullptr.
 // `begin` to `end`: the kernel's __shared__ variables.
 const char* launch(const unsigned* dims, int cluster, size_t shared, int order, void (*kernel)(void**), void** arguments,
                    char* begin, char* end);

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from minigan.checkpoint import weights
+from minigan.data.paths import user_path
 from minigan.errors import CheckpointError
 
 VERSION = 1
@@ -37,7 +38,7 @@ def save_state(path: str | os.PathLike[str], state: Mapping[str, Any], metadata:
     Raises CheckpointError, with the place, for anything else in the state, and if the file cannot be written; an
     earlier file is then intact.
     """
-    path, arrays = Path(path), {}
+    path, arrays = user_path(path), {}
 
     def described(value: Any, place: str) -> Any:
         if isinstance(value, Mapping):
@@ -67,7 +68,7 @@ def load_state(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, 
     Raises CheckpointError, with the file, the problem and the remedy, if the file is missing, truncated, changed since
     it was saved, not a checkpoint, or in a newer format.
     """
-    path = Path(path)
+    path = user_path(path)
     arrays, notes = weights.read(path, lambda notes: _check_format(path, notes))
     if "tree" not in notes or "format" not in notes:
         raise RefusedError(f"{path}: no run can continue from it: it holds arrays only, not the state of "

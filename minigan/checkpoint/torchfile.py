@@ -30,6 +30,21 @@ REMEDY = ("in PyTorch, save the weights alone: torch.save(network.state_dict(), 
           "safetensors.torch.save_file(network.state_dict(), 'weights.safetensors')")
 
 
+def check_kind(path: Path) -> None:
+    """Raise CheckpointError if a file of weights is what a download left in its place: a page, or a pointer to it."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(512).removeprefix(b"\xef\xbb\xbf")  # the mark of UTF-8
+    except OSError:
+        return  # whoever reads it names the problem
+    if start.startswith((b"version https://git-lfs", b"version https://hawser")):
+        raise CheckpointError(f"{path}: a pointer of Git LFS, not the weights: run `git lfs pull` in its repository, "
+                              "or download the file itself")
+    if start.lstrip().startswith(b"<") and b"\0" not in start:  # safetensors' length of the header has zeros
+        raise CheckpointError(f"{path}: a page in HTML or XML, not weights: a server's answer, such as a form to log "
+                              "in; download the file again, by its direct link")
+
+
 def is_torch_file(path: Path) -> bool:
     """Whether the first bytes are those of a zip file, or of PyTorch's older format."""
     try:

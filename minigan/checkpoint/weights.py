@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from minigan.checkpoint.atomic import write_atomically
-from minigan.checkpoint.torchfile import is_torch_file, read_torch_file
+from minigan.checkpoint.torchfile import check_kind, is_torch_file, read_torch_file
+from minigan.data.paths import user_path
 from minigan.errors import CheckpointError, require
 
 FORMAT = "minigan weights 1"
@@ -35,11 +36,13 @@ def save_weights(
 ) -> None:
     """Save named NumPy arrays, as from `module.state_dict()`, and metadata, any text, in a safetensors file.
 
+    A leading ~ in the path is the home folder.
+
     Arrays are stored in logical (PyTorch) order, whatever their layout in memory. PyTorch reads the file with
     `safetensors.torch.load_file`. Raises CheckpointError for arrays or metadata that the format cannot hold, and
     if the file cannot be written.
     """
-    write(Path(path), state, {**(metadata or {}), "format": FORMAT})
+    write(user_path(path), state, {**(metadata or {}), "format": FORMAT})
 
 
 def write(path: Path, state: Mapping[str, np.ndarray], notes: dict[str, str]) -> None:
@@ -57,17 +60,19 @@ def write(path: Path, state: Mapping[str, np.ndarray], notes: dict[str, str]) ->
 def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The arrays of a safetensors file by name, C-contiguous and writable; files by `save_weights` are verified.
 
+    A leading ~ in the path is the home folder.
+
     Files of other programs have no SHA-256 and are read without verification. PyTorch's own files, .pth and .pt, are
     read too, if they hold a state_dict; no pickle is run, and float16 and bfloat16 in them become float32. Raises
     CheckpointError, with the file, the problem and the remedy, if the file is missing, truncated, changed since it was
     saved, of another kind, too large for memory, or holds a type that NumPy lacks.
     """
-    return read(Path(path))[0]
+    return read(user_path(path))[0]
 
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """The text given to `save_weights`, verified together with the arrays. Raises as `load_weights`."""
-    notes = read(Path(path))[1]
+    notes = read(user_path(path))[1]
     return {key: text for key, text in notes.items() if key not in ("format", "sha256")}
 
 
@@ -79,6 +84,7 @@ def read(path: Path, check: Callable[[Mapping[str, str]], Any] = lambda notes: N
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise CheckpointError(f"{path}: not a file: a pipe, a device or a socket; check the name.")
+    check_kind(path)
     if is_torch_file(path):
         check({})
         return read_torch_file(path), {}

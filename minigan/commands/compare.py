@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minigan import report
-from minigan.data.paths import first_free, printable, user_path
+from minigan.data.paths import first_free, one_line, printable, user_path
 from minigan.errors import OptionError
 from minigan.run.folder import read_config
 from minigan.run.listing import aligned, described, differing
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if not 2 <= len(options.runs) <= 6:
         raise OptionError(f"compare: needs two to six runs, not {len(options.runs)}")
-    runs = dict(zip(map(printable, options.runs), options.runs, strict=True))
+    runs = dict(zip(map(one_line, options.runs), options.runs, strict=True))
     if len(runs) < len(options.runs):
         raise OptionError("compare: one run was named twice")
     if options.out.suffix not in (".html", ".png"):

@@ -12,7 +12,7 @@ are, those whose names do not end as image files do.
 
 from __future__ import annotations
 
-__all__ = ["domain_folders", "holds_domains", "image_folder", "unseen_domains"]
+__all__ = ["check_layout", "domain_folders", "holds_domains", "image_folder", "unseen_domains"]
 
 import os
 from collections.abc import Sequence
@@ -88,6 +88,23 @@ def domain_folders(directory: str | os.PathLike[str], split: str = "train", size
 def holds_domains(directory: str | os.PathLike[str], split: str = "train", paired: bool = False) -> bool:
     """Whether a folder is meant for `domain_folders`: for this split, it has the folder of one domain, or of pairs."""
     return any(folder.is_dir() for folders in _layouts(user_path(directory), split, paired) for folder in folders)
+
+
+def check_layout(directory: str | os.PathLike[str]) -> None:
+    """Raise if a folder has parts of a layout for pairs, but none for training, and no images beside them.
+
+    Raises:
+        DataError: it holds only test or val folders, or A and B without train in them; the message names the layouts.
+    """
+    root = user_path(directory)
+    if holds_domains(root, paired=True) or not root.is_dir():
+        return
+    there = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith("."))
+    parts = {split + side for split in SPLITS[1:] for side in ("", "A", "B")}
+    if (there and {*there} <= parts) or there == ["A", "B"]:
+        raise DataError(f"{root}: there is {', '.join(there)}, but nothing to train on; pairs are files of one name in "
+                        "trainA/ and trainB/, or in A/train/ and B/train/, or A and B side by side in each picture of "
+                        "train/ (and testA/, testB/, test/ alike); a folder of photographs has none of these")
 
 
 def unseen_domains(directory: str | os.PathLike[str], train: tuple[ImageData, ImageData], size: int | None = 64,

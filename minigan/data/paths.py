@@ -56,3 +56,12 @@ def printable(text: object) -> str:
     ('a\\\\udcff.png', '\\\\x1b[31mred')
     """
     return ACTING.sub(lambda match: ascii(match[0])[1:-1], str(text))
+
+
+def one_line(text: object) -> str:
+    r"""`printable`, with ends of lines and tabs as escapes, too: for a name in a row of a table.
+
+    >>> one_line("two\nlines")
+    'two\\nlines'
+    """
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")

@@ -202,10 +202,21 @@ def device_info() -> str:
 
 
 def _blas() -> dict[str, Any]:
-    """What threadpoolctl knows of the BLAS library NumPy has loaded; empty if it finds none."""
+    """What threadpoolctl knows of the BLAS library NumPy has loaded; empty if it finds none.
+
+    SciPy brings a library of its own, which may be loaded, too, and come first. Both are in the packages' folders, or
+    beside them in NAME.libs; a library elsewhere is the system's, which NumPy uses if it has none.
+    """
     from threadpoolctl import threadpool_info
 
-    return next((library for library in threadpool_info() if library["user_api"] == "blas"), {})
+    site = os.path.realpath(os.path.dirname(os.path.dirname(np.__file__)))
+
+    def distance(library: dict[str, Any]) -> int:
+        path = os.path.realpath(library["filepath"])
+        owner = os.path.relpath(path, site).split(os.sep)[0] if path.startswith(site + os.sep) else ""
+        return 0 if owner in ("numpy", "numpy.libs") else 2 if owner in ("scipy", "scipy.libs") else 1
+
+    return min((library for library in threadpool_info() if library["user_api"] == "blas"), key=distance, default={})
 
 
 def better_blas_kernels(cpuinfo: str) -> str | None:

@@ -93,7 +93,7 @@ class Softplus(_Activation):
     @as_pytorch(threshold=Absent(20.0, "leave it out: e^(beta x) does not overflow here, so no x needs to be linear"))
     def __init__(self, beta: float = 1.0) -> None:
         if not 0 < beta < math.inf:
-            raise OptionError(f"Softplus: beta={beta} must be a finite number above 0")
+            raise OptionError(f"Softplus: beta={beta!r:.60} must be a finite number above 0")
         super().__init__(**({} if beta == 1 else {"beta": beta}))  # earlier versions had no beta
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from minigan.engine import Tensor, device
 from minigan.errors import DTypeError, OptionError, ShapeError
 from minigan.nn.module import Module, Parameter
 from minigan.nn.norms import scale_and_shift
-from minigan.nn.signatures import Absent, as_pytorch
+from minigan.nn.signatures import Absent, as_pytorch, check_sizes
 from minigan.random import default as default_stream
 
 
@@ -36,7 +37,10 @@ class GroupNorm(Module):
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, *,
                  bias: bool = True) -> None:
         super().__init__()
-        if num_groups < 1 or num_channels < 1 or num_channels % num_groups:
+        check_sizes("GroupNorm", num_groups=num_groups, num_channels=num_channels)
+        if not num_channels:
+            raise OptionError("GroupNorm: num_channels=0 must be at least 1: no channels have no groups")
+        if num_groups < 1 or num_channels % num_groups:
             raise OptionError(f"GroupNorm: {num_groups} groups do not divide {num_channels} channels")
         self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
         scale_and_shift(self, (num_channels,), affine, bias)
@@ -45,7 +49,8 @@ class GroupNorm(Module):
         """(N, C, ...) to the same."""
         if x.ndim < 2 or x.shape[1] != self.num_channels:
             raise ShapeError(f"group_norm: x {x.shape} must be (N, C={self.num_channels}, ...)")
-        grouped = ops.reshape(x, (x.shape[0], self.num_groups, -1))  # (N, groups, C/groups*H*W)
+        size = math.prod(x.shape[1:]) // self.num_groups  # -1 could not be told in a batch of no images
+        grouped = ops.reshape(x, (len(x), self.num_groups, size))  # (N, groups, C/groups*H*W)
         y = ops.reshape(ops.instance_norm(grouped, eps=self.eps), x.shape)  # (N, C, ...)
         axes = (-1, *(1,) * (x.ndim - 2))
         y = y if self.weight is None else y * ops.reshape(self.weight, axes)  # (C, 1, 1)
@@ -73,6 +78,7 @@ class Embedding(Module):
                 _weight=Absent(None, "assign weight.data = array"), _freeze=Absent(False, "call requires_grad_(False)"))
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None) -> None:
         super().__init__()
+        check_sizes("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise OptionError(f"Embedding: padding_idx={padding_idx} is none of {num_embeddings} indices")
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings

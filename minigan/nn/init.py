@@ -56,8 +56,8 @@ def orthogonal(shape: Shape, gain: float = 1.0, stream: Stream | None = None) ->
 
 
 def default(shape: Shape, fan_in: int, stream: Stream | None = None) -> np.ndarray:
-    """Uniform with bound 1/sqrt(fan_in), as PyTorch initialises Linear and Conv2d."""
-    return uniform(shape, 1 / math.sqrt(fan_in), stream)
+    """Uniform with bound 1/sqrt(fan_in), as PyTorch initialises Linear and Conv2d; 0 without inputs, as its biases."""
+    return uniform(shape, 1 / math.sqrt(fan_in) if fan_in else 0.0, stream)
 
 
 def filters(array: np.ndarray, order: tuple[int, int, int, int] = (2, 3, 1, 0)) -> np.ndarray:

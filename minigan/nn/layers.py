@@ -9,11 +9,11 @@ import numpy as np
 
 from minigan import kernels, ops
 from minigan.engine import Array, Tensor
-from minigan.errors import OptionError, ShapeError
+from minigan.errors import ModuleError, OptionError, ShapeError
 from minigan.nn import init
 from minigan.nn.module import Module, Parameter
 from minigan.nn.norms import BatchNorm2d, InstanceNorm2d, LayerNorm  # noqa: F401  where earlier versions pickled them
-from minigan.nn.signatures import Absent, as_pytorch
+from minigan.nn.signatures import Absent, as_pytorch, check_sizes
 from minigan.random import Stream
 from minigan.random import default as default_stream
 
@@ -28,6 +28,7 @@ class Linear(Module):
     @as_pytorch()
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
+        check_sizes(type(self).__name__, in_features=in_features, out_features=out_features)
         self.weight = Parameter(init.default((out_features, in_features), in_features))
         self.register_parameter("bias", Parameter(init.default((out_features,), in_features)) if bias else None)
 
@@ -98,6 +99,7 @@ class Conv2d(_Filtered):
                  dilation: Pair = 1, bias: bool = True) -> None:
         _check_bias(self, bias)
         kh, kw = _kernel(kernel_size)
+        check_sizes(type(self).__name__, in_channels=in_channels, out_channels=out_channels)
         super().__init__((out_channels, in_channels, kh, kw), 0, in_channels * kh * kw, bias,
                          stride=stride, padding=padding, dilation=dilation)
 
@@ -114,6 +116,7 @@ class ConvTranspose2d(_Filtered):
                  output_padding: Pair = 0, bias: bool = True, dilation: Pair = 1) -> None:
         _check_bias(self, bias)
         kh, kw = _kernel(kernel_size)
+        check_sizes(type(self).__name__, in_channels=in_channels, out_channels=out_channels)
         super().__init__((in_channels, out_channels, kh, kw), 1, out_channels * kh * kw, bias, stride=stride,
                          padding=padding, output_padding=output_padding, dilation=dilation)
 
@@ -130,6 +133,7 @@ class UpConv2d(_Filtered):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Pair = 3, scale: Pair = 2, padding: Pair = 1,
                  bias: bool = True) -> None:
         kh, kw = _kernel(kernel_size)
+        check_sizes(type(self).__name__, in_channels=in_channels, out_channels=out_channels)
         super().__init__((out_channels, in_channels, kh, kw), 0, in_channels * kh * kw, bias,
                          scale=scale, padding=padding)
 
@@ -228,12 +232,21 @@ class SpectralNorm(Module):
     The singular value is estimated as u^T W v, where W is the weight as a matrix (out, in*KH*KW). The vectors u and v
     are constants, from `iterations` power iterations per training step; u is a buffer, saved with the weights.
     `load_state_dict` also takes the names of PyTorch's spectral norm, of the old and of the new kind.
+
+    Raises:
+        ModuleError: `layer` is not Linear, Conv2d, ConvTranspose2d or UpConv2d, nor one of your own with a Parameter
+            `weight` and a method `compute(x, weight)`.
     """
 
     u: Array
 
     def __init__(self, layer: Linear | _Filtered, iterations: int = 1, stream: Stream | None = None) -> None:
         super().__init__()
+        weighted = isinstance(layer, Module) and isinstance(vars(layer).get("weight"), Parameter)
+        if not (weighted and hasattr(layer, "compute")):
+            what = f"the class {layer.__name__}" if isinstance(layer, type) else f"a {type(layer).__name__}"
+            raise ModuleError(f"SpectralNorm: it wraps one layer with a matrix of weights, Linear, Conv2d, "
+                              f"ConvTranspose2d or UpConv2d, not {what}; of a network, wrap each such layer")
         self.layer, self.iterations = layer, iterations
         u = (stream or default_stream).normal((self._matrix(layer.weight.data).shape[0],))
         self.register_buffer("u", u / np.linalg.norm(u))

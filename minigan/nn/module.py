@@ -247,7 +247,9 @@ class Module(Tree):
         Raises:
             CheckpointError: a name is missing or unknown (if strict), a shape differs, or the names of one shared
                 parameter hold different numbers. The message lists all of them.
+            ModuleError: `weights` are no dict of arrays by name.
         """
+        registration.check_weights(type(self).__name__, weights)
         targets = self._targets()
         arrays = {n: device.asnumpy(w.data) if isinstance(w, Tensor) else np.asarray(w) for n, w in weights.items()
                   if not n.endswith("num_batches_tracked")}

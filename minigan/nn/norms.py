@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from minigan import ops
 from minigan.engine import Tensor
 from minigan.errors import OptionError, ShapeError
 from minigan.nn.module import Module, Parameter
-from minigan.nn.signatures import as_pytorch
+from minigan.nn.signatures import as_pytorch, check_sizes
 
 CHANNELS = {"channels": "num_features"}  # our own name of the argument
 
@@ -31,10 +32,11 @@ class _ChannelNorm(Module):
 
     def __init__(self, channels: int, eps: float, momentum: float, affine: bool, track: bool, bias: bool) -> None:
         super().__init__()
+        check_sizes(type(self).__name__, num_features=channels)
         if isinstance(momentum, bool) or not isinstance(momentum, int | float | np.number):
-            raise OptionError(f"{type(self).__name__}: momentum={momentum} must be a number, the weight of a new batch "
-                              "in the running statistics, such as 0.1; PyTorch's None, a mean over all batches, does "
-                              "not exist here. Write affine=True for learnt weights")
+            raise OptionError(f"{type(self).__name__}: momentum={momentum!r:.60} must be a number, the weight of a new "
+                              "batch in the running statistics, such as 0.1; PyTorch's None, a mean over all batches, "
+                              "does not exist here. Write affine=True for learnt weights")
         self.channels, self.eps, self.momentum = channels, eps, momentum
         scale_and_shift(self, (channels,), affine, bias)
         self.register_buffer("running_mean", np.zeros(channels, np.float32) if track else None)
@@ -125,6 +127,8 @@ class LayerNorm(Module):
         super().__init__()
         self.eps = eps
         self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        for size in self.normalized_shape:
+            check_sizes("LayerNorm", normalized_shape=size)
         scale_and_shift(self, self.normalized_shape, elementwise_affine, bias)
 
     def __setstate__(self, values: dict[str, Any]) -> None:
@@ -140,7 +144,7 @@ class LayerNorm(Module):
                              f"LayerNorm({x.shape[1:]}) normalises each sample")
         if leading == 1:
             return ops.layer_norm(x, self.weight, self.bias, self.eps)
-        rows = ops.reshape(x, (-1, *self.normalized_shape))  # (rows, *normalized_shape)
+        rows = ops.reshape(x, (math.prod(x.shape[:leading]), *self.normalized_shape))  # (rows, *normalized_shape)
         return ops.reshape(ops.layer_norm(rows, self.weight, self.bias, self.eps), x.shape)  # (..., *normalized_shape)
 
     def describe(self) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections import ChainMap, UserDict, UserList, deque
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from types import MappingProxyType, MethodType, SimpleNamespace
 from typing import Any
 
@@ -22,6 +23,7 @@ from minigan.errors import ModuleError, OptionError
 # Named one by one: a user's own sequence may read a file for each element.
 LISTS = (list, tuple, set, frozenset, deque, UserList, KeysView, ValuesView, ItemsView)
 DICTS = (dict, MappingProxyType, UserDict, ChainMap)
+FRAMEWORKS = ("torch", "paddle", "keras", "tensorflow", "tf_keras", "flax", "haiku", "equinox", "mlx", "chainer")
 OWN = ("training", "_buffers", "_parameter_names")  # attributes that every Module has
 
 
@@ -75,6 +77,34 @@ def contents(value: Any) -> Iterator[Any]:
             todo.extend(inner)
 
 
+def framework_of(value: Any) -> str | None:
+    """Where a network or a parameter of another framework is from, such as "torch"; None for anything else.
+
+    A network is what the class, not the object, makes callable and gives `parameters` and `state_dict`: PyTorch's and
+    Paddle's modules; an optimiser, a trainer and a mock are none. Others are known by name.
+    """
+    kind = type(value)
+    if isinstance(value, Part | Tensor | type):
+        return None
+    for base in kind.__mro__:
+        root = (getattr(base, "__module__", None) or "").partition(".")[0]
+        if root in FRAMEWORKS and base.__name__ in ("Module", "Layer", "Parameter", "Variable"):
+            return root
+    methods = {name for base in kind.__mro__ for name in vars(base)}
+    network = {"parameters", "state_dict", "__call__"} <= methods
+    return kind.__module__.partition(".")[0] if network else None
+
+
+def check_frameworks(owner: str, name: str, parts: Iterable[Any]) -> None:
+    """Raise ModuleError if an attribute's `contents` have a network or parameter of another framework."""
+    for part in parts:
+        framework = None if isinstance(part, NO_CONTAINERS) else framework_of(part)
+        if framework is not None:
+            raise ModuleError(f"{owner}: {name!r} has a {type(part).__name__} of {framework}, which is no nn.Module or "
+                              "nn.Parameter of minigan, so it would be neither trained, saved nor moved; build it from "
+                              "minigan.nn and load its weights (load_state_dict), or keep it outside the module")
+
+
 def check_name(owner: Any, name: Any) -> None:
     """Raise unless `name` can be a part of dotted names and hides no method of `owner`.
 
@@ -97,9 +127,11 @@ def check_container(owner: Any, name: str, value: Any) -> None:
     """Raise if a container (see `elements`) holds modules or parameters that `owner` does not have otherwise.
 
     Raises:
-        ModuleError: they would be neither trained nor saved.
+        ModuleError: they would be neither trained nor saved; or it is, or holds, a module of another framework.
     """
-    parts = [part for part in contents(value) if isinstance(part, Part | Parameter)]
+    everything = list(contents(value))
+    check_frameworks(type(owner).__name__, name, everything)
+    parts = [part for part in everything if isinstance(part, Part | Parameter)]
     if not parts:
         return
     known = {id(part) for part in owner.registered()}
@@ -122,17 +154,35 @@ def check_class(kind: type) -> None:
         ModuleError: they would be neither trained, saved nor moved.
     """
     for name, value in list(vars(kind).items()):
-        if any(isinstance(part, Part | Parameter) for part in contents(value)):
+        everything = list(contents(value))
+        check_frameworks(kind.__name__, name, everything)
+        if any(isinstance(part, Part | Parameter) for part in everything):
             raise ModuleError(f"{kind.__name__}: {name!r} is assigned in the body of the class, so it would be neither "
                               f"trained, saved nor moved; assign self.{name} in __init__")
+
+
+def check_weights(owner: str, weights: Any) -> None:
+    """Raise ModuleError unless `weights` is a dict by name, as `state_dict()` returns it."""
+    if isinstance(weights, Mapping) and all(isinstance(name, str) for name in weights):
+        return
+    what = f"{weights!r:.60}" if isinstance(weights, str | os.PathLike | type(None)) else f"a {type(weights).__name__}"
+    what = "a dict whose keys are no names" if isinstance(weights, Mapping) else what
+    remedy = ""
+    if isinstance(weights, str | bytes | os.PathLike):
+        remedy = "; to read a file: load_state_dict(minigan.checkpoint.load_weights(path))"
+    elif callable(getattr(weights, "state_dict", None)):
+        remedy = "; call its state_dict()"
+    raise ModuleError(f"{owner}: load_state_dict takes what state_dict() returns, a dict of arrays by name, not "
+                      f"{what}{remedy}")
 
 
 def check(owner: Any, name: str, value: Any) -> None:
     """Raise if the assignment `owner.name = value` would leave weights out; see the module's docstring.
 
     Raises:
-        ModuleError: `super().__init__()` was not called, `value` is a container of modules or parameters, or it
-            replaces a Parameter, a Module or a buffer but is of another type and not None.
+        ModuleError: `super().__init__()` was not called, `value` is a container of modules or parameters, is of
+            another framework (see `framework_of`), or replaces a Parameter, a Module or a buffer but is of another
+            type and not None.
         OptionError: the name of a Module or Parameter is not possible.
     """
     kind, parts = type(owner).__name__, vars(owner)

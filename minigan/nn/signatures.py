@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from minigan.errors import ShapeError
+
 _Init = TypeVar("_Init", bound=Callable[..., None])
 
 # ---- methods of modules ----
@@ -31,6 +33,19 @@ ABSENT_METHODS = {  # of PyTorch's modules, and the remedies
 
 
 # ---- arguments ----
+def check_sizes(owner: str, **sizes: Any) -> None:
+    """Raise unless all are whole numbers from 0; a layer without inputs or outputs is possible, as in PyTorch.
+
+    Raises:
+        TypeError: one is no whole number. ShapeError: one is below 0.
+    """
+    for name, size in sizes.items():
+        if not hasattr(size, "__index__"):
+            raise TypeError(f"{owner}: {name}={size!r:.60} must be a whole number")
+        if size < 0:
+            raise ShapeError(f"{owner}: {name}={size} must not be negative")
+
+
 class Absent(NamedTuple):
     """An argument of PyTorch's that minigan lacks: the value that changes nothing, as None does, and the remedy.
 

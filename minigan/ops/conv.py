@@ -54,11 +54,16 @@ def _images(op, x, w, axis, fits):
     """Check ranks and that x's channels are axis `axis` of w; `fits` names w's axes."""
     if x.ndim != 4 or w.ndim != 4:
         raise ShapeError(f"{op}: x {x.shape} must be (N, C, H, W) and w {w.shape} must be ({', '.join(fits)})")
-    if 0 in x.shape or 0 in w.shape:
+    if 0 in x.shape[1:] or 0 in w.shape:
         raise ShapeError(f"{op}: x {x.shape} or w {w.shape} is empty")
     if x.shape[1] != w.shape[axis]:
         raise ShapeError(f"{op}: x {shape(**dict(zip('NCHW', x.shape, strict=True)))} has C={x.shape[1]}, "
                          f"but w {shape(**dict(zip(fits, w.shape, strict=True)))} needs C={w.shape[axis]}")
+
+
+def no_images(x: Array, *sizes: int) -> Array:
+    """The result for a batch x of no images, which no kernel need see: (0, *sizes)."""
+    return np.zeros_like(x, shape=(0, *sizes))
 
 
 def _bias(op, b, channels):
@@ -99,7 +104,9 @@ def conv2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 1, padding
     stride, padding, dilation = geometry("conv2d", stride, padding, dilation)
     _images("conv2d", x, w, 1, ("O", "C", "KH", "KW"))
     _bias("conv2d", b, len(w))
-    out_size("conv2d", x.shape[2:], w.shape[2:], stride, padding, dilation)
+    out = out_size("conv2d", x.shape[2:], w.shape[2:], stride, padding, dilation)
+    if not len(x):
+        return no_images(x, len(w), *out)
     return kernels.conv2d(x, w, b, stride, padding, dilation)
 
 
@@ -146,6 +153,8 @@ def conv_transpose2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 
     if out_size(op, output_size, w.shape[2:], stride, padding, dilation) != x.shape[2:]:
         raise ShapeError(f"{op}: conv2d of an image of {output_size} does not give back x's {x.shape[2:]} "
                          f"(stride {stride}, padding {padding}, dilation {dilation}, kernel {w.shape[2:]})")
+    if not len(x):
+        return no_images(x, w.shape[1], *output_size)
     return kernels.conv_transpose2d(x, w, b, stride, padding, dilation, output_size)
 
 
@@ -178,12 +187,14 @@ def conv2d_weight_grad(x: Array, g: Array, kernel_size: Pair, stride: Pair = 1, 
     op = "conv2d_weight_grad"
     stride, padding, dilation = geometry(op, stride, padding, dilation)
     kernel = pair(kernel_size, f"{op}: kernel_size", 1)
-    if x.ndim != 4 or g.ndim != 4 or len(x) != len(g) or 0 in (*x.shape, *g.shape):
+    if x.ndim != 4 or g.ndim != 4 or len(x) != len(g) or 0 in (*x.shape[1:], *g.shape[1:]):
         raise ShapeError(f"{op}: x {x.shape} and g {g.shape} must be (N, C, H, W) and (N, O, OH, OW) with one N, "
-                         "not empty")
+                         "no other axis empty")
     if out_size(op, x.shape[2:], kernel, stride, padding, dilation) != g.shape[2:]:
         raise ShapeError(f"{op}: g {g.shape} is not the size that conv2d of x {x.shape} has with kernel {kernel}, "
                          f"stride {stride}, padding {padding}, dilation {dilation}")
+    if not len(x):
+        return np.zeros_like(x, shape=(g.shape[1], x.shape[1], *kernel))  # a sum over no images
     return kernels.conv2d_weight_grad(x, g, kernel, stride, padding, dilation)
 
 

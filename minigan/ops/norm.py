@@ -119,8 +119,8 @@ def _normalize_grad(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=Non
 
 
 def _affine(op, x, gamma, beta):
-    if x.ndim < 2 or 0 in x.shape:
-        raise ShapeError(f"{op}: x {x.shape} must be (N, C, ...), not empty")
+    if x.ndim < 2 or 0 in x.shape[1:]:
+        raise ShapeError(f"{op}: x {x.shape} must be (N, C, ...), and only N may be 0")
     for name, v in (("gamma", gamma), ("beta", beta)):
         if v is not None and v.shape != x.shape[1:2]:
             raise ShapeError(f"{op}: {name} {v.shape} must have one element per channel of x {x.shape}: "
@@ -140,6 +140,13 @@ def _by_running(op, x, gamma, beta, running_mean, running_var, eps, slope):
     scale = (1.0 if gamma is None else gamma) * rstd.astype(x.dtype)
     shift = (0.0 if beta is None else beta) - scale * running_mean.astype(x.dtype)
     y = x * _channels(scale, x.ndim) + _channels(shift, x.ndim)
+    return y if slope is None else leaky_relu(y, slope)
+
+
+def _by_nothing(x, gamma, beta, slope):
+    """No images have no statistics: the result is empty, gradients are 0, running statistics stay as they are."""
+    y = reshape(x, x.shape) if gamma is None else x * _channels(gamma, x.ndim)
+    y = y if beta is None else y + _channels(beta, x.ndim)
     return y if slope is None else leaky_relu(y, slope)
 
 
@@ -168,6 +175,8 @@ def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = 
     per = math.prod(x.shape) // x.shape[1] if x.shape[1] else 0
     if not training:
         return _by_running("batch_norm", x, gamma, beta, running_mean, running_var, eps, slope)
+    if not len(x):
+        return _by_nothing(x, gamma, beta, slope)
     if per < 2:
         raise ShapeError(f"batch_norm: x {x.shape} has {per} value per channel: a batch of one point has no variance; "
                          "use a larger batch, instance_norm, or training=False")
@@ -205,6 +214,8 @@ def instance_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None
     if not training:
         return _by_running("instance_norm", x, gamma, beta, running_mean, running_var, eps, slope)
     per = math.prod(x.shape[2:])
+    if not len(x):
+        return _by_nothing(x, gamma, beta, slope)
     if per < 2:
         raise ShapeError(f"instance_norm: x {x.shape} has one value per image and channel: nothing to normalise over")
     moments = kernels.norm_stats(x.data if isinstance(x, Tensor) else np.asarray(x), "instance", eps)
@@ -228,7 +239,7 @@ def layer_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = 
     for name, v in (("gamma", gamma), ("beta", beta)):
         if v is not None and v.shape != x.shape[1:]:
             raise ShapeError(f"layer_norm: {name} {v.shape} must be x's shape without the batch, {x.shape[1:]}")
-    y = normalize(x, over="layer", eps=eps)
+    y = normalize(x, over="layer", eps=eps) if len(x) else reshape(x, x.shape)  # of no samples, nothing
     y = y if gamma is None else y * gamma
     return y if beta is None else y + beta
 

@@ -9,7 +9,7 @@ from minigan.engine import Array, S, primitive
 from minigan.engine import device as devices
 from minigan.errors import ShapeError
 from minigan.ops._samples import normal, spread
-from minigan.ops.conv import Pair, out_size
+from minigan.ops.conv import Pair, no_images, out_size
 from minigan.ops.resample import window
 
 _Pair: TypeAlias = tuple[int, int]  # (h, w)
@@ -41,16 +41,18 @@ def max_pool2d(x: Array, kernel_size: Pair, stride: Pair | None = None, padding:
     Raises:
         ShapeError: no window fits, x is no (N, C, H, W), or padding is more than half of kernel_size.
     """
-    if x.ndim != 4 or 0 in x.shape:
-        raise ShapeError(f"max_pool2d: x {x.shape} must be (N, C, H, W), not empty")
+    if x.ndim != 4 or 0 in x.shape[1:]:
+        raise ShapeError(f"max_pool2d: x {x.shape} must be (N, C, H, W), and only N may be 0")
     geometry = window("max_pool2d", kernel_size, stride, padding, dilation)
-    out_size("max_pool2d", x.shape[2:], *geometry, ceil=bool(ceil_mode))  # raises if no window fits
+    out = out_size("max_pool2d", x.shape[2:], *geometry, ceil=bool(ceil_mode))  # raises if no window fits
+    if not len(x):
+        return no_images(x, x.shape[1], *out)
     return kernels.max_pool2d(x, *geometry, ceil=bool(ceil_mode))[0]
 
 
 def _max_pool_vjp(gy, y, x, *, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     geometry = window("max_pool2d", kernel_size, stride, padding, dilation)
-    _, index = kernels.max_pool2d(x.data, *geometry, ceil=bool(ceil_mode))
+    _, index = (None, None) if not len(x) else kernels.max_pool2d(x.data, *geometry, ceil=bool(ceil_mode))
     names = ("kernel", "stride", "padding", "dilation")
     return pool_put(gy, index=index, size=x.shape[2:], **dict(zip(names, geometry, strict=True)))
 
@@ -70,6 +72,8 @@ def pool_take(x: Array, index: Any, kernel: _Pair, stride: _Pair, padding: _Pair
     VJP       gx = pool_put(gy)
     Why       each element of y is a copy of one of x.
     """
+    if not len(x):
+        return no_images(x, x.shape[1], *index.shape[2:])
     return kernels.pool_take(x, devices.index(index, x), kernel, stride, padding, dilation)
 
 
@@ -89,6 +93,8 @@ def pool_put(g: Array, index: Any, kernel: _Pair, stride: _Pair, padding: _Pair,
     VJP       gg = pool_take(gy)
     Why       the adjoint of an adjoint is the map itself.
     """
+    if not len(g):
+        return no_images(g, g.shape[1], *size)
     return kernels.pool_put(g, devices.index(index, g), kernel, stride, padding, size, dilation)
 
 

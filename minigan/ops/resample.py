@@ -16,7 +16,7 @@ from minigan import kernels
 from minigan.engine import Array, Operand, S, Tensor, operation, primitive
 from minigan.errors import OptionError, ShapeError
 from minigan.ops._samples import normal
-from minigan.ops.conv import Pair, out_size, pair
+from minigan.ops.conv import Pair, no_images, out_size, pair
 from minigan.ops.reduce import mean
 from minigan.ops.shape import reshape, transpose
 
@@ -32,6 +32,9 @@ def resample(x: Array, rows: Any = None, columns: Any = None) -> Array:
     VJP       gx = A^T gy B
     Why       linear in x; transposing each factor transposes the map.
     """
+    if not len(x):
+        return no_images(x, x.shape[1], *(n if matrix is None else len(matrix) for matrix, n in zip(
+            (rows, columns), x.shape[2:], strict=True)))
     return kernels.resample(x, rows, columns)
 
 
@@ -48,6 +51,8 @@ def upsample_nearest(x: Array, scale: tuple[int, int]) -> Array:
     VJP       gx = block_sum(gy)
     Why       a pixel copied SH SW times collects as many cotangents.
     """
+    if not len(x):
+        return no_images(x, x.shape[1], *(n * s for n, s in zip(x.shape[2:], scale, strict=True)))
     return kernels.upsample_nearest(x, scale)
 
 
@@ -63,6 +68,8 @@ def block_sum(x: Array, scale: tuple[int, int]) -> Array:
     VJP       gx = upsample_nearest(gy)
     Why       the adjoint of an adjoint is the map itself.
     """
+    if not len(x):
+        return no_images(x, x.shape[1], *(n // s for n, s in zip(x.shape[2:], scale, strict=True)))
     return kernels.block_sum(x, scale)
 
 
@@ -70,8 +77,8 @@ block_sum.defvjp(x=lambda gy, y, x, *, scale: upsample_nearest(gy, scale=scale))
 
 
 def _image(op, x):
-    if x.ndim != 4 or 0 in x.shape:
-        raise ShapeError(f"{op}: x {x.shape} must be (N, C, H, W), not empty")
+    if x.ndim != 4 or 0 in x.shape[1:]:
+        raise ShapeError(f"{op}: x {x.shape} must be (N, C, H, W), and only N may be 0")
 
 
 @lru_cache(maxsize=64)

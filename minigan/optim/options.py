@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from minigan.errors import OptionError
 from minigan.nn.signatures import Absent
 
@@ -28,15 +30,15 @@ def check_options(owner: str, options: Mapping[str, Any]) -> None:
     for name, value in options.items():
         if name == "betas":
             if not (isinstance(value, tuple | list) and len(value) == 2 and all(_number(b) and b < 1 for b in value)):
-                raise OptionError(f"{owner}: betas={value} must both be at least 0 and below 1")
+                raise OptionError(f"{owner}: betas={value!r:.60} must both be at least 0 and below 1")
         elif name == "alpha":
             if not (_number(value) and value <= 1):
-                raise OptionError(f"{owner}: alpha={value} must be a number from 0 to 1")
+                raise OptionError(f"{owner}: alpha={value!r:.60} must be a number from 0 to 1")
         elif name in FLAGS:
-            if value not in (True, False):
-                raise OptionError(f"{owner}: {name}={value} must be True or False")
+            if not (isinstance(value, int | float | np.generic) and value in (True, False)):
+                raise OptionError(f"{owner}: {name}={value!r:.60} must be True or False")
         elif not _number(value):
-            raise OptionError(f"{owner}: {name}={value} must be a finite number >= 0")
+            raise OptionError(f"{owner}: {name}={value!r:.60} must be a finite number >= 0")
     if options.get("nesterov") and not options["momentum"]:
         raise OptionError(f"{owner}: nesterov={options['nesterov']} with momentum={options['momentum']} changes "
                           "nothing; give a momentum, such as 0.9")
@@ -45,7 +47,7 @@ def check_options(owner: str, options: Mapping[str, Any]) -> None:
 def check_shared(owner: str, max_norm: Any, schedule: Any) -> None:
     """Raise OptionError unless max_norm is a number above 0 or None, and schedule a function."""
     if max_norm is not None and not (max_norm == math.inf or (_number(max_norm) and max_norm > 0)):
-        raise OptionError(f"{owner}: max_norm={max_norm} must be a number above 0, or None")
+        raise OptionError(f"{owner}: max_norm={max_norm!r:.60} must be a number above 0, or None")
     if not callable(schedule):
         raise OptionError(f"{owner}: schedule={schedule!r} must be a function of the step count, such as "
                           "optim.schedule(\"linear\", steps)")

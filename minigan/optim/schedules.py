@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 
 from minigan.errors import OptionError
 
@@ -50,8 +51,8 @@ def linear_decay(start: int, end: int) -> Schedule:
     >>> [linear_decay(2, 4)(step) for step in range(6)]
     [1.0, 1.0, 1.0, 0.5, 0.0, 0.0]
     """
-    if not 0 <= start < end:
-        raise OptionError(f"linear_decay: needs 0 <= start < end, got start={start}, end={end}")
+    if not (isinstance(start, Real) and isinstance(end, Real) and 0 <= start < end):
+        raise OptionError(f"linear_decay: needs numbers 0 <= start < end, got start={start!r:.60}, end={end!r:.60}")
     return _LinearDecay(start, end)
 
 
@@ -60,8 +61,8 @@ def warmup(steps: int) -> Schedule:
 
     Raises OptionError unless steps >= 0.
     """
-    if not steps >= 0:
-        raise OptionError(f"warmup: steps={steps} must be a number >= 0")
+    if not (isinstance(steps, Real) and steps >= 0):
+        raise OptionError(f"warmup: steps={steps!r:.60} must be a number >= 0")
     return _Warmup(steps)
 
 
@@ -70,10 +71,10 @@ def step_decay(every: int, gamma: float = 0.1) -> Schedule:
 
     Raises OptionError unless every >= 1 and 0 <= gamma < infinity.
     """
-    if not every >= 1:
-        raise OptionError(f"step_decay: every={every} must be a number of steps >= 1")
-    if not 0 <= gamma < math.inf:
-        raise OptionError(f"step_decay: gamma={gamma} must be a number >= 0")
+    if not (isinstance(every, Real) and every >= 1):
+        raise OptionError(f"step_decay: every={every!r:.60} must be a number of steps >= 1")
+    if not (isinstance(gamma, Real) and 0 <= gamma < math.inf):
+        raise OptionError(f"step_decay: gamma={gamma!r:.60} must be a number >= 0")
     return _StepDecay(every, gamma)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from minigan.checkpoint import write_atomically
+from minigan.data.paths import user_path
 from minigan.report.page import Pictures, sheets_of
 from minigan.report.page_template import STYLE
 from minigan.report.records import best_row, read_config, read_scores, rows_of
@@ -63,7 +64,7 @@ def compare_page(runs: Mapping[str, Path], settings: Sequence[Sequence[str]], pa
     page = _PAGE.format(title=html.escape(" and ".join(runs)), style=STYLE, samples="".join(samples),
                         curves=f"data:image/png;base64,{curves}", scores=scores,
                         settings=differences)
-    write_atomically(path, page.encode("utf-8", "backslashreplace"))
+    write_atomically(user_path(path), page.encode("utf-8", "backslashreplace"))
 
 
 def _samples(name: str, folder: Path, rows: Sequence[Mapping[str, Any]]) -> str:

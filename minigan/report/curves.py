@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from minigan.checkpoint import write_atomically
+from minigan.data.paths import user_path
 from minigan.errors import OptionError
 from minigan.report.canvas import AMBER, BLUE, GREY, ORANGE, SKY, drawing
 from minigan.report.records import read_rows
@@ -95,7 +96,8 @@ def loss_curves(rows: Iterable[Row] | str | os.PathLike[str], out_path: str | os
     """
     if Path(out_path).suffix != ".png":
         raise OptionError(f"loss_curves: the picture is a PNG, so name it *.png, not {Path(out_path).name!r}.")
-    write_atomically(out_path, _render([*(read_rows(rows) if isinstance(rows, (str, os.PathLike)) else rows)]))
+    table = read_rows(rows) if isinstance(rows, (str, os.PathLike)) else rows
+    write_atomically(user_path(out_path), _render([*table]))
 
 
 def _render(rows: list[Row]) -> bytes:

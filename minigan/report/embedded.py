@@ -1,11 +1,13 @@
 """Pictures of a run, read so that they can be put into a page: PNG and GIF as minigan writes them, and nothing else.
 
-The page is mailed; it must hold no bytes of a file that only has a picture's name, nor what is hidden behind a picture.
+The page is mailed; it must hold no bytes of a file that only has a picture's name, nor what is hidden behind a picture,
+nor texts inside it: only the parts that show the picture are put into the page.
 """
 
 from __future__ import annotations
 
 import base64
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -14,9 +16,11 @@ from minigan.checkpoint import inside
 from minigan.errors import DataError
 
 MOST_PIXELS = 100_000_000
-MOST_TEXT = 1024  # bytes of a chunk that is no part of the picture
-_PICTURE = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
-_BESIDES = (b"tEXt", b"pHYs", b"tRNS", b"gAMA", b"sRGB")  # what Pillow and matplotlib may add
+MOST_TEXT = 1024  # bytes of a chunk that is left out
+_PICTURE = {b"IHDR": 13, b"PLTE": 768, b"tRNS": 256, b"gAMA": 4, b"sRGB": 1, b"IDAT": 1 << 31, b"IEND": 0}  # most bytes
+_LEFT_OUT = (b"tEXt", b"pHYs")  # what Pillow and matplotlib may add
+_EXTENSIONS = (re.compile(rb"\x21\xf9\x04.{4}\x00", re.DOTALL),  # of a GIF: times, and how often it is repeated
+               re.compile(rb"\x21\xff\x0bNETSCAPE2\.0\x03\x01..\x00", re.DOTALL))
 
 
 def inline(folder: Path, name: str, most: int) -> str:
@@ -28,35 +32,46 @@ def inline(folder: Path, name: str, most: int) -> str:
     raw = inside.read(folder, name, most)
     form = "gif" if name.endswith(".gif") else "png"
     try:
-        (check_gif if form == "gif" else check_png)(raw)
+        shown = (checked_gif if form == "gif" else checked_png)(raw)
     except (ValueError, LookupError, struct.error) as error:
         raise DataError(f"{folder / name}: is not a {form.upper()} that minigan wrote ({error})") from None
-    return f"data:image/{form};base64,{base64.b64encode(raw).decode()}"
+    return f"data:image/{form};base64,{base64.b64encode(shown).decode()}"
 
 
-def check_png(raw: bytes) -> None:
-    """Raise ValueError unless the bytes are one whole PNG: its chunks, their checksums, and pixels of the right number.
+def checked_png(raw: bytes) -> bytes:
+    """A PNG with only the chunks that show the picture, without texts.
+
+    Raises ValueError unless the bytes are one whole PNG: its chunks, their checksums, and pixels of the right number.
 
     Source  Portable Network Graphics (PNG) Specification, W3C, sections 5 and 11.
     """
     if raw[:8] != b"\x89PNG\r\n\x1a\n":
         raise ValueError("its signature is missing")
     place, data, header, kind = 8, [], b"", b""
+    shown: dict[bytes, bytes] = {}  # chunks, those of IDAT in a row
     while kind != b"IEND":
         length, kind = struct.unpack_from(">I4s", raw, place)
         body = raw[place + 8 : place + 8 + length]
         if len(body) < length or zlib.crc32(kind + body) != struct.unpack_from(">I", raw, place + 8 + length)[0]:
             raise ValueError(f"the checksum of a chunk at byte {place:,} is wrong")
-        if kind not in _PICTURE and (kind not in _BESIDES or length > MOST_TEXT):
+        left_out = kind in _LEFT_OUT and length <= MOST_TEXT
+        if not left_out and (length > _PICTURE.get(kind, -1) or (kind in shown and kind != b"IDAT")):
             raise ValueError(f"it has a chunk {kind!r} of {length:,} bytes")
         if (kind == b"IHDR") != (place == 8):
             raise ValueError("IHDR is not its first chunk")
         header = body if kind == b"IHDR" else header
         data += [body] if kind == b"IDAT" else []
+        if not left_out:
+            shown[kind] = shown.get(kind, b"") + raw[place : place + 12 + length]
         place += 12 + length
     if place != len(raw):
         raise ValueError(f"{len(raw) - place:,} bytes follow its end")
     _check_pixels(header, b"".join(data))
+    if header[9] != 3:  # the colours are no entries of a palette
+        shown.pop(b"PLTE", None)
+        if len(shown.get(b"tRNS", b"")) > 12 + 6:
+            raise ValueError("its tRNS is longer than one colour")
+    return raw[:8] + b"".join(shown.values())
 
 
 def _check_pixels(header: bytes, data: bytes) -> None:
@@ -75,8 +90,11 @@ def _check_pixels(header: bytes, data: bytes) -> None:
         raise ValueError("its data are not its pixels")
 
 
-def check_gif(raw: bytes) -> None:
-    """Raise ValueError unless the bytes are one whole GIF: its blocks up to the trailer, which is the last byte.
+def checked_gif(raw: bytes) -> bytes:
+    """The same bytes.
+
+    Raises ValueError unless they are one whole GIF: its blocks up to the trailer, which is the last byte. Comments,
+    texts and extensions of programs are refused; the one that says how often a film is repeated is none of these.
 
     Source  Graphics Interchange Format, Version 89a, CompuServe, 1990, sections 15 to 27.
     """
@@ -89,7 +107,7 @@ def check_gif(raw: bytes) -> None:
     while raw[place] != 0x3B:
         if raw[place] == 0x2C:  # an image: ten bytes, a table of colours, the size of a code
             place += 11 + _table(raw[place + 9])
-        elif raw[place] == 0x21 and raw[place + 1] in (0xF9, 0xFF):  # times, repetition; no comments, no text
+        elif any(extension.match(raw, place) for extension in _EXTENSIONS):
             place += 2
         else:
             raise ValueError(f"it has a block {raw[place]:#x} at byte {place:,}")
@@ -98,6 +116,7 @@ def check_gif(raw: bytes) -> None:
         place += 1
     if place + 1 != len(raw):
         raise ValueError(f"{len(raw) - place - 1:,} bytes follow its end")
+    return raw
 
 
 def _table(flags: int) -> int:

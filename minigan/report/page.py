@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from minigan.checkpoint import inside, write_atomically
+from minigan.data.paths import user_path
 from minigan.errors import DataError
 from minigan.report.curves import series_of, sliding_mean
 from minigan.report.diagnosis import diagnose
@@ -62,7 +63,7 @@ def report_page(folder: str | os.PathLike[str], live: bool = False) -> Path:
     Raises:
         DataError: config.json is missing, or a file is damaged. OSError: the page cannot be written.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     config = read_config(folder)
     options, planned = config["options"], config.get("steps")
     rows, scores, events = (rows_of(folder, name) for name in ("metrics.jsonl", "scores.jsonl", "events.jsonl"))

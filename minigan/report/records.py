@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from minigan.checkpoint import inside
+from minigan.data.paths import user_path
 from minigan.errors import DataError
 
 MOST_STEPS = 10**12 - 1  # the names of checkpoints have twelve digits
@@ -95,7 +96,7 @@ def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         DataError: it is missing, no regular file, too large or damaged; the message names the key and what is expected.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     path = folder / "config.json"
     config = _parsed(_text(folder, path.name, MOST_CONFIG), f"{path}: damaged")
     if "options" not in config:
@@ -134,7 +135,7 @@ def read_scores(folder: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         DataError: it is no regular file, too large, or not an object in JSON.
     """
-    path = Path(folder) / "scores.json"
+    path = user_path(folder) / "scores.json"
     if not inside.check(path.parent, path.name):
         return {}
     return _parsed(_text(path.parent, path.name, MOST_CONFIG), f"{path}: damaged")
@@ -150,7 +151,7 @@ def read_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         DataError: the file cannot be read, or another line is not such an object; the message names file, line, key,
             and what was expected.
     """
-    path = Path(path)
+    path = user_path(path)
     is_event, rows = path.name.startswith("events"), []
     for number, line in enumerate(_text(path.parent, path.name, MOST_ROWS).split("\n")[:-1], start=1):
         if not line.strip():

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigan.checkpoint import write_atomically
+from minigan.data.paths import user_path
 from minigan.errors import DataError, OptionError
 from minigan.report.canvas import PALETTE, drawing, named_legend, plain
 from minigan.report.curves import Row, limits, series_of, sliding_mean
@@ -32,7 +33,7 @@ def run_curves(runs: Mapping[str, Sequence[Row]], out_path: str | os.PathLike[st
     """
     if Path(out_path).suffix != ".png":
         raise OptionError(f"run_curves: the picture is a PNG, so name it *.png, not {Path(out_path).name!r}.")
-    write_atomically(out_path, drawn_curves(runs))
+    write_atomically(user_path(out_path), drawn_curves(runs))
 
 
 def drawn_curves(runs: Mapping[str, Sequence[Row]]) -> bytes:

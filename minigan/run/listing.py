@@ -10,7 +10,7 @@ from typing import Any
 
 from minigan import report
 from minigan.checkpoint import Series, inside
-from minigan.data.paths import printable
+from minigan.data.paths import one_line
 from minigan.errors import DataError, MiniganError
 from minigan.run.folder import ABOUT_NOW, read_config
 from minigan.run.manifest import FOLDERS
@@ -74,8 +74,8 @@ def summary(run: Path, name: str | None = None) -> str:
     now = "  ".join(f"{key} {value:.3f}" for key, value in (rows[-1] if rows else {}).items()
                     if isinstance(value, float))
     last = "  ".join([now] * bool(now) + [f"({remark})" for remark in remarks])
-    return printable(ROW.format(name or run.name, steps, f"{saved[-1]:,}" if saved else "none",
-                                _score(scores, measured), last)).rstrip()
+    return one_line(ROW.format(name or run.name, steps, f"{saved[-1]:,}" if saved else "none",
+                               _score(scores, measured), last)).rstrip()
 
 
 def _score(scores: list[dict[str, Any]], measured: dict[str, Any]) -> str:

@@ -186,7 +186,7 @@ def check_weights(owner: str, **weights: float) -> None:
     """Raise OptionError if the weight of a loss is negative or NaN."""
     for name, weight in weights.items():
         if not weight >= 0:
-            raise OptionError(f"{owner}: {name}={weight} must be a number >= 0")
+            raise OptionError(f"{owner}: {name}={weight!r:.60} must be a number >= 0")
 
 
 def mean_of(tensors: Sequence[Tensor]) -> Tensor:

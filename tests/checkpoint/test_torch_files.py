@@ -12,7 +12,8 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from minigan.checkpoint import load_metadata, load_state, load_weights, pickled, torchfile
+from minigan import report
+from minigan.checkpoint import load_metadata, load_state, load_weights, pickled, save_state, save_weights, torchfile
 from minigan.errors import CheckpointError
 
 OLD = {"_use_new_zipfile_serialization": False}
@@ -172,6 +173,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", HOSTILE)
 @pytest.mark.parametrize("place", ["zip", "old"])
 def test_hostile_descriptions_are_refused_and_nothing_runs(tmp_path, monkeypatch, what, place):
@@ -233,3 +235,43 @@ def test_damaged_files_load_or_are_refused(tmp_path, make):
         except CheckpointError as error:
             nameless += [] if "made.pth" in str(error) else [error]
     assert nameless == []
+
+
+# ---- what a download leaves in the place of weights ----
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935\n"
+PAGES = {"page": b"<!DOCTYPE html><html><body>Sign in</body></html>", "space": b"\n  <html>" + b" " * 600,
+         "mark": b"\xef\xbb\xbf<?xml version='1.0'?><Error/>"}
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
+def test_pages_and_pointers_are_named_with_the_remedy(tmp_path, suffix):
+    path = tmp_path / f"weights{suffix}"
+    path.write_bytes(POINTER)
+    for read in (load_weights, load_metadata, load_state):
+        with pytest.raises(CheckpointError, match="a pointer of Git LFS, not the weights: run `git lfs pull`"):
+            read(path)
+    for page in PAGES.values():
+        path.write_bytes(page)
+        with pytest.raises(CheckpointError, match=r"a page in HTML or XML, not weights.*download the file again"):
+            load_weights(path)
+
+
+def test_a_header_whose_length_looks_like_a_tag_is_read(tmp_path):
+    """60, the length of this header, is the byte "<"; the format asks for no alignment."""
+    header = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'.ljust(60)
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + np.float32(2).tobytes())
+    assert load_weights(tmp_path / "a.safetensors")["a"].tolist() == [2.0]
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    """As in the shell, which leaves it in quotes and after =."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    save_weights("~/w.safetensors", {"a": np.ones(1)}, {"note": "x"})
+    save_state("~/s.safetensors", {"step": 3})
+    assert {path.name for path in tmp_path.iterdir()} == {"w.safetensors", "s.safetensors"}
+    assert load_weights("~/w.safetensors")["a"] == 1 and load_metadata("~/w.safetensors") == {"note": "x"}
+    assert load_state("~/s.safetensors")[0] == {"step": 3}
+    report.loss_curves([{"step": 1, "d_loss": 1.0, "g_loss": 1.0}], "~/curves.png")
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n')
+    assert (tmp_path / "curves.png").exists() and report.read_rows("~/metrics.jsonl") == [{"step": 1}]

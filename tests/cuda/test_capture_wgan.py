@@ -7,6 +7,7 @@ import minigan as mg
 from minigan import models, trainers
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lipschitz, norm", [("gp", "none"), ("clip", "batch"), ("spectral", "spectral")])
 def test_captured_steps_are_plain_steps(device, lipschitz, norm):
     mg.set_device(device.name)

@@ -94,6 +94,7 @@ def test_every_order_of_threads_gives_the_same_bytes(device, bound, name):
     assert_close(in_every_order(device, lambda: compute(conv, there, how)), wanted, bound[1])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tile", [*conv.TILES, conv.HALF, conv.NARROW], ids=lambda t: f"{t.BM}x{t.BN}")
 @pytest.mark.parametrize("splits", [1, 3, 50])
 def test_every_tile_and_split(device, monkeypatch, tile, splits):

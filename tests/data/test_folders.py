@@ -187,3 +187,19 @@ def test_images_to_show_when_there_is_no_test_folder(tmp_path):
     assert values(a) == [2] and a.images.shape == (1, 3, 8, 8)  # the channels of the training images
     save(tmp_path / "testB" / "0.png", 3)
     assert values(data.unseen_domains(tmp_path, train, 8)[1]) == [3]
+
+
+@pytest.mark.parametrize("folders, is_one", [
+    (("A", "B"), False), (("test",), False), (("testA", "testB"), False), (("A/val", "B/val"), False),
+    (("A", "B", "C"), True), (("A",), True), (("train",), True), (("trainA", "trainB"), True), (("A/train",), True),
+    (("holidays", "test"), True), ((), True)])
+def test_parts_of_a_layout_are_no_folder_of_photographs(tmp_path, folders, is_one):
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+    if is_one:
+        data.check_layout(tmp_path)
+    else:
+        with pytest.raises(DataError, match=r"there is .*nothing to train on; pairs are .*trainA/ and trainB/.*A/tr"):
+            data.check_layout(tmp_path)
+        (tmp_path / "a.jpg").touch()  # images beside the folders are photographs, as `image_folder` reads them
+        data.check_layout(tmp_path)

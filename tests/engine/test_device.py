@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -200,3 +201,17 @@ def test_emulation_is_for_linux(monkeypatch, platform):
 def test_an_unknown_precision():
     with pytest.raises(mg.errors.OptionError, match="precision: 'bf16' is not 'tf32' or 'fp32'"):
         device.set_precision("bf16")
+
+
+def test_the_device_line_names_numpys_own_blas(monkeypatch):
+    """SciPy brings another one; which is listed first is chance."""
+    site = Path(np.__file__).parents[1]
+    libraries = [{"user_api": "openmp", "filepath": "/usr/lib/libgomp.so"}, *(
+        {"user_api": "blas", "internal_api": "openblas", "version": version, "filepath": str(path)}
+        for version, path in (("1", site / "scipy.libs" / "libopenblas.so"), ("2", "/usr/lib/libopenblas.so"),
+                              ("3", site / "numpy.libs" / "libopenblas.so")))]
+    for listed, version in ((libraries, "3"), (libraries[::-1], "3"), (libraries[:3], "2"), (libraries[:2], "1")):
+        monkeypatch.setattr("threadpoolctl.threadpool_info", lambda listed=listed: listed)
+        assert f"openblas {version} (" in mg.device_info()
+    monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: libraries[:1])
+    assert "BLAS unknown" in mg.device_info()

@@ -313,10 +313,11 @@ def test_anomaly_is_over_after_the_block():
 def test_empty_arrays_work_or_say_why():
     e = mg.tensor(np.zeros((0, 3)), requires_grad=True)
     for f in (lambda e: e * e, ops.exp, ops.relu, lambda e: e.T, lambda e: ops.concat([e, e]), lambda e: e @ e.T,
-              lambda e: e.reshape(3, 0), lambda e: ops.sum(e, 0), ops.softplus, lambda e: ops.softmax(e, 1)):
+              lambda e: e.reshape(3, 0), lambda e: ops.sum(e, 0), ops.softplus, lambda e: ops.softmax(e, 1),
+              ops.batch_norm, ops.layer_norm):
         y = f(e)
         assert mg.grad(y, e, np.ones(y.shape))[0].shape == (0, 3)
     assert e.sum().item() == 0.0
-    for f in (ops.mean, ops.var, ops.max, ops.logsumexp, ops.batch_norm, ops.layer_norm):
+    for f in (ops.mean, ops.var, ops.max, ops.logsumexp):
         with pytest.raises(ShapeError):
             f(e)

@@ -73,6 +73,19 @@ def test_averaged_weights_come_first_and_odd_sizes_are_told(translate, tmp_path)
     np.testing.assert_array_equal(written, np.rint((expected + 1) * 127.5))
 
 
+def test_a_file_that_is_there_is_kept(translate, tmp_path):
+    save_weights(tmp_path / "g_ab.safetensors", models.ResnetGenerator(1, 1, 2, 1).state_dict())
+    Image.fromarray(np.zeros((12, 12), np.uint8)).save(tmp_path / "x.png")
+    (tmp_path / "x_ab.png").write_bytes(b"a drawing of mine")
+    (tmp_path / "x_ab-2.png").symlink_to("nowhere")
+    for out in ((), ("--out", tmp_path)):
+        before = {*tmp_path.iterdir()}
+        status, printed, _ = translate(tmp_path, tmp_path / "x.png", *out)
+        written, = {*tmp_path.iterdir()} - before
+        assert (status, printed) == (0, f"{written}\n") and re.fullmatch(r"x_ab-[34]\.png", written.name)
+    assert (tmp_path / "x_ab.png").read_bytes() == b"a drawing of mine"
+
+
 def test_what_cannot_be_translated_is_named_and_skipped(translate, tmp_path):
     save_weights(tmp_path / "g_ab.safetensors", models.ResnetGenerator(1, 1, 2, 1).state_dict())
     good, _, _, _ = pictures(tmp_path)

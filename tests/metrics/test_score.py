@@ -24,6 +24,7 @@ pytestmark = pytest.mark.skipif(find_spec("sklearn") is None, reason="neighbourh
 EXAMPLE = Path(__file__).parents[2] / "examples" / "dcgan_mnist.py"
 
 
+@pytest.mark.long
 def test_real_digits_score_well_and_one_digit_does_not(scorer, digits):
     images = digits[0].images[1::8]  # not those that the scorer has
     real, collapsed = scorer(images), scorer(np.repeat(images[:1], 500, axis=0))
@@ -91,6 +92,7 @@ def command(read, monkeypatch):
     return command_of_metrics.main
 
 
+@pytest.mark.long
 def test_a_run_is_scored_by_command(trained, command, capsys):
     command([str(trained), "--images", "60", "--svm", "100"])
     printed = capsys.readouterr().out

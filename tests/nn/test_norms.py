@@ -107,7 +107,7 @@ def test_our_names_pytorchs_names_and_what_is_refused():
         with pytest.raises(TypeError, match=f"{name}: channels and num_features are one argument"):
             make(num_features=4, channels=4)
         for momentum in (None, True, "0.1"):
-            with pytest.raises(OptionError, match=f"{name}: momentum={momentum} must be a number"):
+            with pytest.raises(OptionError, match=f"{name}: momentum={momentum!r} must be a number"):
                 make(4, 1e-5, momentum)
     assert nn.LayerNorm(shape=(2, 3)).normalized_shape == nn.LayerNorm(normalized_shape=[2, 3]).normalized_shape
     with pytest.raises(ShapeError, match=r"x \(2, 3\) does not end with the layer's shape \(2,\)"):

@@ -13,6 +13,7 @@ from onnx_table import OURS, THEIRS, WHY_NOT, NotOurs
 
 from minigan import Tensor
 
+pytestmark = pytest.mark.long
 RUN_AT_LEAST = 370
 
 

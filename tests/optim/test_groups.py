@@ -133,13 +133,16 @@ def test_a_state_holds_the_groups_and_goes_on_alike(rule, options, tmp_path):
 
 
 @pytest.mark.parametrize("rule, options, message", [
-    *((rule, {name: value}, f"{name}={value}") for rule, names in (
+    *((rule, {name: value}, f"{name}={value!r} must") for rule, names in (
         (optim.SGD, ("lr", "momentum", "weight_decay")), (optim.Adam, ("lr", "eps", "weight_decay")),
         (optim.RMSProp, ("lr", "alpha", "eps", "momentum", "weight_decay")),
         (optim.AdamW, ("lr", "eps", "weight_decay")))
-      for name in names for value in (-0.1, NAN, INF, "a", None)),
+      for name in names for value in (-0.1, NAN, INF, "a", "0.1", None)),
     *((optim.Adam, {"betas": betas}, "betas=") for betas in ((1.0, 0.9), (0.5, -0.1), (0.5, NAN), 0.9, (0.9,), "ab")),
     *((optim.SGD, {"max_norm": value}, f"max_norm={value}") for value in (-1.0, NAN, 0.0)),
+    *((optim.SGD, {"max_norm": value}, f"max_norm={value!r} must") for value in ("1", b"2")),
+    *((rule, {flag: value}, f"{flag}={value!r} must be True or False") for rule, flag in (
+        (optim.SGD, "nesterov"), (optim.RMSProp, "centered")) for value in ("x", "True", 2, None)),
     (optim.RMSProp, {"alpha": 1.5}, "alpha=1.5"),
     (optim.SGD, {"nesterov": True}, "nesterov=True with momentum=0.0"),
 ], ids=str)
@@ -221,7 +224,7 @@ def test_defaults_are_pytorchs():
 
 @pytest.mark.parametrize("rule", [optim.SGD, optim.RMSProp, optim.Adam, optim.AdamW])
 def test_text_is_no_number_and_options_set_later_are_checked(rule):
-    with pytest.raises(OptionError, match="lr=0.1"):
+    with pytest.raises(OptionError, match="lr='0.1' must be"):
         rule([leaf(1.0)], lr="0.1")
     for wrong in ({"max_norm": "x"}, {"schedule": "linear"}, {"schedule": None}):
         with pytest.raises(OptionError):
@@ -253,10 +256,19 @@ def test_parameters_put_into_a_group_by_hand_are_not_left_out_silently():
         assert p.item() == 1.0 and late.item() == 2.0
 
 
-@pytest.mark.parametrize("schedule", [optim.linear_decay(2, 4), optim.warmup(3), optim.warmup(0), optim.step_decay(2),
-                                      *(optim.schedule(name, 8) for name in optim.SCHEDULES)], ids=lambda schedule: getattr(schedule, "__name__", str(schedule)))
+@pytest.mark.parametrize("schedule", [
+    optim.linear_decay(2, 4), optim.warmup(3), optim.warmup(0), optim.step_decay(2),
+    *(optim.schedule(name, 8) for name in optim.SCHEDULES)], ids=lambda f: getattr(f, "__name__", str(f)))
 def test_a_schedule_goes_to_another_process(schedule):
     for twin in (pickle.loads(pickle.dumps(schedule)), copy.deepcopy(schedule)):
         assert [twin(step) for step in range(10)] == [schedule(step) for step in range(10)]
     optimizer = pickle.loads(pickle.dumps(optim.Adam([leaf(1.0)], schedule=schedule)))
     assert optimizer.schedule(5) == schedule(5)
+
+
+def test_schedules_take_numbers_only_and_show_what_is_text():
+    for make, shown in [(lambda: optim.warmup("5"), "steps='5'"), (lambda: optim.step_decay("5"), "every='5'"),
+                        (lambda: optim.step_decay(5, "0.1"), "gamma='0.1'"),
+                        (lambda: optim.linear_decay("0", 4), "start='0'")]:
+        with pytest.raises(OptionError, match=shown):
+            make()

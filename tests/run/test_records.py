@@ -112,3 +112,19 @@ def test_the_largest_files(tmp_path, name, most):
     os.truncate(tmp_path / name, most + 1)
     with pytest.raises(DataError, match=rf"{name}: cannot be read: it has {most + 1:,} bytes, and at most {most:,} "):
         records.read_config(tmp_path) if name == "config.json" else report.read_rows(tmp_path / name)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such names")
+def test_a_name_with_an_end_of_line_keeps_its_row(tmp_path, capsys):
+    names = ["one\ntwo", "tab\tin it", "\x1b[31mred", "plain"]
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(CONFIG))
+        (tmp_path / name / "metrics.jsonl").write_text('{"step": 1, "d_loss": 1.0, "g_loss": 1.0}\n')
+        (tmp_path / name / "scores.jsonl").write_text("no row\n")  # the remark names the file
+    main(["runs", str(tmp_path)])
+    rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 1 + len(names)
+    assert any(row.startswith(r"one\ntwo ") for row in rows) and not any("\t" in row or "\x1b" in row for row in rows)
+    main(["compare", str(tmp_path / names[0]), str(tmp_path / names[3]), "--out", str(tmp_path / "c.png")])
+    assert capsys.readouterr().out.startswith("their settings are the same\n")

@@ -53,6 +53,7 @@ def trained(make, out, *arguments, spoiled=False):
     run.fit(trainer, batches, options, reals=report.rows(shown), sheet=sheet)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", [cyclegan, pix2pix, combogan])
 def test_stopped_and_continued_is_not_stopped(tmp_path, make):
     """In the middle of an epoch, with pools half full."""

@@ -36,6 +36,7 @@ def ended(program):
     return done.returncode, done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
 def test_the_tests_pass_where_pytest_was_started_with_signals_ignored(name):
     """As `nohup python -m pytest`, or `python -m pytest &` in a script."""

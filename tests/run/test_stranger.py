@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import shutil
 import socket
 import subprocess
@@ -120,6 +121,7 @@ def test_the_sentence_names_the_link_and_where_it_leads(images, folder, outside)
         trained(images, folder, "--steps", "5", "--resume")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "scores.jsonl", "events.jsonl",
                                   "generator.safetensors", "samples/epoch_0001.png", "reals.png",
                                   "checkpoints/step_00000004.safetensors", LIST])
@@ -377,6 +379,40 @@ def test_the_page_holds_no_bytes_but_those_of_pictures(folder, place):
         assert f"left out: {folder / place}".replace("'", "&#x27;") in page
     shown = base64.b64encode((folder / "samples/step_000000.png").read_bytes()).decode()
     assert shown in report.report_page(folder).read_text()
+
+
+@pytest.mark.parametrize("name", ["reals.png", "samples/epoch_0001.png", "latent/map.png"])
+@pytest.mark.parametrize("kind", ["tEXt", "zTXt", "iTXt", "eXIf", "pHYs", "iCCP", "PLTE", "tRNS"])
+def test_texts_in_a_valid_picture_stay_out_of_the_page(folder, kind, name):
+    """PNG specification, sections 11.2 and 11.3: none of these chunks is needed to show a grey picture."""
+    import base64
+    good = (folder / "samples/epoch_0001.png").read_bytes()
+    (folder / name).parent.mkdir(exist_ok=True)
+    secret = b"SECRET" * 3
+    (folder / name).write_bytes(good[:33] + png_with((kind.encode(), secret))[8:] + good[33:])  # behind IHDR
+    assert b"SECRET" in (folder / name).read_bytes()
+    page = report.report_page(folder).read_text()
+    pictures = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", page)
+    assert pictures and not any(b"SECRET" in base64.b64decode(picture) for picture in pictures)
+    if kind in ("tEXt", "pHYs"):  # matplotlib writes these: left out, and the picture is shown
+        assert base64.b64encode(good).decode() in pictures
+
+
+def test_texts_in_a_film_stay_out_of_the_page(folder):
+    """GIF 89a, sections 24 and 26: a comment, and extensions of programs; that of Netscape repeats the film."""
+    pytest.importorskip("PIL")
+    report.film([np.zeros((4, 4), np.uint8), np.full((4, 4), 255, np.uint8)], folder / "film.gif")
+    good = (folder / "film.gif").read_bytes()
+    assert b"NETSCAPE2.0" in good
+    (folder / "latent").mkdir(exist_ok=True)
+    block = lambda label, *parts: b"!" + label + b"".join(bytes([len(p)]) + p for p in parts) + b"\0"
+    at = good.index(b"!")
+    secret = b"SECRET" * 3
+    for extra in (b"", block(b"\xfe", secret), block(b"\xff", b"XMP DataXMP", secret), block(b"\x01", secret),
+                  block(b"\xff", b"NETSCAPE2.0", secret)):
+        (folder / "latent" / "walk.gif").write_bytes(good[:at] + extra + good[at:])
+        page = report.report_page(folder).read_text()
+        assert ("data:image/gif;base64," in page) == (not extra)
 
 
 # ---- other versions, missing folders, names ----

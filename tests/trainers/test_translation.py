@@ -311,7 +311,9 @@ def task(crop=3, **options):
     return trainers.TaskCycleGAN(*networks, Reader(16 - crop), crop=crop, pool=3, **options)
 
 
-@pytest.mark.parametrize(("make", "domains"), [(cyclegan, 2), (pix2pix, 0), (combogan, 3), (semi, 2), (task, 2)])
+@pytest.mark.parametrize(("make", "domains"), [
+    (cyclegan, 2), (pix2pix, 0), *(pytest.param(*case, marks=pytest.mark.long) for case in (
+        (combogan, 3), (semi, 2), (task, 2)))])
 def test_a_resumed_run_is_the_run(make, domains):
     """Four steps equal two steps, a state loaded into new trainers and data, and two more: the same bytes."""
     def start():

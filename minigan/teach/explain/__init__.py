@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minigan.engine import Operand, Tensor
@@ -131,6 +130,7 @@ def _name_of(thing: Any, around: Mapping[str, Any]) -> str:
 def _written(contents: str, path: str | os.PathLike[str] | None) -> str:
     if path is not None:
         from minigan.checkpoint import write_atomically
+        from minigan.data.paths import user_path
 
-        write_atomically(Path(path), contents.encode())
+        write_atomically(user_path(path), contents.encode())
     return contents

@@ -16,7 +16,7 @@ from itertools import pairwise
 from minigan.teach.explain.derivation import Derivation, Step, Value
 from minigan.teach.explain.formula import clauses, fields, mathml
 from minigan.teach.explain.layout import Drawing, layout
-from minigan.teach.explain.remarks import rms
+from minigan.teach.explain.remarks import rms, short
 from minigan.teach.explain.skin import CSS, JS
 from minigan.teach.explain.text import Group, backward_of, call, given, groups, headline, meaning, numbers, together
 
@@ -117,7 +117,7 @@ def _edges(drawing: Drawing) -> Iterator[str]:
 def _drawn(box: Box, width: float, x: float, y: float, first: int | None) -> str:
     value = box.group.steps[-1].result if box.group is not None else box.value
     gradient = None if value is None else value.gradient
-    slope = "no gradient" if gradient is None else f"|g| ~ {rms(gradient):.1e}"
+    slope = "no gradient" if gradient is None else f"|g| ~ {short(rms(gradient))}"
     marked = box.group is not None and any(step.remarks for step in box.group.steps)
     kind = f"box source\" data-first=\"{first}" if box.value is not None else "box"
     corner = 20 if box.value is not None else 9

@@ -6,6 +6,7 @@ measures and the words.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -20,6 +21,17 @@ SMALL, LARGE = 0.01, 100.0  # what a cotangent's root mean square is scaled by i
 def rms(array: np.ndarray) -> float:
     """Root mean square, in float64; 0 of nothing."""
     return float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))) if array.size else 0.0
+
+
+def short(number: float) -> str:
+    """A number to two digits, with an exponent only where it is far from 1.
+
+    >>> [short(x) for x in (5, 0.123, 340, 0.0012, 53000, 0)]
+    ['5.0', '0.12', '340', '1.2e-03', '5.3e+04', '0']
+    """
+    size = abs(number)
+    return f"{number:.{max(0, 1 - math.floor(math.log10(size)))}f}" if 0.01 <= size < 1000 else (
+        f"{number:.1e}" if number else "0")
 
 
 def remarks(step: Step) -> list[str]:
@@ -52,7 +64,7 @@ def _saturated(y: np.ndarray, formula: str, slope: Callable[[np.ndarray], np.nda
     if not flat:
         return ""
     return (f"saturated: at {flat} of {y.size} elements the slope {formula} is below {FLAT:g} "
-            f"(the smallest {float(slope(y).min()):.1e}), so next to nothing of the gradient passes there")
+            f"(the smallest {short(float(slope(y).min()))}), so next to nothing of the gradient passes there")
 
 
 def _dead(off: np.ndarray) -> str:
@@ -77,7 +89,7 @@ def overall(steps: Sequence[Step], leaves: Sequence[Value]) -> list[str]:
     vanishes = names.index(small) < names.index(large)
     first, last = (small, large) if vanishes else (large, small)
     return [f"the gradient {'vanishes' if vanishes else 'explodes'} on its way back: g[{first}] is of size "
-            f"{sizes[first]:.1e}, g[{last}] {sizes[last]:.1e}{_most_of_it(steps, vanishes)}"]
+            f"{short(sizes[first])}, g[{last}] {short(sizes[last])}{_most_of_it(steps, vanishes)}"]
 
 
 def _most_of_it(steps: Sequence[Step], vanishes: bool) -> str:
@@ -131,7 +143,7 @@ def _because(step: Step, name: str) -> str:
     if because in step.arguments:
         own = step.arguments[because]
         if own.array is not None and own.array.size:
-            return f": the smallest |{own.name}| is {float(np.abs(own.array).min()):.1e}"
+            return f": the smallest |{own.name}| is {short(float(np.abs(own.array).min()))}"
     others = [v for other, v in step.arguments.items() if other != name]
     sizes = [f"{v.name} is of size {rms(v.array):.2g}" for v in others if v.array is not None and v.array.size]
     return ": " + ", ".join(sizes) if sizes else ""
