@@ -310,6 +310,24 @@ add_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, REAL*
   y[e] = sum + (b ? b[e % O] : 0);
 }
 
+// The same for few splits, with the same order of sums: a thread has 16 bytes of y. O and `total` are multiples of that.
+extern "C" __global__ void __launch_bounds__(256)
+add_few_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, REAL* __restrict__ y, long long total, int O,
+                 int splits) {
+  constexpr int PACK = 16 / sizeof(REAL);
+  struct alignas(16) Pack { REAL v[PACK]; };
+  long long e = (blockIdx.x * 256LL + threadIdx.x) * PACK;
+  if (e >= total) return;
+  Pack sum = {};
+#pragma unroll 4
+  for (int s = 0; s < splits; s++) {
+    Pack part = *(const Pack*)(partial + s * total + e);
+    for (int v = 0; v < PACK; v++) sum.v[v] += part.v[v];
+  }
+  for (int v = 0; b && v < PACK; v++) sum.v[v] += b[e % O + v];
+  *(Pack*)(y + e) = sum;
+}
+
 // The second half of a convolution with few channels C out: products (N*H*W, KH*KW*C) holds what each pixel adds to each
 // tap; y[n,p,q,c] = b[c] + the sum of products[n,i,j, k,l,c] over p = i*SH-PH+k*DH, q = j*SW-PW+l*DW.
 // One thread per number; blockIdx.x is the row (n, p) of y.

@@ -19,6 +19,7 @@ from .backend import backend_of
 from .grid import lines as rows_of_images
 from .grid import vector
 from .loader import kernel
+from .partials import add_partials
 
 __all__ = ["conv2d", "conv2d_weight_grad", "conv_transpose2d"]
 
@@ -215,7 +216,7 @@ def product(
          *batch.b_steps, y.size),
         shared=shared_bytes(macros, y.itemsize))  # fmt: skip
     if splits > 1:
-        kernel("conv.cu", "add_partials", y)(-(-y.size // 32), (32, 8), (out, b, y, y.size, columns, splits))
+        add_partials(out, b, y, columns, splits)
 
 
 def plan(rows: int, columns: int, depth: int, count: int, tensor_cores: bool) -> tuple[Tile, int]:

@@ -42,6 +42,8 @@ __device__ __forceinline__ void product(
   constexpr int BM = 128, THREADS = 256, BK = 32, PITCH_A = BM + 8;
   constexpr int SIZE_A = KIND == 2 ? BK * PITCH_A * 4 : BM * BK * 4, SIZE_B = WIDTH * BK * 4, SIZE = SIZE_A + SIZE_B;
   constexpr int COPIES = BM / 32, AHEAD = SLOTS - 2, PIECES = BM / 4, LINES = THREADS / PIECES;
+  constexpr bool TIGHT = KIND == 1 && WIDTH == 128 && SLOTS == 3;  // more than the 128 registers that it may have, in its loop
+  constexpr int EARLY = TIGHT ? BK / 16 : BK / 8;  // of a step's BK / 8 parts, those read while the last product still runs
   DYNAMIC_SHARED(unsigned char, bytes);
   Shared tiles = aligned_1024(shared_address(bytes)) + 1024, barriers = tiles - 1024;
   int t = threadIdx.x;
@@ -112,10 +114,15 @@ __device__ __forceinline__ void product(
       }
     }
   };
+  if (TIGHT && t == 0) {
+    store2(barriers + 64, (float)(down.last * KW + across.last), (float)(down.apart * KW));
+    store2(barriers + 72, (float)across.apart, 0);
+  }
   auto copy_b = [&](int slot) {  // one thread
     int step = tile_step;
     if (KIND == 0) step = (r * RW + s) * (C / BK) + c0 / BK;
-    if (KIND == 1) step = ((down.last - r * down.apart) * KW + across.last - s * across.apart) * (C / BK) + c0 / BK;
+    if (TIGHT) step = (int)(load1(barriers + 64) - r * load1(barriers + 68) - s * load1(barriers + 72)) * (C / BK) + c0 / BK;
+    else if (KIND == 1) step = ((down.last - r * down.apart) * KW + across.last - s * across.apart) * (C / BK) + c0 / BK;
     Shared barrier = barriers + 8 * slot, to = tiles + slot * SIZE + SIZE_A;
     const float* from = image + ((long long)blockIdx.y * all_steps + step) * (WIDTH * BK);
     barrier_expect(barrier, SIZE_B);
@@ -159,8 +166,7 @@ __device__ __forceinline__ void product(
     copies_commit();
     Shared slot = tiles + now * SIZE;
     float raw[BK / 8][4];
-#pragma unroll
-    for (int k = 0; k < BK / 8; k++)
+    auto read = [&](int k) {
       if (KIND != 2) {
         load_matrices(raw[k], slot + (top + lane % 8 + 8 * (lane / 8 % 2)) * 128 + ((2 * k + lane / 16 ^ lane % 8) << 4));
       } else {
@@ -168,8 +174,13 @@ __device__ __forceinline__ void product(
         raw[k][0] = load1(from), raw[k][1] = load1(from + 32);
         raw[k][2] = load1(from + 16 * PITCH_A), raw[k][3] = load1(from + 16 * PITCH_A + 32);
       }
+    };
+#pragma unroll
+    for (int k = 0; k < EARLY; k++) read(k);
     if (more) next();
     wgmma_wait<0>();  // the product of the step before: its registers may change
+#pragma unroll
+    for (int k = EARLY; k < BK / 8; k++) read(k);
 #pragma unroll
     for (int k = 0; k < BK / 8; k++) {
       settled(raw[k]);

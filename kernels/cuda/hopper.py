@@ -16,6 +16,7 @@ from .backend import backend_of
 from .grid import vector
 from .loader import kernel
 from .memory import aligned
+from .partials import add_partials
 
 BM, BK = 128, 32  # rows and depth of a tile; the same in hopper.cu
 FORWARD, DATA_GRAD, WEIGHT_GRAD = range(3)
@@ -134,7 +135,7 @@ def launch(
         (x, image, b, out, *images, columns, *geometry, *divisors, lines[0], splits, phases, y.size),
         shared=shared_bytes(tile, mode))  # fmt: skip
     if outer > 1:
-        kernel("conv.cu", "add_partials", y)(-(-y.size // 32), (32, 8), (out, b, y, y.size, columns, outer))
+        add_partials(out, b, y, columns, outer)
 
 
 def shared_bytes(tile: Tile, mode: int) -> int:

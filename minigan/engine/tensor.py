@@ -309,7 +309,7 @@ class Node:
                 if a._data.nbytes >= WORTH and (_computed_again(a) if again or i in reads else not a.is_leaf()):
                     args = (*args[:i], a.shell(), *args[i + 1 :])
         self.args: tuple[Tensor | None, ...] | None = args  # None after a backward pass has used the node up
-        self.y: Array | None = y if -1 in reads and not again else None
+        self.y: Array | None = y if -1 in reads and not (again and _on_cpu(y)) else None
         self.order = next(_creation)
         self.origin: Origin | None = None  # kept under detect_anomaly and by mg.explain(function) only
 
@@ -351,7 +351,11 @@ class Node:
 
 def _computed_again(t: Tensor) -> bool:
     """Whether the graph does not keep the tensor's numbers, because a cheap operation made it. (On the CPU only.)"""
-    return t.node is not None and t.node.again and t._data.nbytes >= WORTH and type(t._data) is np.ndarray
+    return t.node is not None and t.node.again and t._data.nbytes >= WORTH and _on_cpu(t._data)
+
+
+def _on_cpu(array: Array) -> bool:
+    return type(array) is np.ndarray
 
 
 def tensor(array_like: Any, requires_grad: bool = False, dtype: Any = None, device: str | None = None) -> Tensor:
