@@ -26,7 +26,10 @@ GEMMS = "gemm", "hopper_gemm"  # kernels of matrix products
 
 
 class Launch(NamedTuple):
-    """One launch: file and name of the kernel, macros (sorted pairs), grid, and the numbers among its arguments."""
+    """One launch: file and name of the kernel, macros (sorted pairs), grid, and the numbers among its arguments.
+
+    CuPy's own kernels have no file; NumPy's operations stand for them, and a view is none.
+    """
 
     file: str
     kernel: str
@@ -51,6 +54,20 @@ def record(case):
 
             return launch
 
+    def own(function, args, kwargs=None):
+        result = run(function, args, kwargs)
+        arrays = [a for a in (*args, *(kwargs or {}).values()) if isinstance(a, emulated_arrays.ndarray)]
+        if isinstance(result, emulated_arrays.ndarray) and not any(
+                np.may_share_memory(result.host, a.host) for a in arrays):
+            launches.append(Launch("", f"CuPy {getattr(function, '__name__', '')}", (), (), {}))
+        return result
+
+    def own_in_place(function, args, kwargs=None):
+        in_place(function, args, kwargs)
+        launches.append(Launch("", "CuPy in place", (), (), {}))
+
+    run, in_place = emulated_arrays._run, emulated_arrays._in_place
+    emulated_arrays._run, emulated_arrays._in_place = own, own_in_place
     before = emulated.compile, emulated.room
     emulated.compile = lambda text, file, defines: Module(file, defines)
     emulated.room = emulated_arrays.room = lambda shape, dtype, order="C": np.empty(shape, dtype, order)  # no guards
@@ -64,6 +81,7 @@ def record(case):
     finally:
         emulated.compile, emulated.room = before
         emulated_arrays.room = emulated.room
+        emulated_arrays._run, emulated_arrays._in_place = run, in_place
         loader._module.cache_clear(), loader._kernel.cache_clear()
         mg.set_device("cpu")
     return launches
@@ -84,7 +102,7 @@ def flop(launch):
 def counted(case):
     """{"case", "launches", "gemms", "gflop", "kernels"} of a case; kernels are (file, macros)."""
     launches = record(case)
-    kernels = sorted({(each.file, each.defines) for each in launches})
+    kernels = sorted({(each.file, each.defines) for each in launches if each.file})
     return {"case": case, "launches": len(launches), "gemms": sum(each.kernel in GEMMS for each in launches),
             "gflop": sum(map(flop, launches)) / 1e9, "kernels": kernels}
 

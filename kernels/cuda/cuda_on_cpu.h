@@ -116,6 +116,10 @@ template <class T> T __shfl_down_sync(unsigned, T v, int delta, int width = 32) 
   return cuda::exchange(v, (lane & (width - 1)) + delta < width ? lane + delta : lane);
 }
 
+// Blocks run one after the other, so these are what they are on one thread.
+inline void __threadfence() {}
+inline int atomicAdd(int* to, int number) { return (*to += number) - number; }
+
 // ---- arithmetic ----
 template <class T> T __ldg(const T* p) { return *p; }
 inline float rsqrtf(float x) { return 1.f / sqrtf(x); }

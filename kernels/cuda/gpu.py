@@ -124,14 +124,17 @@ def compile(text: str, file: str, defines: Defines) -> Module:
 
 
 def _cubin(text: str, file: str, options: Sequence[str]) -> Path:
-    """The path of a source compiled by NVRTC for sm_90a, in the folder of CuPy's cache."""
+    """The path of a source compiled by NVRTC for sm_90a, in the folder of CuPy's cache.
+
+    Raises:
+        DeviceError: errors in the source, or a folder that cannot be written.
+    """
     from cupy.cuda import nvrtc
 
     folder = Path(os.environ.get("CUPY_CACHE_DIR") or Path.home() / ".cupy" / "kernel_cache")
-    folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256("\0".join((text, *options, str(nvrtc.getVersion()))).encode()).hexdigest()[:32]
     path = folder / f"{digest}.minigan.cubin"
-    if not path.exists():
+    if not os.path.exists(path):  # False, too, where the folder cannot be read
         program = nvrtc.createProgram(text, file, (), ())
         try:
             nvrtc.compileProgram(program, options)
@@ -142,8 +145,13 @@ def _cubin(text: str, file: str, options: Sequence[str]) -> Path:
         finally:
             nvrtc.destroyProgram(program)
         part = path.with_suffix(f".{os.getpid()}")
-        part.write_bytes(cubin)
-        part.replace(path)  # whole or not at all, whoever else compiles the same
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(cubin)
+            part.replace(path)  # whole or not at all, whoever else compiles the same
+        except OSError as error:
+            raise DeviceError(f"{file}: the folder of CuPy's cache, {folder}, cannot be written ({error}); "
+                              "set CUPY_CACHE_DIR to another one") from None
     return path
 
 
