@@ -20,9 +20,9 @@ ALGORITHMS = {F22: (2, 2, 2), F23: (2, 3, 1), F42: (4, 2, 2), F43: (4, 3, 1), F3
 FEWER = {  # a product; a number of transformed windows, of the result before it is transformed back, of filters
     "forward": (1.3, 11, 17, 8),
     "scattered": (1.3, 8, 41, 8),  # tiles in, windows out: an adjoint of stride 2, or of an image with a border
-    "weights": (1.6, 13, 22, 4),
+    "weights": (1.6, 13, 30, 4),
 }
-DIRECT = {"forward": (6, 10), "adjoint": (10, 35), "weights": (18, 34)}  # a number of the images, of the filters
+DIRECT = {"forward": (6, 10), "adjoint": (10, 35), "weights": (15, 34)}  # a number of the images, of the filters
 VECTOR, PANEL, DOTS = 8, 16, 4  # channels are padded to vectors and panels; products of up to DOTS columns are not
 
 
