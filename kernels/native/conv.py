@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import cpu
 from ..cpu.memory import channels_first, channels_last, contiguous, empty
-from ..geometry import filter_matrices, out_size
+from ..geometry import filter_matrices, out_sizes
 from ..values import Array, Pair
 from . import direct, winograd
 
@@ -16,7 +16,7 @@ __all__ = ["conv2d", "conv2d_weight_grad", "conv_transpose2d"]
 def conv2d(x: Array, w: Array, b: Array | None, stride: Pair, padding: Pair, dilation: Pair) -> Array:
     """`cpu.conv2d`."""
     O, C, KH, KW = w.shape
-    OH, OW = (out_size(*axis) for axis in zip(x.shape[2:], (KH, KW), stride, padding, dilation, strict=True))
+    OH, OW = out_sizes(x.shape[2:], (KH, KW), stride, padding, dilation)
     algorithm = winograd.cheapest(len(x), (OH, OW), C, O, (KH, KW), stride, dilation, "forward", x.shape[2:])
     if not are_known(x, w, b):
         return cpu.conv2d(x, w, b, stride, padding, dilation)

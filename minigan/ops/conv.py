@@ -37,13 +37,15 @@ def pair(value: Pair, name: str, least: int) -> tuple[int, int]:
 
 def geometry(op: str, stride: Pair, padding: Pair, dilation: Pair) -> tuple[tuple[int, int], ...]:
     """The three pairs, validated."""
+    if type(stride) is type(padding) is type(dilation) is int and stride > 0 <= padding and dilation > 0:
+        return (stride, stride), (padding, padding), (dilation, dilation)  # nearly always
     return pair(stride, f"{op}: stride", 1), pair(padding, f"{op}: padding", 0), pair(dilation, f"{op}: dilation", 1)
 
 
 def out_size(op: str, size: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, int],
              padding: tuple[int, int], dilation: tuple[int, int], ceil: bool = False) -> tuple[int, ...]:
     """Sizes after a convolution: floor((size + 2 P - D (K - 1) - 1) / S) + 1 per axis; ceil: see kernels.geometry."""
-    out = tuple(kernels.out_size(*axis, ceil) for axis in zip(size, kernel, stride, padding, dilation, strict=True))
+    out = kernels.out_sizes(size, kernel, stride, padding, dilation, ceil)
     if min(out) < 1:
         raise ShapeError(f"{op}: the image {shape(H=size[0], W=size[1])} with padding {padding} is smaller than the "
                          f"kernel {shape(KH=kernel[0], KW=kernel[1])} with dilation {dilation}")
