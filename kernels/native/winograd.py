@@ -13,7 +13,7 @@ from ..values import Array, Pair
 from .library import LIBRARY
 
 F22, F23, F42, F43, F34, UP = range(6)  # in the order of winograd.c
-PRECISE = (F22, F23, UP)  # with errors of at most 9e-6 of the result's deviation; of the others, up to 5e-5
+PRECISE = (F22, F23, UP)  # with errors of at most 6e-6 of the result's deviation; of the others, up to 5e-5
 ALGORITHMS = {F22: (2, 2, 2), F23: (2, 3, 1), F42: (4, 2, 2), F43: (4, 3, 1), F34: (3, 4, 1)}  # outputs, taps, stride
 
 # What is paid for, in multiplications of the direct way: fitted to the times of 348 layers (AVX2, one thread).
