@@ -16,11 +16,13 @@ ALGORITHMS = {F22: (2, 2, 2), F23: (2, 3, 1), F42: (4, 2, 2), F43: (4, 3, 1), F3
 MOVED, FILTER = 20, 8  # what one number of a transformed image, and of transformed filters, costs in multiplications
 
 
-def forward(which: int, x: Array, filters: Array, b: Array | None, y: Array, padding: Pair) -> None:
+def forward(
+    which: int, x: Array, filters: Array, b: Array | None, y: Array, padding: Pair, reflect: bool = False
+) -> None:
     """Fill y (N, OH, OW, O) = b + conv2d of x (N, H, W, C) with filters (KH, KW, C, O), of the algorithm's stride."""
     (N, H, W, C), (_, OH, OW, O) = x.shape, y.shape
     sizes = (N, H, W, C, OH, OW, O, *filters.shape[:2], *padding)
-    LIBRARY.winograd_forward(get_threads(), x, filters, b, y, which, *sizes, 0)
+    LIBRARY.winograd_forward(get_threads(), x, filters, b, y, which, *sizes, int(reflect))
 
 
 def adjoint(which: int, g: Array, filters: Array, b: Array | None, y: Array, padding: Pair) -> None:
@@ -30,11 +32,11 @@ def adjoint(which: int, g: Array, filters: Array, b: Array | None, y: Array, pad
     LIBRARY.winograd_adjoint(get_threads(), g, filters, b, y, which, *sizes, 0)
 
 
-def weights(which: int, x: Array, g: Array, gw: Array, padding: Pair) -> None:
+def weights(which: int, x: Array, g: Array, gw: Array, padding: Pair, reflect: bool = False) -> None:
     """Fill gw (KH, KW, C, O) = the gradient by the filters."""
     (N, H, W, C), (_, OH, OW, O) = x.shape, g.shape
     sizes = (N, H, W, C, OH, OW, O, *gw.shape[:2], *padding)
-    LIBRARY.winograd_weights(get_threads(), x, g, gw, which, *sizes, 0)
+    LIBRARY.winograd_weights(get_threads(), x, g, gw, which, *sizes, int(reflect))
 
 
 def cheapest(
