@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from .. import cpu
 from ..cpu.memory import channels_first, channels_last, contiguous, empty
 from ..geometry import filter_matrices, mirrored_widths, out_sizes
-from ..values import Array, Pair
+from ..values import FLOAT32, Array, Pair
 from . import direct, winograd
 from .pad import pad
 
@@ -67,8 +65,10 @@ def conv2d_weight_grad(
 
 def _with_border(x: Array, padding: Pair, reflect: bool) -> tuple[Array, Pair]:
     """Images for a convolution with a border of zeros, and that border: if it is mirrored, it becomes part of them."""
-    return (pad(x, mirrored_widths(padding), "reflect"), (0, 0)) if reflect else (x, padding)
+    if not reflect or padding == (0, 0):
+        return x, padding
+    return pad(x, mirrored_widths(padding), "reflect"), (0, 0)
 
 
 def _are_known(*arrays: Array | None) -> bool:
-    return all(array is None or (array.dtype == np.float32 and array.size > 0) for array in arrays)
+    return all(array is None or (array.dtype == FLOAT32 and array.size > 0) for array in arrays)

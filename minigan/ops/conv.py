@@ -27,6 +27,8 @@ Pair: TypeAlias = int | tuple[int, int]  # one number for both axes, or (h, w)
 
 def pair(value: Pair, name: str, least: int) -> tuple[int, int]:
     """An int or a pair (h, w) as a pair of ints that are at least `least`."""
+    if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int and min(value) >= least:
+        return value  # nearly always: the engine's own calls have pairs
     try:
         h, w = (value, value) if isinstance(value, int | np.integer) else map(operator.index, value)
     except (TypeError, ValueError):
@@ -119,7 +121,7 @@ def conv2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 1, padding
 
 def _mirrors(op, x, padding, reflect):
     """Check that x is large enough to be mirrored into its border."""
-    if reflect and any(p >= n for p, n in zip(padding, x.shape[2:], strict=True)):
+    if reflect and (padding[0] >= x.shape[2] or padding[1] >= x.shape[3]):
         raise ShapeError(f"{op}: reflecting {padding} pixels needs an image of more than that along each axis; x "
                          f"{x.shape} is {shape(H=x.shape[2], W=x.shape[3])}; pad less or use ops.pad with mode='edge'")
 

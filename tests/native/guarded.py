@@ -92,7 +92,7 @@ def convolutions(rng):
         yield "conv2d", (x, w, b, *how)
         yield "conv_transpose2d", (g, w, c, *how, (size, size))
         yield "conv2d_weight_grad", (x, g, (k, k), *how)
-        if p < size:  # a border that is mirrored
+        if 0 < p < size:  # a border that is mirrored
             yield "conv2d", (x, w, b, *how, True)
             yield "conv2d_weight_grad", (x, g, (k, k), *how, True)
 
