@@ -18,8 +18,9 @@ def conv2d(
     """`cpu.conv2d`. A mirrored border is read where it is mirrored; only the direct way needs a copy with it."""
     O, C, KH, KW = w.shape
     OH, OW = out_sizes(x.shape[2:], (KH, KW), stride, padding, dilation)
-    algorithm = winograd.cheapest(len(x), (OH, OW), C, O, (KH, KW), stride, dilation)
-    if not _are_known(x, w, b):
+    size = _size(x, padding, reflect)
+    algorithm = winograd.cheapest(len(x), (OH, OW), C, O, (KH, KW), stride, dilation, "forward", size)
+    if not are_known(x, w, b):
         return cpu.conv2d(x, w, b, stride, padding, dilation, reflect)
     y, filters = empty((len(x), OH, OW, O), x.dtype), contiguous(filter_matrices(w))  # (KH, KW, C, O)
     if algorithm is None:
@@ -35,8 +36,8 @@ def conv_transpose2d(
 ) -> Array:
     """`cpu.conv_transpose2d`."""
     (O, C, KH, KW), (N, _, H, W) = w.shape, x.shape
-    algorithm = winograd.cheapest(N, (H, W), C, O, (KH, KW), stride, dilation)
-    if not _are_known(x, w, b):
+    algorithm = winograd.cheapest(N, (H, W), C, O, (KH, KW), stride, dilation, "adjoint", output_size)
+    if not are_known(x, w, b):
         return cpu.conv_transpose2d(x, w, b, stride, padding, dilation, output_size)
     y, filters = empty((N, *output_size, C), x.dtype), contiguous(filter_matrices(w))  # (KH, KW, C, O)
     if algorithm is None:
@@ -51,8 +52,9 @@ def conv2d_weight_grad(
 ) -> Array:
     """`cpu.conv2d_weight_grad`; for a mirrored border, see conv2d."""
     C, (N, O, OH, OW) = x.shape[1], gy.shape
-    algorithm = winograd.cheapest(N, (OH, OW), C, O, kernel_size, stride, dilation)
-    if not _are_known(x, gy):
+    size = _size(x, padding, reflect)
+    algorithm = winograd.cheapest(N, (OH, OW), C, O, kernel_size, stride, dilation, "weights", size)
+    if not are_known(x, gy):
         return cpu.conv2d_weight_grad(x, gy, kernel_size, stride, padding, dilation, reflect)
     gw = empty((*kernel_size, C, O), x.dtype)
     if algorithm is None:
@@ -63,6 +65,12 @@ def conv2d_weight_grad(
     return gw.transpose(3, 2, 0, 1)  # (O, C, KH, KW)
 
 
+def _size(x: Array, padding: Pair, reflect: bool) -> Pair:
+    """Of the images that are convolved: a mirrored border is part of them."""
+    H, W = x.shape[2:]
+    return (H + 2 * padding[0], W + 2 * padding[1]) if reflect else (H, W)
+
+
 def _with_border(x: Array, padding: Pair, reflect: bool) -> tuple[Array, Pair]:
     """Images for a convolution with a border of zeros, and that border: if it is mirrored, it becomes part of them."""
     if not reflect or padding == (0, 0):
@@ -70,5 +78,6 @@ def _with_border(x: Array, padding: Pair, reflect: bool) -> tuple[Array, Pair]:
     return pad(x, mirrored_widths(padding), "reflect"), (0, 0)
 
 
-def _are_known(*arrays: Array | None) -> bool:
+def are_known(*arrays: Array | None) -> bool:
+    """Whether C computes with these: float32, not empty."""
     return all(array is None or (array.dtype == FLOAT32 and array.size > 0) for array in arrays)

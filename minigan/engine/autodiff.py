@@ -7,14 +7,16 @@ scheduling there is: no recursion, any depth. `.grad` is written on leaves only.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from minigan import kernels
 from minigan.engine.state import recording, state
-from minigan.engine.tensor import Node, Operand, Place, Tensor, bind, tensor
+from minigan.engine.tensor import Array, Node, Operand, Place, Tensor, bind, tensor
 from minigan.errors import DTypeError, GraphError, NonFiniteError, ShapeError
 
 
@@ -109,6 +111,7 @@ def walk(
     targets = None if inputs is None else {x.place for x in inputs}
     wanted = None if targets is None else _on_the_way(order, targets)
     gradients: dict[Place, Tensor] = {}
+    later: dict[Place, list[Array]] = {}  # what is added to the first cotangents of leaves when all have arrived
     before, state.recording = (state.recording, state.node), create_graph
     try:
         while order:
@@ -124,14 +127,26 @@ def walk(
                 continue
             for argument, gx in _step(place, g, wanted):
                 others = cotangents.get(argument)
-                cotangents[argument] = gx if others is None else others + gx
+                if others is not None and isinstance(argument, Tensor) and _can_wait(gx, create_graph):
+                    later.setdefault(argument, []).append(gx.data)
+                else:
+                    cotangents[argument] = gx if others is None else others + gx
             place.leave(retain)
     finally:
         state.recording, state.node = before
     if cotangents:  # of places that the pass had left behind when the cotangents arrived
         raise GraphError("backward: the graph is not in order of creation, so gradients would be lost; a tensor or a "
                          "node in it was taken over from elsewhere without getting a new order")
+    if later:
+        terms = [[gradients[leaf].data, *others] for leaf, others in later.items()]
+        sums = kernels.add_up(list(itertools.chain(*terms)), [len(row) for row in terms])
+        gradients.update((leaf, Tensor(array)) for leaf, array in zip(later, sums, strict=True))
     return gradients
+
+
+def _can_wait(gx: Tensor, create_graph: bool) -> bool:
+    """Whether a cotangent may be added at the end, with all others in one launch: on a GPU, and nobody looks on."""
+    return not (create_graph or state.watchers or isinstance(gx.data, np.ndarray | np.generic))
 
 
 def _seed(y: Tensor, cotangent: Operand) -> Tensor:

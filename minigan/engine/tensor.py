@@ -312,7 +312,7 @@ class Node:
                     kept = (*kept[:i], a.shell(), *kept[i + 1 :])
         self.version = version
         self.args: tuple[Tensor | None, ...] | None = kept  # None after a backward pass has used the node up
-        self.y: Array | None = y if -1 in reads and not again else None
+        self.y: Array | None = y if -1 in reads and not (again and type(y) is np.ndarray) else None
         self.order = next(_creation)
         self.origin: Origin | None = None  # kept under detect_anomaly and by mg.explain(function) only
 
