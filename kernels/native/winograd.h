@@ -62,10 +62,11 @@ INLINE void both(const int b, const int a, const float *M, const int T, const ve
     UNROLL for (int i = 0; i < b; i++) apply(b, a, M, T, half + i * a, 1, out + i * b, 1);
 }
 
-/* Pixel (i, j) of image n, or beyond the border `none` */
+/* Pixel (i, j) of image n, or beyond the border `none`: a mirrored border is as wide as the first window reaches */
 INLINE float *pixel(const struct image *m, long n, long i, long j, float *none)
 {
-    if (m->reflect) i = mirror(i, m->H), j = mirror(j, m->Wd);
+    if (m->reflect && i >= m->top[0] && i < m->H - m->top[0]) i = mirror(i, m->H);
+    if (m->reflect && j >= m->left[0] && j < m->Wd - m->left[0]) j = mirror(j, m->Wd);
     return i >= 0 && i < m->H && j >= 0 && j < m->Wd ? m->x + ((n * m->H + i) * m->Wd + j) * m->C : none;
 }
 

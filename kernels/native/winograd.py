@@ -26,11 +26,13 @@ DIRECT = {"forward": (6, 10), "adjoint": (10, 35), "weights": (15, 34)}  # a num
 VECTOR, PANEL, DOTS = 8, 16, 4  # channels are padded to vectors and panels; products of up to DOTS columns are not
 
 
-def forward(which: int, x: Array, filters: Array, b: Array | None, y: Array, padding: Pair) -> None:
+def forward(
+    which: int, x: Array, filters: Array, b: Array | None, y: Array, padding: Pair, reflect: bool = False
+) -> None:
     """Fill y (N, OH, OW, O) = b + conv2d of x (N, H, W, C) with filters (KH, KW, C, O), of the algorithm's stride."""
     (N, H, W, C), (_, OH, OW, O) = x.shape, y.shape
     sizes = (N, H, W, C, OH, OW, O, *filters.shape[:2], *padding)
-    LIBRARY.winograd_forward(get_threads(), x, filters, b, y, which, *sizes, 0)
+    LIBRARY.winograd_forward(get_threads(), x, filters, b, y, which, *sizes, int(reflect))
 
 
 def adjoint(which: int, g: Array, filters: Array, b: Array | None, y: Array, padding: Pair) -> None:
@@ -40,11 +42,11 @@ def adjoint(which: int, g: Array, filters: Array, b: Array | None, y: Array, pad
     LIBRARY.winograd_adjoint(get_threads(), g, filters, b, y, which, *sizes, 0)
 
 
-def weights(which: int, x: Array, g: Array, gw: Array, padding: Pair) -> None:
+def weights(which: int, x: Array, g: Array, gw: Array, padding: Pair, reflect: bool = False) -> None:
     """Fill gw (KH, KW, C, O) = the gradient by the filters."""
     (N, H, W, C), (_, OH, OW, O) = x.shape, g.shape
     sizes = (N, H, W, C, OH, OW, O, *gw.shape[:2], *padding)
-    LIBRARY.winograd_weights(get_threads(), x, g, gw, which, *sizes, 0)
+    LIBRARY.winograd_weights(get_threads(), x, g, gw, which, *sizes, int(reflect))
 
 
 class Layer(NamedTuple):

@@ -274,3 +274,28 @@ def test_sizes_that_do_not_fit_are_refused(rng):
                                (LIBRARY.winograd_weights, (x, g, w))):
             with pytest.raises(ValueError, match="an array is missing, or smaller than its sizes say"):
                 kernel(1, *arrays, winograd.F23, *sizes, 3, 3, 0, 0, 0)
+
+
+@pytest.mark.parametrize("precision", ["fast", "fp32"])
+@pytest.mark.parametrize("size, kernel, stride, padding", [((2, 2), 3, 1, 1), ((5, 3), 3, 1, 2), ((16, 13), 3, 1, 1),
+                                                           ((9, 8), 4, 2, 1), ((7, 6), 4, 1, 2), ((12, 11), 7, 1, 3)])
+@pytest.mark.parametrize("C, O", [(1, 5), (3, 16), (17, 33), (64, 200)])
+def test_a_mirrored_border_equals_a_copy_to_the_bit(C, O, size, kernel, stride, padding, precision, rng, with_threads):
+    """Windows that reach beyond even the border, as the last tiles do, must not read what is mirrored twice."""
+    before = get_precision()
+    set_precision(precision)
+    how, none = ((stride, stride), (padding, padding), ONE), ((stride, stride), (0, 0), ONE)
+    out = [out_size(n, kernel, stride, padding, 1) for n in size]
+    x = rng.standard_normal((2, *size, C), np.float32).transpose(0, 3, 1, 2)
+    w = rng.standard_normal((kernel, kernel, C, O), np.float32).transpose(3, 2, 0, 1)
+    g = rng.standard_normal((2, *out, O), np.float32).transpose(0, 3, 1, 2)
+    copy = np.pad(x, ((0, 0), (0, 0), *((padding, padding),) * 2), "reflect")
+    try:
+        y, gw = conv.conv2d(copy, w, None, *none), conv.conv2d_weight_grad(copy, g, (kernel, kernel), *none)
+        for threads in (1, 3):
+            mirrored = with_threads(threads, conv.conv2d, x, w, None, *how, True)
+            assert mirrored.tobytes() == y.tobytes()
+            mirrored = with_threads(threads, conv.conv2d_weight_grad, x, g, (kernel, kernel), *how, True)
+            assert mirrored.tobytes() == gw.tobytes()
+    finally:
+        set_precision(before)
