@@ -11,6 +11,7 @@ This is the only door. Beside the kernels it has
     set_precision, get_precision    how CUDA kernels multiply float32
     set_threads, get_threads        how many workers share the work on the CPU
     layout_copies                   how often a CPU kernel had to copy an image to channels-last
+    constant_weights()              a context in which kernels may keep what they make of weights
     out_size                        how many windows of a convolution or a pool fit
 """
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import cpu
+from .constant import constant_weights
 from .cpu.blocks import get_threads, set_threads
 from .cpu.memory import layout_copies
 from .geometry import out_size

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from same_bytes import channels_last
 
+from minigan import kernels
 from minigan.kernels import cpu
 from minigan.kernels.cuda import conv, hopper
 from minigan.kernels.cuda.matmul import matmul
@@ -116,3 +117,28 @@ def test_the_rule_chooses_a_form_near_the_fastest():
         chosen = measured[form.tile.BN, form.tile.STAGES, form.cluster, form.splits]
         assert chosen <= 1.05 * min(measured.values()), (sizes, form)
         assert hopper.microseconds(form, *sizes) == pytest.approx(chosen, rel=0.2)
+
+
+def test_a_backward_pass_arranges_weights_once(device, monkeypatch, launches):
+    """Weights that two products share; other weights, and the same ones changed, are arranged again."""
+    arranged, plain = [], hopper.kernel
+    monkeypatch.setattr(hopper, "kernel", lambda *names, **macros: arranged.append(names[1]) or plain(*names, **macros))
+    rng = np.random.default_rng(0)
+    a, b, c = (rng.normal(size=(128, 64)).astype(np.float32) for _ in range(3))
+    x, y, w, v = (device.put(m) for m in (a, b, c.T @ c, c.T @ a))
+
+    def products():
+        return [device.get(matmul(left, right)) for left, right in ((x, w), (y, w), (x, v))]
+
+    outside = products()
+    assert arranged.count("arrange") == 3
+    with kernels.constant_weights():
+        inside = products()
+    assert arranged.count("arrange") == 5
+    w *= 2
+    with kernels.constant_weights():
+        twice = products()
+    assert arranged.count("arrange") == 7
+    for one, other in zip(outside, inside, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(twice[1], 2 * inside[1])
