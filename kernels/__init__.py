@@ -20,12 +20,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import cpu
-from .constant import constant_weights
 from .cpu.blocks import get_threads, set_threads
 from .cpu.memory import layout_copies
 from .geometry import out_size
 from .values import Counter, Moments, Rate
-from .wings import backend, dispatched, get_precision, kernels_of, set_precision
+from .wings import backend, constant_weights, dispatched, get_precision, kernels_of, set_precision
 
 if TYPE_CHECKING:
     from .cpu import *  # for editors and mypy: a kernel has the signature and the docstring of its CPU twin

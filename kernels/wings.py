@@ -7,8 +7,9 @@ wing has a twin with the same parameters for each.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from minigan.errors import DeviceError
 
 from . import cpu
+from .values import made
 
 if TYPE_CHECKING:
     from .cuda.backend import Backend
@@ -53,6 +55,19 @@ def _cuda_wing(array: Any) -> ModuleType:
     if owner(array) is None:
         raise DeviceError(f"kernels: {type(array).__module__}.{type(array).__name__} is not an array of NumPy or CuPy.")
     return cuda
+
+
+@contextlib.contextmanager
+def constant_weights() -> Iterator[None]:
+    """A context in which no array that a kernel reads as weights is changed, for this thread: a backward pass.
+
+    What a kernel makes of weights, such as Hopper's arrangement of them, it makes there once.
+    """
+    before, made.of = made.of, {}
+    try:
+        yield
+    finally:
+        made.of = before
 
 
 def backend(device: str) -> Backend:

@@ -10,8 +10,7 @@ import functools
 import math
 from typing import NamedTuple
 
-from ..constant import made
-from ..values import DeviceArray
+from ..values import DeviceArray, made
 from . import memory
 from .backend import backend_of
 from .grid import vector
@@ -120,7 +119,7 @@ def launch(
 ) -> None:  # fmt: skip
     """Launch `arrange`, `hopper_gemm` and, if a cluster has not all parts of the depth, `add_partials`.
 
-    Weights that are constant for now (see constant.py) are arranged once.
+    Weights that are constant for now (see wings.constant_weights) are arranged once.
     """
     rows, columns, depth, phases, _, b_along_k = sizes
     mode = sizes.mode
