@@ -11,7 +11,7 @@ This is the only door. Beside the kernels it has
     set_precision, get_precision    how CUDA kernels multiply float32
     set_threads, get_threads        how many workers share the work on the CPU
     layout_copies                   how often a CPU kernel had to copy an image to channels-last
-    constant_weights()              a context in which kernels may keep what they make of weights
+    constant_weights()              a context in which kernels keep what they make of weights, until weights_change()
     out_size                        how many windows of a convolution or a pool fit
 """
 
@@ -24,7 +24,15 @@ from .cpu.blocks import get_threads, set_threads
 from .cpu.memory import layout_copies
 from .geometry import out_size
 from .values import Counter, Moments, Rate
-from .wings import backend, constant_weights, dispatched, get_precision, kernels_of, set_precision
+from .wings import (
+    backend,
+    constant_weights,
+    dispatched,
+    get_precision,
+    kernels_of,
+    set_precision,
+    weights_change,
+)
 
 if TYPE_CHECKING:
     from .cpu import *  # for editors and mypy: a kernel has the signature and the docstring of its CPU twin

@@ -59,15 +59,21 @@ def _cuda_wing(array: Any) -> ModuleType:
 
 @contextlib.contextmanager
 def constant_weights() -> Iterator[None]:
-    """A context in which no array that a kernel reads as weights is changed, for this thread: a backward pass.
+    """A context in which, in this thread, weights stay as they are until `weights_change` is called.
 
-    What a kernel makes of weights, such as Hopper's arrangement of them, it makes there once.
+    What a kernel makes of weights, such as Hopper's arrangement of them, it makes once until then.
     """
-    before, made.of = made.of, {}
+    before, made.of = made.of, {} if made.of is None else made.of
     try:
         yield
     finally:
         made.of = before
+
+
+def weights_change() -> None:
+    """Forget what was made of weights: some are about to be changed in place."""
+    if made.of:
+        made.of.clear()
 
 
 def backend(device: str) -> Backend:
