@@ -10,7 +10,7 @@ import functools
 import math
 from typing import NamedTuple
 
-from ..values import DeviceArray, made
+from ..values import DeviceArray
 from . import memory
 from .backend import backend_of
 from .grid import vector
@@ -119,7 +119,7 @@ def launch(
 ) -> None:  # fmt: skip
     """Launch `arrange`, `hopper_gemm` and, if a cluster has not all parts of the depth, `add_partials`.
 
-    Weights that are constant for now (see wings.constant_weights) are arranged once.
+    Weights are arranged once while they are constant (memory.once).
     """
     rows, columns, depth, phases, _, b_along_k = sizes
     mode = sizes.mode
@@ -128,14 +128,14 @@ def launch(
     across, outer = -(-columns // tile.BN), splits // cluster
     padded = across * tile.BN
     numbers = (columns, depth, lines[1], images[3], tile.BN, padded, int(b_along_k))
-    kept = {} if made.of is None or mode == WEIGHT_GRAD else made.of
-    key = "arrange", backend_of(w).address(w), w.shape, steps, numbers
-    if key not in kept:
+
+    def arranged() -> DeviceArray:
         image = memory.empty((padded * steps * BK,), y.dtype, y)
         kernel("arrange.cu", "arrange", y)(
             (steps, -(-padded // (32 if b_along_k else 128))), 256, (w, image, *numbers))  # fmt: skip
-        kept[key] = image, w  # as long as w is kept, no other array has its address
-    image, _ = kept[key]
+        return image
+
+    image = arranged() if mode == WEIGHT_GRAD else memory.once(w, ("arrange", steps, *numbers), arranged)
     out = y if outer == 1 else memory.empty((outer, y.size), y.dtype, y)
     macros = {"MODE": mode, "BN": tile.BN, "STAGES": tile.STAGES, "BLOCKS": tile.BLOCKS, "CLUSTER": cluster}
     kernel("hopper.cu", "hopper_gemm", y, **macros)(

@@ -11,7 +11,7 @@ from same_bytes import channels_last
 
 import minigan as mg
 from minigan import kernels
-from minigan.kernels import cpu
+from minigan.kernels import cpu, precision
 from minigan.kernels.cuda import conv, hopper
 from minigan.kernels.cuda.matmul import matmul
 from minigan.kernels.geometry import out_size
@@ -94,9 +94,9 @@ def test_float32_and_small_products_stay_with_the_oracle(device, monkeypatch, la
     """Precision fp32 and float64 never use tensor cores; below WORTH conv.cu is faster."""
     ones = {real: device.put(np.ones((128, 128), real)) for real in (np.float32, np.float64)}
     matmul(ones[np.float64], ones[np.float64])
-    monkeypatch.setattr(conv, "_precision", "fp32")
+    monkeypatch.setattr(precision, "_precision", "fp32")
     matmul(ones[np.float32], ones[np.float32])
-    monkeypatch.setattr(conv, "_precision", "tf32")
+    monkeypatch.setattr(precision, "_precision", "fast")
     monkeypatch.setattr(hopper, "WORTH", 128**3 + 1)
     matmul(ones[np.float32], ones[np.float32])
     assert not launches
