@@ -210,7 +210,7 @@ def cyclegan(options):
                             "d": fresh({n: p[n] for n in ("d_a", "d_b")})}
 
 
-WORKS = {"dcgan": dcgan, "wgan_gp": wgan_gp, "cyclegan": cyclegan, "cyclegan_mnist": cyclegan}
+WORKS = {"dcgan": dcgan, "wgan_gp": wgan_gp, "cyclegan": cyclegan, "cyclegan_mnist": cyclegan, "dcgan64": dcgan}
 
 
 def work(name, options):

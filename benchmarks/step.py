@@ -1,14 +1,16 @@
 """One training step, ours and its peers', measured in turns on this machine.
 
     python benchmarks/step.py --peers all                      # DCGAN-32, batch 64
-    python benchmarks/step.py --work all --json steps.json     # dcgan, wgan_gp, cyclegan, cyclegan_mnist
+    python benchmarks/step.py --work all --json steps.json     # all works, see below
     python benchmarks/step.py --work cyclegan --peers eager,jax --rounds 5
+    python benchmarks/step.py --work all --precision fp32      # without our fast algorithms for convolutions
     python benchmarks/step.py --work all --check               # only check that all systems compute the same losses
 
 Works     dcgan           a discriminator and a generator step of DCGAN (--size, --upsample)
           wgan_gp         a critic step with gradient penalty on networks of that shape
           cyclegan        both generators and both discriminators, 3x128x128, 64 filters, 6 blocks, batch 1
           cyclegan_mnist  the same for 1x32x32, 32 filters, batch 16
+          dcgan64         dcgan for 3x64x64, batch 128
 Peers     eager, channels_last, compile, compile_channels_last (PyTorch), jax
 
 Every system has the same networks, weights, batch, dtype and number of threads; the losses of its first two steps are
@@ -28,6 +30,7 @@ DEFAULTS = {  # sizes of each work
     "wgan_gp": {"batch": 64, "size": 32, "channels": 1, "width": 64},
     "cyclegan": {"batch": 1, "size": 128, "channels": 3, "width": 64},
     "cyclegan_mnist": {"batch": 16, "size": 32, "channels": 1, "width": 32},
+    "dcgan64": {"batch": 128, "size": 64, "channels": 3, "width": 64},
 }
 
 
@@ -37,7 +40,8 @@ def ours(work, options):
 
     import minigan
 
-    return works.work(work, options).step, minigan.device_info()
+    minigan.device.set_precision(options.precision)
+    return works.work(work, options).step, f"{minigan.device_info()}, precision {options.precision}"
 
 
 def pytorch(**variant):
@@ -75,6 +79,8 @@ def parse():
     parser.add_argument("--size", type=int, help="side of the images")
     parser.add_argument("--width", type=int, help="channels of the first layers")
     parser.add_argument("--upsample", default="upconv", choices=("upconv", "deconv"), help="in DCGAN's generator")
+    parser.add_argument("--precision", default="fast", choices=("fast", "fp32"), help="of minigan, as in the example "
+                        "scripts; the peers multiply in float32 either way")
     parser.add_argument("--rounds", type=int, default=9, help="turns of each system")
     parser.add_argument("--steps", type=int, help="steps per turn; by default as many as fit in a second")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -126,7 +132,8 @@ def main():
     for work in DEFAULTS if options.work == "all" else [options.work]:
         own = sized(work, options)
         result = run(work, own)
-        result["options"] = {name: getattr(own, name) for name in (*DEFAULTS[work], "upsample", "threads", "rounds")}
+        names = (*DEFAULTS[work], "upsample", "precision", "threads", "rounds")
+        result["options"] = {name: getattr(own, name) for name in names}
         results.append(result)
         print(f"\n{work}: {', '.join(f'{name} {value}' for name, value in result['options'].items())}\n")
         print(turns.table(result), flush=True)

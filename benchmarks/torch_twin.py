@@ -148,9 +148,9 @@ def wants(logits, target):
 
 def build(work, options):
     """The trainer class of a work and its networks by name."""
-    if work in ("dcgan", "wgan_gp"):
+    if work in ("dcgan", "dcgan64", "wgan_gp"):
         generator, discriminator = dcgan(options.size, options.upsample, 100, options.width, options.channels)
-        if work == "dcgan":
+        if work != "wgan_gp":
             return GAN, {"generator": generator, "discriminator": discriminator}
         critic = nn.Sequential(*networks.critic(nn, options.size, options.width, options.channels))
         return WGANGP, {"generator": generator, "critic": critic}

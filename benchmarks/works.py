@@ -125,7 +125,7 @@ def cyclegan(options):
     return Work({"g_ab": g_ab, "g_ba": g_ba, "d_a": d_a, "d_b": d_b}, [*inputs], update)
 
 
-WORKS = {"dcgan": dcgan, "wgan_gp": wgan_gp, "cyclegan": cyclegan, "cyclegan_mnist": cyclegan}
+WORKS = {"dcgan": dcgan, "wgan_gp": wgan_gp, "cyclegan": cyclegan, "cyclegan_mnist": cyclegan, "dcgan64": dcgan}
 
 
 def work(name, options):

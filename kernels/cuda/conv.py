@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 from ..geometry import filter_matrices, out_size
 from ..precision import get_precision
 from ..values import DeviceArray, Pair
-from . import memory
+from . import hopper, memory
 from .backend import backend_of
 from .grid import lines as rows_of_images
 from .grid import vector
 from .loader import kernel
+from .partials import add_partials
 
 __all__ = ["conv2d", "conv2d_weight_grad", "conv_transpose2d"]
 
@@ -179,6 +180,13 @@ def product(
     if max(rows, depth + BK, *images) >= 2**30:
         raise ValueError(f"a product of {rows} rows and depth {depth} is too large for 32-bit indices")
     tensor_cores = y.dtype.name == "float32" and get_precision() == "fast" and backend_of(y).capability() >= (8, 0)
+    b = None if b is None else memory.dense(b)
+    divisors = math.gcd(geometry[2], geometry[6]), math.gcd(geometry[3], geometry[7])
+    if tensor_cores and batch.matrices == 1:
+        sizes = hopper.Sizes(rows, columns, depth, phases, a_along_k, b_along_k)
+        if hopper.fits(x, w, y, images, geometry, lines, sizes):
+            hopper.launch(x, w, b, y, images, geometry, divisors, lines, sizes)
+            return
     tile, splits = plan(rows, columns, depth, phases * batch.matrices, tensor_cores)
     steps = (lines[0], *batch.a_steps), (lines[1], *batch.b_steps)
     macros: dict[str, Any] = {
@@ -188,8 +196,6 @@ def product(
         "A_ALONG_K": int(a_along_k), "B_ALONG_K": int(b_along_k), **tile._asdict(),
     }  # fmt: skip
     out = y if splits == 1 else memory.empty((splits, y.size), y.dtype, y)
-    b = None if b is None else memory.dense(b)
-    divisors = math.gcd(geometry[2], geometry[6]), math.gcd(geometry[3], geometry[7])
     grid = -(-rows // tile.BM), -(-columns // tile.BN), phases * batch.matrices * splits
     kernel("conv.cu", "gemm", y, **macros)(
         grid, tile.THREADS,
@@ -197,7 +203,7 @@ def product(
          *batch.b_steps, y.size),
         shared=shared_bytes(macros, y.itemsize))  # fmt: skip
     if splits > 1:
-        kernel("conv.cu", "add_partials", y)(-(-y.size // 32), (32, 8), (out, b, y, y.size, columns, splits))
+        add_partials(out, b, y, columns, splits)
 
 
 def plan(rows: int, columns: int, depth: int, count: int, tensor_cores: bool) -> tuple[Tile, int]:

@@ -131,6 +131,13 @@ INLINE void filters(const int P, const int R, const float *G, const struct convo
         }
 }
 
+/* Whether a phase's filters are zero at a frequency: at infinity, an axis's last point, is a filter's last tap, which may be
+ * missing. */
+INLINE int vanishes(const int P, const int R, const struct convolution *c, long ph, int f)
+{
+    return (f / P == P - 1 && c->row_tap[ph][R - 1] < 0) || (f % P == P - 1 && c->column_tap[ph][R - 1] < 0);
+}
+
 /* Y (rows, NR) = A (rows, K) B (K, NR), or += with `more`: A[m*am + k*ak], B packed */
 INLINE void rows_times_panel(long rows, long K, const float *A, long am, long ak, const float *B, float *Y, int more)
 {
