@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .values import Pair, Shape
+from .values import Pair, Shape, Widths
 
 
 def out_size(size: int, kernel: int, stride: int, padding: int, dilation: int = 1, ceil: bool = False) -> int:
@@ -33,6 +33,11 @@ def out_sizes(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: P
     """
     h, w = (out_size(*axis, ceil) for axis in zip(size, kernel, stride, padding, dilation, strict=True))
     return h, w
+
+
+def mirrored_widths(padding: Pair) -> Widths:
+    """The widths that `pad` takes for a border of `padding` (h, w) on all sides of images (N, C, H, W)."""
+    return (0, 0), (0, 0), (padding[0], padding[0]), (padding[1], padding[1])
 
 
 def filter_matrices(w: Any) -> Any:

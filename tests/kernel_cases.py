@@ -33,6 +33,11 @@ CONVOLUTIONS = [  # N  C   O   H   W   kernel  stride  padding dilation dtype
     (3, 5, 2, 4, 3, (4, 3), ONE, NONE, ONE, np.float64),  # one window
     (1, 96, 96, 24, 23, (3, 3), ONE, ONE, ONE, np.float32),  # Winograd's algorithm
 ]
+MIRRORED = [  # the same without dilation, with a mirrored border
+    (2, 3, 2, 5, 4, (3, 4), ONE, (2, 3), np.float64),
+    (1, 2, 3, 4, 3, (2, 3), TWO, (3, 1), np.float64),
+    (1, 40, 33, 18, 17, (3, 3), ONE, ONE, np.float32),  # Winograd's algorithm
+]
 UPCONVOLUTIONS = [  # N C O size kernel scale padding
     (2, 3, 5, (4, 3), (3, 3), TWO, ONE),
     (1, 2, 3, (2, 3), (3, 5), (3, 2), (0, 2)),
@@ -53,6 +58,11 @@ def _convolutions():
         cases["conv2d"] += [(x, w, b, *how), (x, w, None, *how)]
         cases["conv_transpose2d"] += [(gy, w, c, *how, (H, W)), (gy, w, None, *how, (H, W))]
         cases["conv2d_weight_grad"] += [(x, gy, kernel, *how)]
+    for N, C, O, H, W, kernel, stride, padding, dtype in MIRRORED:
+        size = (out_size(*axis) for axis in zip((H, W), kernel, stride, padding, strict=True))
+        x, gy, w = draw(N, C, H, W, dtype=dtype), draw(N, O, *size, dtype=dtype), draw(O, C, *kernel, dtype=dtype)
+        cases["conv2d"] += [(x, w, draw(O, dtype=dtype), stride, padding, ONE, True)]
+        cases["conv2d_weight_grad"] += [(x, gy, kernel, stride, padding, ONE, True)]
     return cases
 
 
@@ -141,6 +151,7 @@ ORDER = np.array([3, 1, 4, 0, 2])
 CASES = {
     **_convolutions(), **_norms(), **_pools(), **_pads(), **_optimizers(), **_upconvolutions(),
     "update_running": [(draw(4), np.abs(draw(4)), draw(1, 4, 1, 1), np.abs(draw(1, 4, 1, 1)), 0.1, 30)],
+    "add": [(x, x[::-1].copy()) for x in SIGNS],
     "leaky_relu": [(x, slope) for x in SIGNS for slope in (0.0, 0.2, 1.5)],
     "gate": [(x[::-1].copy(), x, slope) for x in SIGNS for slope in (0.0, 0.2)],
     "sigmoid": [(x,) for x in SIGNS],

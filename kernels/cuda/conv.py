@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..geometry import filter_matrices, out_size
+from ..geometry import filter_matrices, mirrored_widths, out_size
 from ..precision import get_precision
 from ..values import DeviceArray, Pair
 from . import hopper, memory
@@ -20,6 +20,7 @@ from .backend import backend_of
 from .grid import lines as rows_of_images
 from .grid import vector
 from .loader import kernel
+from .pad import pad
 from .partials import add_partials
 
 __all__ = ["conv2d", "conv2d_weight_grad", "conv_transpose2d"]
@@ -46,9 +47,17 @@ HALF, NARROW = Tile(128, 32, 32, 32, 128), Tile(128, 8, 32, 8, 128)  # for up to
 
 
 def conv2d(
-    x: DeviceArray, w: DeviceArray, b: DeviceArray | None, stride: Pair, padding: Pair, dilation: Pair
+    x: DeviceArray,
+    w: DeviceArray,
+    b: DeviceArray | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    reflect: bool = False,
 ) -> DeviceArray:
     """Correlate: y[n,o,i,j] = b[o] + sum_{c,k,l} x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] w[o,c,k,l]; channels-last."""
+    if reflect:
+        x, padding = pad(x, mirrored_widths(padding), "reflect"), (0, 0)
     x, filters = memory.channels_last(x), memory.contiguous(filter_matrices(w))
     N, H, W, C = x.shape
     KH, KW, _, O = filters.shape
@@ -95,9 +104,17 @@ def conv_transpose2d(
 
 
 def conv2d_weight_grad(
-    x: DeviceArray, gy: DeviceArray, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair
+    x: DeviceArray,
+    gy: DeviceArray,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    reflect: bool = False,
 ) -> DeviceArray:
     """Sum of gw[o,c,k,l] = gy[n,o,i,j] x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] over n, i, j; stored as (KH, KW, C, O)."""
+    if reflect:
+        x, padding = pad(x, mirrored_widths(padding), "reflect"), (0, 0)
     x, gy = memory.channels_last(x), memory.channels_last(gy)
     (N, H, W, C), (_, OH, OW, O), (KH, KW) = x.shape, gy.shape, kernel_size
     if stride == (1, 1) and O <= FEW and O * FEW <= C and OH * OW * KH * KW > 4 * H * W:

@@ -13,24 +13,26 @@ from ..values import Array, Pair
 from .library import LIBRARY
 
 F22, F23, F42, F43, F34, UP = range(6)  # in the order of winograd.c
-PRECISE = (F22, F23, UP)  # with errors of at most 9e-6 of the result's deviation; of the others, up to 5e-5
+PRECISE = (F22, F23, UP)  # with errors of at most 6e-6 of the result's deviation; of the others, up to 5e-5
 ALGORITHMS = {F22: (2, 2, 2), F23: (2, 3, 1), F42: (4, 2, 2), F43: (4, 3, 1), F34: (3, 4, 1)}  # outputs, taps, stride
 
 # What is paid for, in multiplications of the direct way: fitted to the times of 348 layers (AVX2, one thread).
 FEWER = {  # a product; a number of transformed windows, of the result before it is transformed back, of filters
     "forward": (1.3, 11, 17, 8),
     "scattered": (1.3, 8, 41, 8),  # tiles in, windows out: an adjoint of stride 2, or of an image with a border
-    "weights": (1.6, 13, 22, 4),
+    "weights": (1.6, 13, 30, 4),
 }
-DIRECT = {"forward": (6, 10), "adjoint": (10, 35), "weights": (18, 34)}  # a number of the images, of the filters
+DIRECT = {"forward": (6, 10), "adjoint": (10, 35), "weights": (15, 34)}  # a number of the images, of the filters
 VECTOR, PANEL, DOTS = 8, 16, 4  # channels are padded to vectors and panels; products of up to DOTS columns are not
 
 
-def forward(which: int, x: Array, filters: Array, b: Array | None, y: Array, padding: Pair) -> None:
+def forward(
+    which: int, x: Array, filters: Array, b: Array | None, y: Array, padding: Pair, reflect: bool = False
+) -> None:
     """Fill y (N, OH, OW, O) = b + conv2d of x (N, H, W, C) with filters (KH, KW, C, O), of the algorithm's stride."""
     (N, H, W, C), (_, OH, OW, O) = x.shape, y.shape
     sizes = (N, H, W, C, OH, OW, O, *filters.shape[:2], *padding)
-    LIBRARY.winograd_forward(get_threads(), x, filters, b, y, which, *sizes, 0)
+    LIBRARY.winograd_forward(get_threads(), x, filters, b, y, which, *sizes, int(reflect))
 
 
 def adjoint(which: int, g: Array, filters: Array, b: Array | None, y: Array, padding: Pair) -> None:
@@ -40,11 +42,11 @@ def adjoint(which: int, g: Array, filters: Array, b: Array | None, y: Array, pad
     LIBRARY.winograd_adjoint(get_threads(), g, filters, b, y, which, *sizes, 0)
 
 
-def weights(which: int, x: Array, g: Array, gw: Array, padding: Pair) -> None:
+def weights(which: int, x: Array, g: Array, gw: Array, padding: Pair, reflect: bool = False) -> None:
     """Fill gw (KH, KW, C, O) = the gradient by the filters."""
     (N, H, W, C), (_, OH, OW, O) = x.shape, g.shape
     sizes = (N, H, W, C, OH, OW, O, *gw.shape[:2], *padding)
-    LIBRARY.winograd_weights(get_threads(), x, g, gw, which, *sizes, 0)
+    LIBRARY.winograd_weights(get_threads(), x, g, gw, which, *sizes, int(reflect))
 
 
 class Layer(NamedTuple):

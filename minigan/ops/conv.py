@@ -19,6 +19,7 @@ from minigan import kernels
 from minigan.engine import Array, Remarks, S, primitive
 from minigan.errors import ShapeError, shape
 from minigan.ops._samples import normal
+from minigan.ops.pad import fold
 from minigan.ops.reduce import sum
 
 Pair: TypeAlias = int | tuple[int, int]  # one number for both axes, or (h, w)
@@ -26,6 +27,8 @@ Pair: TypeAlias = int | tuple[int, int]  # one number for both axes, or (h, w)
 
 def pair(value: Pair, name: str, least: int) -> tuple[int, int]:
     """An int or a pair (h, w) as a pair of ints that are at least `least`."""
+    if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int and min(value) >= least:
+        return value  # nearly always: the engine's own calls have pairs
     try:
         h, w = (value, value) if isinstance(value, int | np.integer) else map(operator.index, value)
     except (TypeError, ValueError):
@@ -88,32 +91,52 @@ _WIDE = {"stride": (1, 3), "padding": (2, 0), "dilation": (2, 1)}
 def _conv_samples(rng):
     return [S(normal(rng, *_X), normal(rng, *_W), normal(rng, 4), **_PLAIN),
             S(normal(rng, 1, 2, 5, 7), normal(rng, 3, 2, 3, 2), **_WIDE),
-            S(normal(rng, 2, 1, 4, 3), normal(rng, 1, 1, 4, 3), normal(rng, 1))]
+            S(normal(rng, 2, 1, 4, 3), normal(rng, 1, 1, 4, 3), normal(rng, 1)),
+            S(normal(rng, 2, 2, 4, 3), normal(rng, 3, 2, 3, 2), normal(rng, 3), padding=(2, 1), reflect=True)]
 
 
 @primitive(samples=_conv_samples, linear_in=("x", "w"), keeps=("x", "w"), remarks=WEIGHTS)
 def conv2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 1, padding: Pair = 0,
-           dilation: Pair = 1) -> Array:
+           dilation: Pair = 1, reflect: bool = False) -> Array:
     """Cross-correlate images x (N, C, H, W) with filters w (O, C, KH, KW); b (O,) or None.
 
-    stride S, padding P and dilation D are ints or (h, w) pairs.
+    stride S, padding P and dilation D are ints or (h, w) pairs. Beyond its edges x is 0 or, with reflect, mirrored as
+    by pad: conv2d(pad(x, P, "reflect"), w), without the copy where a kernel reads the mirrored pixels in their place.
 
     Forward   y[n,o,i,j] = b[o] + sum_{c,k,l} x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] w[o,c,k,l]
     VJP       gx = conv_transpose2d(gy, w)        gw = conv2d_weight_grad(x, gy)        gb = sum_{n,i,j} gy
+              with reflect, gx = fold(conv_transpose2d(gy, w)), of the image with its border
     Why       y is linear in x and in w, so each vjp is the adjoint of that linear map.
     Source    Dumoulin & Visin, A guide to convolution arithmetic for deep learning, 2016, sections 2 and 4.
     """
     stride, padding, dilation = geometry("conv2d", stride, padding, dilation)
     check_images("conv2d", x, w, 1, ("O", "C", "KH", "KW"))
+    _mirrors("conv2d", x, padding, reflect)
     check_bias("conv2d", b, len(w))
     out = out_size("conv2d", x.shape[2:], w.shape[2:], stride, padding, dilation)
     if not len(x):
         return no_images(x, len(w), *out)
-    return kernels.conv2d(x, w, b, stride, padding, dilation)
+    return kernels.conv2d(x, w, b, stride, padding, dilation, reflect)
+
+
+def _mirrors(op, x, padding, reflect):
+    """Check that x is large enough to be mirrored into its border."""
+    if reflect and (padding[0] >= x.shape[2] or padding[1] >= x.shape[3]):
+        raise ShapeError(f"{op}: reflecting {padding} pixels needs an image of more than that along each axis; x "
+                         f"{x.shape} is {shape(H=x.shape[2], W=x.shape[3])}; pad less or use ops.pad with mode='edge'")
+
+
+def _image_grad(g, w, size, stride=1, padding=0, dilation=1, reflect=False):
+    """The adjoint of conv2d in its image of `size` (H, W)."""
+    if not reflect:
+        return conv_transpose2d(g, w, stride=stride, padding=padding, dilation=dilation, output_size=size)
+    PH, PW = pair(padding, "conv2d: padding", 0)
+    whole = conv_transpose2d(g, w, stride=stride, dilation=dilation, output_size=(size[0] + 2 * PH, size[1] + 2 * PW))
+    return fold(whole, widths=((0, 0), (0, 0), (PH, PH), (PW, PW)), mode="reflect")
 
 
 conv2d.defvjp(
-    x=lambda gy, y, x, w, b, **geo: conv_transpose2d(gy, w, output_size=x.shape[2:], **geo),
+    x=lambda gy, y, x, w, b, **geo: _image_grad(gy, w, x.shape[2:], **geo),
     w=lambda gy, y, x, w, b, **geo: conv2d_weight_grad(x, gy, kernel_size=w.shape[2:], **geo),
     b=bias_vjp,
 )
@@ -174,16 +197,18 @@ def _forward(geo):
 
 @primitive(samples=lambda rng: [S(normal(rng, *_X), normal(rng, *_G), kernel_size=_W[2:], **_PLAIN),
                                 S(normal(rng, 1, 2, 5, 7), normal(rng, 1, 3, 5, 2), kernel_size=(3, 2), **_WIDE),
-                                S(normal(rng, 2, 1, 4, 3), normal(rng, 2, 1, 1, 1), kernel_size=(4, 3))],
+                                S(normal(rng, 2, 1, 4, 3), normal(rng, 2, 1, 1, 1), kernel_size=(4, 3)),
+                                S(normal(rng, 2, 2, 4, 3), normal(rng, 2, 3, 6, 4), kernel_size=(3, 2), padding=(2, 1),
+                                  reflect=True)],
            linear_in=("x", "g"), keeps=("x", "g"))
 def conv2d_weight_grad(x: Array, g: Array, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0,
-                       dilation: Pair = 1) -> Array:
+                       dilation: Pair = 1, reflect: bool = False) -> Array:
     """The adjoint of conv2d in w: images x (N, C, H, W) and cotangents g (N, O, OH, OW) give (O, C, KH, KW).
 
-    kernel_size is (KH, KW) or an int for both; stride S, padding P and dilation D are conv2d's.
+    kernel_size is (KH, KW) or an int for both; stride S, padding P, dilation D and reflect are conv2d's.
 
     Forward   y[o,c,k,l] = sum_{n,i,j} x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] g[n,o,i,j]
-    VJP       gx = conv_transpose2d(g, gy)        gg = conv2d(x, gy)
+    VJP       gx = conv_transpose2d(g, gy)        gg = conv2d(x, gy);        with reflect, gx as for conv2d
     Why       <conv2d(x, v), g> = <v, conv2d_weight_grad(x, g)> for all v: the same trilinear form once more.
     """
     op = "conv2d_weight_grad"
@@ -195,13 +220,14 @@ def conv2d_weight_grad(x: Array, g: Array, kernel_size: Pair, stride: Pair = 1, 
     if out_size(op, x.shape[2:], kernel, stride, padding, dilation) != g.shape[2:]:
         raise ShapeError(f"{op}: g {g.shape} is not the size that conv2d of x {x.shape} has with kernel {kernel}, "
                          f"stride {stride}, padding {padding}, dilation {dilation}")
+    _mirrors(op, x, padding, reflect)
     if not len(x):
         return np.zeros_like(x, shape=(g.shape[1], x.shape[1], *kernel))  # a sum over no images
-    return kernels.conv2d_weight_grad(x, g, kernel, stride, padding, dilation)
+    return kernels.conv2d_weight_grad(x, g, kernel, stride, padding, dilation, reflect)
 
 
 conv2d_weight_grad.defvjp(
-    x=lambda gy, y, x, g, *, kernel_size, **geo: conv_transpose2d(g, gy, output_size=x.shape[2:], **geo),
+    x=lambda gy, y, x, g, *, kernel_size, **geo: _image_grad(g, gy, x.shape[2:], **geo),
     g=lambda gy, y, x, g, *, kernel_size, **geo: conv2d(x, gy, **geo),
 )
 

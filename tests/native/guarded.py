@@ -92,6 +92,9 @@ def convolutions(rng):
         yield "conv2d", (x, w, b, *how)
         yield "conv_transpose2d", (g, w, c, *how, (size, size))
         yield "conv2d_weight_grad", (x, g, (k, k), *how)
+        if 0 < p < size:  # a border that is mirrored
+            yield "conv2d", (x, w, b, *how, True)
+            yield "conv2d_weight_grad", (x, g, (k, k), *how, True)
 
 
 def upconvolutions(rng):
@@ -109,6 +112,7 @@ def others(rng):
     shapes = (2, 1, 5, 7), (2, 3, 9, 11), (1, 17, 31, 33), (3, 64, 8, 8), (2, 200, 5, 6), (1, 5, 1, 1), (1, 300, 9, 9)
     for shape in shapes:
         x, gy = images(rng, *shape), images(rng, *shape)
+        yield "add", (x, gy)
         yield "leaky_relu", (x, 0.2)
         yield "gate", (x, gy, 0.0)
         gamma, beta = rng.random((2, shape[1]), np.float32)

@@ -162,6 +162,16 @@ def test_fewer_products(which, kernel, N, C, O, size, padding, rng, with_threads
     assert max(map(error, results, truth)) < (1e-5 if which in winograd.PRECISE else 5e-5)
 
 
+@pytest.mark.parametrize("which, bound", [(winograd.F23, 8e-6), (winograd.F43, 3e-5)])
+def test_fewer_products_of_many_tiles_are_added_in_parts(which, bound, rng):
+    """One sum over the tiles of 65,536 pixels would have errors of 4e-5 and 1e-4 of the deviation."""
+    x, g = (rng.standard_normal((16, 64, 64, 16), np.float32) for _ in range(2))
+    gw = np.empty((3, 3, 16, 16), np.float32)
+    winograd.weights(which, x, g, gw, ONE)
+    truth = wanted(x, gw, g, np.zeros(16), np.zeros(16), ONE, ONE, ONE)[2]
+    assert error(gw, truth) < bound
+
+
 UPSAMPLED = [  # N C O size
     (1, 16, 16, (8, 8)), (2, 5, 3, (7, 9)), (3, 17, 33, (1, 6)), (1, 64, 64, (3, 33)), (5, 1, 1, (5, 5)),
     (64, 32, 16, (4, 4)), (2, 200, 70, (8, 5)), (4, 3, 3, (1, 1)), (9, 33, 128, (9, 1)),
@@ -264,3 +274,28 @@ def test_sizes_that_do_not_fit_are_refused(rng):
                                (LIBRARY.winograd_weights, (x, g, w))):
             with pytest.raises(ValueError, match="an array is missing, or smaller than its sizes say"):
                 kernel(1, *arrays, winograd.F23, *sizes, 3, 3, 0, 0, 0)
+
+
+@pytest.mark.parametrize("precision", ["fast", "fp32"])
+@pytest.mark.parametrize("size, kernel, stride, padding", [((2, 2), 3, 1, 1), ((5, 3), 3, 1, 2), ((16, 13), 3, 1, 1),
+                                                           ((9, 8), 4, 2, 1), ((7, 6), 4, 1, 2), ((12, 11), 7, 1, 3)])
+@pytest.mark.parametrize("C, O", [(1, 5), (3, 16), (17, 33), (64, 200)])
+def test_a_mirrored_border_equals_a_copy_to_the_bit(C, O, size, kernel, stride, padding, precision, rng, with_threads):
+    """Windows that reach beyond even the border, as the last tiles do, must not read what is mirrored twice."""
+    before = get_precision()
+    set_precision(precision)
+    how, none = ((stride, stride), (padding, padding), ONE), ((stride, stride), (0, 0), ONE)
+    out = [out_size(n, kernel, stride, padding, 1) for n in size]
+    x = rng.standard_normal((2, *size, C), np.float32).transpose(0, 3, 1, 2)
+    w = rng.standard_normal((kernel, kernel, C, O), np.float32).transpose(3, 2, 0, 1)
+    g = rng.standard_normal((2, *out, O), np.float32).transpose(0, 3, 1, 2)
+    copy = np.pad(x, ((0, 0), (0, 0), *((padding, padding),) * 2), "reflect")
+    try:
+        y, gw = conv.conv2d(copy, w, None, *none), conv.conv2d_weight_grad(copy, g, (kernel, kernel), *none)
+        for threads in (1, 3):
+            mirrored = with_threads(threads, conv.conv2d, x, w, None, *how, True)
+            assert mirrored.tobytes() == y.tobytes()
+            mirrored = with_threads(threads, conv.conv2d_weight_grad, x, g, (kernel, kernel), *how, True)
+            assert mirrored.tobytes() == gw.tobytes()
+    finally:
+        set_precision(before)
