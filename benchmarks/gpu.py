@@ -5,13 +5,14 @@
 
 Sections  ceilings       a large copy, large matrix products: what the floors are computed from
           ours           our captured training steps alone, so that they are written before any peer is built
-          steps          training steps: ours captured and plain, PyTorch's eager and under CUDA graphs, NCHW and
-                         channels_last; a row of equal arithmetic; the floor
+          steps          training steps: ours captured and plain, PyTorch's under CUDA graphs, NCHW and channels_last;
+                         a row of equal arithmetic; the floor
           convolutions   single products against cuDNN's, with errors against float64 and the floor
           kernels        kernels that only move memory, against a copy
           launches       what a kernel launch, a graph launch and a graph's node cost
           split          a step's time by kernel, from PyTorch's profiler
           bf16, compiled PyTorch's step under autocast, and by torch.compile, which may search for minutes
+          eager          PyTorch's step without a graph
 
 Each row is written as soon as it is measured. A row that fails costs only that row: if the GPU does not answer after
 it, the program restarts and continues with the next. Rows already in DIR/gpu.jsonl are not measured again. Single

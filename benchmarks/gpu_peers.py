@@ -20,8 +20,8 @@ class Way(NamedTuple):
 STEP_WAYS = {
     "PyTorch graph, channels_last": Way(),
     "PyTorch graph, NCHW": Way("NCHW"),
-    "PyTorch eager, channels_last": Way(graph=False),
 }
+EAGER_WAYS = {"PyTorch eager, channels_last": Way(graph=False)}
 NORM_WAYS = {"PyTorch graph, NCHW, group norm": Way("NCHW", group_norm=True)}  # for works with instance norm
 BF16_WAYS = {"PyTorch bf16 graph, channels_last": Way(bf16=True)}
 COMPILED_WAYS = {"PyTorch compile graph, channels_last": Way(compiled=True)}

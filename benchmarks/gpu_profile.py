@@ -50,7 +50,8 @@ def table(path):
         return "\n".join(["no table in what ncu wrote:", *lines[-20:]])
     rows = list(csv.DictReader(io.StringIO("\n".join(lines[start:]))))
     rows = [row for row in rows if (row["ID"] or "").isdigit()]  # the line below the head holds units
-    names = {label: next((key for key in (rows or [{}])[0] for begin in begins if key.startswith(begin)), None)
+    head = list((rows or [{}])[0])
+    names = {label: next((key for begin in begins for key in head if key.startswith(begin)), None)
              for label, begins in COLUMNS.items()}
     text = ["| kernel | " + " | ".join([*COLUMNS, "stalls"]) + " |", "|---" * (len(COLUMNS) + 2) + "|"]
     for row in rows:

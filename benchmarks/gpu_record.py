@@ -22,9 +22,14 @@ import minigan as mg
 from minigan.kernels.cuda import emulated, emulated_arrays, gpu, loader
 from minigan.kernels.cuda.source import source
 
+GEMMS = "gemm", "hopper_gemm"  # kernels of matrix products
+
 
 class Launch(NamedTuple):
-    """One launch: file and name of the kernel, macros (sorted pairs), grid, and the numbers among its arguments."""
+    """One launch: file and name of the kernel, macros (sorted pairs), grid, and the numbers among its arguments.
+
+    CuPy's own kernels have no file; NumPy's operations stand for them, and a view is none.
+    """
 
     file: str
     kernel: str
@@ -49,6 +54,20 @@ def record(case):
 
             return launch
 
+    def own(function, args, kwargs=None):
+        result = run(function, args, kwargs)
+        arrays = [a for a in (*args, *(kwargs or {}).values()) if isinstance(a, emulated_arrays.ndarray)]
+        if isinstance(result, emulated_arrays.ndarray) and not any(
+                np.may_share_memory(result.host, a.host) for a in arrays):
+            launches.append(Launch("", f"CuPy {getattr(function, '__name__', '')}", (), (), {}))
+        return result
+
+    def own_in_place(function, args, kwargs=None):
+        in_place(function, args, kwargs)
+        launches.append(Launch("", "CuPy in place", (), (), {}))
+
+    run, in_place = emulated_arrays._run, emulated_arrays._in_place
+    emulated_arrays._run, emulated_arrays._in_place = own, own_in_place
     before = emulated.compile, emulated.room
     emulated.compile = lambda text, file, defines: Module(file, defines)
     emulated.room = emulated_arrays.room = lambda shape, dtype, order="C": np.empty(shape, dtype, order)  # no guards
@@ -62,18 +81,20 @@ def record(case):
     finally:
         emulated.compile, emulated.room = before
         emulated_arrays.room = emulated.room
+        emulated_arrays._run, emulated_arrays._in_place = run, in_place
         loader._module.cache_clear(), loader._kernel.cache_clear()
         mg.set_device("cpu")
     return launches
 
 
 def flop(launch):
-    """Floating-point operations of a launch of conv.cu's `gemm`, borders counted as if they were inside; else 0."""
-    if launch.kernel != "gemm":
+    """Floating-point operations of a matrix product, borders counted as if they were inside; of other launches 0."""
+    if launch.kernel not in GEMMS:
         return 0
     n, macros = launch.numbers, dict(launch.defines)
-    matrices = launch.grid[2] // (n["splits"] * n["phases"])
-    transposed = macros["A_ALONG_K"] and macros["B_ALONG_K"]
+    hopper = launch.kernel == "hopper_gemm"
+    matrices = 1 if hopper else launch.grid[2] // (n["splits"] * n["phases"])
+    transposed = macros["MODE"] == 1 if hopper else macros["A_ALONG_K"] and macros["B_ALONG_K"]
     pixels = n["N"] * n["H"] * n["W"] if transposed else n["N"] * n["OH"] * n["OW"]
     return 2 * pixels * n["KH"] * n["KW"] * n["C"] * n["O"] * matrices
 
@@ -81,8 +102,8 @@ def flop(launch):
 def counted(case):
     """{"case", "launches", "gemms", "gflop", "kernels"} of a case; kernels are (file, macros)."""
     launches = record(case)
-    kernels = sorted({(each.file, each.defines) for each in launches})
-    return {"case": case, "launches": len(launches), "gemms": sum(each.kernel == "gemm" for each in launches),
+    kernels = sorted({(each.file, each.defines) for each in launches if each.file})
+    return {"case": case, "launches": len(launches), "gemms": sum(each.kernel in GEMMS for each in launches),
             "gflop": sum(map(flop, launches)) / 1e9, "kernels": kernels}
 
 
@@ -132,7 +153,7 @@ def compile_ahead(cases, processes, counts_file=None):
         kernels = {kernel for counts in counted_cases for kernel in counts.pop("kernels")}
         if counts_file:
             counts_file.write_text(json.dumps({counts["case"]: counts for counts in counted_cases}))
-        order = sorted(kernels, key=lambda kernel: kernel[0] != "conv.cu")  # the slowest to compile first
+        order = sorted(kernels, key=lambda kernel: kernel[0] not in ("hopper.cu", "conv.cu"))  # the slowest first
         all_of(compile_one, order)
         all_of(run_once, [case for case in cases if case in gpu_cases.STEPS])
 

@@ -20,8 +20,8 @@ from turns import Worker
 
 ROUNDS, TURN = 7, 0.03  # turns of every version, and seconds of one
 LAYERS = ("DCGAN-64 D2", "DCGAN-64 D3", "CycleGAN-256 residual", "DCGAN-64 D4", "CycleGAN-128 residual")
-CASES = ["DCGAN-64 b128", "DCGAN-32 b64", *(name for layer in LAYERS for name in gpu_cases.PRODUCTS
-                                             if name.endswith(f", {layer}")), "CycleGAN-128 b1", "WGAN-GP b64"]
+CASES = ["DCGAN-64 b128", "DCGAN-32 b64", "WGAN-GP b64", "CycleGAN-128 b1", "CycleGAN-256 b1",
+         *(name for layer in LAYERS for name in gpu_cases.PRODUCTS if name.endswith(f", {layer}"))]
 
 
 # ---- in a version's process ----

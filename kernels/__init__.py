@@ -12,7 +12,7 @@ This is the only door. Beside the kernels it has
     set_threads, get_threads        how many workers share the work on the CPU
     layout_copies                   how often a CPU kernel had to copy an image to channels-last
     WING                            what computes there: "native v3 kernels", or "NumPy only" and why
-    out_size                        how many windows of a convolution or a pool fit
+    out_size, out_sizes             how many windows of a convolution or a pool fit along an axis, along both
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from . import cpu
 from .cpu.blocks import get_threads, set_threads
 from .cpu.memory import layout_copies
-from .geometry import out_size
+from .geometry import out_size, out_sizes
 from .native.library import WING
 from .precision import get_precision, set_precision
 from .values import Counter, Moments, Rate

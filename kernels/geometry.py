@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from typing import Any
 
 import numpy as np
 
-from .values import Shape
+from .values import Pair, Shape, Widths
 
 
 def out_size(size: int, kernel: int, stride: int, padding: int, dilation: int = 1, ceil: bool = False) -> int:
@@ -21,6 +22,22 @@ def out_size(size: int, kernel: int, stride: int, padding: int, dilation: int = 
     room = size + 2 * padding - dilation * (kernel - 1) - 1
     number = (room + (stride - 1 if ceil else 0)) // stride + 1
     return number - 1 if ceil and (number - 1) * stride >= size + padding else number
+
+
+@functools.lru_cache(4096)
+def out_sizes(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil: bool = False) -> Pair:
+    """`out_size` of both axes, from pairs (h, w).
+
+    >>> out_sizes((32, 28), (4, 4), (2, 2), (1, 1), (1, 1))
+    (16, 14)
+    """
+    h, w = (out_size(*axis, ceil) for axis in zip(size, kernel, stride, padding, dilation, strict=True))
+    return h, w
+
+
+def mirrored_widths(padding: Pair) -> Widths:
+    """The widths that `pad` takes for a border of `padding` (h, w) on all sides of images (N, C, H, W)."""
+    return (0, 0), (0, 0), (padding[0], padding[0]), (padding[1], padding[1])
 
 
 def filter_matrices(w: Any) -> Any:

@@ -12,8 +12,9 @@ DeviceArray: TypeAlias = Any  # CuPy's or the emulated device's
 Pair: TypeAlias = tuple[int, int]  # (h, w)
 Shape: TypeAlias = int | tuple[int, ...]
 Widths: TypeAlias = tuple[Pair, ...]  # (before, after) for each axis
+FLOAT32 = np.dtype(np.float32)  # compared to an array's dtype, a third of the time that np.float32 takes
 
-__all__ = ["Array", "Counter", "DTypeLike", "DeviceArray", "Moments", "Pair", "Rate", "Shape", "Widths"]
+__all__ = ["FLOAT32", "Array", "Counter", "DTypeLike", "DeviceArray", "Moments", "Pair", "Rate", "Shape", "Widths"]
 
 
 class Moments(NamedTuple):

@@ -33,6 +33,16 @@ CONVOLUTIONS = [  # N  C   O   H   W   kernel  stride  padding dilation dtype
     (3, 5, 2, 4, 3, (4, 3), ONE, NONE, ONE, np.float64),  # one window
     (1, 96, 96, 24, 23, (3, 3), ONE, ONE, ONE, np.float32),  # Winograd's algorithm
 ]
+MIRRORED = [  # the same without dilation, with a mirrored border
+    (2, 3, 2, 5, 4, (3, 4), ONE, (2, 3), np.float64),
+    (1, 2, 3, 4, 3, (2, 3), TWO, (3, 1), np.float64),
+    (1, 40, 33, 18, 17, (3, 3), ONE, ONE, np.float32),  # Winograd's algorithm
+]
+UPCONVOLUTIONS = [  # N C O size kernel scale padding
+    (2, 3, 5, (4, 3), (3, 3), TWO, ONE),
+    (1, 2, 3, (2, 3), (3, 5), (3, 2), (0, 2)),
+    (2, 48, 40, (9, 12), (3, 3), TWO, ONE),  # fewer products
+]
 NORMS = [(over, shape, dtype) for over in ("batch", "instance", "layer")
          for shape, dtype in (((3, 4, 5, 6), np.float64), ((2, 3, 9, 8), np.float32))]
 POOLS = [((2, 3, 7, 9), (3, 2), (2, 1), (1, 1)), ((1, 2, 6, 8), TWO, TWO, NONE)]
@@ -48,6 +58,22 @@ def _convolutions():
         cases["conv2d"] += [(x, w, b, *how), (x, w, None, *how)]
         cases["conv_transpose2d"] += [(gy, w, c, *how, (H, W)), (gy, w, None, *how, (H, W))]
         cases["conv2d_weight_grad"] += [(x, gy, kernel, *how)]
+    for N, C, O, H, W, kernel, stride, padding, dtype in MIRRORED:
+        size = (out_size(*axis) for axis in zip((H, W), kernel, stride, padding, strict=True))
+        x, gy, w = draw(N, C, H, W, dtype=dtype), draw(N, O, *size, dtype=dtype), draw(O, C, *kernel, dtype=dtype)
+        cases["conv2d"] += [(x, w, draw(O, dtype=dtype), stride, padding, ONE, True)]
+        cases["conv2d_weight_grad"] += [(x, gy, kernel, stride, padding, ONE, True)]
+    return cases
+
+
+def _upconvolutions():
+    cases = {"upconv2d": [], "upconv2d_adjoint": [], "upconv2d_weight_grad": []}
+    for N, C, O, size, kernel, scale, padding in UPCONVOLUTIONS:
+        large = [n * s + 2 * p - k + 1 for n, s, p, k in zip(size, scale, padding, kernel, strict=True)]
+        x, g, w, b = draw(N, C, *size), draw(N, O, *large), draw(O, C, *kernel), draw(O)
+        cases["upconv2d"] += [(x, w, b, scale, padding), (x, w, None, scale, padding)]
+        cases["upconv2d_adjoint"] += [(g, w, scale, padding)]
+        cases["upconv2d_weight_grad"] += [(x, g, kernel, scale, padding)]
     return cases
 
 
@@ -111,6 +137,8 @@ def _optimizers():
         "adam": [(p, g, m, s, 3, 0.1, 0.9, 0.99, 0.1, 0.1), (p, g, m, s, 3, 0.1, 0.9, 0.99, 0.1, 0.1, True),
                  (p, g, m, s, 3, 2e-4, 0.5, 0.999, 1e-8, 0.0)],
         "ema": [(p, g, 0.9)],
+        "add_up": [([*p, *g, p[0], g[0], p[0], p[1]], [1, 1, 1, 1, 1, 1, 3, 1]), ([g[0], *[p[0]] * 5], [6]),
+                   ([p[1], g[1], p[2], g[2], m[2]], [2, 3])],
     }
 
 
@@ -121,8 +149,9 @@ PIXELS, TABLE = counts(5, 4, 3, 2, high=256, dtype=np.uint8), np.linspace(-1, 1,
 ORDER = np.array([3, 1, 4, 0, 2])
 
 CASES = {
-    **_convolutions(), **_norms(), **_pools(), **_pads(), **_optimizers(),
+    **_convolutions(), **_norms(), **_pools(), **_pads(), **_optimizers(), **_upconvolutions(),
     "update_running": [(draw(4), np.abs(draw(4)), draw(1, 4, 1, 1), np.abs(draw(1, 4, 1, 1)), 0.1, 30)],
+    "add": [(x, x[::-1].copy()) for x in SIGNS],
     "leaky_relu": [(x, slope) for x in SIGNS for slope in (0.0, 0.2, 1.5)],
     "gate": [(x[::-1].copy(), x, slope) for x in SIGNS for slope in (0.0, 0.2)],
     "sigmoid": [(x,) for x in SIGNS],

@@ -1,4 +1,4 @@
-"""Elementwise operations worth a kernel: leaky_relu and its derivative, the gate; sigmoid and softplus.
+"""Elementwise operations worth a kernel: leaky_relu and its derivative, the gate; sigmoid and softplus; large sums.
 
 Other elementwise work is left to NumPy. leaky_relu and the gate are in every layer of a GAN and need several passes;
 np.where or a boolean mask would cost more than ten times an addition. So they go in blocks that stay in cache from pass
@@ -15,9 +15,16 @@ from ..values import Array
 from .blocks import PASS, SHARED, cut, for_each_block
 from .memory import empty_like, in_order_of, scratch
 
-__all__ = ["gate", "leaky_relu", "sigmoid", "softplus"]
+__all__ = ["add", "gate", "leaky_relu", "sigmoid", "softplus"]
 
 ZEROS = {np.dtype(dtype): np.zeros(PASS, dtype) for dtype in (np.float32, np.float64)}
+
+
+def add(a: Array, b: Array) -> Array:
+    """Return a + b, of one shape, stored like a."""
+    y = empty_like(a)
+    np.add(a, b, out=y)
+    return y
 
 
 def leaky_relu(x: Array, slope: float) -> Array:

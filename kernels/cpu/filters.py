@@ -1,12 +1,19 @@
-"""The filters of an up-convolution written as a transposed convolution, and the adjoint: sums of shifted filters."""
+"""Up-convolution, nearest up-sampling and a convolution in one, as a transposed convolution with blurred filters.
+
+Blurred filters are sums of shifted ones. The up-convolution and its two adjoints are, like conv2d's, three sums over
+the same triples (pixel, tap, enlarged pixel).
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..values import Array, Pair
+from .conv import conv2d, conv2d_weight_grad, conv_transpose2d
 
-__all__ = ["blur_filters", "unblur_filters"]
+__all__ = ["blur_filters", "unblur_filters", "upconv2d", "upconv2d_adjoint", "upconv2d_weight_grad"]
+
+ONE = (1, 1)
 
 
 def blur_filters(w: Array, scale: Pair) -> Array:
@@ -30,3 +37,26 @@ def unblur_filters(g: Array, scale: Pair) -> Array:
     for a, b in np.ndindex(*scale):
         y += taps[a : a + KH, b : b + KW]
     return np.ascontiguousarray(y[::-1, ::-1]).transpose(2, 3, 0, 1)  # (O, C, KH, KW)
+
+
+def upconv2d(x: Array, w: Array, b: Array | None, scale: Pair, padding: Pair) -> Array:
+    """Enlarge x (N, C, H, W) by repeating pixels, then conv2d with w (O, C, KH, KW), b (O,) or None, at stride 1."""
+    (H, W), (KH, KW), (SH, SW), (PH, PW) = x.shape[2:], w.shape[2:], scale, padding
+    size = (H * SH + 2 * PH - KH + 1, W * SW + 2 * PW - KW + 1)
+    return conv_transpose2d(x, blur_filters(w, scale), b, scale, _rest(w.shape[2:], padding), ONE, size)
+
+
+def upconv2d_adjoint(g: Array, w: Array, scale: Pair, padding: Pair) -> Array:
+    """The adjoint of upconv2d in x: g (N, O, OH, OW) -> (N, C, H, W)."""
+    return conv2d(g, blur_filters(w, scale), None, scale, _rest(w.shape[2:], padding), ONE)
+
+
+def upconv2d_weight_grad(x: Array, g: Array, kernel_size: Pair, scale: Pair, padding: Pair) -> Array:
+    """The adjoint of upconv2d in w: x (N, C, H, W) and g (N, O, OH, OW) -> (O, C, KH, KW)."""
+    blurred = (kernel_size[0] + scale[0] - 1, kernel_size[1] + scale[1] - 1)
+    return unblur_filters(conv2d_weight_grad(g, x, blurred, scale, _rest(kernel_size, padding), ONE), scale)
+
+
+def _rest(kernel: Pair, padding: Pair) -> Pair:
+    """The padding of the transposed convolution: K - 1 - P."""
+    return kernel[0] - 1 - padding[0], kernel[1] - 1 - padding[1]

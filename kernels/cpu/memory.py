@@ -10,6 +10,7 @@ each cleared first: for an output of a few MiB that takes about as long as compu
 
 from __future__ import annotations
 
+import functools
 import math
 import mmap
 import os
@@ -31,12 +32,12 @@ _buffers: dict[int, list[Array]] = {}  # by size in bytes, last used last: memor
 _lock = threading.Lock()
 
 
-def _references(buffers: list[Array], i: int) -> int:
-    """References to a buffer: each array in its memory holds one, through its .base."""
-    return sys.getrefcount(buffers[i])
+def _references(buffers: list[Array]) -> list[int]:
+    """References to each buffer: each array in its memory holds one, through its .base."""
+    return list(map(sys.getrefcount, buffers))
 
 
-_IDLE = _references([np.empty(1, np.uint8)], 0)  # the count if only a list holds a buffer
+(_IDLE,) = _references([np.empty(1, np.uint8)])  # the count if only a list holds a buffer
 
 
 def empty(shape: Sequence[int], dtype: DTypeLike) -> Array:
@@ -46,22 +47,22 @@ def empty(shape: Sequence[int], dtype: DTypeLike) -> Array:
         return np.empty(shape, dtype)
     with _lock:
         same = _buffers[size] = _buffers.pop(size, [])
-        i = next((i for i in range(len(same)) if _references(same, i) == _IDLE), None)
-        if i is None:
+        references = _references(same)
+        if _IDLE not in references:
             _make_room(size)
             same.append(_mapped(size))
-            i = -1
-        return same[i].view(dtype).reshape(shape)
+            return same[-1].view(dtype).reshape(shape)
+        return same[references.index(_IDLE)].view(dtype).reshape(shape)
 
 
 def _make_room(size: int) -> None:
     """Free idle buffers until `size` more bytes fit, those sizes first that were asked for the longest time ago."""
     excess = sum(size * len(same) for size, same in _buffers.items()) + size - KEPT
     for size, same in _buffers.items():
-        for i in reversed(range(len(same))):
+        for i, count in reversed(list(enumerate(_references(same)))):
             if excess <= 0:
                 return
-            if _references(same, i) == _IDLE:
+            if count == _IDLE:
                 del same[i]
                 excess -= size
 
@@ -85,9 +86,16 @@ def _mapped(size: int) -> Array:
 
 def empty_like(x: Array) -> Array:
     """`empty` of x's shape and type, in x's memory order."""
-    order = sorted(range(x.ndim), key=lambda axis: (-x.strides[axis], axis))
-    y = empty([x.shape[axis] for axis in order], x.dtype).transpose(np.argsort(order))
+    order, back = _memory_order(x.strides)
+    y = empty([x.shape[axis] for axis in order], x.dtype).transpose(back)
     return y if y.strides == x.strides else np.empty_like(x)
+
+
+@functools.lru_cache(4096)
+def _memory_order(strides: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The axes from the longest stride to the shortest, and where each of them then is."""
+    order = sorted(range(len(strides)), key=lambda axis: (-strides[axis], axis))
+    return tuple(order), tuple(map(int, np.argsort(order)))
 
 
 def _after_fork() -> None:
@@ -120,8 +128,10 @@ def layout_copies() -> int:
 def channels_last(x: Array) -> Array:
     """(N, C, *space) in any layout -> contiguous (N, *space, C): a view if x is stored that way, else one copy."""
     global _layout_copies
-    moved = x.transpose(0, *range(2, x.ndim), 1)
-    _layout_copies += not moved.flags.c_contiguous
+    moved = x.transpose(0, 2, 3, 1) if x.ndim == 4 else x.transpose(0, *range(2, x.ndim), 1)
+    if moved.flags.c_contiguous:
+        return moved
+    _layout_copies += 1
     return contiguous(moved)
 
 
@@ -137,12 +147,12 @@ def contiguous(x: Array) -> Array:
 
 def channels_first(y: Array) -> Array:
     """(N, *space, C) -> the same array indexed (N, C, *space)."""
-    return y.transpose(0, y.ndim - 1, *range(1, y.ndim - 1))
+    return y.transpose(0, 3, 1, 2) if y.ndim == 4 else y.transpose(0, y.ndim - 1, *range(1, y.ndim - 1))
 
 
 def memory_view(x: Array) -> Array | None:
     """All of x as one flat axis in memory order; None if it has holes, repeats or runs backwards."""
-    ordered = x.transpose(sorted(range(x.ndim), key=lambda axis: (-x.strides[axis], axis)))
+    ordered = x.transpose(_memory_order(x.strides)[0])
     return ordered.reshape(-1) if ordered.flags.c_contiguous else None
 
 

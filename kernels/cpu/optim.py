@@ -7,7 +7,10 @@ hold here.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
+import operator
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,7 +20,7 @@ from .blocks import PASS, SHARED, cut, for_each_block
 from .counters import integer, real
 from .memory import in_order_of, memory_view, scratch
 
-__all__ = ["adam", "ema", "rmsprop", "sgd"]
+__all__ = ["adam", "add_up", "ema", "rmsprop", "sgd"]
 
 Arrays = Sequence[Array]
 
@@ -176,6 +179,12 @@ def ema(averages: Arrays, params: Arrays, decay: float | Rate) -> None:
         a += step
 
     _update(rule, averages, params)
+
+
+def add_up(terms: Arrays, counts: Sequence[int]) -> list[Array]:
+    """Sums of the first counts[0] terms, of the next counts[1], ...; each is added in this order."""
+    ends = itertools.accumulate(counts)
+    return [functools.reduce(operator.add, terms[end - count : end]) for count, end in zip(counts, ends, strict=True)]
 
 
 def _update(rule: Callable[..., None], params: Arrays, grads: Arrays, *states: Arrays) -> None:

@@ -28,6 +28,7 @@
 //           TF32=1 sm_80 and later, float. VA, VB: numbers loaded at once from A and B, 16 bytes or one number.
 // Twin      kernels/cpu/conv.py              Checked by tests/cuda/test_cuda_conv.py, test_cuda_matmul.py, emulated and on a GPU.
 #include "common.cuh"
+#include "windows.cuh"
 #ifndef BM  // the smallest of the square tiles; conv.py has the list
 #define BM 64
 #define BN 64
@@ -63,35 +64,6 @@
 #define LOADS_A ((A_ALONG_K ? BM : BK) / LINES_A)  // by each thread, for a tile
 #define LOADS_B ((B_ALONG_K ? BN : BK) / LINES_B)
 static_assert(LOADS_A * LINES_A * PACKS_A * VA == BM * BK && LOADS_B * LINES_B * PACKS_B * VB == BN * BK, "tile and threads");
-
-// A number of three digits: a pixel (n, i, j) to the bases (H, W), or a tap and channel (r, s, c) to the bases (KW, C).
-struct Digits { int a, b, c; };
-
-__device__ __forceinline__ Digits digits(int number, int B, int C) {
-  int rest = number / C;
-  return {rest / B, rest % B, number % C};
-}
-
-__device__ __forceinline__ void add(Digits& d, const Digits& step, int B, int C) {
-  d.c += step.c;
-  int carry = d.c >= C;
-  d.c -= carry ? C : 0;
-  d.b += step.b + carry;
-  carry = d.b >= B;
-  d.b -= carry ? B : 0;
-  d.a += step.a + carry;
-}
-
-// One phase p of an axis of y: the numbers of its pixels and its taps. Tap r is the filter's tap
-// `last - r * apart`, and sees row i + start + r * step of x.
-struct Phase { int out, taps, last, apart, start, step; };
-
-__device__ __forceinline__ Phase phase(int p, int size, int K, int S, int P, int D, int gcd) {
-  int k = K - 1;
-  while (k >= 0 && (p + P - k * D) % S) k--;
-  int apart = S / gcd;
-  return {(size - p + S - 1) / S, k < 0 ? 0 : k / apart + 1, k, apart, k < 0 ? 0 : (p + P - k * D) / S, D / gcd};
-}
 
 // Copy V numbers, or V zeros, to shared memory: done after copies_arrived() and a __syncthreads().
 template <int V> __device__ __forceinline__ void copy(REAL* to, const REAL* from, bool valid) {
@@ -336,6 +308,24 @@ add_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, REAL*
   if (threadIdx.y > 0 || e >= total) return;
   for (int r = 1; r < 8; r++) sum += rows[r][threadIdx.x];
   y[e] = sum + (b ? b[e % O] : 0);
+}
+
+// The same for few splits, with the same order of sums: a thread has 16 bytes of y. O and `total` are multiples of that.
+extern "C" __global__ void __launch_bounds__(256)
+add_few_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, REAL* __restrict__ y, long long total, int O,
+                 int splits) {
+  constexpr int PACK = 16 / sizeof(REAL);
+  struct alignas(16) Pack { REAL v[PACK]; };
+  long long e = (blockIdx.x * 256LL + threadIdx.x) * PACK;
+  if (e >= total) return;
+  Pack sum = {};
+#pragma unroll 4
+  for (int s = 0; s < splits; s++) {
+    Pack part = *(const Pack*)(partial + s * total + e);
+    for (int v = 0; v < PACK; v++) sum.v[v] += part.v[v];
+  }
+  for (int v = 0; b && v < PACK; v++) sum.v[v] += b[e % O + v];
+  *(Pack*)(y + e) = sum;
 }
 
 // The second half of a convolution with few channels C out: products (N*H*W, KH*KW*C) holds what each pixel adds to each

@@ -12,14 +12,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..geometry import filter_matrices, out_size
+from ..geometry import filter_matrices, mirrored_widths, out_size
 from ..precision import get_precision
 from ..values import DeviceArray, Pair
-from . import memory
+from . import hopper, memory
 from .backend import backend_of
 from .grid import lines as rows_of_images
 from .grid import vector
 from .loader import kernel
+from .pad import pad
+from .partials import add_partials
 
 __all__ = ["conv2d", "conv2d_weight_grad", "conv_transpose2d"]
 
@@ -45,9 +47,17 @@ HALF, NARROW = Tile(128, 32, 32, 32, 128), Tile(128, 8, 32, 8, 128)  # for up to
 
 
 def conv2d(
-    x: DeviceArray, w: DeviceArray, b: DeviceArray | None, stride: Pair, padding: Pair, dilation: Pair
+    x: DeviceArray,
+    w: DeviceArray,
+    b: DeviceArray | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    reflect: bool = False,
 ) -> DeviceArray:
     """Correlate: y[n,o,i,j] = b[o] + sum_{c,k,l} x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] w[o,c,k,l]; channels-last."""
+    if reflect:
+        x, padding = pad(x, mirrored_widths(padding), "reflect"), (0, 0)
     x, filters = memory.channels_last(x), memory.contiguous(filter_matrices(w))
     N, H, W, C = x.shape
     KH, KW, _, O = filters.shape
@@ -94,9 +104,17 @@ def conv_transpose2d(
 
 
 def conv2d_weight_grad(
-    x: DeviceArray, gy: DeviceArray, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair
+    x: DeviceArray,
+    gy: DeviceArray,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    reflect: bool = False,
 ) -> DeviceArray:
     """Sum of gw[o,c,k,l] = gy[n,o,i,j] x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] over n, i, j; stored as (KH, KW, C, O)."""
+    if reflect:
+        x, padding = pad(x, mirrored_widths(padding), "reflect"), (0, 0)
     x, gy = memory.channels_last(x), memory.channels_last(gy)
     (N, H, W, C), (_, OH, OW, O), (KH, KW) = x.shape, gy.shape, kernel_size
     if stride == (1, 1) and O <= FEW and O * FEW <= C and OH * OW * KH * KW > 4 * H * W:
@@ -179,6 +197,13 @@ def product(
     if max(rows, depth + BK, *images) >= 2**30:
         raise ValueError(f"a product of {rows} rows and depth {depth} is too large for 32-bit indices")
     tensor_cores = y.dtype.name == "float32" and get_precision() == "fast" and backend_of(y).capability() >= (8, 0)
+    b = None if b is None else memory.dense(b)
+    divisors = math.gcd(geometry[2], geometry[6]), math.gcd(geometry[3], geometry[7])
+    if tensor_cores and batch.matrices == 1:
+        sizes = hopper.Sizes(rows, columns, depth, phases, a_along_k, b_along_k)
+        if hopper.fits(x, w, y, images, geometry, lines, sizes):
+            hopper.launch(x, w, b, y, images, geometry, divisors, lines, sizes)
+            return
     tile, splits = plan(rows, columns, depth, phases * batch.matrices, tensor_cores)
     steps = (lines[0], *batch.a_steps), (lines[1], *batch.b_steps)
     macros: dict[str, Any] = {
@@ -188,8 +213,6 @@ def product(
         "A_ALONG_K": int(a_along_k), "B_ALONG_K": int(b_along_k), **tile._asdict(),
     }  # fmt: skip
     out = y if splits == 1 else memory.empty((splits, y.size), y.dtype, y)
-    b = None if b is None else memory.dense(b)
-    divisors = math.gcd(geometry[2], geometry[6]), math.gcd(geometry[3], geometry[7])
     grid = -(-rows // tile.BM), -(-columns // tile.BN), phases * batch.matrices * splits
     kernel("conv.cu", "gemm", y, **macros)(
         grid, tile.THREADS,
@@ -197,7 +220,7 @@ def product(
          *batch.b_steps, y.size),
         shared=shared_bytes(macros, y.itemsize))  # fmt: skip
     if splits > 1:
-        kernel("conv.cu", "add_partials", y)(-(-y.size // 32), (32, 8), (out, b, y, y.size, columns, splits))
+        add_partials(out, b, y, columns, splits)
 
 
 def plan(rows: int, columns: int, depth: int, count: int, tensor_cores: bool) -> tuple[Tile, int]:

@@ -7,8 +7,10 @@
 //   shared memory    filled with 0xff (NaN) before every block: reading what no thread wrote gives NaN
 //   thread order     ascending, descending or shuffled: a missing __syncthreads() changes the results
 //   cp.async         copies only when waited for; until then the destination is NaN
+//   wgmma            multiplies only when waited for, with what is then in its registers and tiles
 //   barriers         a barrier that not all threads reach is reported as an error
 //
+// The blocks of a cluster (along x) run together; their kernel has no __shared__ variables but dynamic ones.
 // Warp functions (shuffles, mma) expect all live threads of the warp to take part. What differs from a GPU: expf, logf,
 // ... are the C library's, and a fused multiply-add is fused only where the source says fma.
 // The threads themselves, cuda_on_cpu.cpp, are compiled once for all kernels; this file is read with each.
@@ -29,6 +31,7 @@ extern "C" char __stop_cuda_shared[] __attribute__((visibility("hidden")));
 #define __constant__ static const
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
+#define __cluster_dims__(...)
 #define __align__(n) __attribute__((aligned(n)))
 #define __shared__ static __attribute__((section("cuda_shared"), used))
 #define DYNAMIC_SHARED(T, name) T* name = (T*)cuda::dynamic_shared()
@@ -64,9 +67,20 @@ char (*boxes())[BOX];  // of the running thread's warp: box[lane] holds what a l
 void copy_later(void* to, const void* from, int bytes, int valid);  // of `bytes`, `valid` are read, the rest 0
 void close_group();  // the copies since the last one
 void finish_groups(int open);  // until at most the `open` latest groups are in flight
-// Run `kernel` for every block of the grid; order 0 ascending, 1 descending, 2 shuffled. Returns an error, or nullptr.
+// What hopper_on_cpu.h needs.
+void wait_for_cluster();
+void* dynamic_shared_of(int rank);  // of the cluster's block `rank`
+void expect_bytes(void* barrier, int bytes);  // before the barrier's phase ends
+void bulk_copy_later(void* to, const void* from, int bytes, void* barrier);
+void wait_for_bytes(void* barrier, int parity);  // the end of the barrier's phase
+// c += a b (64 rows, 8, columns): c and, for every lane of the warp, a in registers, b a swizzled tile at 16 * `tile`.
+void multiply_later(float* c, int columns, const float* const* lanes, uint64_t tile);
+void close_products();
+void finish_products(int open);
+// Run `kernel` for every block of the grid, `cluster` of them together; order 0 ascending, 1 descending, 2 shuffled.
+// Returns an error, or nullptr.
 // `begin` to `end`: the kernel's __shared__ variables.
-const char* launch(const unsigned* dims, size_t shared, int order, void (*kernel)(void**), void** arguments,
+const char* launch(const unsigned* dims, int cluster, size_t shared, int order, void (*kernel)(void**), void** arguments,
                    char* begin, char* end);
 #pragma GCC visibility pop
 
@@ -101,6 +115,10 @@ template <class T> T __shfl_down_sync(unsigned, T v, int delta, int width = 32) 
   int lane = cuda::my_lane();
   return cuda::exchange(v, (lane & (width - 1)) + delta < width ? lane + delta : lane);
 }
+
+// Blocks run one after the other, so these are what they are on one thread.
+inline void __threadfence() {}
+inline int atomicAdd(int* to, int number) { return (*to += number) - number; }
 
 // ---- arithmetic ----
 template <class T> T __ldg(const T* p) { return *p; }

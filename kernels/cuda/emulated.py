@@ -89,8 +89,8 @@ def use(index: int) -> None:
 
 
 def capability() -> tuple[int, int]:
-    """What the emulated device claims to be: (8, 0), the first with cp.async and TF32 tensor cores."""
-    return 8, 0
+    """What the emulated device claims to be: (9, 0), Hopper, with the asynchronous products of hopper.cu."""
+    return 9, 0
 
 
 def compiler() -> str | None:
@@ -149,11 +149,12 @@ def compile(text: str, file: str, defines: Defines) -> Module:
     Raises:
         DeviceError: no compiler, or errors in the source, with file and line.
     """
+    cluster = defines.get("CLUSTER", 1)
     launchers = "".join(
         f'extern "C" __attribute__((visibility("default"))) const char* launch_{kernel}'
         "(const unsigned* dims, size_t shared, int order, void** a) {\n"
-        f"  return cuda::launch(dims, shared, order, [](void** a) {{ {kernel}({_casts(parameters)}); }}, a,\n"
-        "                      __start_cuda_shared, __stop_cuda_shared);\n}\n"
+        f"  return cuda::launch(dims, {cluster}, shared, order, [](void** a) {{ {kernel}({_casts(parameters)}); }},\n"
+        "                      a, __start_cuda_shared, __stop_cuda_shared);\n}\n"
         for kernel, parameters in signatures(text, {"REAL": "float", **defines}).items())
     kernels = _library(f"{source('cuda_on_cpu.h')}\n{text}\n{launchers}", file, defines)
     threads = _library(source("cuda_on_cpu.cpp"), "cuda_on_cpu.cpp", {})

@@ -1,13 +1,15 @@
-"""Launches filters.cu: the filters of an up-convolution written as a transposed convolution, and the adjoint."""
+"""Launches filters.cu: the filters of an up-convolution written as a transposed convolution; and that convolution."""
 
 from __future__ import annotations
 
 from ..values import DeviceArray, Pair
+from .conv import conv2d, conv2d_weight_grad, conv_transpose2d
 from .loader import kernel
 from .memory import contiguous, empty
 
-__all__ = ["blur_filters", "unblur_filters"]
+__all__ = ["blur_filters", "unblur_filters", "upconv2d", "upconv2d_adjoint", "upconv2d_weight_grad"]
 
+ONE = (1, 1)
 THREADS = 256
 
 
@@ -23,6 +25,29 @@ def unblur_filters(g: DeviceArray, scale: Pair) -> DeviceArray:
     KH, KW = (n - s + 1 for n, s in zip(g.shape[2:], scale, strict=True))
     y = _flip_and_sum(g.transpose(2, 3, 1, 0), (KH, KW), (KH - 1, KW - 1), scale)
     return y.transpose(2, 3, 0, 1)  # (O, C, KH, KW)
+
+
+def upconv2d(x: DeviceArray, w: DeviceArray, b: DeviceArray | None, scale: Pair, padding: Pair) -> DeviceArray:
+    """Enlarge x (N, C, H, W) by repeating pixels, then conv2d with w (O, C, KH, KW), b (O,) or None, at stride 1."""
+    (H, W), (KH, KW), (SH, SW), (PH, PW) = x.shape[2:], w.shape[2:], scale, padding
+    size = (H * SH + 2 * PH - KH + 1, W * SW + 2 * PW - KW + 1)
+    return conv_transpose2d(x, blur_filters(w, scale), b, scale, _rest(w.shape[2:], padding), ONE, size)
+
+
+def upconv2d_adjoint(g: DeviceArray, w: DeviceArray, scale: Pair, padding: Pair) -> DeviceArray:
+    """The adjoint of upconv2d in x: g (N, O, OH, OW) -> (N, C, H, W)."""
+    return conv2d(g, blur_filters(w, scale), None, scale, _rest(w.shape[2:], padding), ONE)
+
+
+def upconv2d_weight_grad(x: DeviceArray, g: DeviceArray, kernel_size: Pair, scale: Pair, padding: Pair) -> DeviceArray:
+    """The adjoint of upconv2d in w: x (N, C, H, W) and g (N, O, OH, OW) -> (O, C, KH, KW)."""
+    blurred = (kernel_size[0] + scale[0] - 1, kernel_size[1] + scale[1] - 1)
+    return unblur_filters(conv2d_weight_grad(g, x, blurred, scale, _rest(kernel_size, padding), ONE), scale)
+
+
+def _rest(kernel: Pair, padding: Pair) -> Pair:
+    """The padding of the transposed convolution: K - 1 - P."""
+    return kernel[0] - 1 - padding[0], kernel[1] - 1 - padding[1]
 
 
 def _flip_and_sum(x: DeviceArray, size: Pair, corner: Pair, scale: Pair) -> DeviceArray:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -108,6 +111,8 @@ def compile(text: str, file: str, defines: Defines) -> Module:
     """
     cupy = _cupy()
     options = ("-std=c++17", "-lineinfo", *(f"-D{key}={value}" for key, value in sorted(defines.items())))
+    if "CLUSTER" in defines:  # hopper.cu: CuPy itself compiles for sm_90, which lacks what sm_90a has
+        return Module(cupy.RawModule(path=str(_cubin(text, file, ("-arch=sm_90a", "-ftz=true", *options)))))
     try:
         raw = cupy.RawModule(code=text, options=options, backend="nvrtc")
         raw.compile()
@@ -116,6 +121,38 @@ def compile(text: str, file: str, defines: Defines) -> Module:
         raise DeviceError(f"{first[0] if first else file}\n{file} does not compile on this GPU "
                           f"({architecture()}):\n{error}") from None
     return Module(raw)
+
+
+def _cubin(text: str, file: str, options: Sequence[str]) -> Path:
+    """The path of a source compiled by NVRTC for sm_90a, in the folder of CuPy's cache.
+
+    Raises:
+        DeviceError: errors in the source, or a folder that cannot be written.
+    """
+    from cupy.cuda import nvrtc
+
+    folder = Path(os.environ.get("CUPY_CACHE_DIR") or Path.home() / ".cupy" / "kernel_cache")
+    digest = hashlib.sha256("\0".join((text, *options, str(nvrtc.getVersion()))).encode()).hexdigest()[:32]
+    path = folder / f"{digest}.minigan.cubin"
+    if not os.path.exists(path):  # False, too, where the folder cannot be read
+        program = nvrtc.createProgram(text, file, (), ())
+        try:
+            nvrtc.compileProgram(program, options)
+            cubin = nvrtc.getCUBIN(program)
+        except nvrtc.NVRTCError as error:
+            raise DeviceError(f"{file} does not compile on this GPU (sm_90a): {error}\n"
+                              f"{nvrtc.getProgramLog(program)}") from None
+        finally:
+            nvrtc.destroyProgram(program)
+        part = path.with_suffix(f".{os.getpid()}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(cubin)
+            part.replace(path)  # whole or not at all, whoever else compiles the same
+        except OSError as error:
+            raise DeviceError(f"{file}: the folder of CuPy's cache, {folder}, cannot be written ({error}); "
+                              "set CUPY_CACHE_DIR to another one") from None
+    return path
 
 
 def use(index: int) -> None:

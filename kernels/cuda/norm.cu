@@ -8,7 +8,7 @@
 // Traffic   norm_moments reads x once; norm_apply reads x, writes y: together 12 bytes a number in float32.
 //           norm_grad_sums reads gy, x (and y for the gate), norm_grad_apply reads them again and writes gx: 28 bytes.
 //           64 x 64 images of 32 x 32 (17 MB): the second readings come from L2 where it holds the three (H100: 50 MB).
-// Launches  moments 1, with partial results 2; apply 1; gradient 2: every block of norm_grad_apply adds up the partial
+// Launches  moments 1: the last block of a tile's column merges the partial results (2 if pixels are side by side); apply 1; gradient 2: every block of norm_grad_apply adds up the partial
 //           sums of its own tile, from L2, at most a third of what it reads in any case, which saves a launch.
 // Accuracy  per column a thread keeps (n, mean, squares about that mean) of d = x - K, K = the group's first pixel, and
 //           merges batches of rows into it (Chan, Golub & LeVeque, 1983): no sum of squares that could cancel, and the
@@ -18,6 +18,7 @@
 // Twin      kernels/cpu/norm.py                                 Checked by tests/cuda/test_cuda_norm.py, emulated and on a GPU.
 #include "common.cuh"
 #include "pack.cuh"
+#include "tickets.cuh"
 
 // (n, mean, squares) of two sets of numbers, one not empty, become those of both.
 __device__ __forceinline__ void merge(REAL& n, Pack& mean, Pack& squares, REAL n2, const Pack& mean2, const Pack& squares2) {
@@ -59,11 +60,34 @@ __device__ __forceinline__ void write(REAL* mean, REAL* var, REAL* rstd, long lo
   for (int v = 0; rstd && v < VEC; v++) rstd[at + v] = 1 / sqrt(variance.v[v] + eps);
 }
 
+// From partial moments part_means, part_squares[g, part, fold, c] to mean, var[g, c], in a block's columns.
+__device__ __forceinline__ void combine(const REAL* x, const REAL* part_means, const REAL* part_squares, REAL* mean, REAL* var,
+                                        REAL* rstd, REAL eps, int rows, int W, int C, int parts, int share, int g, REAL* ns,
+                                        Pack* means, Pack* squareses) {
+  int column = (blockIdx.y * blockDim.x + threadIdx.x) * VEC, fold = W / C;
+  REAL n = 0;
+  Pack centre = same(0), squares = same(0);
+  if (column < C)
+    for (int e = threadIdx.y; e < parts * fold; e += blockDim.y) {
+      long long at = ((long long)g * parts * fold + e) * C + column;
+      int count = min(share, rows - e / fold * share);
+      merge(n, centre, squares, (REAL)count, load(part_means + at), load(part_squares + at));
+    }
+  merge_rows(n, centre, squares, ns, means, squareses);
+  if (threadIdx.y == 0 && column < C) {
+    Pack K = load(x + (long long)g * rows * W + column);
+    for (int v = 0; v < VEC; v++) centre.v[v] += K.v[v], squares.v[v] /= n;
+    write(mean, var, rstd, (long long)g * C + column, centre, squares, eps);
+  }
+}
+
+// With tickets, or without partial results, mean, var, rstd[g, c]; else partial results in part_means, part_squares.
 extern "C" __global__ void __launch_bounds__(THREADS)
-norm_moments(const REAL* __restrict__ x, REAL* __restrict__ mean, REAL* __restrict__ var, REAL* __restrict__ rstd, REAL eps,
-             int rows, int W, int C, int parts, int share) {
+norm_moments(const REAL* __restrict__ x, REAL* part_means, REAL* part_squares, int* tickets, REAL* __restrict__ mean,
+             REAL* __restrict__ var, REAL* __restrict__ rstd, REAL eps, int rows, int W, int C, int parts, int share) {
   __shared__ Pack means[THREADS], squareses[THREADS];
   __shared__ REAL ns[THREADS];
+  __shared__ bool last;
   int column = (blockIdx.y * blockDim.x + threadIdx.x) * VEC;
   int g = blockIdx.x / parts, part = blockIdx.x % parts, end = min(rows, (part + 1) * share);
   const REAL* from = x + (long long)g * rows * W;
@@ -101,34 +125,25 @@ norm_moments(const REAL* __restrict__ x, REAL* __restrict__ mean, REAL* __restri
   }
   merge_rows(n, centre, squares, ns, means, squareses);
   if (threadIdx.y == 0 && column < W) {
-    if (parts == 1 && W == C)
+    if (part_means) {
+      write(part_means, part_squares, nullptr, (long long)blockIdx.x * W + column, centre, squares, eps);
+    } else {
       for (int v = 0; v < VEC; v++) centre.v[v] += K.v[v], squares.v[v] /= n;
-    write(mean, var, rstd, (long long)blockIdx.x * W + column, centre, squares, eps);
+      write(mean, var, rstd, (long long)blockIdx.x * W + column, centre, squares, eps);
+    }
   }
+  if (tickets && last_of(parts, tickets + g * gridDim.y + blockIdx.y, last))
+    combine(x, part_means, part_squares, mean, var, rstd, eps, rows, W, C, parts, share, g, ns, means, squareses);
 }
 
-// From partial moments means, squareses[g, part, fold, c] to mean, var[g, c]; grid.x = groups.
+// The second launch, where there are no tickets; grid.x = groups.
 extern "C" __global__ void __launch_bounds__(THREADS)
 norm_combine(const REAL* __restrict__ x, const REAL* __restrict__ part_means, const REAL* __restrict__ part_squares,
              REAL* __restrict__ mean, REAL* __restrict__ var, REAL* __restrict__ rstd, REAL eps, int rows, int W, int C,
              int parts, int share) {
   __shared__ Pack means[THREADS], squareses[THREADS];
   __shared__ REAL ns[THREADS];
-  int column = (blockIdx.y * blockDim.x + threadIdx.x) * VEC, g = blockIdx.x, fold = W / C;
-  REAL n = 0;
-  Pack centre = same(0), squares = same(0);
-  if (column < C)
-    for (int e = threadIdx.y; e < parts * fold; e += blockDim.y) {
-      long long at = ((long long)g * parts * fold + e) * C + column;
-      int count = min(share, rows - e / fold * share);
-      merge(n, centre, squares, (REAL)count, load(part_means + at), load(part_squares + at));
-    }
-  merge_rows(n, centre, squares, ns, means, squareses);
-  if (threadIdx.y == 0 && column < C) {
-    Pack K = load(x + (long long)g * rows * W + column);
-    for (int v = 0; v < VEC; v++) centre.v[v] += K.v[v], squares.v[v] /= n;
-    write(mean, var, rstd, (long long)g * C + column, centre, squares, eps);
-  }
+  combine(x, part_means, part_squares, mean, var, rstd, eps, rows, W, C, parts, share, blockIdx.x, ns, means, squareses);
 }
 
 // y = leaky_relu(gamma (x - mean) rstd + beta); slope 1 means without leaky_relu. layer: one mean per group, not per channel.

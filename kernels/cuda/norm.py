@@ -11,6 +11,7 @@ from ..values import DeviceArray, Moments
 from . import memory
 from .grid import THREADS, parts_of, table
 from .loader import kernel
+from .tickets import tickets
 
 __all__ = ["norm_apply", "norm_grad", "norm_stats", "update_running"]
 
@@ -18,7 +19,8 @@ __all__ = ["norm_apply", "norm_grad", "norm_stats", "update_running"]
 def norm_stats(x: DeviceArray, over: str, eps: float) -> Moments:
     """Moments (mean, var, rstd) of x over "batch" (N, space), "instance" (space) or "layer" (C, space).
 
-    All are shaped to broadcast with x; var is biased, rstd = 1 / sqrt(var + eps). One launch, or two for large arrays.
+    All are shaped to broadcast with x; var is biased, rstd = 1 / sqrt(var + eps). One launch, or two where channels are
+    no multiple of 16 bytes.
     """
     shape, x = x.shape, _pixels_by_channels(x)
     N, P, C = x.shape
@@ -26,12 +28,15 @@ def norm_stats(x: DeviceArray, over: str, eps: float) -> Moments:
     t = table(groups, pixels, channels, x, parts=parts_of(x))
     outputs, settings = [memory.empty((groups, channels), x.dtype, x) for _ in range(3)], (eps, *t.numbers)
     if t.lines == 1:
-        kernel("norm.cu", "norm_moments", x, VEC=t.vec)(t.grid, t.block, (x, *outputs, *settings))
+        kernel("norm.cu", "norm_moments", x, VEC=t.vec)(t.grid, t.block, (x, None, None, None, *outputs, *settings))
     else:
+        places = tickets(x, groups * t.grid[1]) if t.width == channels else None
         partial = [memory.empty((groups, t.lines, channels), x.dtype, x) for _ in range(2)]
-        kernel("norm.cu", "norm_moments", x, VEC=t.vec)(t.grid, t.block, (x, *partial, None, *settings))
-        last = table(groups, t.lines, channels, x, parts=1)
-        kernel("norm.cu", "norm_combine", x, VEC=last.vec)(last.grid, last.block, (x, *partial, *outputs, *settings))
+        kernel("norm.cu", "norm_moments", x, VEC=t.vec)(t.grid, t.block, (x, *partial, places, *outputs, *settings))
+        if places is None:
+            last = table(groups, t.lines, channels, x, parts=1)
+            kernel("norm.cu", "norm_combine", x, VEC=last.vec)(
+                last.grid, last.block, (x, *partial, *outputs, *settings))
     return Moments(*(v.reshape(*v.shape, *(1,) * (len(shape) - 2)) for v in outputs))  # (1 or N, C or 1, 1, ...)
 
 

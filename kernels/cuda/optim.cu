@@ -1,4 +1,4 @@
-// sgd, rmsprop, adam, ema: the update rules of cpu/optim.py for up to a hundred arrays in one launch.
+// sgd, rmsprop, adam, ema: the update rules of cpu/optim.py for up to a hundred arrays in one launch; sums of two or three.
 //
 // A parameter, its gradient and its states are K arrays of one memory order, row by row in a table passed by value:
 //   word[K a + k]              address of array k of row a: the array updated, the array only read, the states
@@ -24,8 +24,9 @@ __device__ __forceinline__ float times(float a, float b) { return __fmul_rn(a, b
 __device__ __forceinline__ double times(double a, double b) { return __dmul_rn(a, b); }  // of a fused multiply-add
 #endif
 
-// Calls rule(v), v[k] an element of array k, for this block's part of its row, and stores all v but v[1].
-template <int K, class Rule>
+// Calls rule(v), v[k] an element of array k, for this block's part of its row, and stores all v but v[1]. SUM: array 0 is not
+// read, and only v[0] is stored.
+template <int K, bool SUM = false, class Rule>
 __device__ __forceinline__ void for_each(const Table& table, int rows, int chunk, Rule rule) {
   int row = 0;
   for (int step = 256; step; step /= 2)
@@ -42,7 +43,7 @@ __device__ __forceinline__ void for_each(const Table& table, int rows, int chunk
     Pack x[K];
     int n = (int)min((long long)PACK, end - i);
     bool whole = aligned && n == PACK;
-    for (int k = 0; k < K; k++) {
+    for (int k = SUM; k < K; k++) {
       if (whole)
         x[k] = *(const Pack*)(array[k] + i);
       else
@@ -50,12 +51,12 @@ __device__ __forceinline__ void for_each(const Table& table, int rows, int chunk
     }
     for (int e = 0; e < PACK; e++) {
       REAL v[K];
-      for (int k = 0; k < K; k++) v[k] = x[k].v[e];
+      for (int k = SUM; k < K; k++) v[k] = x[k].v[e];
       rule(v);
       for (int k = 0; k < K; k++) x[k].v[e] = v[k];
     }
     for (int k = 0; k < K; k++) {
-      if (k == 1) continue;
+      if (k == 1 || (SUM && k > 0)) continue;
       if (whole)
         *(Pack*)(array[k] + i) = x[k];
       else
@@ -161,4 +162,12 @@ extern "C" __global__ void __launch_bounds__(256) adam(Table table, int rows, in
 extern "C" __global__ void __launch_bounds__(256) ema(Table table, int rows, int chunk, const double* rate, double decay) {
   REAL part = (REAL)(1 - (rate ? *rate : decay));
   for_each<2>(table, rows, chunk, [=](REAL (&v)[2]) { v[0] += times(v[1] - v[0], part); });
+}
+
+extern "C" __global__ void __launch_bounds__(256) add_2(Table table, int rows, int chunk) {
+  for_each<3, true>(table, rows, chunk, [](REAL (&v)[3]) { v[0] = v[1] + v[2]; });
+}
+
+extern "C" __global__ void __launch_bounds__(256) add_3(Table table, int rows, int chunk) {
+  for_each<4, true>(table, rows, chunk, [](REAL (&v)[4]) { v[0] = v[1] + v[2] + v[3]; });
 }

@@ -20,10 +20,10 @@ from typing import Any
 from ..values import Counter, DeviceArray, Rate
 from .counters import integer, real
 from .loader import is_dense, kernel
-from .memory import empty_like, in_order_of
+from .memory import dense, empty_like, in_order_of
 from .source import TYPES, Table
 
-__all__ = ["adam", "ema", "rmsprop", "sgd"]
+__all__ = ["adam", "add_up", "ema", "rmsprop", "sgd"]
 
 Arrays = Sequence[DeviceArray]
 
@@ -96,6 +96,21 @@ def adam(
 def ema(averages: Arrays, params: Arrays, decay: float | Rate) -> None:
     """As the CPU's: a = decay*a + (1-decay)*p; decay is a float or a Rate. In place in averages."""
     _update("ema", [averages, params], *real(decay))
+
+
+def add_up(terms: Arrays, counts: Sequence[int]) -> list[DeviceArray]:
+    """As the CPU's: the sums of up to three terms in one launch for all, or one launch for each number of terms."""
+    ends = itertools.accumulate(counts)
+    rest = [list(terms[end - count : end]) for count, end in zip(counts, ends, strict=True)]
+    while any(len(run) > 1 for run in rest):
+        for width in (2, 3):  # terms in this launch
+            runs = [run for run in rest if min(3, len(run)) == width]
+            sums = [empty_like(dense(run[0])) for run in runs]
+            columns = [[in_order_of(y, run[k]) for y, run in zip(sums, runs, strict=True)] for k in range(width)]
+            _update(f"add_{width}", [sums, *columns])
+            for y, run in zip(sums, runs, strict=True):
+                run[:width] = [y]
+    return [run[0] for run in rest]
 
 
 def _update(name: str, columns: Sequence[Arrays], *scalars: Any) -> None:

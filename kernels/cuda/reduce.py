@@ -11,6 +11,7 @@ from . import memory
 from .backend import backend_of
 from .grid import THREADS, parts_of, table
 from .loader import kernel
+from .tickets import tickets
 
 __all__ = ["reduce_sum"]
 
@@ -54,7 +55,10 @@ def _sum_rows(x: DeviceArray, groups: int, rows: int, channels: int) -> DeviceAr
         kernel("reduce.cu", "reduce_lines", x, VEC=1)(-(-groups // 8), (32, THREADS // 32), (x, y, groups, rows))
         return y
     t = table(groups, rows, channels, x, parts=parts_of(x))
-    partial = y if t.lines == 1 else memory.empty((groups * t.lines * channels,), x.dtype, x)
-    numbers = (t.rows, t.width, t.parts, t.share)
-    kernel("reduce.cu", "reduce_columns", x, VEC=t.vec)(t.grid, t.block, (x, partial, *numbers))
-    return y if t.lines == 1 else _sum_rows(partial, groups, t.lines, channels)
+    several = t.lines > 1
+    partial = memory.empty((groups * t.lines * channels,), x.dtype, x) if several else None
+    places = tickets(x, groups * t.grid[1]) if several and t.width == channels else None
+    final = not several or places is not None
+    kernel("reduce.cu", "reduce_columns", x, VEC=t.vec)(
+        t.grid, t.block, (x, partial, places, y if final else partial, t.rows, t.width, t.parts, t.share))
+    return y if final else _sum_rows(partial, groups, t.lines, channels)

@@ -21,7 +21,7 @@ TYPES: dict[str, Any] = {
     "double": np.float64, "Table": [("word", np.uint64, 480)],  # common.cuh declares the same struct
 }
 _KERNEL = re.compile(
-    r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\([^()]*\)\s*)?(\w+)\s*\(([^()]*)\)', re.DOTALL)
+    r'extern\s+"C"\s+__global__\s+void\s+(?:__\w+__\s*\([^()]*\)\s*)*(\w+)\s*\(([^()]*)\)', re.DOTALL)
 
 
 class Parameter(NamedTuple):

@@ -1,6 +1,6 @@
-"""The filters of an up-convolution, and the adjoint, which here has the memory order of filters: filters.c.
+"""Up-convolution: with fewer products (winograd.c), or by blurred filters (filters.c), whichever is cheaper.
 
-Twin: cpu/filters.py.
+Twin: cpu/filters.py. The adjoint of the blur has here the memory order of filters.
 """
 
 from __future__ import annotations
@@ -9,11 +9,16 @@ import numpy as np
 
 from .. import cpu
 from ..cpu.blocks import get_threads
-from ..cpu.memory import contiguous, empty
+from ..cpu.memory import channels_first, channels_last, contiguous, empty
+from ..geometry import filter_matrices
 from ..values import Array, Pair
+from . import winograd
+from .conv import are_known, conv2d, conv2d_weight_grad, conv_transpose2d
 from .library import LIBRARY
 
-__all__ = ["blur_filters", "unblur_filters"]
+__all__ = ["blur_filters", "unblur_filters", "upconv2d", "upconv2d_adjoint", "upconv2d_weight_grad"]
+
+ONE = (1, 1)
 
 
 def blur_filters(w: Array, scale: Pair) -> Array:
@@ -35,6 +40,44 @@ def unblur_filters(g: Array, scale: Pair) -> Array:
     y = empty((KH, KW, C, O), g.dtype)
     _shift(g.transpose(2, 3, 1, 0), y, scale, (KH - 1, KW - 1))
     return y.transpose(3, 2, 0, 1)  # (O, C, KH, KW)
+
+
+def upconv2d(x: Array, w: Array, b: Array | None, scale: Pair, padding: Pair) -> Array:
+    """`cpu.upconv2d`."""
+    (N, C, H, W), (O, _, KH, KW), (SH, SW), (PH, PW) = x.shape, w.shape, scale, padding
+    OH, OW = size = (H * SH + 2 * PH - KH + 1, W * SW + 2 * PW - KW + 1)
+    if not are_known(x, w, b) or not winograd.enlarges("forward", N, (H, W), C, O, (KH, KW), scale, padding):
+        return conv_transpose2d(x, blur_filters(w, scale), b, scale, _rest((KH, KW), padding), ONE, size)
+    y = empty((N, OH, OW, O), x.dtype)
+    winograd.forward(winograd.UP, channels_last(x), contiguous(filter_matrices(w)), b, y, padding)
+    return channels_first(y)
+
+
+def upconv2d_adjoint(g: Array, w: Array, scale: Pair, padding: Pair) -> Array:
+    """`cpu.upconv2d_adjoint`."""
+    (N, _, OH, OW), (O, C, *kernel), (SH, SW) = g.shape, w.shape, scale
+    H, W = OH // SH, OW // SW
+    if not are_known(g, w) or not winograd.enlarges("adjoint", N, (H, W), C, O, tuple(kernel), scale, padding):
+        return conv2d(g, blur_filters(w, scale), None, scale, _rest(tuple(kernel), padding), ONE)
+    gx = empty((N, H, W, C), g.dtype)
+    winograd.adjoint(winograd.UP, channels_last(g), contiguous(filter_matrices(w)), None, gx, padding)
+    return channels_first(gx)
+
+
+def upconv2d_weight_grad(x: Array, g: Array, kernel_size: Pair, scale: Pair, padding: Pair) -> Array:
+    """`cpu.upconv2d_weight_grad`, stored as (KH, KW, C, O)."""
+    (N, C, H, W), O = x.shape, g.shape[1]
+    if not are_known(x, g) or not winograd.enlarges("weights", N, (H, W), C, O, kernel_size, scale, padding):
+        blurred = (kernel_size[0] + scale[0] - 1, kernel_size[1] + scale[1] - 1)
+        return unblur_filters(conv2d_weight_grad(g, x, blurred, scale, _rest(kernel_size, padding), ONE), scale)
+    gw = empty((*kernel_size, C, O), x.dtype)
+    winograd.weights(winograd.UP, channels_last(x), channels_last(g), gw, padding)
+    return gw.transpose(3, 2, 0, 1)  # (O, C, KH, KW)
+
+
+def _rest(kernel: Pair, padding: Pair) -> Pair:
+    """The padding of the transposed convolution: K - 1 - P."""
+    return kernel[0] - 1 - padding[0], kernel[1] - 1 - padding[1]
 
 
 def _shift(w: Array, y: Array, scale: Pair, first: Pair) -> None:

@@ -14,6 +14,7 @@
 #define KERNELS(X)                \
     X(leaky_relu, "rwf")          \
     X(gate, "rrwf")               \
+    X(add_arrays, "rrw")          \
     X(direct_forward, "rrrwiiiiiiiiiiiiiii") \
     X(direct_adjoint, "rrrwiiiiiiiiiiiiiii") \
     X(direct_weights, "rrwiiiiiiiiiiiiiii") \

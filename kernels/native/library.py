@@ -24,7 +24,7 @@ from typing import Any
 
 LEVELS = {"x86_64": ("v4", "v3"), "amd64": ("v4", "v3"), "aarch64": ("baseline",), "arm64": ("baseline",)}  # best first
 REBUILD = "reinstall minigan (in a checkout: `pip install -e .`)"
-TOOLS = "a C compiler and Python's headers (on Debian, apt-get install gcc python3-dev)"
+TOOLS = "a C compiler and Python's headers (on Debian, apt-get install gcc python3-dev; GCC 11 or Clang 12 at least)"
 
 
 def levels() -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 from .. import cpu
 from ..cpu.blocks import get_threads
 from ..cpu.memory import channels_first, channels_last, empty
-from ..values import Array, Moments
+from ..values import FLOAT32, Array, Moments
 from .library import LIBRARY
 
 __all__ = ["norm_apply", "norm_grad", "norm_stats"]
@@ -15,7 +15,7 @@ __all__ = ["norm_apply", "norm_grad", "norm_stats"]
 
 def norm_stats(x: Array, over: str, eps: float) -> Moments:
     """`cpu.norm_stats`, reading x once."""
-    if x.dtype != np.float32 or x.size == 0:
+    if x.dtype != FLOAT32 or x.size == 0:
         return cpu.norm_stats(x, over, eps)
     channels = 1 if over == "layer" else x.shape[1]
     groups = 1 if over == "batch" else len(x)
@@ -29,7 +29,7 @@ def norm_apply(
     x: Array, mean: Array, rstd: Array, gamma: Array | None, beta: Array | None, slope: float | None = None
 ) -> Array:
     """`cpu.norm_apply`, reading x once."""
-    if not _are_plain(mean, rstd, gamma, beta) or x.dtype != np.float32 or x.size == 0 or mean.size != rstd.size:
+    if not _are_plain(mean, rstd, gamma, beta) or x.dtype != FLOAT32 or x.size == 0 or mean.size != rstd.size:
         return cpu.norm_apply(x, mean, rstd, gamma, beta, slope)
     last = channels_last(x)
     y = empty(last.shape, last.dtype)
@@ -50,7 +50,7 @@ def norm_grad(
 ) -> tuple[Array, Array, Array]:
     """`cpu.norm_grad`, reading gy, x and y twice."""
     on = None if slope is None else y
-    others = any(a is not None and a.dtype != np.float32 for a in (gy, x, on))
+    others = gy.dtype != FLOAT32 or x.dtype != FLOAT32 or (on is not None and on.dtype != FLOAT32)
     if others or not _are_plain(mean, rstd, gamma) or x.size == 0:
         return cpu.norm_grad(gy, x, mean, rstd, gamma, over, y, slope)
     last = channels_last(x)
@@ -64,7 +64,7 @@ def norm_grad(
 
 def _are_plain(*arrays: Array | None) -> bool:
     """Whether all of them are float32, in C order."""
-    return all(a is None or (a.dtype == np.float32 and a.flags.c_contiguous) for a in arrays)
+    return all(a is None or (a.dtype == FLOAT32 and a.flags.c_contiguous) for a in arrays)
 
 
 def _sizes(x: Array, merge: bool) -> tuple[int, int, int]:

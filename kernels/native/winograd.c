@@ -5,8 +5,10 @@
  *     f42   4x4 or 3x3, stride 2           100 for 16 instead of 256 (144)                3e-5
  *     f22   4x4 or 3x3, stride 2           36 for 4 instead of 64 (36)                    5e-6
  *     f34   4x4, stride 1                  36 for 9 instead of 144                        2e-5
+ *     up    pixels repeated 2x2, then 3x3  25 for 16 instead of 144                       4e-6
  *
- * A filter of stride 2 is four filters of stride 1, one for each phase of the image.
+ * A filter of stride 2 is four filters of stride 1, one for each phase of the image. Phases of a 3x3 filter have 2x2, 2x1,
+ * 1x2 and 1x1 taps, and fewer products: 81 (f42) and 25 (f22).
  *
  * Two ways to share the work. Few tiles, many filters: all windows first, then a task is NR columns, whose filters it
  * transforms into its cache. Many tiles, few filters: all filters first, then a task is a group of tiles, whose windows it
@@ -42,13 +44,13 @@ static struct image cotangents_of(const struct convolution *c)
 /* How the work is cut, and how much memory it takes: by shapes alone. Windows of an adjoint overlap within an image, so a
  * task has whole images. Frequencies lie a cache line apart from a power of two, or all streams of the transforms would
  * fall into one set of the cache. */
-static struct job planned(const struct convolution *c, int P, int out, int adjoint)
+static struct job planned(const struct convolution *c, int P, int step, int out, int adjoint)
 {
     struct job j = {.c = c, .at = {up(c->OH, out), up(c->OW, out), 0}};
     struct image x = image_of(c), g = cotangents_of(c);
     j.from = adjoint ? g : x, j.to = adjoint ? x : g, j.to.x = c->y;
     if (adjoint) {
-        long high = up(c->H, out), wide = up(c->Wd, out), turned = c->step == 1 && 5 * high * wide <= 6 * j.at.high * j.at.wide;
+        long high = up(c->H, out), wide = up(c->Wd, out), turned = c->step == 1 && step == out && 5 * high * wide <= 6 * j.at.high * j.at.wide;
         j.way = turned ? TURNED : SCATTERED;
         if (turned) j.at.high = high, j.at.wide = wide, j.from.top = &c->turned_top, j.from.left = &c->turned_left;
     }
@@ -124,6 +126,19 @@ static const float AT_34[] = {1, 1, 1, 1, 1, 0,
                               0, 1, 1, 1 / 4.f, 4, 1};
 static const float G_34[] = {1 / 2.f, 0, 0, 0, 1 / 6.f, 1 / 6.f, 1 / 6.f, 1 / 6.f, 1 / 6.f, -1 / 6.f, 1 / 6.f, -1 / 6.f,
                              16 / 15.f, 8 / 15.f, 4 / 15.f, 2 / 15.f, 1 / 30.f, -2 / 30.f, 4 / 30.f, -8 / 30.f, 0, 0, 0, 1 / 2.f};
+/* Of nearest up-sampling and a filter (a, b, c), even outputs are x filtered by (a, b+c, 0), odd ones by (0, a+b, c). At
+ * infinity the first is zero, at 0 the second, and at 1 they are equal: the points 0, 1, -1 of each, infinity. */
+static const float AT_UP[] = {1, 1, 1, 0, 0,
+                              0, 1, 0, 1, 0,
+                              0, 1, -1, 0, 0,
+                              0, 1, 0, -1, 1};
+static const float G_UP[] = {1, 0, 0, 1 / 2.f, 1 / 2.f, 1 / 2.f, 1 / 2.f, -1 / 2.f, -1 / 2.f,
+                             -1 / 2.f, -1 / 2.f, 1 / 2.f, 0, 0, 1};
+static const float BT_UP[] = {1, 0, -1, 0,
+                              0, 1, 1, 0,
+                              0, -1, 1, 0,
+                              0, -1, 1, 0,
+                              0, -1, 0, 1};
 
 #define NAME(x) f22_##x
 #define P 3
@@ -180,14 +195,26 @@ static const float G_34[] = {1 / 2.f, 0, 0, 0, 1 / 6.f, 1 / 6.f, 1 / 6.f, 1 / 6.
 #define AT AT_34
 #include "winograd.inc"
 
+#define NAME(x) up_##x
+#define P 5
+#define WIN 4
+#define STEP 2
+#define R 3
+#define OUT 4
+#define BT BT_UP
+#define G G_UP
+#define AT AT_UP
+#include "winograd.inc"
+
 /* ---------------------------------------------------------------------------------------------- the three kernels */
 
 static const struct algorithm {
-    int R, stride;
+    int R, stride, scale; /* scale: x is first enlarged */
     int (*convolve)(const struct convolution *, int adjoint);
     int (*weights)(const struct convolution *);
-} ALGORITHMS[] = {{2, 2, f22_convolve, f22_weights}, {3, 1, f23_convolve, f23_weights}, {2, 2, f42_convolve, f42_weights},
-                  {3, 1, f43_convolve, f43_weights}, {4, 1, f34_convolve, f34_weights}};
+} ALGORITHMS[] = {{2, 2, 1, f22_convolve, f22_weights}, {3, 1, 1, f23_convolve, f23_weights},
+                  {2, 2, 1, f42_convolve, f42_weights}, {3, 1, 1, f43_convolve, f43_weights},
+                  {4, 1, 1, f34_convolve, f34_weights}, {3, 1, 2, up_convolve, up_weights}};
 
 /* The call's sizes, and where windows and their taps are: one phase for each remainder by the stride. NULL: not possible. */
 static const struct algorithm *prepared(const struct call *call, struct convolution *c)
@@ -199,6 +226,7 @@ static const struct algorithm *prepared(const struct call *call, struct convolut
     const struct algorithm *a = &ALGORITHMS[s.which];
     long least = min(min(min(s.N, s.C), min(s.O, s.OH)), min(min(s.H, s.Wd), min(s.OW, min(s.KH, s.KW))));
     if (least < 1 || max(s.KH, s.KW) > a->R * a->stride) return NULL;
+    if (a->scale == 2 && (s.PH != 1 || s.PW != 1 || s.OH != 2 * s.H || s.OW != 2 * s.Wd)) return NULL;
     *c = (struct convolution){.N = s.N, .H = s.H, .Wd = s.Wd, .C = s.C, .OH = s.OH, .OW = s.OW, .O = s.O, .KH = s.KH,
                               .KW = s.KW, .step = a->stride, .reflect = s.reflect, .phases = a->stride * a->stride,
                               .turned_top = s.PH - s.KH + 1, .turned_left = s.PW - s.KW + 1, .threads = call->threads};

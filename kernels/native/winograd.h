@@ -62,10 +62,11 @@ INLINE void both(const int b, const int a, const float *M, const int T, const ve
     UNROLL for (int i = 0; i < b; i++) apply(b, a, M, T, half + i * a, 1, out + i * b, 1);
 }
 
-/* Pixel (i, j) of image n, or beyond the border `none` */
+/* Pixel (i, j) of image n, or beyond the border `none`: a mirrored border is as wide as the first window reaches */
 INLINE float *pixel(const struct image *m, long n, long i, long j, float *none)
 {
-    if (m->reflect) i = mirror(i, m->H), j = mirror(j, m->Wd);
+    if (m->reflect && i >= m->top[0] && i < m->H - m->top[0]) i = mirror(i, m->H);
+    if (m->reflect && j >= m->left[0] && j < m->Wd - m->left[0]) j = mirror(j, m->Wd);
     return i >= 0 && i < m->H && j >= 0 && j < m->Wd ? m->x + ((n * m->H + i) * m->Wd + j) * m->C : none;
 }
 
@@ -131,21 +132,32 @@ INLINE void filters(const int P, const int R, const float *G, const struct convo
         }
 }
 
-/* Y (rows, NR) = A (rows, K) B (K, NR), or += with `more`: A[m*am + k*ak], B packed */
+/* Whether a phase's filters are zero at a frequency: at infinity, an axis's last point, is a filter's last tap, which may be
+ * missing. */
+INLINE int vanishes(const int P, const int R, const struct convolution *c, long ph, int f)
+{
+    return (f / P == P - 1 && c->row_tap[ph][R - 1] < 0) || (f % P == P - 1 && c->column_tap[ph][R - 1] < 0);
+}
+
+/* Y (rows, NR) = A (rows, K) B (K, NR), or += with `more`: A[m*am + k*ak], B packed. A sum is added when it is complete:
+ * shorter sums have smaller errors. */
 INLINE void rows_times_panel(long rows, long K, const float *A, long am, long ak, const float *B, float *Y, int more)
 {
     for (long m0 = 0; m0 < rows; m0 += MR) {
         const float *a[MR];
         vec acc[MR][NV];
         for (int m = 0; m < MR; m++) {
-            long row = min(m0 + m, rows - 1); /* beyond the last row: that row again, not stored */
-            a[m] = A + row * am;
-            for (int v = 0; v < NV; v++) acc[m][v] = more ? VEC(Y + row * NR + v * W) : (vec){0};
+            a[m] = A + min(m0 + m, rows - 1) * am; /* beyond the last row: that row again, not stored */
+            for (int v = 0; v < NV; v++) acc[m][v] = (vec){0};
         }
         if (rows - m0 > MR / 2) multiply(MR, 1, 0, K, a, ak, B, NR, acc);
         else multiply(MR / 2, 1, 0, K, a, ak, B, NR, acc);
         for (int m = 0; m < min(MR, rows - m0); m++)
-            for (int v = 0; v < NV; v++) STORE(Y + (m0 + m) * NR + v * W, acc[m][v]);
+            for (int v = 0; v < NV; v++) {
+                float *y = Y + (m0 + m) * NR + v * W;
+                if (more) acc[m][v] += VEC(y);
+                STORE(y, acc[m][v]);
+            }
     }
 }
 

@@ -7,13 +7,16 @@ scheduling there is: no recursion, any depth. `.grad` is written on leaves only.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+import operator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from minigan import kernels
 from minigan.engine.state import recording, state
-from minigan.engine.tensor import Node, Operand, Place, Tensor, bind, tensor
+from minigan.engine.tensor import Array, Node, Operand, Place, Tensor, bind, tensor
 from minigan.errors import DTypeError, GraphError, NonFiniteError, ShapeError
 
 
@@ -108,6 +111,7 @@ def walk(
     targets = None if inputs is None else {x.place for x in inputs}
     wanted = None if targets is None else _on_the_way(order, targets)
     gradients: dict[Place, Tensor] = {}
+    later: dict[Place, list[Array]] = {}  # what is added to the first cotangents of leaves when all have arrived
     before, state.recording = (state.recording, state.node), create_graph
     try:
         while order:
@@ -122,14 +126,27 @@ def walk(
             if isinstance(place, Tensor):
                 continue
             for argument, gx in _step(place, g, wanted):
-                cotangents[argument] = gx if argument not in cotangents else cotangents[argument] + gx
+                others = cotangents.get(argument)
+                if others is not None and isinstance(argument, Tensor) and _can_wait(gx, create_graph):
+                    later.setdefault(argument, []).append(gx.data)
+                else:
+                    cotangents[argument] = gx if others is None else others + gx
             place.leave(retain)
     finally:
         state.recording, state.node = before
     if cotangents:  # of places that the pass had left behind when the cotangents arrived
         raise GraphError("backward: the graph is not in order of creation, so gradients would be lost; a tensor or a "
                          "node in it was taken over from elsewhere without getting a new order")
+    if later:
+        terms = [[gradients[leaf].data, *others] for leaf, others in later.items()]
+        sums = kernels.add_up(list(itertools.chain(*terms)), [len(row) for row in terms])
+        gradients.update((leaf, Tensor(array)) for leaf, array in zip(later, sums, strict=True))
     return gradients
+
+
+def _can_wait(gx: Tensor, create_graph: bool) -> bool:
+    """Whether a cotangent may be added at the end, with all others in one launch: on a GPU, and nobody looks on."""
+    return not (create_graph or state.watchers or isinstance(gx.data, np.ndarray | np.generic))
 
 
 def _seed(y: Tensor, cotangent: Operand) -> Tensor:
@@ -157,31 +174,39 @@ def reachable(outputs: Iterable[Place]) -> list[Place]:
         GraphError: an earlier backward pass has freed the graph.
     """
     seen = set(outputs)
-    todo = list(seen)
+    todo = [place for place in seen if isinstance(place, Node)]
     while todo:
-        place = todo.pop()
-        if isinstance(place, Tensor):
-            continue
-        if place.args is None:
+        args = todo.pop().args
+        if args is None:
             raise GraphError("backward: the graph behind this tensor was freed by an earlier backward pass; "
                              "pass retain_graph=True to the first one, or compute the output again")
-        for a in place.args:
-            if a is not None and a.requires_grad and (behind := a.place) not in seen:
-                seen.add(behind)
-                todo.append(behind)
-    return sorted(seen, key=lambda place: place.order)
+        for a in args:
+            if a is None or not a.requires_grad:
+                continue
+            if a.node is None:
+                seen.add(a)
+            elif a.node not in seen:
+                seen.add(a.node)
+                todo.append(a.node)
+    return sorted(seen, key=_order)
+
+
+_order = operator.attrgetter("order")
 
 
 def _on_the_way(order: list[Place], inputs: set[Place]) -> set[Place]:
     """Those of `order` that depend on an input: no other cotangent is worth computing."""
     wanted = set(inputs)
     for place in order:
-        if isinstance(place, Node) and any(a is not None and a.place in wanted for a in place.args or ()):
-            wanted.add(place)
+        if isinstance(place, Node):
+            for a in place.args or ():
+                if a is not None and (a if a.node is None else a.node) in wanted:
+                    wanted.add(place)
+                    break
     return wanted
 
 
-def _step(node: Node, g: Tensor, wanted: set[Place] | None) -> Iterator[tuple[Place, Tensor]]:
+def _step(node: Node, g: Tensor, wanted: set[Place] | None) -> list[tuple[Place, Tensor]]:
     """Cotangents of one node's arguments, each summed back to the argument's shape where it was broadcast."""
     primitive, state.node = node.primitive, node
     if node.version != node.version_now():
@@ -190,25 +215,27 @@ def _step(node: Node, g: Tensor, wanted: set[Place] | None) -> Iterator[tuple[Pl
     if state.watchers:
         _tell(node, -1, g)
     args = node.args or ()
-    need = [i for i, a in enumerate(args)
-            if a is not None and a.requires_grad and (wanted is None or a.place in wanted)]
+    need = [i for i, a in enumerate(args) if a is not None and a.requires_grad
+            and (wanted is None or (a if a.node is None else a.node) in wanted)]
     try:
         gxs = primitive.vjps(need, g, node)
     except NonFiniteError as error:  # detect_anomaly, inside the rule
         raise NonFiniteError(f"{primitive.name}: its gradient is the first non-finite one in this backward pass; "
                              f"inside its rule, {error}{node.where()}") from error
+    steps: list[tuple[Place, Tensor]] = []
     for i, gx in zip(need, gxs, strict=True):
         a = args[i]
         if gx is None or a is None:
             continue
-        if gx.shape != a.shape:
+        if gx._data.shape != a._data.shape:
             gx = gx.sum_to(shape=a.shape) if primitive.broadcasts else gx
             if gx.shape != a.shape:
                 raise GraphError(f"{primitive.name}: its vjp for argument {i} has shape {gx.shape}, "
                                  f"the argument {a.shape}")
         if state.watchers:
             _tell(node, i, gx)
-        yield a.place, gx
+        steps.append((a if a.node is None else a.node, gx))
+    return steps
 
 
 def _tell(node: Node, position: int, g: Tensor) -> None:

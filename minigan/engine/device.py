@@ -7,6 +7,7 @@ products, so this module also finds out which of OpenBLAS's kernels run, and whi
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import re
@@ -149,8 +150,13 @@ def constant(value: float, dtype: Any, name: str) -> Any:
 def nans_like(array: Any) -> Any:
     """An array of NaN with another's shape, dtype and device. It takes no memory: every index leads to the same NaN."""
     if isinstance(array, np.ndarray):
-        return np.ndarray(array.shape, array.dtype, _NAN[array.dtype], 0, (0,) * array.ndim)
+        return _nans(array.shape, array.dtype)
     return np.broadcast_to(constant(math.nan, array.dtype, of(array)), array.shape)
+
+
+@functools.lru_cache(4096)
+def _nans(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    return np.ndarray(shape, dtype, _NAN[dtype], 0, (0,) * len(shape))
 
 
 def kept_constants() -> list[Any]:

@@ -22,9 +22,12 @@ def as_tensors(name: str, args: tuple[Operand, ...]) -> tuple[Tensor | None, ...
     for a in args:
         if a is None:
             continue
-        if not isinstance(a, Tensor) or type(a._data) is not np.ndarray or a._data.dtype != (dtype or a._data.dtype):
+        if not isinstance(a, Tensor) or type(array := a._data) is not np.ndarray:
             return _converted(name, args)
-        dtype = a._data.dtype
+        if array.dtype is not dtype:  # NumPy has one object per dtype, but may make others
+            if dtype is not None and array.dtype != dtype:
+                return _converted(name, args)
+            dtype = array.dtype
     return args if dtype is not None else _converted(name, args)  # nearly always: nothing to convert
 
 

@@ -85,6 +85,7 @@ class Operation(Generic[P]):
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in arguments)
         self.argnames = [p.name for p in arguments]
         self.required = sum(p.kind is not p.VAR_POSITIONAL and p.default is p.empty for p in arguments)
+        self.count = len(self.argnames)
         self.parameters = [name for name in signature.parameters if name not in self.argnames]
         self.__signature__ = signature.replace(
             parameters=[_public(p) if p in arguments else p for p in signature.parameters.values()],
@@ -131,6 +132,8 @@ class Primitive(Operation[P]):
     def needs(self, params: dict[str, Any]) -> tuple[Container[int], bool]:
         """Positions of arguments whose numbers the vjps read, -1 for the result's; whether that is computed again."""
         keeps, again = self.keeps, self.recomputed
+        if not (callable(keeps) or callable(again)):
+            return keeps, again
         return (self._positions(keeps(**params)) if callable(keeps) else keeps,
                 again(**params) if callable(again) else again)
 
@@ -157,11 +160,13 @@ class Primitive(Operation[P]):
         """Apply the forward to the arguments' arrays; record a node if an argument requires a gradient."""
         args: tuple[Operand, ...] = operands
         params: dict[str, Any] = options
-        if len(args) != len(self.argnames) and not self.variadic:
+        if len(args) != self.count and not self.variadic:
             args, params = self._bind(args, params)
         tensors = as_tensors(self.name, args)
-        if params:  # a np.float64 among the parameters would promote float32 arrays; a Python float does not
-            params = {k: v.item() if isinstance(v, np.generic) else v for k, v in params.items()}
+        for v in params.values():
+            if isinstance(v, np.generic):  # np.float64 would promote float32 arrays; a Python float does not
+                params = {k: v.item() if isinstance(v, np.generic) else v for k, v in params.items()}
+                break
         try:
             y = Tensor(self.function(*[None if t is None else t._data for t in tensors], **params))
         except (ValueError, MemoryError) as error:
@@ -185,7 +190,7 @@ class Primitive(Operation[P]):
 
     def _bind(self, args: tuple[Operand, ...], params: dict[str, Any]) -> tuple[tuple[Operand, ...], dict[str, Any]]:
         """conv2d(x, w, b, 2, 1): what follows the tensors are parameters, in order. conv2d(x, w): b is None."""
-        count = len(self.argnames)
+        count = self.count
         if len(args) > count + len(self.parameters):
             raise TypeError(f"{self.name}: takes {', '.join([*self.argnames, *self.parameters])}; got {len(args)}")
         if len(args) > count:

@@ -38,7 +38,9 @@ class Tensor:
     __hash__ = object.__hash__  # its identity, although == is element by element: a tensor is a key in dicts and sets
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
-        if isinstance(data, _NUMPY):
+        if type(data) is np.ndarray:  # nearly always
+            data.setflags(write=False)
+        elif isinstance(data, _NUMPY):
             data = np.asarray(data)
             data.setflags(write=False)
         self._data = data
@@ -302,14 +304,15 @@ class Node:
     def __init__(self, primitive: Maker, args: tuple[Tensor | None, ...], params: dict[str, Any], y: Array) -> None:
         self.primitive, self.params = primitive, params
         self.reads, self.again = reads, again = primitive.needs(params)
-        self.version = 0
+        version, kept = 0, args
         for i, a in enumerate(args):
             if a is not None:
-                self.version += a._version[0]
+                version += a._version[0]
                 if a._data.nbytes >= WORTH and (_computed_again(a) if again or i in reads else not a.is_leaf()):
-                    args = (*args[:i], a.shell(), *args[i + 1 :])
-        self.args: tuple[Tensor | None, ...] | None = args  # None after a backward pass has used the node up
-        self.y: Array | None = y if -1 in reads and not again else None
+                    kept = (*kept[:i], a.shell(), *kept[i + 1 :])
+        self.version = version
+        self.args: tuple[Tensor | None, ...] | None = kept  # None after a backward pass has used the node up
+        self.y: Array | None = y if -1 in reads and not (again and type(y) is np.ndarray) else None
         self.order = next(_creation)
         self.origin: Origin | None = None  # kept under detect_anomaly and by mg.explain(function) only
 
@@ -351,7 +354,8 @@ class Node:
 
 def _computed_again(t: Tensor) -> bool:
     """Whether the graph does not keep the tensor's numbers, because a cheap operation made it. (On the CPU only.)"""
-    return t.node is not None and t.node.again and t._data.nbytes >= WORTH and type(t._data) is np.ndarray
+    node = t.node
+    return node is not None and node.again and t._data.nbytes >= WORTH and type(t._data) is np.ndarray
 
 
 def tensor(array_like: Any, requires_grad: bool = False, dtype: Any = None, device: str | None = None) -> Tensor:

@@ -103,6 +103,15 @@ class Conv2d(_Filtered):
         super().__init__((out_channels, in_channels, kh, kw), 0, in_channels * kh * kw, bias,
                          stride=stride, padding=padding, dilation=dilation)
 
+    def forward(self, x: Tensor, mirrored: tuple[int, int] | None = None) -> Tensor:
+        """(N, in, H, W) to (N, out, OH, OW); `mirrored`: the widths (h, w) of a mirrored border that x gets first.
+
+        Sequential gives the layer those of a ReflectionPad2d before it.
+        """
+        if mirrored is None:
+            return self.compute(x, self.weight)
+        return ops.conv2d(x, self.weight, self.bias, **{**self.geometry, "padding": mirrored}, reflect=True)
+
     def compute(self, x: Tensor, weight: Tensor) -> Tensor:
         """ops.conv2d with this layer's bias and geometry."""
         return ops.conv2d(x, weight, self.bias, **self.geometry)

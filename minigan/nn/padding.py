@@ -33,8 +33,13 @@ class _Pad(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, top + H + bottom, left + W + right)."""
-        left, right, top, bottom = (self.padding,) * 4 if isinstance(self.padding, int) else self.padding
+        left, right, top, bottom = self.sides
         return ops.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), self.mode)
+
+    @property
+    def sides(self) -> tuple[int, int, int, int]:
+        """Widths (left, right, top, bottom)."""
+        return (self.padding,) * 4 if isinstance(self.padding, int) else tuple(self.padding)  # type: ignore[return-value]
 
     def describe(self) -> str:
         """Widths."""

@@ -1,4 +1,7 @@
-"""Layers in sequence. A normalisation and the ReLU after it run as one operation, in one pass over memory."""
+"""Layers in sequence. A normalisation and the ReLU after it run as one operation, in one pass over memory.
+
+So do a mirrored border and the convolution after it, which then needs no copy with the border.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,10 @@ from typing import Any
 
 from minigan.nn.activations import LeakyReLU, ReLU
 from minigan.nn.containers import Numbered
+from minigan.nn.layers import Conv2d
 from minigan.nn.module import Module
 from minigan.nn.norms import BatchNorm2d, InstanceNorm2d
+from minigan.nn.padding import ReflectionPad2d
 
 
 def _slope(layer: Module) -> float | None:
@@ -17,6 +22,18 @@ def _slope(layer: Module) -> float | None:
         slope: float = layer.options.get("slope", 0.0)
         return slope if slope >= 0 else None
     return None
+
+
+def _mirrored(border: Module, layer: Module, x: Any) -> tuple[int, int] | None:
+    """The widths (h, w) of a mirrored border that the convolution after it can add by itself; None for others.
+
+    One that x is too small for is left to the border's layer, whose error names it.
+    """
+    if type(border) is not ReflectionPad2d or type(layer) is not Conv2d or layer.geometry["padding"] not in (0, (0, 0)):
+        return None
+    left, right, top, bottom = border.sides
+    fits = x.ndim == 4 and left == right and top == bottom and 0 <= top < x.shape[2] and 0 <= left < x.shape[3]
+    return (top, left) if fits else None
 
 
 class Sequential(Numbered):
@@ -41,16 +58,17 @@ class Sequential(Numbered):
             setattr(self, name, self.part(part)) if isinstance(name, str) else self.add_module(name, part)
 
     def forward(self, x: Any) -> Any:
-        """The output of the last layer. A normalisation applies the ReLU that follows it, in one operation."""
+        """The output of the last layer. Two layers that are one operation run as one: see above."""
         layers = list(self)
         while layers:
             layer = layers.pop(0)
-            slope = _slope(layers[0]) if layers and type(layer) in (BatchNorm2d, InstanceNorm2d) else None
-            if slope is None:
-                x = layer(x)
-            else:
+            if layers and type(layer) in (BatchNorm2d, InstanceNorm2d) and (slope := _slope(layers[0])) is not None:
                 x = layer(x, slope)
                 del layers[0]
+            elif layers and (widths := _mirrored(layer, layers[0], x)) is not None:
+                x = layers.pop(0)(x, widths)
+            else:
+                x = layer(x)
         return x
 
     def taken(self, items: dict[str, Module]) -> Sequential:

@@ -13,3 +13,4 @@ from minigan.ops.pool import *
 from minigan.ops.reduce import *
 from minigan.ops.resample import *
 from minigan.ops.shape import *
+from minigan.ops.upconv import *

@@ -16,9 +16,10 @@ from typing import TypeAlias
 import numpy as np
 
 from minigan import kernels
-from minigan.engine import Array, Operand, Remarks, S, Tensor, operation, primitive
+from minigan.engine import Array, Remarks, S, primitive
 from minigan.errors import ShapeError, shape
 from minigan.ops._samples import normal
+from minigan.ops.pad import fold
 from minigan.ops.reduce import sum
 
 Pair: TypeAlias = int | tuple[int, int]  # one number for both axes, or (h, w)
@@ -26,6 +27,8 @@ Pair: TypeAlias = int | tuple[int, int]  # one number for both axes, or (h, w)
 
 def pair(value: Pair, name: str, least: int) -> tuple[int, int]:
     """An int or a pair (h, w) as a pair of ints that are at least `least`."""
+    if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int and min(value) >= least:
+        return value  # nearly always: the engine's own calls have pairs
     try:
         h, w = (value, value) if isinstance(value, int | np.integer) else map(operator.index, value)
     except (TypeError, ValueError):
@@ -37,20 +40,22 @@ def pair(value: Pair, name: str, least: int) -> tuple[int, int]:
 
 def geometry(op: str, stride: Pair, padding: Pair, dilation: Pair) -> tuple[tuple[int, int], ...]:
     """The three pairs, validated."""
+    if type(stride) is type(padding) is type(dilation) is int and stride > 0 <= padding and dilation > 0:
+        return (stride, stride), (padding, padding), (dilation, dilation)  # nearly always
     return pair(stride, f"{op}: stride", 1), pair(padding, f"{op}: padding", 0), pair(dilation, f"{op}: dilation", 1)
 
 
 def out_size(op: str, size: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, int],
              padding: tuple[int, int], dilation: tuple[int, int], ceil: bool = False) -> tuple[int, ...]:
     """Sizes after a convolution: floor((size + 2 P - D (K - 1) - 1) / S) + 1 per axis; ceil: see kernels.geometry."""
-    out = tuple(kernels.out_size(*axis, ceil) for axis in zip(size, kernel, stride, padding, dilation, strict=True))
+    out = kernels.out_sizes(size, kernel, stride, padding, dilation, ceil)
     if min(out) < 1:
         raise ShapeError(f"{op}: the image {shape(H=size[0], W=size[1])} with padding {padding} is smaller than the "
                          f"kernel {shape(KH=kernel[0], KW=kernel[1])} with dilation {dilation}")
     return out
 
 
-def _images(op, x, w, axis, fits):
+def check_images(op, x, w, axis, fits):
     """Check ranks and that x's channels are axis `axis` of w; `fits` names w's axes."""
     if x.ndim != 4 or w.ndim != 4:
         raise ShapeError(f"{op}: x {x.shape} must be (N, C, H, W) and w {w.shape} must be ({', '.join(fits)})")
@@ -66,16 +71,16 @@ def no_images(x: Array, *sizes: int) -> Array:
     return np.zeros_like(x, shape=(0, *sizes))
 
 
-def _bias(op, b, channels):
+def check_bias(op, b, channels):
     if b is not None and b.shape != (channels,):
         raise ShapeError(f"{op}: b {b.shape} must have one element per output channel, ({channels},)")
 
 
-def _bias_vjp(gy, y, x, w, b, **geometry):
+def bias_vjp(gy, y, x, w, b, **geometry):
     return sum(gy, axis=(0, 2, 3))
 
 
-_WEIGHTS = Remarks(summed=("w", "b"))
+WEIGHTS = Remarks(summed=("w", "b"))
 
 # Geometry that finds mistakes: all sizes and pairs distinct, a row that the stride drops, dilation, one pixel.
 _X, _W, _G = (2, 3, 6, 5), (4, 3, 3, 2), (2, 4, 3, 8)
@@ -86,34 +91,54 @@ _WIDE = {"stride": (1, 3), "padding": (2, 0), "dilation": (2, 1)}
 def _conv_samples(rng):
     return [S(normal(rng, *_X), normal(rng, *_W), normal(rng, 4), **_PLAIN),
             S(normal(rng, 1, 2, 5, 7), normal(rng, 3, 2, 3, 2), **_WIDE),
-            S(normal(rng, 2, 1, 4, 3), normal(rng, 1, 1, 4, 3), normal(rng, 1))]
+            S(normal(rng, 2, 1, 4, 3), normal(rng, 1, 1, 4, 3), normal(rng, 1)),
+            S(normal(rng, 2, 2, 4, 3), normal(rng, 3, 2, 3, 2), normal(rng, 3), padding=(2, 1), reflect=True)]
 
 
-@primitive(samples=_conv_samples, linear_in=("x", "w"), keeps=("x", "w"), remarks=_WEIGHTS)
+@primitive(samples=_conv_samples, linear_in=("x", "w"), keeps=("x", "w"), remarks=WEIGHTS)
 def conv2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 1, padding: Pair = 0,
-           dilation: Pair = 1) -> Array:
+           dilation: Pair = 1, reflect: bool = False) -> Array:
     """Cross-correlate images x (N, C, H, W) with filters w (O, C, KH, KW); b (O,) or None.
 
-    stride S, padding P and dilation D are ints or (h, w) pairs.
+    stride S, padding P and dilation D are ints or (h, w) pairs. Beyond its edges x is 0 or, with reflect, mirrored as
+    by pad: conv2d(pad(x, P, "reflect"), w), without the copy where a kernel reads the mirrored pixels in their place.
 
     Forward   y[n,o,i,j] = b[o] + sum_{c,k,l} x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] w[o,c,k,l]
     VJP       gx = conv_transpose2d(gy, w)        gw = conv2d_weight_grad(x, gy)        gb = sum_{n,i,j} gy
+              with reflect, gx = fold(conv_transpose2d(gy, w)), of the image with its border
     Why       y is linear in x and in w, so each vjp is the adjoint of that linear map.
     Source    Dumoulin & Visin, A guide to convolution arithmetic for deep learning, 2016, sections 2 and 4.
     """
     stride, padding, dilation = geometry("conv2d", stride, padding, dilation)
-    _images("conv2d", x, w, 1, ("O", "C", "KH", "KW"))
-    _bias("conv2d", b, len(w))
+    check_images("conv2d", x, w, 1, ("O", "C", "KH", "KW"))
+    _mirrors("conv2d", x, padding, reflect)
+    check_bias("conv2d", b, len(w))
     out = out_size("conv2d", x.shape[2:], w.shape[2:], stride, padding, dilation)
     if not len(x):
         return no_images(x, len(w), *out)
-    return kernels.conv2d(x, w, b, stride, padding, dilation)
+    return kernels.conv2d(x, w, b, stride, padding, dilation, reflect)
+
+
+def _mirrors(op, x, padding, reflect):
+    """Check that x is large enough to be mirrored into its border."""
+    if reflect and (padding[0] >= x.shape[2] or padding[1] >= x.shape[3]):
+        raise ShapeError(f"{op}: reflecting {padding} pixels needs an image of more than that along each axis; x "
+                         f"{x.shape} is {shape(H=x.shape[2], W=x.shape[3])}; pad less or use ops.pad with mode='edge'")
+
+
+def _image_grad(g, w, size, stride=1, padding=0, dilation=1, reflect=False):
+    """The adjoint of conv2d in its image of `size` (H, W)."""
+    if not reflect:
+        return conv_transpose2d(g, w, stride=stride, padding=padding, dilation=dilation, output_size=size)
+    PH, PW = pair(padding, "conv2d: padding", 0)
+    whole = conv_transpose2d(g, w, stride=stride, dilation=dilation, output_size=(size[0] + 2 * PH, size[1] + 2 * PW))
+    return fold(whole, widths=((0, 0), (0, 0), (PH, PH), (PW, PW)), mode="reflect")
 
 
 conv2d.defvjp(
-    x=lambda gy, y, x, w, b, **geo: conv_transpose2d(gy, w, output_size=x.shape[2:], **geo),
+    x=lambda gy, y, x, w, b, **geo: _image_grad(gy, w, x.shape[2:], **geo),
     w=lambda gy, y, x, w, b, **geo: conv2d_weight_grad(x, gy, kernel_size=w.shape[2:], **geo),
-    b=_bias_vjp,
+    b=bias_vjp,
 )
 
 
@@ -125,7 +150,7 @@ def _transpose_samples(rng):
             S(normal(rng, 1, 2, 2, 3), normal(rng, 2, 1, 1, 2), stride=3)]  # stride > kernel: some outputs get nothing
 
 
-@primitive(samples=_transpose_samples, linear_in=("x", "w"), keeps=("x", "w"), remarks=_WEIGHTS)
+@primitive(samples=_transpose_samples, linear_in=("x", "w"), keeps=("x", "w"), remarks=WEIGHTS)
 def conv_transpose2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 1, padding: Pair = 0,
                      output_padding: Pair = 0, dilation: Pair = 1, output_size: Pair | None = None) -> Array:
     """The adjoint of conv2d in x: x (N, C_in, H, W), w (C_in, C_out, KH, KW), b (C_out,) or None.
@@ -140,8 +165,8 @@ def conv_transpose2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 
     """
     op = "conv_transpose2d"
     stride, padding, dilation = geometry(op, stride, padding, dilation)
-    _images(op, x, w, 0, ("C_in", "C_out", "KH", "KW"))
-    _bias(op, b, w.shape[1])
+    check_images(op, x, w, 0, ("C_in", "C_out", "KH", "KW"))
+    check_bias(op, b, w.shape[1])
     extra = pair(output_padding, f"{op}: output_padding", 0)
     if output_size is None:
         if any(e >= s for e, s in zip(extra, stride, strict=True)):  # else it would be no adjoint of a conv2d
@@ -161,7 +186,7 @@ def conv_transpose2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 
 conv_transpose2d.defvjp(
     x=lambda gy, y, x, w, b, **geo: conv2d(gy, w, **_forward(geo)),
     w=lambda gy, y, x, w, b, **geo: conv2d_weight_grad(gy, x, kernel_size=w.shape[2:], **_forward(geo)),
-    b=_bias_vjp,
+    b=bias_vjp,
 )
 
 
@@ -172,16 +197,18 @@ def _forward(geo):
 
 @primitive(samples=lambda rng: [S(normal(rng, *_X), normal(rng, *_G), kernel_size=_W[2:], **_PLAIN),
                                 S(normal(rng, 1, 2, 5, 7), normal(rng, 1, 3, 5, 2), kernel_size=(3, 2), **_WIDE),
-                                S(normal(rng, 2, 1, 4, 3), normal(rng, 2, 1, 1, 1), kernel_size=(4, 3))],
+                                S(normal(rng, 2, 1, 4, 3), normal(rng, 2, 1, 1, 1), kernel_size=(4, 3)),
+                                S(normal(rng, 2, 2, 4, 3), normal(rng, 2, 3, 6, 4), kernel_size=(3, 2), padding=(2, 1),
+                                  reflect=True)],
            linear_in=("x", "g"), keeps=("x", "g"))
 def conv2d_weight_grad(x: Array, g: Array, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0,
-                       dilation: Pair = 1) -> Array:
+                       dilation: Pair = 1, reflect: bool = False) -> Array:
     """The adjoint of conv2d in w: images x (N, C, H, W) and cotangents g (N, O, OH, OW) give (O, C, KH, KW).
 
-    kernel_size is (KH, KW) or an int for both; stride S, padding P and dilation D are conv2d's.
+    kernel_size is (KH, KW) or an int for both; stride S, padding P, dilation D and reflect are conv2d's.
 
     Forward   y[o,c,k,l] = sum_{n,i,j} x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] g[n,o,i,j]
-    VJP       gx = conv_transpose2d(g, gy)        gg = conv2d(x, gy)
+    VJP       gx = conv_transpose2d(g, gy)        gg = conv2d(x, gy);        with reflect, gx as for conv2d
     Why       <conv2d(x, v), g> = <v, conv2d_weight_grad(x, g)> for all v: the same trilinear form once more.
     """
     op = "conv2d_weight_grad"
@@ -193,69 +220,16 @@ def conv2d_weight_grad(x: Array, g: Array, kernel_size: Pair, stride: Pair = 1, 
     if out_size(op, x.shape[2:], kernel, stride, padding, dilation) != g.shape[2:]:
         raise ShapeError(f"{op}: g {g.shape} is not the size that conv2d of x {x.shape} has with kernel {kernel}, "
                          f"stride {stride}, padding {padding}, dilation {dilation}")
+    _mirrors(op, x, padding, reflect)
     if not len(x):
         return np.zeros_like(x, shape=(g.shape[1], x.shape[1], *kernel))  # a sum over no images
-    return kernels.conv2d_weight_grad(x, g, kernel, stride, padding, dilation)
+    return kernels.conv2d_weight_grad(x, g, kernel, stride, padding, dilation, reflect)
 
 
 conv2d_weight_grad.defvjp(
-    x=lambda gy, y, x, g, *, kernel_size, **geo: conv_transpose2d(g, gy, output_size=x.shape[2:], **geo),
+    x=lambda gy, y, x, g, *, kernel_size, **geo: _image_grad(g, gy, x.shape[2:], **geo),
     g=lambda gy, y, x, g, *, kernel_size, **geo: conv2d(x, gy, **geo),
 )
 
 
-# ---- up-convolution: nearest up-sampling and convolution in one ----
-@primitive(samples=lambda rng: [S(normal(rng, 2, 3, 3, 2), scale=(2, 2)), S(normal(rng, 1, 2, 1, 4), scale=(3, 2))],
-           linear_in=("w",), keeps=(), remarks=_WEIGHTS)
-def blur_filters(w: Array, scale: tuple[int, int]) -> Array:
-    """Filters of the transposed convolution that equals "up-sample by scale, then convolve with w (O, C, KH, KW)".
-
-    Forward   y[c,o,r,q] = sum_{a<SH, b<SW} w[o,c, KH-1+a-r, KW-1+b-q],  where inside w;  r < KH+SH-1, q < KW+SW-1
-    VJP       gw = unblur_filters(gy)
-    Why       nearest up-sampling is a transposed convolution with an SH x SW box of ones; two linear maps in a row
-              are one, whose kernel is w, flipped (adjoint of a correlation), blurred by the box.
-    Source    Odena, Dumoulin & Olah, Deconvolution and checkerboard artifacts, 2016, for why one wants it.
-    """
-    return kernels.blur_filters(w, scale)
-
-
-blur_filters.defvjp(w=lambda gy, y, w, *, scale: unblur_filters(gy, scale=scale))
-
-
-@primitive(samples=lambda rng: [S(normal(rng, 3, 2, 4, 3), scale=(2, 2)), S(normal(rng, 2, 1, 3, 5), scale=(3, 2))],
-           linear_in=("g",), keeps=())
-def unblur_filters(g: Array, scale: tuple[int, int]) -> Array:
-    """The adjoint of blur_filters by a scale (SH, SW): g (C, O, KH+SH-1, KW+SW-1) gives (O, C, KH, KW).
-
-    Forward   y[o,c,k,l] = sum_{a<SH, b<SW} g[c,o, KH-1+a-k, KW-1+b-l]
-    VJP       gg = blur_filters(gy)
-    Why       the adjoint of an adjoint is the map itself.
-    """
-    return kernels.unblur_filters(g, scale)
-
-
-unblur_filters.defvjp(g=lambda gy, y, g, *, scale: blur_filters(gy, scale=scale))
-
-
-@operation(samples=lambda rng: [S(normal(rng, 2, 3, 3, 2), normal(rng, 2, 3, 3, 3), normal(rng, 2)),
-                                S(normal(rng, 1, 2, 2, 3), normal(rng, 3, 2, 3, 5), scale=(3, 2), padding=(0, 2))],
-           linear_in=("x", "w"))
-def upconv2d(x: Operand, w: Operand, b: Operand | None = None, scale: Pair = 2, padding: Pair = 1) -> Tensor:
-    """Nearest up-sampling of x (N, C, H, W) by `scale`, then conv2d with w (O, C, KH, KW), b (O,) or None, stride 1.
-
-    scale and padding P are ints or (h, w) pairs.
-
-    Forward   y = conv2d(upsample2d(x, scale), w, b, padding=P) = conv_transpose2d(x, blur_filters(w), b, stride=scale,
-              padding=K-1-P)
-    VJP       gx = conv2d(gy, blur_filters(w))        gw = unblur_filters(conv2d_weight_grad(gy, x))
-    Why       the enlarged image never exists: for scale 2 and a 3x3 filter 16 multiplications per input pixel, not 36.
-    """
-    scale, padding = pair(scale, "upconv2d: scale", 1), pair(padding, "upconv2d: padding", 0)
-    _images("upconv2d", x, w, 1, ("O", "C", "KH", "KW"))
-    rest = tuple(k - 1 - p for k, p in zip(w.shape[2:], padding, strict=True))
-    if min(rest) < 0:
-        raise ShapeError(f"upconv2d: padding={padding} must be smaller than the kernel {w.shape[2:]}")
-    return conv_transpose2d(x, blur_filters(w, scale=scale), b, stride=scale, padding=rest)
-
-
-__all__ = ["blur_filters", "conv2d", "conv2d_weight_grad", "conv_transpose2d", "unblur_filters", "upconv2d"]
+__all__ = ["conv2d", "conv2d_weight_grad", "conv_transpose2d"]

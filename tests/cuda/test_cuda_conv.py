@@ -9,6 +9,7 @@ from same_bytes import channels_last, in_every_order, is_channels_last
 from minigan import kernels
 from minigan.kernels import cpu
 from minigan.kernels.cuda import conv, memory
+from minigan.kernels.cuda.partials import FEW, add_partials
 from minigan.kernels.geometry import filter_matrices, out_size
 
 #        name                       N  C  O  H   W   kernel  stride  padding dilation
@@ -199,3 +200,18 @@ def test_plan_fills_a_gpu():
         tile, splits = conv.plan(rows, columns, depth, count, True)
         blocks = count * splits * -(-rows // tile.BM) * -(-columns // tile.BN)
         assert blocks >= 60 or splits >= depth // conv.BK // conv.SPLIT_STEPS, (rows, columns, depth, tile, splits)
+
+
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+@pytest.mark.parametrize("columns", [8, 5])
+def test_partial_sums_are_added_in_order(device, real, columns):
+    """The same bytes as one addition after the other, for few parts and for many, with 16 bytes at once or without."""
+    rng = np.random.default_rng(0)
+    for parts in (2, 3, FEW, FEW + 5):
+        partial, b = (rng.normal(size=shape).astype(real) for shape in ((parts, 270 * columns), (columns,)))
+        rows = [sum(partial[row::8], np.zeros_like(partial[0])) for row in range(8)]  # of FEW parts, each has one
+        for bias in (b, None):
+            wanted = sum(rows[1:], rows[0]) + (0 if bias is None else np.tile(bias, 270))
+            y = device.put(np.full(270 * columns, np.nan, real))
+            add_partials(device.put(partial), device.put(bias), y, columns, parts)
+            np.testing.assert_array_equal(device.get(y), wanted)

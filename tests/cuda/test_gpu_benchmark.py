@@ -39,6 +39,14 @@ def test_operations_of_the_launches_are_those_of_the_layer(recorder, product, la
     assert counts["gemms"] == 1
 
 
+@pytest.mark.parametrize("step, most", [
+    ("DCGAN-32 b64", 197), ("DCGAN-64 b128", 244), *(pytest.param(*row, marks=pytest.mark.long) for row in (
+        ("WGAN-GP b64", 176), ("CycleGAN-128 b1", 1800), ("CycleGAN-256 b1", 1810)))])
+def test_a_step_launches_no_more_kernels_than_it_did(recorder, step, most):
+    """In its first step, CuPy's own among them. By a GPU's count, before: DCGAN-32 213, CycleGAN-128 2,457."""
+    assert recorder.counted(step)["launches"] <= most
+
+
 def test_a_recorded_step_leaves_the_device_as_it_was(recorder):
     import minigan as mg
 
@@ -204,13 +212,14 @@ def test_our_steps_are_measured_before_any_peer_is_built(monkeypatch):
 
 
 def test_the_profilers_tensor_column_is_the_whole_pipe(tmp_path):
-    """Its metrics of double precision, which come first and are 0, are not taken for it."""
+    """Its metrics of double precision and of mma.sync, which come first, are not taken for it."""
     from gpu_profile import table
 
     head = ["ID", "Kernel Name", "sm__inst_executed_pipe_tensor_op_dmma.avg.pct_of_peak_sustained_active",
+            "sm__inst_executed_pipe_tensor_op_hmma.avg.pct_of_peak_sustained_active",
             "sm__pipe_tensor_cycles_active.avg.pct_of_peak_sustained_elapsed", "launch__waves_per_multiprocessor"]
     (tmp_path / "ncu.csv").write_text("\n".join(
-        ",".join(f'"{cell}"' for cell in row) for row in [head, ["0", "gemm", "0", "22.71", "0.48"]]))
+        ",".join(f'"{cell}"' for cell in row) for row in [head, ["0", "gemm", "0", "0.9", "22.71", "0.48"]]))
     text = table(tmp_path / "ncu.csv").splitlines()
     columns, cells = ([cell.strip() for cell in text[i].split("|")] for i in (0, 2))
     assert cells[columns.index("tensor %")] == "22.71" and cells[columns.index("waves")] == "0.48"

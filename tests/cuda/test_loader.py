@@ -1,12 +1,14 @@
 """The loader: how it reads a .cu file, which arguments a kernel accepts, the message if one does not compile."""
 
 import re
+import sys
+import types
 
 import numpy as np
 import pytest
 
 from minigan.errors import DeviceError, DTypeError
-from minigan.kernels.cuda import emulated
+from minigan.kernels.cuda import emulated, gpu
 from minigan.kernels.cuda.loader import kernel
 from minigan.kernels.cuda.source import TYPES, Parameter, Table, signatures, source
 
@@ -212,3 +214,29 @@ def test_without_a_compiler_the_remedy_is_named(write, monkeypatch):
     x = emulated.asarray(np.zeros(1, np.float32))
     with pytest.raises(DeviceError, match=r"needs a C\+\+ compiler; install g\+\+"):
         kernel(write(EVERY_TYPE), "scale", x)(1, 1, (x, x, 1))
+
+
+@pytest.fixture
+def hopper_compiler(monkeypatch):
+    """CuPy's NVRTC, which is not there without a GPU: it counts its programs, and every cubin is the same."""
+    programs = []
+    nvrtc = types.SimpleNamespace(
+        getVersion=lambda: (13, 0), createProgram=lambda text, *_: programs.append(text),
+        compileProgram=lambda *_: None, getCUBIN=lambda _: b"cubin", destroyProgram=lambda _: None)
+    monkeypatch.setitem(sys.modules, "cupy", types.ModuleType("cupy"))
+    monkeypatch.setitem(sys.modules, "cupy.cuda", types.SimpleNamespace(nvrtc=nvrtc))
+    return programs
+
+
+def test_a_cubin_is_kept_in_the_cache_of_cupy(hopper_compiler, monkeypatch, tmp_path):
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "new"))
+    paths = [gpu._cubin(text, "hopper.cu", ("-arch=sm_90a",)) for text in ("a", "a", "b")]
+    assert hopper_compiler == ["a", "b"] and paths[0] == paths[1] != paths[2]
+    assert [path.read_bytes() for path in sorted((tmp_path / "new").iterdir())] == [b"cubin"] * 2
+
+
+def test_a_cache_of_cupy_that_cannot_be_written_is_named(hopper_compiler, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    with pytest.raises(DeviceError, match=r"hopper\.cu: the folder of CuPy's cache, .*, cannot be written .*CUPY_"):
+        gpu._cubin("a", "hopper.cu", ())

@@ -1,14 +1,24 @@
-"""docs/one_step.md agrees with a real step: its files, their order, the functions in them, its excerpts."""
+"""docs/one_step.md agrees with a real step: its files, their order, the functions in them, its excerpts.
 
+The page reads the NumPy wing, which a process without the C kernels runs; with them, the way differs in kernels/ only.
+
+    python test_one_step.py FILE        writes the way of this process to a file
+"""
+
+import os
+import pickle
 import re
 import runpy
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from lessons import run
 
 import minigan as mg
+from minigan.kernels.native.library import LIBRARY, WING
 from minigan.teach.reading import follow, source
 from minigan.trainers import GAN
 
@@ -21,18 +31,41 @@ ALGORITHM, END_TO_END = one_step.algorithm(PAGE), one_step.end_to_end(PAGE)
 INCLUDE = re.compile(r"^```\{literalinclude\} (\S+)\n((?:^:.*\n)+)```", re.M)
 
 
-@pytest.fixture(scope="module")
-def way(tmp_path_factory):
+def way_of_this_process():
     """The calls from the example's main() to the end of GAN.update in the second step; on one thread, to trace all."""
     main = runpy.run_path(str(ROOT / "examples" / "dcgan_mnist.py"))["main"]
-    threads, folder = mg.get_threads(), tmp_path_factory.mktemp("run")
+    threads = mg.get_threads()
     mg.set_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr(sys, "argv", ["dcgan_mnist.py", "--smoke", "--no-blas-tuning", "--device", "cpu",
-                                    "--out", str(folder / "run")])
+                                    "--out", f"{folder}/run"])
         followed = follow(main, GAN.draw, GAN.update)
     mg.set_threads(threads)
     return followed
+
+
+@pytest.fixture(scope="module")
+def way(tmp_path_factory):
+    """The way without the C kernels, which is the page's."""
+    if LIBRARY is None:
+        return way_of_this_process()
+    file = tmp_path_factory.mktemp("way") / "way"
+    tests = os.pathsep.join([str(ROOT / "tests"), str(ROOT / "examples")])
+    subprocess.run([sys.executable, __file__, file], env={**os.environ, "MINIGAN_NATIVE": "0", "PYTHONPATH": tests},
+                   capture_output=True, check=True, timeout=300)  # fmt: skip
+    return pickle.loads(file.read_bytes())
+
+
+@pytest.mark.skipif(LIBRARY is None, reason=WING)
+def test_with_the_c_kernels_only_kernels_differ(way):
+    """Outside kernels/, files and their order are the same."""
+    native = way_of_this_process()
+    files = [[stop.file for stop in followed.stops] for followed in (native, way)]
+    assert native.frames == way.frames
+    outside = [[file for file in part if not file.startswith("kernels/")] for part in files]
+    assert outside[0] == outside[1]
+    ran = [Path(file).name for file in files[0] if file.startswith("kernels/native/")]
+    assert {"conv.py", "norm.py", "optim.py"} <= set(ran)
 
 
 def test_the_page_lists_the_files_that_run_in_the_order_of_first_call(way):
@@ -137,3 +170,7 @@ def test_a_way_is_that_of_one_step_only():
     assert [*stops["minigan/optim/schedules.py"].functions] == ["step_decay", "warmup"]
     with pytest.raises(mg.errors.OptionError, match="called the first 2 times"):
         follow(program, first, last, time=3)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_bytes(pickle.dumps(way_of_this_process()))

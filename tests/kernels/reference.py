@@ -20,7 +20,14 @@ def conv_size(x, w, stride, padding, dilation):
     )
 
 
-def conv2d(x, w, b, stride, padding, dilation):
+def with_border(x, padding, reflect):
+    """The image, and how many zeros are around it: a mirrored border is part of the image."""
+    widths = ((0, 0), (0, 0), *((p, p) for p in padding))
+    return (np.pad(x, widths, "reflect"), (0, 0)) if reflect else (x, padding)
+
+
+def conv2d(x, w, b, stride, padding, dilation, reflect=False):
+    x, padding = with_border(x, padding, reflect)
     OH, OW = conv_size(x, w, stride, padding, dilation)
     y = np.zeros((len(x), len(w), OH, OW))
     for i, j, k, l, p, q in triples(*x.shape[2:], OH, OW, *w.shape[2:], stride, padding, dilation):
@@ -37,7 +44,8 @@ def conv_transpose2d(x, w, b, stride, padding, dilation, output_size):
     return y if b is None else y + np.asarray(b, np.float64)[:, None, None]
 
 
-def conv2d_weight_grad(x, gy, kernel_size, stride, padding, dilation):
+def conv2d_weight_grad(x, gy, kernel_size, stride, padding, dilation, reflect=False):
+    x, padding = with_border(x, padding, reflect)
     gw = np.zeros((gy.shape[1], x.shape[1], *kernel_size))
     for i, j, k, l, p, q in triples(*x.shape[2:], *gy.shape[2:], *kernel_size, stride, padding, dilation):
         for n, o, c in itertools.product(range(len(x)), range(gy.shape[1]), range(x.shape[1])):

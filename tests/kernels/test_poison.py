@@ -54,7 +54,7 @@ def test_the_poison_is_in_all_memory_a_kernel_may_take(monkeypatch):
 
 
 def test_the_cases_take_winograds_way():
-    def pays(x, w, b, stride, padding, dilation):
+    def pays(x, w, b, stride, padding, dilation, reflect=False):
         return winograd.pays(len(x), x.shape[2:], x.shape[1], len(w), w.shape[2:], stride, dilation, x.dtype)
 
     assert {pays(*arguments) for arguments in CASES["conv2d"]} == {True, False}

@@ -92,12 +92,27 @@ def convolutions(rng):
         yield "conv2d", (x, w, b, *how)
         yield "conv_transpose2d", (g, w, c, *how, (size, size))
         yield "conv2d_weight_grad", (x, g, (k, k), *how)
+        if 0 < p < size:  # a border that is mirrored
+            yield "conv2d", (x, w, b, *how, True)
+            yield "conv2d_weight_grad", (x, g, (k, k), *how, True)
+
+
+def upconvolutions(rng):
+    """With fewer products and by blurred filters, of odd sizes and channels."""
+    for N, C, O, size in ((1, 16, 16, (8, 8)), (2, 17, 33, (7, 9)), (3, 40, 70, (1, 6)), (1, 3, 5, (3, 4)),
+                          (40, 48, 20, (3, 2)), (2, 64, 1, (5, 4))):
+        x, g = images(rng, N, C, *size), images(rng, N, O, 2 * size[0], 2 * size[1])
+        w = rng.standard_normal((3, 3, C, O), np.float32).transpose(3, 2, 0, 1)
+        yield "upconv2d", (x, w, rng.random(O, np.float32), (2, 2), (1, 1))
+        yield "upconv2d_adjoint", (g, w, (2, 2), (1, 1))
+        yield "upconv2d_weight_grad", (x, g, (3, 3), (2, 2), (1, 1))
 
 
 def others(rng):
     shapes = (2, 1, 5, 7), (2, 3, 9, 11), (1, 17, 31, 33), (3, 64, 8, 8), (2, 200, 5, 6), (1, 5, 1, 1), (1, 300, 9, 9)
     for shape in shapes:
         x, gy = images(rng, *shape), images(rng, *shape)
+        yield "add", (x, gy)
         yield "leaky_relu", (x, 0.2)
         yield "gate", (x, gy, 0.0)
         gamma, beta = rng.random((2, shape[1]), np.float32)
@@ -136,6 +151,7 @@ def cases():
     names = [name for name in vars(native) if name in CASES]
     yield from ((name, arguments) for name in names for arguments in CASES[name])
     yield from convolutions(rng)
+    yield from upconvolutions(rng)
     yield from others(rng)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minigan.kernels import cpu, get_precision, set_precision
+from minigan.kernels import cpu, get_precision, native, set_precision
 from minigan.kernels.geometry import out_size
 from minigan.kernels.native import conv, direct, winograd
 from minigan.kernels.native.library import LIBRARY
@@ -141,8 +141,8 @@ SIZES = [  # N C O size padding
     (5, 1, 1, (5, 5), ONE), (4, 24, 40, (4, 4), ONE), (64, 32, 16, (8, 8), ONE), (2, 200, 70, (16, 13), ONE),
     (1, 3, 3, (5, 6), (3, 3)), (2, 12, 20, (34, 34), (0, 0)),
 ]
-KERNELS = {winograd.F22: [(4, 4), (3, 3), (4, 3)], winograd.F23: [(3, 3), (2, 3)], winograd.F42: [(4, 4), (3, 3)],
-           winograd.F43: [(3, 3), (3, 2)], winograd.F34: [(4, 4), (4, 3)]}
+KERNELS = {winograd.F22: [(4, 4), (3, 3), (4, 3)], winograd.F23: [(3, 3), (2, 3)],
+           winograd.F42: [(4, 4), (3, 3), (3, 4)], winograd.F43: [(3, 3), (3, 2)], winograd.F34: [(4, 4), (4, 3)]}
 
 
 @pytest.mark.parametrize("which, kernel", [(which, kernel) for which in KERNELS for kernel in KERNELS[which]])
@@ -160,6 +160,74 @@ def test_fewer_products(which, kernel, N, C, O, size, padding, rng, with_threads
         assert before in (None, [a.tobytes() for a in results])
         before = [a.tobytes() for a in results]
     assert max(map(error, results, truth)) < (1e-5 if which in winograd.PRECISE else 5e-5)
+
+
+@pytest.mark.parametrize("which, bound", [(winograd.F23, 8e-6), (winograd.F43, 3e-5)])
+def test_fewer_products_of_many_tiles_are_added_in_parts(which, bound, rng):
+    """One sum over the tiles of 65,536 pixels would have errors of 4e-5 and 1e-4 of the deviation."""
+    x, g = (rng.standard_normal((16, 64, 64, 16), np.float32) for _ in range(2))
+    gw = np.empty((3, 3, 16, 16), np.float32)
+    winograd.weights(which, x, g, gw, ONE)
+    truth = wanted(x, gw, g, np.zeros(16), np.zeros(16), ONE, ONE, ONE)[2]
+    assert error(gw, truth) < bound
+
+
+UPSAMPLED = [  # N C O size
+    (1, 16, 16, (8, 8)), (2, 5, 3, (7, 9)), (3, 17, 33, (1, 6)), (1, 64, 64, (3, 33)), (5, 1, 1, (5, 5)),
+    (64, 32, 16, (4, 4)), (2, 200, 70, (8, 5)), (4, 3, 3, (1, 1)), (9, 33, 128, (9, 1)),
+]
+
+
+@pytest.mark.parametrize("N, C, O, size", UPSAMPLED)
+def test_up_convolution_with_fewer_products(N, C, O, size, rng, with_threads):
+    """Against the convolution of the enlarged image in float64; the bounds are the errors of F(2x2, 3x3)."""
+    large = 2 * size[0], 2 * size[1]
+    x, w, g, b, _ = draw(rng, N, C, O, size, (3, 3), large)
+    enlarged = x.repeat(2, axis=1).repeat(2, axis=2)
+    y, genlarged, gw = wanted(enlarged, w, g, b, np.zeros(C), ONE, ONE, ONE)
+    truth = y, genlarged.reshape(N, size[0], 2, size[1], 2, C).sum((2, 4)), gw
+    before = None
+    for threads in (1, 2, 3, 8):
+        results = y, gx, gw = [np.full(a.shape, np.nan, np.float32) for a in (g, x, w)]
+        with_threads(threads, winograd.forward, winograd.UP, x, w, b, y, ONE)
+        with_threads(threads, winograd.adjoint, winograd.UP, g, w, None, gx, ONE)
+        with_threads(threads, winograd.weights, winograd.UP, x, g, gw, ONE)
+        assert before in (None, [a.tobytes() for a in results])
+        before = [a.tobytes() for a in results]
+    assert max(map(error, results, truth)) < 5e-6
+
+
+@pytest.mark.parametrize("N, C, O, side", [(64, 256, 128, 4), (16, 128, 64, 8)])
+def test_errors_of_an_up_convolution_on_layers_of_a_generator(N, C, O, side, rng):
+    """The largest is about 3e-6 of the deviation, a tenth of what F(4x4, 2x2) has on the phases of blurred filters."""
+    x, w, g, *_ = draw(rng, N, C, O, (side, side), (3, 3), (2 * side, 2 * side))
+    images, cotangents, filters = x.transpose(0, 3, 1, 2), g.transpose(0, 3, 1, 2), w.transpose(3, 2, 0, 1)
+    for kernel, *arguments in (("upconv2d", images, filters, None), ("upconv2d_adjoint", cotangents, filters),
+                               ("upconv2d_weight_grad", images, cotangents, (3, 3))):
+        exact = [a.astype(np.float64) if isinstance(a, np.ndarray) else a for a in arguments]
+        truth = getattr(cpu, kernel)(*exact, (2, 2), ONE)
+        before = get_precision()
+        set_precision("fp32")
+        try:
+            precise = getattr(native, kernel)(*arguments, (2, 2), ONE)
+        finally:
+            set_precision(before)
+        assert np.abs(precise - truth).max() / truth.std() < 6e-6
+
+
+def test_up_convolutions_choose_their_way():
+    layers = [(64, (8, 8), 128, 64), (64, (16, 16), 64, 1)]
+    three, two = (3, 3), (2, 2)
+    before = get_precision()
+    for precision, kinds in (("fast", ("forward",)), ("fp32", ("forward", "adjoint", "weights"))):
+        set_precision(precision)
+        try:
+            for kind in kinds:
+                assert [winograd.enlarges(kind, *layer, three, two, ONE) for layer in layers] == [True, False]
+        finally:
+            set_precision(before)
+    for kernel, scale, padding in (((5, 3), two, ONE), (three, (2, 3), ONE), (three, two, (1, 0))):
+        assert not winograd.enlarges("forward", *layers[0], kernel, scale, padding)
 
 
 def test_the_precision_chooses_among_algorithms():
@@ -198,8 +266,36 @@ def test_sizes_that_do_not_fit_are_refused(rng):
                 kernel(1, *arrays, *sizes)
     with pytest.raises(ValueError, match="an array is missing, or smaller than its sizes say"):
         LIBRARY.winograd_forward(1, x, w, b, g, 99, 1, 5, 5, 3, 3, 3, 4, 3, 3, 0, 0, 0)
+    for sizes in ((6, 5, 1, 1), (5, 5, 1, 1), (10, 10, 0, 1)):  # an up-convolution has one size and one border
+        with pytest.raises(ValueError, match="an array is missing, or smaller than its sizes say"):
+            LIBRARY.winograd_forward(1, x, w, b, g, winograd.UP, 1, 5, 5, 3, *sizes[:2], 4, 3, 3, *sizes[2:], 0)
     for sizes in ((2**62, 5, 5, 3, 3, 3, 4), (2**32, 2**32, 5, 3, 2**32, 2**32, 4)):
         for kernel, arrays in ((LIBRARY.winograd_forward, (x, w, b, g)), (LIBRARY.winograd_adjoint, (g, w, b, x)),
                                (LIBRARY.winograd_weights, (x, g, w))):
             with pytest.raises(ValueError, match="an array is missing, or smaller than its sizes say"):
                 kernel(1, *arrays, winograd.F23, *sizes, 3, 3, 0, 0, 0)
+
+
+@pytest.mark.parametrize("precision", ["fast", "fp32"])
+@pytest.mark.parametrize("size, kernel, stride, padding", [((2, 2), 3, 1, 1), ((5, 3), 3, 1, 2), ((16, 13), 3, 1, 1),
+                                                           ((9, 8), 4, 2, 1), ((7, 6), 4, 1, 2), ((12, 11), 7, 1, 3)])
+@pytest.mark.parametrize("C, O", [(1, 5), (3, 16), (17, 33), (64, 200)])
+def test_a_mirrored_border_equals_a_copy_to_the_bit(C, O, size, kernel, stride, padding, precision, rng, with_threads):
+    """Windows that reach beyond even the border, as the last tiles do, must not read what is mirrored twice."""
+    before = get_precision()
+    set_precision(precision)
+    how, none = ((stride, stride), (padding, padding), ONE), ((stride, stride), (0, 0), ONE)
+    out = [out_size(n, kernel, stride, padding, 1) for n in size]
+    x = rng.standard_normal((2, *size, C), np.float32).transpose(0, 3, 1, 2)
+    w = rng.standard_normal((kernel, kernel, C, O), np.float32).transpose(3, 2, 0, 1)
+    g = rng.standard_normal((2, *out, O), np.float32).transpose(0, 3, 1, 2)
+    copy = np.pad(x, ((0, 0), (0, 0), *((padding, padding),) * 2), "reflect")
+    try:
+        y, gw = conv.conv2d(copy, w, None, *none), conv.conv2d_weight_grad(copy, g, (kernel, kernel), *none)
+        for threads in (1, 3):
+            mirrored = with_threads(threads, conv.conv2d, x, w, None, *how, True)
+            assert mirrored.tobytes() == y.tobytes()
+            mirrored = with_threads(threads, conv.conv2d_weight_grad, x, g, (kernel, kernel), *how, True)
+            assert mirrored.tobytes() == gw.tobytes()
+    finally:
+        set_precision(before)

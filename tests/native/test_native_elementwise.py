@@ -20,6 +20,25 @@ def test_equal_their_twins(size, slope, rng, with_threads):
         assert z.tobytes() == cpu.gate(g, x, slope).tobytes()
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_sums_are_numpys_to_the_bit(size, rng, with_threads):
+    a, b = rng.standard_normal((2, size), np.float32)
+    for threads in (1, 2, 3, 8):
+        assert with_threads(threads, native.add, a, b).tobytes() == (a + b).tobytes()
+
+
+def test_sums_of_any_layout(rng):
+    a, b = rng.standard_normal((2, 3, 5, 4, 6), np.float32)
+    last = a.transpose(0, 3, 1, 2), b.transpose(0, 3, 1, 2)
+    assert native.add(*last).strides == last[0].strides
+    backwards = a[::-1], b[::-1]
+    mixed = a.transpose(0, 1, 3, 2), np.ascontiguousarray(b.transpose(0, 1, 3, 2))
+    repeated = np.broadcast_to(a[:1], a.shape), np.broadcast_to(b[:1], a.shape)
+    others = (a[:, ::2], b[:, ::2]), (a.astype(float), b.astype(float)), (a[:0], b[:0])
+    for x, y in (last, backwards, mixed, repeated, *others):
+        np.testing.assert_array_equal(native.add(x, y), x + y)
+
+
 def test_layouts_are_kept(rng):
     x = rng.standard_normal((3, 5, 4, 6), np.float32).transpose(0, 3, 1, 2)
     y = native.leaky_relu(x, 0.2)

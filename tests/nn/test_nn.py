@@ -214,6 +214,33 @@ def test_a_sequence_is_its_layers_one_by_one(norm, rectifier, training):
         np.testing.assert_allclose(a.data, b.data, rtol=1e-4, atol=1e-5)
 
 
+BORDERS = [nn.ReflectionPad2d(2), nn.ReflectionPad2d((1, 1, 3, 3)), nn.ReflectionPad2d((1, 2, 3, 0)),
+           nn.ReflectionPad2d(0), nn.ReplicationPad2d(1), nn.ZeroPad2d(1)]
+
+
+@pytest.mark.parametrize("border", BORDERS, ids=str)
+@pytest.mark.parametrize("channels", [(3, 2), (32, 40)])  # few, and as many as are computed with fewer products
+@pytest.mark.parametrize("geometry", [{}, {"stride": 2}, {"dilation": 2}, {"padding": 1}])
+def test_a_mirrored_border_and_its_convolution_are_the_two_layers_to_the_bit(border, channels, geometry, rng):
+    layer = nn.Conv2d(*channels, 3, **geometry)
+    net = nn.Sequential(border, layer, nn.Tanh())
+    x = mg.tensor(rng.normal(size=(2, channels[0], 9, 12)).astype(np.float32), requires_grad=True)
+    inputs = [x, *net.parameters()]
+    together, apart = net(x), nn.Tanh()(layer(border(x)))
+    assert together.data.tobytes() == apart.data.tobytes()
+    v = rng.normal(size=together.shape).astype(np.float32)
+    for a, b in zip(mg.grad(together, inputs, v), mg.grad(apart, inputs, v), strict=True):
+        assert a.data.tobytes() == b.data.tobytes()
+
+
+def test_a_border_that_is_too_wide_is_the_borders_error():
+    net = nn.Sequential(nn.ReflectionPad2d(4), nn.Conv2d(1, 1, 3))
+    with pytest.raises(mg.errors.ShapeError, match=r"in Sequential\.0: .*reflecting 4 elements needs more than 4"):
+        net(mg.tensor(np.zeros((1, 1, 4, 9), np.float32)))
+    with pytest.raises(mg.errors.ShapeError, match=r"conv2d: reflecting \(4, 4\) pixels"):
+        mg.ops.conv2d(np.zeros((1, 1, 4, 9), np.float32), np.zeros((1, 1, 3, 3), np.float32), padding=4, reflect=True)
+
+
 class Ramp(nn.Module):
     """A user's layer that also has a slope."""
 

@@ -1,0 +1,144 @@
+"""Launches hopper.cu: the products of conv.py whose sizes suit Hopper's asynchronous tensor cores.
+
+How a product is cut is chosen by a model of its time, fitted to 512 products timed on an H200
+(benchmarks/results/gpu_hopper.csv): it chooses the fastest form of each layer, or one at most 3 % slower.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import NamedTuple
+
+from ..values import DeviceArray
+from . import memory
+from .backend import backend_of
+from .grid import vector
+from .loader import kernel
+from .memory import aligned
+from .partials import add_partials
+
+BM, BK = 128, 32  # rows and depth of a tile; the same in hopper.cu
+FORWARD, DATA_GRAD, WEIGHT_GRAD = range(3)
+WORTH = 2**28  # multiply-adds below which conv.cu, one launch instead of two, is faster
+MULTIPROCESSORS, IN_LARGE_CLUSTERS = 132, 120  # of an H200; how many of them clusters of 4 and 8 reach
+
+
+class Tile(NamedTuple):
+    """BM x BN numbers of y by a block with STAGES slots, of which BLOCKS fit on a multiprocessor."""
+
+    BN: int
+    STAGES: int
+    BLOCKS: int
+    alone: tuple[float, float]  # microseconds of a step of one block: A along the depth, A along y
+    full: tuple[float, float]  # of BLOCKS blocks together
+
+
+class Form(NamedTuple):
+    """How a product is cut: `splits` parts of the depth, `cluster` of which are added up within a cluster."""
+
+    tile: Tile
+    cluster: int
+    splits: int
+
+
+TILES = (
+    Tile(128, 3, 2, (0.578, 0.654), (0.855, 1.005)), Tile(128, 4, 1, (0.528, 0.577), (0.528, 0.577)),
+    Tile(64, 4, 2, (0.468, 0.523), (0.648, 0.775)), Tile(256, 4, 1, (0.737, 0.787), (0.737, 0.787)),
+)  # fmt: skip
+START, LAUNCHES, CLUSTER_SUM, PARTIALS = 7.6, 2.3, 3.6, 2.0  # steps before a block's first; then microseconds
+IMAGE, Y, PARTIAL_SUMS = 2.2e-6, 1.35e-6, 1.57e-6  # microseconds for a number of the image, of y, of the partial sums
+
+
+class Sizes(NamedTuple):
+    """Of a product, as conv.product has them."""
+
+    rows: int
+    columns: int
+    depth: int
+    phases: int
+    a_along_k: bool
+    b_along_k: bool
+
+    @property
+    def mode(self) -> int:
+        """Of hopper.cu."""
+        return WEIGHT_GRAD if not self.a_along_k else DATA_GRAD if self.b_along_k else FORWARD
+
+
+def fits(
+    x: DeviceArray, w: DeviceArray, y: DeviceArray, images: tuple[int, int, int, int], geometry: tuple[int, ...],
+    lines: tuple[int, int], sizes: Sizes,
+) -> bool:  # fmt: skip
+    """Whether hopper.cu can compute a product, and is likely to be faster than conv.cu; arguments as conv.product's."""
+    rows, columns, depth, phases, a_along_k, b_along_k = sizes
+    N, H, W, C = images
+    if backend_of(y).capability()[0] != 9 or rows < BM or columns < 32 or columns % 4 or depth < BK:
+        return False
+    if rows * columns * depth * phases < WORTH or N * H * W * lines[0] >= 2**31:
+        return False
+    if vector(math.gcd(C, lines[0]), x) != 4 or vector(math.gcd(columns, lines[1]), w) != 4 or not aligned(y):
+        return False
+    return C % BK == 0 and max(geometry[:2]) <= 16 if a_along_k else not b_along_k
+
+
+@functools.cache
+def plan(mode: int, rows: int, columns: int, depth: int, phases: int) -> Form:
+    """The form of the shortest time, among those with at least six steps for a block.
+
+    >>> [plan(FORWARD, 128 * 8 * 8, 256, 2048, 1)[i] for i in (1, 2)], plan(DATA_GRAD, 128 * 8 * 8, 128, 1024, 4).splits
+    ([2, 2], 1)
+    """
+    steps, outers = -(-depth // BK), (1, 2, 4, 8, 16) if mode == WEIGHT_GRAD else (1, 2)  # as timed
+    forms = [Form(tile, cluster, cluster * outer) for tile in TILES if max(64, columns) >= tile.BN
+             for cluster in (1, 2, 4, 8) for outer in outers if cluster * outer <= max(1, steps // 6)]
+    return min(forms, key=lambda form: microseconds(form, mode, rows, columns, depth, phases))
+
+
+def microseconds(form: Form, mode: int, rows: int, columns: int, depth: int, phases: int) -> float:
+    """The model: waves of blocks, each of so many steps; the image; the sums of parts; y."""
+    tile, cluster, splits = form
+    across, kind = -(-columns // tile.BN), int(mode == WEIGHT_GRAD)
+    share = -(-depth // (BK * splits)) + START
+    blocks = -(-rows // BM) * across * phases * splits
+    places = MULTIPROCESSORS if cluster <= 2 else IN_LARGE_CLUSTERS
+    waves, rest = divmod(blocks, places * tile.BLOCKS)
+    time = LAUNCHES + waves * share * tile.full[kind]
+    if rest:
+        time += share * (tile.alone if rest <= places else tile.full)[kind]
+    size, outer = rows * columns * phases, splits // cluster
+    time += IMAGE * across * tile.BN * depth * phases + Y * size
+    if cluster > 1:
+        time += CLUSTER_SUM
+    return time + (PARTIALS + PARTIAL_SUMS * outer * size if outer > 1 else 0)
+
+
+def launch(
+    x: DeviceArray, w: DeviceArray, b: DeviceArray | None, y: DeviceArray, images: tuple[int, int, int, int],
+    geometry: tuple[int, ...], divisors: tuple[int, int], lines: tuple[int, int], sizes: Sizes,
+) -> None:  # fmt: skip
+    """Launch `arrange`, `hopper_gemm` and, if a cluster has not all parts of the depth, `add_partials`."""
+    rows, columns, depth, phases, _, b_along_k = sizes
+    mode = sizes.mode
+    tile, cluster, splits = plan(mode, rows, columns, depth, phases)
+    steps = -(-depth // BK) if mode == WEIGHT_GRAD else geometry[0] * geometry[1] * (images[3] // BK)
+    across, outer = -(-columns // tile.BN), splits // cluster
+    padded = across * tile.BN
+    image = memory.empty((padded * steps * BK,), y.dtype, y)
+    kernel("arrange.cu", "arrange", y)(
+        (steps, -(-padded // (32 if b_along_k else 128))), 256,
+        (w, image, columns, depth, lines[1], images[3], tile.BN, padded, int(b_along_k)))  # fmt: skip
+    out = y if outer == 1 else memory.empty((outer, y.size), y.dtype, y)
+    macros = {"MODE": mode, "BN": tile.BN, "STAGES": tile.STAGES, "BLOCKS": tile.BLOCKS, "CLUSTER": cluster}
+    kernel("hopper.cu", "hopper_gemm", y, **macros)(
+        (-(-rows // BM) * cluster, across, phases * outer), 256,
+        (x, image, b, out, *images, columns, *geometry, *divisors, lines[0], splits, phases, y.size),
+        shared=shared_bytes(tile, mode))  # fmt: skip
+    if outer > 1:
+        add_partials(out, b, y, columns, outer)
+
+
+def shared_bytes(tile: Tile, mode: int) -> int:
+    """Of a block: its slots, or its sums with lines 8 numbers longer, at a multiple of 1024; before, the barriers."""
+    left = BK * (BM + 8) if mode == WEIGHT_GRAD else BM * BK
+    return max(tile.STAGES * (left + tile.BN * BK) * 4, BM * (tile.BN + 8) * 4) + 2048

@@ -1,0 +1,18 @@
+"""Adds up the parts into which the depth of a product was cut; both conv.py and hopper.py cut it."""
+
+from __future__ import annotations
+
+from ..values import DeviceArray
+from .grid import THREADS, flat, vector
+from .loader import kernel
+
+FEW = 8  # parts that one thread adds up; more are shared by the eight rows of a block
+
+
+def add_partials(partial: DeviceArray, b: DeviceArray | None, y: DeviceArray, columns: int, parts: int) -> None:
+    """Set y = b + the sum of partial (parts, y.size), in order; `columns` is the period of b."""
+    if parts <= FEW and vector(columns, y, b) > 1:
+        kernel("conv.cu", "add_few_partials", y)(
+            flat(y.size, vector(columns, y)), THREADS, (partial, b, y, y.size, columns, parts))
+    else:
+        kernel("conv.cu", "add_partials", y)(-(-y.size // 32), (32, 8), (partial, b, y, y.size, columns, parts))
