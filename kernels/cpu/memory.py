@@ -25,7 +25,7 @@ from .blocks import PASS, SHARED, cut, for_each_block
 
 RECYCLED = 1 << 18  # outputs of at least this many bytes reuse memory
 KEPT = 5 << 25  # bytes of recycled memory above which idle buffers are freed before new ones are made
-HUGE = 1 << 22  # from this many bytes on, the system is asked for large pages, as NumPy does
+HUGE = 1 << 21  # bytes of a large page: 512 small ones, which the system would clear and hand out one by one
 
 _local = threading.local()
 _buffers: dict[int, list[Array]] = {}  # by size in bytes, last used last: memory of outputs, in use or idle
@@ -71,13 +71,17 @@ def _mapped(size: int) -> Array:
     """Memory from the system itself, so that it goes back there: malloc would keep it, in pieces that fit nothing."""
     if sys.platform == "win32" or not hasattr(mmap, "MAP_PRIVATE"):
         return np.empty(size, np.uint8)
+    large = size // HUGE * HUGE  # what large pages hold: one more behind them would cost memory that nobody asked for
     try:
-        pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        pages = mmap.mmap(-1, size + (HUGE if large else 0), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except OSError as error:
         raise MemoryError(f"the system has no {size:,} bytes left") from error
-    if size >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
-        pages.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(pages, np.uint8)
+    start = 0
+    if large and hasattr(mmap, "MADV_HUGEPAGE"):
+        address = np.frombuffer(pages, np.uint8).__array_interface__["data"][0]
+        start = -address % HUGE  # what lies before and behind is never touched, and costs nothing
+        pages.madvise(mmap.MADV_HUGEPAGE, start, large)
+    return np.frombuffer(pages, np.uint8, size, start)
 
 
 def empty_like(x: Array) -> Array:

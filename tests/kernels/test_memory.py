@@ -1,8 +1,10 @@
 """Recycled memory: reused as soon as no array holds it, never before, and bounded."""
 
+import mmap
 import threading
 
 import numpy as np
+import pytest
 
 from minigan.kernels.cpu import memory
 
@@ -48,6 +50,17 @@ def test_idle_memory_is_bounded():
     for k in range(60):  # 60 sizes of some 10 MiB, each held for a moment
         memory.empty(((10 << 20) + k,), np.uint8)
     assert sum(size * len(same) for size, same in memory._buffers.items()) < memory.KEPT + (16 << 20)
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="only Linux is asked for large pages")
+@pytest.mark.parametrize("size", [(2 << 20) - 4, 2 << 20, (2 << 20) + 4, (9 << 20) + 4100])
+def test_large_arrays_begin_at_a_large_page(size):
+    """A large page holds 2 MiB whose address is a multiple of 2 MiB; an array that fills none may lie anywhere."""
+    array = memory.empty((size,), np.uint8)
+    assert array.shape == (size,)
+    assert size < 2 << 20 or array.ctypes.data % (2 << 20) == 0
+    array[...] = 1  # all of it is there
+    assert array.sum(dtype=np.int64) == size
 
 
 def test_small_arrays_are_numpys():
