@@ -122,10 +122,16 @@ def _flat(p: Array, g: Array, *states: Array) -> tuple[Array, ...] | None:
 
     None if one is not float32, p is not dense, or a state has another order.
     """
-    strides = p.strides
-    if any(a.dtype != np.float32 for a in (p, g, *states)) or any(s.strides != strides for s in states):
+    if any(a.dtype != np.float32 for a in (p, g, *states)) or not all(_same_order(p, s) for s in states):
         return None
     flat, *rest = (a.ravel("K") for a in (p, *states))
     if any(view.flags.owndata for view in (flat, *rest)):
         return None  # p has holes or runs backwards
-    return flat, g.ravel("K") if g.strides == strides else in_order_of(p, g), *rest
+    return flat, g.ravel("K") if _same_order(p, g) else in_order_of(p, g), *rest
+
+
+def _same_order(x: Array, y: Array) -> bool:
+    """Whether their numbers follow one another alike in memory. An axis of length 1 may have any stride."""
+    if x.strides == y.strides:
+        return True
+    return x.shape == y.shape and all(n == 1 or s == t for n, s, t in zip(x.shape, x.strides, y.strides, strict=True))

@@ -139,21 +139,25 @@ INLINE int vanishes(const int P, const int R, const struct convolution *c, long 
     return (f / P == P - 1 && c->row_tap[ph][R - 1] < 0) || (f % P == P - 1 && c->column_tap[ph][R - 1] < 0);
 }
 
-/* Y (rows, NR) = A (rows, K) B (K, NR), or += with `more`: A[m*am + k*ak], B packed */
+/* Y (rows, NR) = A (rows, K) B (K, NR), or += with `more`: A[m*am + k*ak], B packed. A sum is added when it is complete:
+ * shorter sums have smaller errors. */
 INLINE void rows_times_panel(long rows, long K, const float *A, long am, long ak, const float *B, float *Y, int more)
 {
     for (long m0 = 0; m0 < rows; m0 += MR) {
         const float *a[MR];
         vec acc[MR][NV];
         for (int m = 0; m < MR; m++) {
-            long row = min(m0 + m, rows - 1); /* beyond the last row: that row again, not stored */
-            a[m] = A + row * am;
-            for (int v = 0; v < NV; v++) acc[m][v] = more ? VEC(Y + row * NR + v * W) : (vec){0};
+            a[m] = A + min(m0 + m, rows - 1) * am; /* beyond the last row: that row again, not stored */
+            for (int v = 0; v < NV; v++) acc[m][v] = (vec){0};
         }
         if (rows - m0 > MR / 2) multiply(MR, 1, 0, K, a, ak, B, NR, acc);
         else multiply(MR / 2, 1, 0, K, a, ak, B, NR, acc);
         for (int m = 0; m < min(MR, rows - m0); m++)
-            for (int v = 0; v < NV; v++) STORE(Y + (m0 + m) * NR + v * W, acc[m][v]);
+            for (int v = 0; v < NV; v++) {
+                float *y = Y + (m0 + m) * NR + v * W;
+                if (more) acc[m][v] += VEC(y);
+                STORE(y, acc[m][v]);
+            }
     }
 }
 

@@ -13,16 +13,16 @@ from ..values import Array, Pair
 from .library import LIBRARY
 
 F22, F23, F42, F43, F34, UP = range(6)  # in the order of winograd.c
-PRECISE = (F22, F23, UP)  # with errors of at most 9e-6 of the result's deviation; of the others, up to 5e-5
+PRECISE = (F22, F23, UP)  # with errors of at most 6e-6 of the result's deviation; of the others, up to 5e-5
 ALGORITHMS = {F22: (2, 2, 2), F23: (2, 3, 1), F42: (4, 2, 2), F43: (4, 3, 1), F34: (3, 4, 1)}  # outputs, taps, stride
 
 # What is paid for, in multiplications of the direct way: fitted to the times of 348 layers (AVX2, one thread).
 FEWER = {  # a product; a number of transformed windows, of the result before it is transformed back, of filters
     "forward": (1.3, 11, 17, 8),
     "scattered": (1.3, 8, 41, 8),  # tiles in, windows out: an adjoint of stride 2, or of an image with a border
-    "weights": (1.6, 13, 22, 4),
+    "weights": (1.6, 13, 30, 4),
 }
-DIRECT = {"forward": (6, 10), "adjoint": (10, 35), "weights": (18, 34)}  # a number of the images, of the filters
+DIRECT = {"forward": (6, 10), "adjoint": (10, 35), "weights": (15, 34)}  # a number of the images, of the filters
 VECTOR, PANEL, DOTS = 8, 16, 4  # channels are padded to vectors and panels; products of up to DOTS columns are not
 
 

@@ -92,6 +92,24 @@ def test_layouts_and_types(rng):
     assert bytes_of([result[1]]) == bytes_of([grads])
 
 
+def test_axes_of_length_1_may_have_any_stride(rng, monkeypatch):
+    """As filters of one channel have: parameter, gradient and state are views of differently shaped memory."""
+    def oddly(shape, order):
+        base = np.abs(rng.standard_normal([shape[axis] for axis in order], np.float32))
+        return base.transpose(np.argsort(order))
+
+    rows = []
+    for shape in ((1, 8, 3, 3), (8, 1, 4, 4), (1, 1, 2, 3), (5, 1, 1, 1)):
+        orders = (2, 3, 1, 0), (2, 3, 0, 1), (2, 3, 1, 0), (2, 3, 0, 1)  # the same memory, but for axes of length 1
+        rows.append([oddly(shape, order) for order in orders])
+    strides = [{a.strides for a in row} for row in rows]
+    assert sum(len(each) > 1 for each in strides) >= 3
+    arguments = [*map(list, zip(*rows, strict=True)), *RULES["adam"][1][1]]
+    wanted = after(cpu, "adam", arguments)
+    monkeypatch.setattr(cpu, "adam", None)  # C does all of it
+    assert after(native, "adam", arguments) == wanted
+
+
 def test_counters_and_rates(rng):
     rows = draw(rng, 4)
     wanted = after(native, "adam", [*rows, 5, 1e-3, 0.9, 0.999, 1e-8, 0.0])
