@@ -11,7 +11,7 @@ This is the only door. Beside the kernels it has
     set_precision, get_precision    how float32 numbers are multiplied
     set_threads, get_threads        how many workers share the work on the CPU
     layout_copies                   how often a CPU kernel had to copy an image to channels-last
-    constant_weights()              a context in which kernels keep what they make of weights, until weights_change()
+    constant_weights()              a context in which kernels keep what they make of weights, until weights_change(w)
     WING                            what computes there: "native v3 kernels", or "NumPy only" and why
     out_size, out_sizes             how many windows of a convolution or a pool fit along an axis, along both
 """

@@ -44,7 +44,7 @@ class Rate(NamedTuple):
 
 
 class _Made(threading.local):
-    """What was made of weights, by address and how it was made, with the weights; None while they may change."""
+    """What was made of weights, by their address first, with the weights; None while they may change."""
 
     of: dict[Any, Any] | None = None
 

@@ -70,10 +70,15 @@ def constant_weights() -> Iterator[None]:
         made.of = before
 
 
-def weights_change() -> None:
-    """Forget what was made of weights: some are about to be changed in place."""
-    if made.of:
-        made.of.clear()
+def weights_change(w: Any) -> None:
+    """Forget what was made of weights in the memory of w, an array of a device, which is about to be changed in place."""
+    if not made.of:
+        return
+    from .cuda.backend import backend_of
+
+    first = backend_of(w).address(w)
+    for key in [key for key in made.of if first <= key[0] < first + w.nbytes]:
+        del made.of[key]
 
 
 def backend(device: str) -> Backend:

@@ -74,7 +74,7 @@ class Tensor:
             self.data = self._data  # a view: others own its memory, so this tensor gets its own first
         self._version[0] += 1
         if type(self._data) is not np.ndarray:
-            kernels.weights_change()
+            kernels.weights_change(self._data)
             return self._data
         self._data.flags.writeable = True
         view = self._data.view()
