@@ -3,8 +3,8 @@
 #
 #     bash benchmarks/gpu_all.sh OUT [VERSIONS]
 #
-# OUT gets all.log, tests.log, compile.log, run.log, sanitizer.log, gpu.md, gpu.jsonl (a row as soon as it is measured),
-# ncu.*.csv. A folder in VERSIONS holds files that differ in another version (VERSIONS/NAME/kernels/cuda/conv.cu, or all of
+# OUT gets all.log, tests.log (compilation, too), run.log (sanitizer, too), gpu.md, gpu.jsonl (a row as soon as it is
+# measured), ncu.here.csv. A folder in VERSIONS holds files that differ in another version (VERSIONS/NAME/kernels/cuda/conv.cu, or all of
 # its kernels/ and minigan/): they are laid over a copy of this tree, and the copies are timed in turns. Nothing has to be
 # installed: a link makes the package. PACKAGES is a folder of further Python packages, such as the one with the digits.
 # GPU_REHEARSAL=1 goes through all parts on a machine without a GPU, SLOW=5 gives each five times as long. TOTAL is the
@@ -52,9 +52,9 @@ prepare() {  # compile what the timings need while the tests run; nothing is tim
     part 100 "tests" "${tests[@]}" $parallel >"$out/tests.log" 2>&1
     grep -qE "PASSED|FAILED" "$out/tests.log" || part 60 "tests again" "${tests[@]}" >>"$out/tests.log" 2>&1
     wait "${jobs[@]}"
-    cat "$work"/compile.* >"$out/compile.log"
     grep -v " PASSED" "$out/tests.log" | tail -25
-    tail -25 "$out/compile.log"
+    cat "$work"/compile.* | tail -25
+    cat "$work"/compile.* >>"$out/tests.log"
 }
 
 measure() {
@@ -69,8 +69,8 @@ measure() {
     grep -vE "^ *$|%\|" "$out/run.log" | tail -30
     part 60 "convolutions" "${gpu[@]}" --budget 52 --sections convolutions
     profile here  # one launch takes about two seconds; what is done when the time is over is in the table
-    sanitizer >"$out/sanitizer.log" 2>&1
-    tail -6 "$out/sanitizer.log"
+    sanitizer >>"$out/run.log" 2>&1
+    tail -6 "$out/run.log"
     [ $((total - SECONDS)) -gt 85 ] && part 90 "compiled" "${gpu[@]}" --budget 80 --sections compiled
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -40,3 +41,12 @@ class Rate(NamedTuple):
     """A real number that lives in an array: the one element of `array`, float64."""
 
     array: Any
+
+
+class _Made(threading.local):
+    """What was made of weights, by address and how it was made, with the weights; None while they may change."""
+
+    of: dict[Any, Any] | None = None
+
+
+made = _Made()  # see wings.constant_weights

@@ -7,8 +7,9 @@ wing has a twin with the same parameters for each.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from minigan.errors import DeviceError
 
 from . import cpu, native
+from .values import made
 
 if TYPE_CHECKING:
     from .cuda.backend import Backend
@@ -53,6 +55,25 @@ def _cuda_wing(array: Any) -> ModuleType:
     if owner(array) is None:
         raise DeviceError(f"kernels: {type(array).__module__}.{type(array).__name__} is not an array of NumPy or CuPy.")
     return cuda
+
+
+@contextlib.contextmanager
+def constant_weights() -> Iterator[None]:
+    """A context in which, in this thread, weights stay as they are until `weights_change` is called.
+
+    What a kernel makes of weights, such as Hopper's arrangement of them, it makes once until then.
+    """
+    before, made.of = made.of, {} if made.of is None else made.of
+    try:
+        yield
+    finally:
+        made.of = before
+
+
+def weights_change() -> None:
+    """Forget what was made of weights: some are about to be changed in place."""
+    if made.of:
+        made.of.clear()
 
 
 def backend(device: str) -> Backend:

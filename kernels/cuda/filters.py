@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..values import DeviceArray, Pair
 from .conv import conv2d, conv2d_weight_grad, conv_transpose2d
 from .loader import kernel
-from .memory import contiguous, empty
+from .memory import contiguous, empty, once
 
 __all__ = ["blur_filters", "unblur_filters", "upconv2d", "upconv2d_adjoint", "upconv2d_weight_grad"]
 
@@ -31,18 +31,22 @@ def upconv2d(x: DeviceArray, w: DeviceArray, b: DeviceArray | None, scale: Pair,
     """Enlarge x (N, C, H, W) by repeating pixels, then conv2d with w (O, C, KH, KW), b (O,) or None, at stride 1."""
     (H, W), (KH, KW), (SH, SW), (PH, PW) = x.shape[2:], w.shape[2:], scale, padding
     size = (H * SH + 2 * PH - KH + 1, W * SW + 2 * PW - KW + 1)
-    return conv_transpose2d(x, blur_filters(w, scale), b, scale, _rest(w.shape[2:], padding), ONE, size)
+    return conv_transpose2d(x, _blurred(w, scale), b, scale, _rest(w.shape[2:], padding), ONE, size)
 
 
 def upconv2d_adjoint(g: DeviceArray, w: DeviceArray, scale: Pair, padding: Pair) -> DeviceArray:
     """The adjoint of upconv2d in x: g (N, O, OH, OW) -> (N, C, H, W)."""
-    return conv2d(g, blur_filters(w, scale), None, scale, _rest(w.shape[2:], padding), ONE)
+    return conv2d(g, _blurred(w, scale), None, scale, _rest(w.shape[2:], padding), ONE)
 
 
 def upconv2d_weight_grad(x: DeviceArray, g: DeviceArray, kernel_size: Pair, scale: Pair, padding: Pair) -> DeviceArray:
     """The adjoint of upconv2d in w: x (N, C, H, W) and g (N, O, OH, OW) -> (O, C, KH, KW)."""
     blurred = (kernel_size[0] + scale[0] - 1, kernel_size[1] + scale[1] - 1)
     return unblur_filters(conv2d_weight_grad(g, x, blurred, scale, _rest(kernel_size, padding), ONE), scale)
+
+
+def _blurred(w: DeviceArray, scale: Pair) -> DeviceArray:
+    return once(w, ("blur", *scale), lambda: blur_filters(w, scale))
 
 
 def _rest(kernel: Pair, padding: Pair) -> Pair:

@@ -117,17 +117,25 @@ def launch(
     x: DeviceArray, w: DeviceArray, b: DeviceArray | None, y: DeviceArray, images: tuple[int, int, int, int],
     geometry: tuple[int, ...], divisors: tuple[int, int], lines: tuple[int, int], sizes: Sizes,
 ) -> None:  # fmt: skip
-    """Launch `arrange`, `hopper_gemm` and, if a cluster has not all parts of the depth, `add_partials`."""
+    """Launch `arrange`, `hopper_gemm` and, if a cluster has not all parts of the depth, `add_partials`.
+
+    Weights are arranged once while they are constant (memory.once).
+    """
     rows, columns, depth, phases, _, b_along_k = sizes
     mode = sizes.mode
     tile, cluster, splits = plan(mode, rows, columns, depth, phases)
     steps = -(-depth // BK) if mode == WEIGHT_GRAD else geometry[0] * geometry[1] * (images[3] // BK)
     across, outer = -(-columns // tile.BN), splits // cluster
     padded = across * tile.BN
-    image = memory.empty((padded * steps * BK,), y.dtype, y)
-    kernel("arrange.cu", "arrange", y)(
-        (steps, -(-padded // (32 if b_along_k else 128))), 256,
-        (w, image, columns, depth, lines[1], images[3], tile.BN, padded, int(b_along_k)))  # fmt: skip
+    numbers = (columns, depth, lines[1], images[3], tile.BN, padded, int(b_along_k))
+
+    def arranged() -> DeviceArray:
+        image = memory.empty((padded * steps * BK,), y.dtype, y)
+        kernel("arrange.cu", "arrange", y)(
+            (steps, -(-padded // (32 if b_along_k else 128))), 256, (w, image, *numbers))  # fmt: skip
+        return image
+
+    image = arranged() if mode == WEIGHT_GRAD else memory.once(w, ("arrange", steps, *numbers), arranged)
     out = y if outer == 1 else memory.empty((outer, y.size), y.dtype, y)
     macros = {"MODE": mode, "BN": tile.BN, "STAGES": tile.STAGES, "BLOCKS": tile.BLOCKS, "CLUSTER": cluster}
     kernel("hopper.cu", "hopper_gemm", y, **macros)(

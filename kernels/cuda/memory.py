@@ -4,14 +4,16 @@
     empty_like(x)                the same in x's order of axes
     channels_last(x)             the door: (N, C, H, W) in any layout -> a contiguous (N, H, W, C) array
     dense(x)                     x itself if its elements fill one piece of memory, else a copy
+    once(w, how, make)           what is made of weights, made again only after they have changed
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from ..values import DeviceArray, DTypeLike
+from ..values import DeviceArray, DTypeLike, made
 from .backend import backend_of
 from .loader import is_dense
 
@@ -85,3 +87,17 @@ def channels_last(x: DeviceArray) -> DeviceArray:
     x = x.reshape(*x.shape, *(1,) * (4 - x.ndim)).transpose(0, 2, 3, 1)  # (N, H, W, C)
     _layout_copies += not x.flags.c_contiguous
     return contiguous(x)
+
+
+def once(w: DeviceArray, how: tuple[Any, ...], make: Callable[[], DeviceArray]) -> DeviceArray:
+    """make(), an array made of the weights w; the same one for the same `how` while weights are constant.
+
+    See wings.constant_weights.
+    """
+    if made.of is None:
+        return make()
+    key = backend_of(w).address(w), w.shape, w.strides, how
+    if key not in made.of:
+        made.of[key] = make(), w  # as long as w is kept, no other array has its address
+    array: DeviceArray = made.of[key][0]
+    return array

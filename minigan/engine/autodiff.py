@@ -87,6 +87,7 @@ def grad(
     return [gradients[x.place] if x.place in gradients else Tensor(np.zeros_like(x.data)) for x in inputs]
 
 
+@kernels.constant_weights()
 def walk(
     outputs: Sequence[tuple[Tensor, Operand]], inputs: list[Tensor] | None = None, create_graph: bool = False,
     retain_graph: bool | None = None,

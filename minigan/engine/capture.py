@@ -147,7 +147,7 @@ class Capture:
         gc.collect()
         gc.disable()  # a finaliser that frees device memory must not run in the middle
         try:
-            with graph.capture():
+            with graph.capture(), kernels.constant_weights():
                 _recording = self.values
                 self.outputs = _detached(self.step(*self.places))
                 self.values.advance()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, Self, Ty
 
 import numpy as np
 
+from minigan import kernels
 from minigan.engine import device as devices
 from minigan.errors import DeviceError, DTypeError, GraphError, ShapeError
 
@@ -73,6 +74,7 @@ class Tensor:
             self.data = self._data  # a view: others own its memory, so this tensor gets its own first
         self._version[0] += 1
         if type(self._data) is not np.ndarray:
+            kernels.weights_change()
             return self._data
         self._data.flags.writeable = True
         view = self._data.view()

@@ -98,6 +98,8 @@ upconv2d.defvjp(
 def upconv2d_adjoint(g: Array, w: Array, scale: Pair = 2, padding: Pair = 1) -> Array:
     """The adjoint of upconv2d in x: cotangents g (N, O, OH, OW) and filters w (O, C, KH, KW) give (N, C, H, W).
 
+    scale and padding are upconv2d's; OH = H*scale + 2*padding - KH + 1, and OW likewise.
+
     Forward   y = conv2d(g, blur_filters(w), stride=scale, padding=K-1-P)
     VJP       gg = upconv2d(gy, w)        gw = upconv2d_weight_grad(gy, g)
     Why       <upconv2d(a, w), g> = <a, upconv2d_adjoint(g, w)> for all a: one trilinear form, as conv2d's.
@@ -126,6 +128,8 @@ upconv2d_adjoint.defvjp(
            linear_in=("x", "g"), keeps=("x", "g"))
 def upconv2d_weight_grad(x: Array, g: Array, kernel_size: Pair, scale: Pair = 2, padding: Pair = 1) -> Array:
     """The adjoint of upconv2d in w: images x (N, C, H, W) and cotangents g (N, O, OH, OW) give (O, C, KH, KW).
+
+    kernel_size is (KH, KW) or an int for both; scale and padding are upconv2d's.
 
     Forward   y = unblur_filters(conv2d_weight_grad(g, x, stride=scale, padding=K-1-P))
     VJP       gx = upconv2d_adjoint(g, gy)        gg = upconv2d(x, gy)

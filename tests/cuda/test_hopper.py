@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from same_bytes import channels_last
 
-from minigan.kernels import cpu
+import minigan as mg
+from minigan import kernels
+from minigan.kernels import cpu, precision
 from minigan.kernels.cuda import conv, hopper
 from minigan.kernels.cuda.matmul import matmul
 from minigan.kernels.geometry import out_size
@@ -92,9 +94,9 @@ def test_float32_and_small_products_stay_with_the_oracle(device, monkeypatch, la
     """Precision fp32 and float64 never use tensor cores; below WORTH conv.cu is faster."""
     ones = {real: device.put(np.ones((128, 128), real)) for real in (np.float32, np.float64)}
     matmul(ones[np.float64], ones[np.float64])
-    monkeypatch.setattr(conv, "_precision", "fp32")
+    monkeypatch.setattr(precision, "_precision", "fp32")
     matmul(ones[np.float32], ones[np.float32])
-    monkeypatch.setattr(conv, "_precision", "tf32")
+    monkeypatch.setattr(precision, "_precision", "fast")
     monkeypatch.setattr(hopper, "WORTH", 128**3 + 1)
     matmul(ones[np.float32], ones[np.float32])
     assert not launches
@@ -116,3 +118,55 @@ def test_the_rule_chooses_a_form_near_the_fastest():
         chosen = measured[form.tile.BN, form.tile.STAGES, form.cluster, form.splits]
         assert chosen <= 1.05 * min(measured.values()), (sizes, form)
         assert hopper.microseconds(form, *sizes) == pytest.approx(chosen, rel=0.2)
+
+
+def test_a_backward_pass_arranges_weights_once(device, monkeypatch, launches):
+    """Weights that two products share; other weights, and the same ones changed, are arranged again."""
+    arranged, plain = [], hopper.kernel
+    monkeypatch.setattr(hopper, "kernel", lambda *names, **macros: arranged.append(names[1]) or plain(*names, **macros))
+    rng = np.random.default_rng(0)
+    a, b, c = (rng.normal(size=(128, 64)).astype(np.float32) for _ in range(3))
+    x, y, w, v = (device.put(m) for m in (a, b, c.T @ c, c.T @ a))
+
+    def products():
+        return [device.get(matmul(left, right)) for left, right in ((x, w), (y, w), (x, v))]
+
+    outside = products()
+    assert arranged.count("arrange") == 3
+    with kernels.constant_weights():
+        inside = products()
+    assert arranged.count("arrange") == 5
+    w *= 2
+    with kernels.constant_weights():
+        twice = products()
+    assert arranged.count("arrange") == 7
+    for one, other in zip(outside, inside, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(twice[1], 2 * inside[1])
+
+
+def test_a_captured_step_arranges_weights_once_between_updates(device, monkeypatch, launches):
+    """Two updates a step, each after two products: the bytes of plain steps, which arrange before every product."""
+    arranged, plain = [], hopper.kernel
+    monkeypatch.setattr(hopper, "kernel", lambda *names, **macros: arranged.append(names[1]) or plain(*names, **macros))
+    mg.set_device(device.name)
+    a, b, c = (np.random.default_rng(0).normal(size=(n, 64)).astype(np.float32) for n in (128, 128, 64))
+
+    def trained(capture):
+        x, y, w = mg.tensor(a), mg.tensor(b), mg.tensor(c, requires_grad=True)
+        optimizer = mg.optim.SGD([w], lr=0.1)
+
+        def step():
+            for _ in range(2):
+                loss = ((x @ w) ** 2).mean() + ((y @ w) ** 2).mean()
+                optimizer.minimize(loss)
+            return loss.detach()
+
+        run = mg.capture(step) if capture else step
+        return [run().numpy().tobytes() for _ in range(5)], w.numpy().tobytes()
+
+    wanted = trained(False)
+    assert arranged.count("arrange") == 5 * 4
+    arranged.clear()
+    assert trained(True) == wanted
+    assert arranged.count("arrange") == 2 * 4 + 2  # two plain steps, and one that is recorded

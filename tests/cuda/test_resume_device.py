@@ -1,12 +1,15 @@
 """A run on a device, stopped and continued: the same bytes, although it captured its step twice."""
 
 import numpy as np
+import pytest
 from test_capture import digits, flat, on, tiny_gan  # noqa: F401  # a fixture
 
+import minigan as mg
 from minigan import report, run
 from minigan.checkpoint import Series
 from minigan.data import Loader
 from minigan.engine import device as devices
+from minigan.teach.explain import subjects
 
 
 def train(out, steps, **options):
@@ -34,3 +37,9 @@ def test_stopped_and_continued(on, tmp_path, monkeypatch):  # noqa: F811
     assert one.keys() == other.keys()
     assert [key for key in one if one[key].tobytes() != other[key].tobytes()] == []
     assert (tmp_path / "whole" / "metrics.jsonl").read_bytes() == (tmp_path / "parts" / "metrics.jsonl").read_bytes()
+
+
+@pytest.mark.long
+def test_a_step_is_explained_on_a_device(device):
+    mg.set_device(device.name)
+    assert "d_loss" in subjects.find("dcgan").markdown()

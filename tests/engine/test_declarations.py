@@ -38,9 +38,9 @@ def test_a_signature_has_names_types_and_words_for_each(name):
 def test_conv2d_shows_its_real_arguments():
     signature = inspect.signature(ops.conv2d)
     assert [f"{p.name}={p.default}" if p.default is not p.empty else p.name for p in signature.parameters.values()] == [
-        "x", "w", "b=None", "stride=1", "padding=0", "dilation=1"]
+        "x", "w", "b=None", "stride=1", "padding=0", "dilation=1", "reflect=False"]
     assert [p.annotation for p in signature.parameters.values()] == ["Operand", "Operand", "Operand | None",
-                                                                     "Pair", "Pair", "Pair"]
+                                                                     "Pair", "Pair", "Pair", "bool"]
     page = pydoc.plain(pydoc.render_doc(ops.conv2d))
     assert page.splitlines()[2].startswith("conv2d(x: 'Operand', w: 'Operand', b: 'Operand | None' = None, stride: ")
     assert "Cross-correlate images x (N, C, H, W)" in page

@@ -52,7 +52,7 @@ def dcgan() -> Explanation:
     randomness.seed(0)
     generator, discriminator = models.dcgan(channels=1, size=32, latent=16, width=8)
     z = tensor(randomness.default.normal((8, 16)))
-    real = Tensor(_squares(8, 32))
+    real = tensor(_squares(8, 32))
     names: dict[str, Any] = {"G": generator, "D": discriminator, "z": z, "real": real}
 
     def step() -> dict[str, Tensor]:
