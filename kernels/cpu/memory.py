@@ -24,7 +24,7 @@ from ..values import Array, DTypeLike, Pair
 from .blocks import PASS, SHARED, cut, for_each_block
 
 RECYCLED = 1 << 18  # outputs of at least this many bytes reuse memory
-KEPT = 5 << 25  # bytes of recycled memory above which idle buffers are freed before new ones are made
+KEPT = 7 << 25  # bytes of recycled memory above which idle buffers are freed before new ones are made
 HUGE = 1 << 21  # bytes of a large page: 512 small ones, which the system would clear and hand out one by one
 
 _local = threading.local()
