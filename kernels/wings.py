@@ -71,7 +71,7 @@ def constant_weights() -> Iterator[None]:
 
 
 def weights_change(w: Any) -> None:
-    """Forget what was made of weights in the memory of w, an array of a device, which is about to be changed in place."""
+    """Forget what was made of weights in the memory of w, a device's array that is about to be changed in place."""
     if not made.of:
         return
     from .cuda.backend import backend_of

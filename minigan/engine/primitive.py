@@ -87,6 +87,8 @@ class Operation(Generic[P]):
         self.required = sum(p.kind is not p.VAR_POSITIONAL and p.default is p.empty for p in arguments)
         self.count = len(self.argnames)
         self.parameters = [name for name in signature.parameters if name not in self.argnames]
+        self.placed = [p.name for p in signature.parameters.values()  # parameters that may be given by position
+                       if p.name not in self.argnames and p.kind < p.KEYWORD_ONLY]
         self.__signature__ = signature.replace(
             parameters=[_public(p) if p in arguments else p for p in signature.parameters.values()],
             return_annotation="Tensor")
@@ -191,10 +193,10 @@ class Primitive(Operation[P]):
     def _bind(self, args: tuple[Operand, ...], params: dict[str, Any]) -> tuple[tuple[Operand, ...], dict[str, Any]]:
         """conv2d(x, w, b, 2, 1): what follows the tensors are parameters, in order. conv2d(x, w): b is None."""
         count = self.count
-        if len(args) > count + len(self.parameters):
-            raise TypeError(f"{self.name}: takes {', '.join([*self.argnames, *self.parameters])}; got {len(args)}")
+        if len(args) > count + len(self.placed):
+            raise TypeError(f"{self.name}: takes {', '.join([*self.argnames, *self.placed])}; got {len(args)}")
         if len(args) > count:
-            positional = dict(zip(self.parameters, args[count:], strict=False))
+            positional = dict(zip(self.placed, args[count:], strict=False))
             if twice := positional.keys() & params.keys():
                 raise TypeError(f"{self.name}: {', '.join(sorted(twice))} given twice, by position and by name")
             return args[:count], positional | params

@@ -97,7 +97,7 @@ def _conv_samples(rng):
 
 @primitive(samples=_conv_samples, linear_in=("x", "w"), keeps=("x", "w"), remarks=WEIGHTS)
 def conv2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 1, padding: Pair = 0,
-           dilation: Pair = 1, reflect: bool = False) -> Array:
+           dilation: Pair = 1, *, reflect: bool = False) -> Array:
     """Cross-correlate images x (N, C, H, W) with filters w (O, C, KH, KW); b (O,) or None.
 
     stride S, padding P and dilation D are ints or (h, w) pairs. Beyond its edges x is 0 or, with reflect, mirrored as
@@ -202,7 +202,7 @@ def _forward(geo):
                                   reflect=True)],
            linear_in=("x", "g"), keeps=("x", "g"))
 def conv2d_weight_grad(x: Array, g: Array, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0,
-                       dilation: Pair = 1, reflect: bool = False) -> Array:
+                       dilation: Pair = 1, *, reflect: bool = False) -> Array:
     """The adjoint of conv2d in w: images x (N, C, H, W) and cotangents g (N, O, OH, OW) give (O, C, KH, KW).
 
     kernel_size is (KH, KW) or an int for both; stride S, padding P, dilation D and reflect are conv2d's.

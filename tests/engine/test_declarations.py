@@ -55,6 +55,12 @@ def test_positions_mean_what_the_signature_says():
     np.testing.assert_array_equal(by_position.data, by_name.data)
 
 
+def test_what_the_signature_takes_by_name_only_has_no_position():
+    """PyTorch's seventh argument of conv2d is the number of groups: 1 there must not become a mirrored border here."""
+    with pytest.raises(TypeError, match="conv2d: takes x, w, b, stride, padding, dilation; got 7"):
+        ops.conv2d(np.ones((1, 2, 7, 7)), np.ones((3, 2, 2, 2)), None, 1, 1, 1, 1)
+
+
 def test_every_public_operation_is_a_name_of_ops():
     declared = {op.name for op in OPERATIONS.values() if op.function.__module__.startswith("minigan.ops")}
     assert declared <= set(PUBLIC)
