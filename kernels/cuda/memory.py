@@ -37,11 +37,11 @@ def order_of(x: DeviceArray) -> tuple[int, ...]:
     >>> order_of(np.empty((2, 5, 4, 3)).transpose(0, 3, 1, 2))
     (0, 2, 3, 1)
     """
-    return _orders(x.strides)[0]
+    return orders(x.strides)[0]
 
 
 @functools.cache  # the same few layouts in every step
-def _orders(strides: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def orders(strides: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The axes from slowest to fastest, and the place of each axis in that order."""
     order = tuple(sorted(range(len(strides)), key=lambda axis: (-abs(strides[axis]), axis)))
     return order, tuple(order.index(axis) for axis in range(len(strides)))
@@ -49,7 +49,7 @@ def _orders(strides: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]
 
 def empty_like(x: DeviceArray, dtype: DTypeLike | None = None) -> DeviceArray:
     """An array of x's shape, dense, its axes in x's order in memory."""
-    order, inverse = _orders(x.strides)
+    order, inverse = orders(x.strides)
     return empty(tuple(x.shape[axis] for axis in order), dtype or x.dtype, x).transpose(inverse)
 
 

@@ -38,6 +38,7 @@ def test_any_layout(device, rng):
     x, g = (channels_last(rng.normal(size=(2, 3, 5, 7))) for _ in range(2))
     y = elementwise.leaky_relu(device.put(x), 0.2)
     assert y.strides == x.strides
+    assert elementwise.add(device.put(x), device.put(g)).strides == x.strides
     z = elementwise.gate(device.put(np.ascontiguousarray(g)), device.put(x), 0.2)
     assert z.strides == x.strides
     np.testing.assert_array_equal(device.get(z), cpu.gate(g, x, 0.2))
