@@ -24,7 +24,6 @@ from .pad import pad
 
 __all__ = ["conv2d", "conv2d_weight_grad", "conv_transpose2d"]
 
-NARROW = 4  # channels out up to which spreading works on planes of pixels
 GATHER_WINS = 4  # spreading also pays for the additions: it must move this many times less
 
 
@@ -46,7 +45,7 @@ def conv2d(
     y = empty((len(x), OH, OW, O), x.dtype)
     if stride == (1, 1) and O * GATHER_WINS <= C and (OH, OW) != (1, 1):
         backwards = (-dilation[0], -dilation[1])  # as a pixel of x sees the taps
-        (spread.add_planes if O <= NARROW else spread.add_taps)(x, filters, y, b, (1, 1), padding, backwards)
+        spread.add_taps(x, filters, y, b, (1, 1), padding, backwards)
     else:
         gather.correlate(x, filters, y, b, stride, (-padding[0], -padding[1]), dilation)
     return channels_first(y)
@@ -68,8 +67,8 @@ def conv_transpose2d(
     elif O * GATHER_WINS <= C:
         gather.correlate_phases(x, filters, y, b, stride, padding, dilation)
     else:
-        add = spread.add_planes if C <= NARROW else spread.add_taps
-        add(x, filters.transpose(0, 1, 3, 2), y, b, stride, (-padding[0], -padding[1]), dilation)
+        offset = -padding[0], -padding[1]
+        spread.add_taps(x, filters.transpose(0, 1, 3, 2), y, b, stride, offset, dilation)
     return channels_first(y)
 
 
