@@ -26,17 +26,17 @@ def counts(*shape, high=2**32, dtype=np.uint32):
 
 CONVOLUTIONS = [  # N  C   O   H   W   kernel  stride  padding dilation dtype
     (2, 3, 5, 11, 14, (3, 4), (2, 3), (1, 2), ONE, np.float64),  # gathers; its adjoint spreads
-    (2, 3, 5, 6, 7, (3, 2), ONE, (2, 1), (2, 3), np.float32),  # few channels: its adjoint spreads in planes
-    (2, 24, 2, 6, 7, (3, 4), ONE, (1, 2), ONE, np.float64),  # spreads in planes; its adjoint gathers by phases
+    (2, 3, 5, 6, 7, (3, 2), ONE, (2, 1), (2, 3), np.float32),  # few channels: its adjoint spreads
+    (2, 24, 2, 6, 7, (3, 4), ONE, (1, 2), ONE, np.float64),  # spreads to few channels; its adjoint gathers by phases
     (2, 24, 6, 6, 7, (3, 4), ONE, (1, 2), (1, 2), np.float32),  # spreads
     (2, 24, 5, 7, 8, (2, 3), (3, 2), ONE, ONE, np.float64),  # phases of a stride, one without taps
     (3, 5, 2, 4, 3, (4, 3), ONE, NONE, ONE, np.float64),  # one window
-    (1, 96, 96, 24, 23, (3, 3), ONE, ONE, ONE, np.float32),  # Winograd's algorithm
+    (1, 96, 96, 24, 23, (3, 3), ONE, ONE, ONE, np.float32),  # fewer products in C
 ]
 MIRRORED = [  # the same without dilation, with a mirrored border
     (2, 3, 2, 5, 4, (3, 4), ONE, (2, 3), np.float64),
     (1, 2, 3, 4, 3, (2, 3), TWO, (3, 1), np.float64),
-    (1, 40, 33, 18, 17, (3, 3), ONE, ONE, np.float32),  # Winograd's algorithm
+    (1, 40, 33, 18, 17, (3, 3), ONE, ONE, np.float32),  # fewer products in C
 ]
 UPCONVOLUTIONS = [  # N C O size kernel scale padding
     (2, 3, 5, (4, 3), (3, 3), TWO, ONE),

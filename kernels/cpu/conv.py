@@ -3,11 +3,10 @@
     T(x, w, g) = sum_{n,o,i,j,c,k,l}  g[n,o,i,j]  x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW]  w[o,c,k,l]
 
 The one idea: all arithmetic is matrix products of a block that stays in cache, and memory is only ever moved in runs of
-whole channels. There are three ways to do that, and each function takes the cheapest:
+whole channels. There are two ways to do that, and each function takes the cheaper:
 
     gather     copy the KH*KW pixels under each window side by side (KH*KW*C numbers), then one product per block
     spread     one product per tap on the pixels as they lie (O numbers per tap), then add each where its tap lands
-    winograd   for 3x3 filters of stride 1 and enough channels: 16 products instead of 36
 
 Filters are needed as matrices, (KH, KW, C, O) and contiguous, by all three functions; layers store them so, and another
 order is copied once. In conv_transpose2d, the adjoint, O counts the channels that go in and C those that come out.
@@ -19,13 +18,12 @@ import numpy as np
 
 from ..geometry import filter_matrices, mirrored_widths, out_size
 from ..values import Array, Pair
-from . import gather, spread, winograd
+from . import gather, spread
 from .memory import channels_first, channels_last, contiguous, empty
 from .pad import pad
 
 __all__ = ["conv2d", "conv2d_weight_grad", "conv_transpose2d"]
 
-NARROW = 4  # channels out up to which spreading works on planes of pixels
 GATHER_WINS = 4  # spreading also pays for the additions: it must move this many times less
 
 
@@ -45,11 +43,9 @@ def conv2d(
     KH, KW, C, O = filters.shape
     OH, OW = (out_size(*axis) for axis in zip(x.shape[1:3], (KH, KW), stride, padding, dilation, strict=True))
     y = empty((len(x), OH, OW, O), x.dtype)
-    if winograd.pays(len(x), (OH, OW), C, O, (KH, KW), stride, dilation, x.dtype):
-        winograd.conv2d(x, filters, y, b, padding)
-    elif stride == (1, 1) and O * GATHER_WINS <= C and (OH, OW) != (1, 1):
+    if stride == (1, 1) and O * GATHER_WINS <= C and (OH, OW) != (1, 1):
         backwards = (-dilation[0], -dilation[1])  # as a pixel of x sees the taps
-        (spread.add_planes if O <= NARROW else spread.add_taps)(x, filters, y, b, (1, 1), padding, backwards)
+        spread.add_taps(x, filters, y, b, (1, 1), padding, backwards)
     else:
         gather.correlate(x, filters, y, b, stride, (-padding[0], -padding[1]), dilation)
     return channels_first(y)
@@ -66,17 +62,13 @@ def conv_transpose2d(
     x, filters = channels_last(x), contiguous(filter_matrices(w))  # (N, H, W, O), (KH, KW, C, O)
     KH, KW, C, O = filters.shape
     y = empty((len(x), *output_size, C), x.dtype)
-    axes = zip(output_size, (KH, KW), stride, padding, dilation, x.shape[1:3], strict=True)
-    cheaper = winograd.pays(len(x), x.shape[1:3], C, O, (KH, KW), stride, dilation, x.dtype)
-    if cheaper and all(out_size(*axis) == n for *axis, n in axes):
-        winograd.conv_transpose2d(x, filters, y, b, padding)
-    elif x.shape[1:3] == (1, 1) and padding == (0, 0) and dilation == (1, 1) and output_size == (KH, KW):
+    if x.shape[1:3] == (1, 1) and padding == (0, 0) and dilation == (1, 1) and output_size == (KH, KW):
         spread.one_pixel(x, filters, y, b)
     elif O * GATHER_WINS <= C:
         gather.correlate_phases(x, filters, y, b, stride, padding, dilation)
     else:
-        add = spread.add_planes if C <= NARROW else spread.add_taps
-        add(x, filters.transpose(0, 1, 3, 2), y, b, stride, (-padding[0], -padding[1]), dilation)
+        offset = -padding[0], -padding[1]
+        spread.add_taps(x, filters.transpose(0, 1, 3, 2), y, b, stride, offset, dilation)
     return channels_first(y)
 
 
@@ -93,9 +85,7 @@ def conv2d_weight_grad(
         x, padding = pad(x, mirrored_widths(padding), "reflect"), (0, 0)
     x, gy = channels_last(x), channels_last(gy)  # (N, H, W, C), (N, OH, OW, O)
     C, O = x.shape[3], gy.shape[3]
-    if winograd.pays(len(x), gy.shape[1:3], C, O, kernel_size, stride, dilation, x.dtype):
-        gw = winograd.conv2d_weight_grad(x, gy, padding)
-    elif gy.shape[1:3] == (1, 1) and padding == (0, 0) and kernel_size == x.shape[1:3] and dilation == (1, 1):
+    if gy.shape[1:3] == (1, 1) and padding == (0, 0) and kernel_size == x.shape[1:3] and dilation == (1, 1):
         gw = gather.outer_products_of_one_window(x, gy)
     elif stride == (1, 1) and O * GATHER_WINS <= C:  # windows of gy are smaller: the sum as x's pixels see it
         (KH, KW), (PH, PW), (DH, DW) = kernel_size, padding, dilation

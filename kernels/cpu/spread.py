@@ -33,33 +33,6 @@ def add_taps(x: Array, taps: Array, y: Array, b: Array | None, stride: Pair, off
     for_each_block(block, pixel_blocks(y, 2 * C_out))
 
 
-def add_planes(x: Array, taps: Array, y: Array, b: Array | None, stride: Pair, offset: Pair, dilation: Pair) -> None:
-    """`add_taps` for very few channels out: one product for all taps, with a plane of pixels per tap and channel.
-
-    Runs of one or three channels would cost more than the additions; rows of pixels are long.
-    """
-    KH, KW, C_in, C_out = taps.shape
-    H, W = x.shape[1:3]
-    matrix = np.ascontiguousarray(taps.transpose(0, 1, 3, 2)).reshape(-1, C_in)  # (KH*KW*C_out, C_in)
-    across = [_landing(W, slice(0, y.shape[2]), stride[1], offset[1] + l * dilation[1]) for l in range(KW)]
-
-    def block(where):
-        images, rows = where
-        total = scratch("total", (C_out, *y[where].shape[:3]), y.dtype)
-        total[...] = 0 if b is None else b[:, None, None, None]
-        down = [_landing(H, rows, stride[0], offset[0] + k * dilation[0]) for k in range(KH)]
-        first = min((h.start for h, _ in down if h.stop), default=0)
-        pixels = x[images, first : max(h.stop for h, _ in down)]  # (n, h, W, C_in)
-        planes = scratch("planes", (KH, KW, C_out, *pixels.shape[:3]), y.dtype)
-        np.matmul(matrix, pixels.reshape(-1, C_in).T, out=planes.reshape(len(matrix), -1))
-        for k, (h, p) in enumerate(down):
-            for l, (w, q) in enumerate(across):
-                total[:, :, _from(p, rows.start), q] += planes[k, l, :, :, _from(h, first), w]
-        y[where] = total.transpose(1, 2, 3, 0)  # (n, oh, OW, C_out)
-
-    for_each_block(block, pixel_blocks(y, len(matrix) // (stride[0] * stride[1]) + C_in + C_out))
-
-
 def one_pixel(x: Array, filters: Array, y: Array, b: Array | None) -> None:
     """From 1x1 images, as DCGAN's generator begins: y (N, KH*KW*C) = x (N, O) @ filters^T, cut along the filters."""
     N, O = len(x), filters.shape[3]
@@ -78,8 +51,3 @@ def _landing(size: int, into: slice, stride: int, shift: int) -> tuple[slice, sl
     if first == last:
         return slice(0, 0), slice(0, 0)
     return slice(first, last), slice(first * stride + shift, (last - 1) * stride + shift + 1, stride)
-
-
-def _from(positions: slice, start: int) -> slice:
-    """A slice counted from `start` on."""
-    return slice(positions.start - start, positions.stop - start, positions.step) if positions.stop else positions

@@ -1,4 +1,10 @@
-/* Convolutions with fewer products. Twin: cpu/winograd.py, which explains the idea for one algorithm, F(2x2, 3x3).
+/* Convolutions with fewer products. Twin: cpu/conv.py, which makes them all.
+ *
+ * The one idea: m neighbouring outputs of an r-tap filter take m*r products, of which only m + r - 1 are independent. For a
+ * correlation is, transposed, a product of polynomials of m and r coefficients, and that is known from its values at
+ * m + r - 1 points; a value of the product is one product of values. So the filter and a window are evaluated at the
+ * points, multiplied there, and the results are put together, along rows and along columns: (m + r - 1)^2 products for m^2
+ * outputs instead of m^2 r^2. The three formulas are in winograd.h; lesson 15 derives the matrices and their errors.
  *
  *     f43   3x3, stride 1                  36 products for 16 outputs instead of 144      errors 2e-5 of the deviation
  *     f23   3x3, stride 1                  16 for 4 instead of 36                         4e-6

@@ -1,4 +1,4 @@
-"""Convolutions with fewer products: winograd.c, which has the algorithms. Twin: cpu/winograd.py."""
+"""Convolutions with fewer products: winograd.c, which has the algorithms. Twin: cpu/conv.py, the direct sum."""
 
 from __future__ import annotations
 

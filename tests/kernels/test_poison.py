@@ -8,7 +8,6 @@ from kernel_cases import CASES
 from poison import poison_new_memory, rooms
 
 from minigan import kernels
-from minigan.kernels.cpu import winograd
 from minigan.kernels.wings import kernels_of
 
 EVERY = [pytest.param(name, arguments, id=f"{name}-{i}") for name, cases in CASES.items()
@@ -51,10 +50,3 @@ def test_the_poison_is_in_all_memory_a_kernel_may_take(monkeypatch):
     for large in ((3, 4), (1 << 18, 1)):
         assert np.isnan(kernels.cpu.memory.empty(large, np.float64)).all()
     assert (np.empty_like(np.arange(3)) == np.iinfo(np.int64).max).all()
-
-
-def test_the_cases_take_winograds_way():
-    def pays(x, w, b, stride, padding, dilation, reflect=False):
-        return winograd.pays(len(x), x.shape[2:], x.shape[1], len(w), w.shape[2:], stride, dilation, x.dtype)
-
-    assert {pays(*arguments) for arguments in CASES["conv2d"]} == {True, False}

@@ -12,6 +12,7 @@ from kernel_cases import CASES
 from poison import poison_new_memory, rooms
 
 from minigan.kernels import cpu, native
+from minigan.kernels.native import winograd
 from minigan.kernels.native.library import LIBRARY, interface
 
 NAMES = [name for name in CASES if hasattr(native, name)]
@@ -44,6 +45,13 @@ def test_the_common_cases(name, arguments, monkeypatch):
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
         scale = np.abs(np.where(np.isfinite(b), b, 0)).max(initial=1)
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=5e-5 * scale)
+
+
+def test_the_cases_take_both_ways_to_a_convolution():
+    def algorithm(x, w, b, stride, padding, dilation, reflect=False):
+        return winograd.cheapest(len(x), x.shape[2:], x.shape[1], len(w), w.shape[2:], stride, dilation)
+
+    assert len({algorithm(*arguments) is None for arguments in CASES["conv2d"]}) == 2
 
 
 def test_signatures_are_the_twins():
