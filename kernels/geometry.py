@@ -35,6 +35,26 @@ def out_sizes(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: P
     return h, w
 
 
+def enlarged_size(size: Pair, kernel: Pair, scale: Pair, padding: Pair) -> Pair:
+    """Sizes (OH, OW) after an up-convolution: of images enlarged by `scale`, then correlated at stride 1.
+
+    >>> enlarged_size((4, 7), (3, 3), (2, 2), (1, 1))
+    (8, 14)
+    """
+    h, w = (n * s + 2 * p - k + 1 for n, k, s, p in zip(size, kernel, scale, padding, strict=True))
+    return h, w
+
+
+def blurred_geometry(kernel: Pair, scale: Pair, padding: Pair) -> tuple[Pair, Pair]:
+    """Of the transposed convolution of stride `scale` that equals an up-convolution: kernel K+S-1 and padding K-1-P.
+
+    >>> blurred_geometry((3, 3), (2, 2), (1, 1))
+    ((4, 4), (1, 1))
+    """
+    (KH, KW), (SH, SW), (PH, PW) = kernel, scale, padding
+    return (KH + SH - 1, KW + SW - 1), (KH - 1 - PH, KW - 1 - PW)
+
+
 def mirrored_widths(padding: Pair) -> Widths:
     """The widths that `pad` takes for a border of `padding` (h, w) on all sides of images (N, C, H, W)."""
     return (0, 0), (0, 0), (padding[0], padding[0]), (padding[1], padding[1])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..geometry import blurred_geometry, enlarged_size
 from ..values import Array, Pair
 from .conv import conv2d, conv2d_weight_grad, conv_transpose2d
 
@@ -41,22 +42,18 @@ def unblur_filters(g: Array, scale: Pair) -> Array:
 
 def upconv2d(x: Array, w: Array, b: Array | None, scale: Pair, padding: Pair) -> Array:
     """Enlarge x (N, C, H, W) by repeating pixels, then conv2d with w (O, C, KH, KW), b (O,) or None, at stride 1."""
-    (H, W), (KH, KW), (SH, SW), (PH, PW) = x.shape[2:], w.shape[2:], scale, padding
-    size = (H * SH + 2 * PH - KH + 1, W * SW + 2 * PW - KW + 1)
-    return conv_transpose2d(x, blur_filters(w, scale), b, scale, _rest(w.shape[2:], padding), ONE, size)
+    size = enlarged_size(x.shape[2:], w.shape[2:], scale, padding)
+    _, rest = blurred_geometry(w.shape[2:], scale, padding)
+    return conv_transpose2d(x, blur_filters(w, scale), b, scale, rest, ONE, size)
 
 
 def upconv2d_adjoint(g: Array, w: Array, scale: Pair, padding: Pair) -> Array:
     """The adjoint of upconv2d in x: g (N, O, OH, OW) -> (N, C, H, W)."""
-    return conv2d(g, blur_filters(w, scale), None, scale, _rest(w.shape[2:], padding), ONE)
+    _, rest = blurred_geometry(w.shape[2:], scale, padding)
+    return conv2d(g, blur_filters(w, scale), None, scale, rest, ONE)
 
 
 def upconv2d_weight_grad(x: Array, g: Array, kernel_size: Pair, scale: Pair, padding: Pair) -> Array:
     """The adjoint of upconv2d in w: x (N, C, H, W) and g (N, O, OH, OW) -> (O, C, KH, KW)."""
-    blurred = (kernel_size[0] + scale[0] - 1, kernel_size[1] + scale[1] - 1)
-    return unblur_filters(conv2d_weight_grad(g, x, blurred, scale, _rest(kernel_size, padding), ONE), scale)
-
-
-def _rest(kernel: Pair, padding: Pair) -> Pair:
-    """The padding of the transposed convolution: K - 1 - P."""
-    return kernel[0] - 1 - padding[0], kernel[1] - 1 - padding[1]
+    blurred, rest = blurred_geometry(kernel_size, scale, padding)
+    return unblur_filters(conv2d_weight_grad(g, x, blurred, scale, rest, ONE), scale)

@@ -10,7 +10,7 @@ import numpy as np
 from .. import cpu
 from ..cpu.blocks import get_threads
 from ..cpu.memory import channels_first, channels_last, contiguous, empty
-from ..geometry import filter_matrices
+from ..geometry import blurred_geometry, enlarged_size, filter_matrices
 from ..values import Array, Pair
 from . import winograd
 from .conv import are_known, conv2d, conv2d_weight_grad, conv_transpose2d
@@ -44,10 +44,11 @@ def unblur_filters(g: Array, scale: Pair) -> Array:
 
 def upconv2d(x: Array, w: Array, b: Array | None, scale: Pair, padding: Pair) -> Array:
     """`cpu.upconv2d`."""
-    (N, C, H, W), (O, _, KH, KW), (SH, SW), (PH, PW) = x.shape, w.shape, scale, padding
-    OH, OW = size = (H * SH + 2 * PH - KH + 1, W * SW + 2 * PW - KW + 1)
-    if not are_known(x, w, b) or not winograd.enlarges("forward", N, (H, W), C, O, (KH, KW), scale, padding):
-        return conv_transpose2d(x, blur_filters(w, scale), b, scale, _rest((KH, KW), padding), ONE, size)
+    (N, C, H, W), (O, _, *_) = x.shape, w.shape
+    OH, OW = size = enlarged_size((H, W), w.shape[2:], scale, padding)
+    if not are_known(x, w, b) or not winograd.enlarges("forward", N, (H, W), C, O, w.shape[2:], scale, padding):
+        _, rest = blurred_geometry(w.shape[2:], scale, padding)
+        return conv_transpose2d(x, blur_filters(w, scale), b, scale, rest, ONE, size)
     y = empty((N, OH, OW, O), x.dtype)
     winograd.forward(winograd.UP, channels_last(x), contiguous(filter_matrices(w)), b, y, padding)
     return channels_first(y)
@@ -55,10 +56,11 @@ def upconv2d(x: Array, w: Array, b: Array | None, scale: Pair, padding: Pair) ->
 
 def upconv2d_adjoint(g: Array, w: Array, scale: Pair, padding: Pair) -> Array:
     """`cpu.upconv2d_adjoint`."""
-    (N, _, OH, OW), (O, C, *kernel), (SH, SW) = g.shape, w.shape, scale
+    (N, _, OH, OW), (O, C, *_), (SH, SW) = g.shape, w.shape, scale
     H, W = OH // SH, OW // SW
-    if not are_known(g, w) or not winograd.enlarges("adjoint", N, (H, W), C, O, tuple(kernel), scale, padding):
-        return conv2d(g, blur_filters(w, scale), None, scale, _rest(tuple(kernel), padding), ONE)
+    if not are_known(g, w) or not winograd.enlarges("adjoint", N, (H, W), C, O, w.shape[2:], scale, padding):
+        _, rest = blurred_geometry(w.shape[2:], scale, padding)
+        return conv2d(g, blur_filters(w, scale), None, scale, rest, ONE)
     gx = empty((N, H, W, C), g.dtype)
     winograd.adjoint(winograd.UP, channels_last(g), contiguous(filter_matrices(w)), None, gx, padding)
     return channels_first(gx)
@@ -68,16 +70,11 @@ def upconv2d_weight_grad(x: Array, g: Array, kernel_size: Pair, scale: Pair, pad
     """`cpu.upconv2d_weight_grad`, stored as (KH, KW, C, O)."""
     (N, C, H, W), O = x.shape, g.shape[1]
     if not are_known(x, g) or not winograd.enlarges("weights", N, (H, W), C, O, kernel_size, scale, padding):
-        blurred = (kernel_size[0] + scale[0] - 1, kernel_size[1] + scale[1] - 1)
-        return unblur_filters(conv2d_weight_grad(g, x, blurred, scale, _rest(kernel_size, padding), ONE), scale)
+        blurred, rest = blurred_geometry(kernel_size, scale, padding)
+        return unblur_filters(conv2d_weight_grad(g, x, blurred, scale, rest, ONE), scale)
     gw = empty((*kernel_size, C, O), x.dtype)
     winograd.weights(winograd.UP, channels_last(x), channels_last(g), gw, padding)
     return gw.transpose(3, 2, 0, 1)  # (O, C, KH, KW)
-
-
-def _rest(kernel: Pair, padding: Pair) -> Pair:
-    """The padding of the transposed convolution: K - 1 - P."""
-    return kernel[0] - 1 - padding[0], kernel[1] - 1 - padding[1]
 
 
 def _shift(w: Array, y: Array, scale: Pair, first: Pair) -> None:
