@@ -18,7 +18,8 @@ from minigan.report.words import clock
 from minigan.trainers import Progress
 
 LABELS = {"d_loss": "D", "g_loss": "G", "d_real": "D(x)", "d_fake": "D(G(z))", "wasserstein": "W", "g_slope": "slope"}
-MEASURED = 20  # steps after which time and memory are estimated
+MEASURED = 20  # steps after which time and memory are estimated, if these took
+LEAST = 0.1  # seconds: of steps in a CUDA graph, many are reported at once
 PAUSE = 15.0  # seconds between plain lines
 
 
@@ -39,6 +40,7 @@ class Log:
         self.images_per_step, self.steps, self.before, self.done = images_per_step, steps, done, 0
         self.start, self.printed, self.flushed = time.perf_counter(), -PAUSE, 0.0
         self.first: Progress | None = None
+        self.estimated = False
         self.seconds: float | None = None  # once closed
         self.bar: Any = None
         if sys.stderr.isatty() or in_notebook():
@@ -76,10 +78,13 @@ class Log:
     def _estimate(self, progress: Progress) -> None:
         """After MEASURED steps, print an estimate of time and memory. The first step is slower, and is not counted."""
         self.first = self.first or progress
-        if self.done == MEASURED and self.steps - progress.step > 10 * MEASURED:
-            each = max(0.0, progress.seconds - self.first.seconds) / (progress.step - self.first.step)
-            left = self.steps - progress.step
-            self.say(f"about {clock(each * left)} for {left:,} more steps of {1e3 * each:.0f} ms, in "
+        seconds, left = progress.seconds - self.first.seconds, self.steps - progress.step
+        if self.estimated or self.done < MEASURED or seconds < LEAST:
+            return
+        self.estimated = True
+        if left > 10 * MEASURED:
+            each = seconds / (progress.step - self.first.step)
+            self.say(f"about {clock(each * left)} for {left:,} more steps of {1e3 * each:.3g} ms, in "
                      f"{memory() >> 20} MiB of memory")
 
     def _state(self, progress: Progress) -> str:

@@ -77,6 +77,16 @@ def test_plain_lines_without_a_terminal(tmp_path, capsys):
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 50
 
 
+def test_steps_that_are_reported_together_are_not_taken_for_steps_of_no_time(tmp_path, capsys):
+    """A CUDA graph's: 40 at once, each block a fifth of a second after the one before."""
+    log = run.Log(tmp_path, 1000, 64)
+    for step in range(1, 121):
+        log(Progress(step, {"d_loss": 0.25}, (step - 1) // 40 * 0.2))
+    log.close()
+    lines = [line for line in capsys.readouterr().err.splitlines() if "more steps" in line]
+    assert [line.split(",")[0] for line in lines] == ["about 0:05 for 959 more steps of 5 ms"]  # 0.2 s for 40 steps
+
+
 def test_tensorboard(images, tmp_path):
     """Event files, decoded record by record: length, checksum, an event as protocol buffer, checksum."""
     pytest.importorskip("tensorboardX", reason="tensorboardX is not installed: no event files")
