@@ -190,6 +190,7 @@ assert results() == wanted
 def test_an_interrupt_is_honoured_after_the_kernel_that_runs():
     """No kernel begins after it, the one that runs is complete, and the library serves on."""
     run("""
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job begins with interrupts ignored
 wanted, begun = results(), 0
 
 def interrupt():
