@@ -16,12 +16,12 @@ def conv2d(
     x: Array, w: Array, b: Array | None, stride: Pair, padding: Pair, dilation: Pair, reflect: bool = False
 ) -> Array:
     """`cpu.conv2d`. A mirrored border is read where it is mirrored; only the direct way needs a copy with it."""
+    if not are_known(x, w, b):
+        return cpu.conv2d(x, w, b, stride, padding, dilation, reflect)
     O, C, KH, KW = w.shape
     OH, OW = out_sizes(x.shape[2:], (KH, KW), stride, padding, dilation)
     size = _size(x, padding, reflect)
     algorithm = winograd.cheapest(len(x), (OH, OW), C, O, (KH, KW), stride, dilation, "forward", size)
-    if not are_known(x, w, b):
-        return cpu.conv2d(x, w, b, stride, padding, dilation, reflect)
     y, filters = empty((len(x), OH, OW, O), x.dtype), contiguous(filter_matrices(w))  # (KH, KW, C, O)
     if algorithm is None:
         x, padding = _with_border(x, padding, reflect)
@@ -35,10 +35,10 @@ def conv_transpose2d(
     x: Array, w: Array, b: Array | None, stride: Pair, padding: Pair, dilation: Pair, output_size: Pair
 ) -> Array:
     """`cpu.conv_transpose2d`."""
-    (O, C, KH, KW), (N, _, H, W) = w.shape, x.shape
-    algorithm = winograd.cheapest(N, (H, W), C, O, (KH, KW), stride, dilation, "adjoint", output_size)
     if not are_known(x, w, b):
         return cpu.conv_transpose2d(x, w, b, stride, padding, dilation, output_size)
+    (O, C, KH, KW), (N, _, H, W) = w.shape, x.shape
+    algorithm = winograd.cheapest(N, (H, W), C, O, (KH, KW), stride, dilation, "adjoint", output_size)
     y, filters = empty((N, *output_size, C), x.dtype), contiguous(filter_matrices(w))  # (KH, KW, C, O)
     if algorithm is None:
         direct.adjoint(channels_last(x), filters, b, y, stride, padding, dilation)
@@ -51,11 +51,11 @@ def conv2d_weight_grad(
     x: Array, gy: Array, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, reflect: bool = False
 ) -> Array:
     """`cpu.conv2d_weight_grad`; for a mirrored border, see conv2d."""
+    if not are_known(x, gy):
+        return cpu.conv2d_weight_grad(x, gy, kernel_size, stride, padding, dilation, reflect)
     C, (N, O, OH, OW) = x.shape[1], gy.shape
     size = _size(x, padding, reflect)
     algorithm = winograd.cheapest(N, (OH, OW), C, O, kernel_size, stride, dilation, "weights", size)
-    if not are_known(x, gy):
-        return cpu.conv2d_weight_grad(x, gy, kernel_size, stride, padding, dilation, reflect)
     gw = empty((*kernel_size, C, O), x.dtype)
     if algorithm is None:
         x, padding = _with_border(x, padding, reflect)

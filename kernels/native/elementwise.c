@@ -9,9 +9,10 @@ static void leaky_relu_task(void *arg, long i, int worker)
 {
     struct job *j = arg;
     (void)worker;
-    long k = i * PIECE, end = min(j->size, k + PIECE);
-    for (; k + W <= end; k += W) STORE(j->y + k, rectified(VEC(j->a + k), j->slope));
-    if (k < end) store_first(j->y + k, rectified(load_first(j->a + k, end - k), j->slope), end - k);
+    long k = i * PIECE, n = min(PIECE, j->size - k);
+    const float *a = j->a + k, slope = j->slope;
+    float *y = j->y + k;
+    COLUMNS(n, c, { put(y + c, rectified(get(a + c, whole, left), slope), whole, left); })
 }
 
 /* y = a where x > 0, else slope*x; slope 0 is relu; NaN stays NaN. */
@@ -28,9 +29,10 @@ static void gate_task(void *arg, long i, int worker)
 {
     struct job *j = arg;
     (void)worker;
-    long k = i * PIECE, end = min(j->size, k + PIECE);
-    for (; k + W <= end; k += W) STORE(j->y + k, gated(VEC(j->a + k), VEC(j->b + k), j->slope));
-    if (k < end) store_first(j->y + k, gated(load_first(j->a + k, end - k), load_first(j->b + k, end - k), j->slope), end - k);
+    long k = i * PIECE, n = min(PIECE, j->size - k);
+    const float *a = j->a + k, *b = j->b + k, slope = j->slope;
+    float *y = j->y + k;
+    COLUMNS(n, c, { put(y + c, gated(get(a + c, whole, left), get(b + c, whole, left), slope), whole, left); })
 }
 
 /* z = g where on > 0, else slope*g; nothing passes a closed gate of slope 0, not even NaN. */
@@ -48,9 +50,10 @@ static void add_task(void *arg, long i, int worker)
 {
     struct job *j = arg;
     (void)worker;
-    long k = i * PIECE, end = min(j->size, k + PIECE);
-    for (; k + W <= end; k += W) STORE(j->y + k, VEC(j->a + k) + VEC(j->b + k));
-    if (k < end) store_first(j->y + k, load_first(j->a + k, end - k) + load_first(j->b + k, end - k), end - k);
+    long k = i * PIECE, n = min(PIECE, j->size - k);
+    const float *a = j->a + k, *b = j->b + k;
+    float *y = j->y + k;
+    COLUMNS(n, c, { put(y + c, get(a + c, whole, left) + get(b + c, whole, left), whole, left); })
 }
 
 /* y = a + b */

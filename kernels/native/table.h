@@ -79,20 +79,6 @@ static inline int worth(int threads, long numbers) { return numbers < UNIT ? 1 :
 /* Ask for what comes 2 KB later; beyond an array's end nothing happens. */
 #define AHEAD(p) __builtin_prefetch((p) + 512)
 
-/* The statement for c = 0, W, ... below n, with `whole` and `left` for get() and put(). */
-#define COLUMNS(n, c, ...)                                                                           \
-    {                                                                                                \
-        long c = 0;                                                                                  \
-        for (; c + W <= (n); c += W) { enum { whole = 1, left = W }; __VA_ARGS__ }                   \
-        if (c < (n)) { enum { whole = 0 }; const long left = (n) - c; __VA_ARGS__ }                  \
-    }
-INLINE vec get(const float *p, const int whole, long left) { return whole ? VEC(p) : load_first(p, left); }
-INLINE void put(float *p, vec v, const int whole, long left)
-{
-    if (whole) STORE(p, v);
-    else store_first(p, v, left);
-}
-
 static inline void tile(float *line, long C, long width)
 {
     for (long k = C; k < width; k++) line[k] = line[k - C];

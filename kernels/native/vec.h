@@ -81,20 +81,32 @@ INLINE vec load_first(const float *p, long n)
 }
 INLINE void store_first(float *p, vec v, long n) { memcpy(p, &v, n * sizeof(float)); }
 
-/* acc += products of K terms: a[m] + k*ak by b + k*bk; `runs` times, between which a moves on by `jump` and b does not. */
-INLINE void multiply(const int rows, long runs, long jump, long K, const float *const *a, long ak, const float *b, long bk,
-                     vec acc[MR][NV])
+/* The statement for c = 0, W, ... below n, with `whole` and `left` for get() and put(). */
+#define COLUMNS(n, c, ...)                                                                           \
+    {                                                                                                \
+        long c = 0;                                                                                  \
+        for (; c + W <= (n); c += W) { enum { whole = 1, left = W }; __VA_ARGS__ }                   \
+        if (c < (n)) { enum { whole = 0 }; const long left = (n) - c; __VA_ARGS__ }                  \
+    }
+INLINE vec get(const float *p, const int whole, long left) { return whole ? VEC(p) : load_first(p, left); }
+INLINE void put(float *p, vec v, const int whole, long left)
+{
+    if (whole) STORE(p, v);
+    else store_first(p, v, left);
+}
+
+/* acc += products of K terms: a[m] + k*ak by the rows of a panel (K, NR). */
+INLINE void multiply(const int rows, long K, const float *const *a, long ak, const float *b, vec acc[MR][NV])
 {
     vec s[MR][NV];
     UNROLL for (int m = 0; m < rows; m++)
         UNROLL for (int n = 0; n < NV; n++) s[m][n] = acc[m][n];
-    for (long at = 0; runs > 0; runs--, at += jump)
-        for (long k = 0; k < K; k++, at += ak, b += bk) {
-            vec v[NV];
-            UNROLL for (int n = 0; n < NV; n++) v[n] = VEC(b + n * W);
-            UNROLL for (int m = 0; m < rows; m++)
-                UNROLL for (int n = 0; n < NV; n++) s[m][n] += a[m][at] * v[n];
-        }
+    for (long k = 0, at = 0; k < K; k++, at += ak, b += NR) {
+        vec v[NV];
+        UNROLL for (int n = 0; n < NV; n++) v[n] = VEC(b + n * W);
+        UNROLL for (int m = 0; m < rows; m++)
+            UNROLL for (int n = 0; n < NV; n++) s[m][n] += a[m][at] * v[n];
+    }
     UNROLL for (int m = 0; m < rows; m++)
         UNROLL for (int n = 0; n < NV; n++) acc[m][n] = s[m][n];
 }

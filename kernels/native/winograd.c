@@ -247,33 +247,27 @@ static const struct algorithm *prepared(const struct call *call, struct convolut
     return a;
 }
 
-/* y = b + the correlation of x with w */
-int winograd_forward(const struct call *c)
+/* Forward: `from` is x, `to` is y (N, OH, OW, O). The adjoint: g, and gx (N, H, Wd, C). The bias is of `to`. */
+static int convolved(const struct call *c, int adjoint)
 {
     struct convolution v;
     const struct algorithm *a = prepared(c, &v);
     if (!a) return WRONG_SIZE;
-    NEED(0, SIZE(v.N, v.H, v.Wd, v.C));
+    long image = SIZE(v.N, v.H, v.Wd, v.C), result = SIZE(v.N, v.OH, v.OW, v.O);
+    NEED(0, adjoint ? result : image);
     NEED(1, SIZE(v.KH, v.KW, v.C, v.O));
-    NEED_OR_NONE(2, v.O);
-    NEED(3, SIZE(v.N, v.OH, v.OW, v.O));
-    v.x = c->arrays[0].data, v.w = c->arrays[1].data, v.b = c->arrays[2].data, v.y = c->arrays[3].data;
-    return a->convolve(&v, 0);
+    NEED_OR_NONE(2, adjoint ? v.C : v.O);
+    NEED(3, adjoint ? image : result);
+    *(adjoint ? &v.g : &v.x) = c->arrays[0].data;
+    v.w = c->arrays[1].data, v.b = c->arrays[2].data, v.y = c->arrays[3].data;
+    return a->convolve(&v, adjoint);
 }
 
-/* gx (N, H, Wd, C) = b + the adjoint on g (N, OH, OW, O) */
-int winograd_adjoint(const struct call *c)
-{
-    struct convolution v;
-    const struct algorithm *a = prepared(c, &v);
-    if (!a) return WRONG_SIZE;
-    NEED(0, SIZE(v.N, v.OH, v.OW, v.O));
-    NEED(1, SIZE(v.KH, v.KW, v.C, v.O));
-    NEED_OR_NONE(2, v.C);
-    NEED(3, SIZE(v.N, v.H, v.Wd, v.C));
-    v.g = c->arrays[0].data, v.w = c->arrays[1].data, v.b = c->arrays[2].data, v.y = c->arrays[3].data;
-    return a->convolve(&v, 1);
-}
+/* y = b + the correlation of x with w */
+int winograd_forward(const struct call *c) { return convolved(c, 0); }
+
+/* gx = b + the adjoint on g */
+int winograd_adjoint(const struct call *c) { return convolved(c, 1); }
 
 /* gw (KH, KW, C, O) = the sum over all pixels of x's windows times g */
 int winograd_weights(const struct call *c)

@@ -150,8 +150,8 @@ INLINE void rows_times_panel(long rows, long K, const float *A, long am, long ak
             a[m] = A + min(m0 + m, rows - 1) * am; /* beyond the last row: that row again, not stored */
             for (int v = 0; v < NV; v++) acc[m][v] = (vec){0};
         }
-        if (rows - m0 > MR / 2) multiply(MR, 1, 0, K, a, ak, B, NR, acc);
-        else multiply(MR / 2, 1, 0, K, a, ak, B, NR, acc);
+        if (rows - m0 > MR / 2) multiply(MR, K, a, ak, B, acc);
+        else multiply(MR / 2, K, a, ak, B, acc);
         for (int m = 0; m < min(MR, rows - m0); m++)
             for (int v = 0; v < NV; v++) {
                 float *y = Y + (m0 + m) * NR + v * W;

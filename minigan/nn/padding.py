@@ -39,7 +39,8 @@ class _Pad(Module):
     @property
     def sides(self) -> tuple[int, int, int, int]:
         """Widths (left, right, top, bottom)."""
-        return (self.padding,) * 4 if isinstance(self.padding, int) else tuple(self.padding)  # type: ignore[return-value]
+        left, right, top, bottom = (self.padding,) * 4 if isinstance(self.padding, int) else self.padding
+        return left, right, top, bottom
 
     def describe(self) -> str:
         """Widths."""

@@ -72,11 +72,13 @@ def no_images(x: Array, *sizes: int) -> Array:
 
 
 def check_bias(op, b, channels):
+    """Check that a bias has one number for each channel that goes out."""
     if b is not None and b.shape != (channels,):
         raise ShapeError(f"{op}: b {b.shape} must have one element per output channel, ({channels},)")
 
 
 def bias_vjp(gy, y, x, w, b, **geometry):
+    """The gradient of a bias: the sum of gy over images and pixels."""
     return sum(gy, axis=(0, 2, 3))
 
 
