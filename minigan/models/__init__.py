@@ -3,6 +3,7 @@
 from minigan.models.dcgan import *
 from minigan.models.mlp import *
 from minigan.models.patchgan import *
+from minigan.models.progressive import *
 from minigan.models.rebuilt import *
 from minigan.models.residual import *
 from minigan.models.resnet import *

@@ -114,6 +114,13 @@ class Parameters:
             row = self.state.setdefault(slot, [])
             row += [np.zeros_like(p.data) for p in self.parameters[len(row) :]]
 
+    def reset(self) -> None:
+        """Forget all gradients so far: arrays become 0, and so do the parameters' step counts; `steps` goes on."""
+        for row in self.state.values():
+            for array in row:
+                array[...] = 0
+        self.clocks.write([0] * len(self.parameters))
+
     def state_dict(self) -> dict[str, Any]:
         """The step counts, the groups' options, and copies of all arrays on the host, named slot.position."""
         arrays = {f"{slot}.{i}": np.array(asnumpy(a), order="C")

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["Progress", "Trainer"]
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,6 +49,10 @@ class Trainer:
     def batches_now(self) -> int:
         """Batches for the next step; a step that needs another number than batches_per_step is not captured."""
         return self.batches_per_step
+
+    def structure(self) -> Hashable:
+        """What decides which operations the next step runs; when it changes, a captured step is captured anew."""
+        return None
 
     def draw(self, batches: Batches) -> Batch:
         """The real data of the next step, in the form that `update` takes."""

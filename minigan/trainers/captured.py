@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +21,7 @@ class Step(Protocol):
     batches_per_step: int
 
     def batches_now(self) -> int: ...  # noqa: D102
+    def structure(self) -> Hashable: ...  # noqa: D102
     def draw(self, batches: Batches) -> Batch: ...  # noqa: D102
     def plan(self, samples: int) -> Any: ...  # noqa: D102
     def update(self, batch: Batch, plan: Any = None) -> dict[str, Tensor]: ...  # noqa: D102
@@ -29,17 +30,24 @@ class Step(Protocol):
 class CapturedStep:
     """Launches a graph that updates the trainer and, if batches are assembled on the GPU, also draws them.
 
-    A graph cannot start the order of a new epoch, so a step in which an epoch begins runs kernel by kernel.
+    A graph cannot start the order of a new epoch, so a step in which an epoch begins runs kernel by kernel. When the
+    trainer's structure changes, as networks grow, the graph is forgotten, and the step captured anew.
     """
 
     def __init__(self, trainer: Step, batches: Batches) -> None:
         self.trainer, self.batches = trainer, batches
         self.draws = batches.device != "cpu"  # drawing a batch belongs to the graph
-        self.graph = Capture(self._draw_and_update if self.draws else self._update)
+        self.structure = trainer.structure()
+        self.graph = self._new_graph()
         self.names: tuple[str, ...] = ()
+
+    def _new_graph(self) -> Capture:
+        return Capture(self._draw_and_update if self.draws else self._update)
 
     def step(self) -> Row:
         """One step; its metrics, in memory that later steps do not overwrite."""
+        if (structure := self.trainer.structure()) != self.structure:
+            self.structure, self.graph = structure, self._new_graph()
         usual = self.trainer.batches_per_step
         if self.trainer.batches_now() != usual or (self.draws and self.batches.ends_within(usual)):
             row = self._draw_and_update(None).data
