@@ -68,6 +68,23 @@ _TARGET = (  # the second panel for pairs
 )
 
 
+def fades(rows: Iterable[Row]) -> list[tuple[int, int]]:
+    """The first and the last step of each fade of a run that grows: rows whose alpha is below 1.
+
+    >>> fades([{"step": step, "alpha": alpha} for step, alpha in enumerate([1.0, 0.0, 0.5, 1.0, 0.0])])
+    [(1, 2), (4, 4)]
+    """
+    spans: list[tuple[int, int]] = []
+    before = False
+    for place, row in enumerate(rows):
+        alpha, step = row.get("alpha", 1.0), row.get("step", place)
+        fading = isinstance(alpha, int | float) and alpha < 1 and isinstance(step, int)
+        if fading:
+            spans[len(spans) - before :] = [(spans[-1][0] if before else step, step)]
+        before = fading
+    return spans
+
+
 def sliding_mean(values: np.ndarray, window: int) -> np.ndarray:
     """The mean over `window` values, an odd number, centred on each value; near the ends, over those that exist.
 
@@ -85,7 +102,8 @@ def loss_curves(rows: Iterable[Row] | str | os.PathLike[str], out_path: str | os
     """Draw d_loss and g_loss, and D(x) and D(G(z)), by step, into the PNG file `out_path`.
 
     For a critic, the second panel shows its estimate of the Wasserstein distance. For a translation, the panels show
-    the losses of both domains and the differences after there and back, or from the target.
+    the losses of both domains and the differences after there and back, or from the target. Fades of progressive
+    growing are shaded.
 
     rows  dicts with any of the keys step, d_loss, g_loss, d_real, d_fake, or the path of a metrics.jsonl with them.
           Missing keys, None, NaN and infinity are left out; a row without `step` has its index as step
@@ -110,6 +128,8 @@ def _render(rows: list[Row]) -> bytes:
         for panel, (title, label, series) in zip((losses, opinions), panels, strict=True):
             drawn = [(name, colour, *series_of(rows, keys)) for keys, name, colour in series]
             window = max(window, _draw(panel, title, label, drawn))
+            for first, last in fades(rows):
+                panel.axvspan(first, last, color=GREY, alpha=0.2, linewidth=0, zorder=0)
         if opinions.lines and panels is _PANELS:
             opinions.set_ylim(-0.02, 1.02)
             opinions.axhline(0.5, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)  # here it only guesses

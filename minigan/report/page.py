@@ -22,7 +22,7 @@ import numpy as np
 from minigan.checkpoint import inside, write_atomically
 from minigan.data.paths import user_path
 from minigan.errors import DataError
-from minigan.report.curves import series_of, sliding_mean
+from minigan.report.curves import fades, series_of, sliding_mean
 from minigan.report.diagnosis import diagnose
 from minigan.report.embedded import inline
 from minigan.report.page_template import PAGE, STYLE
@@ -50,6 +50,7 @@ _FIGURES = {  # files of latent/, in this order: title, what the picture shows, 
     "unit": ("Units switched off", "The same noise with and without the units a probe ties to a digit. Below each "
              "image is what a classifier reads in it, underlined where that is still the digit.", ""),
     "guided": ("What the discriminator looks for", "Guided backpropagation of its features on real images.", ""),
+    "growing": ("Growing", "", "The samples from fixed noise, step by step; in the curves, fades are shaded."),
 }
 _ANY_FILM = "The film to this picture."  # of a program's own; the tools here draw none
 
@@ -195,7 +196,8 @@ def _figures(pictures: Pictures) -> str:
     parts, room = [], _FIGURE_BYTES
     for stem, (title, text, about_film) in _FIGURES.items():
         images = []
-        for name, words in ((f"latent/{stem}.png", text), (f"latent/{stem}.gif", about_film or _ANY_FILM)):
+        place = "" if stem == "growing" else "latent/"  # it belongs to the training, not to the latent space
+        for name, words in ((f"{place}{stem}.png", text), (f"{place}{stem}.gif", about_film or _ANY_FILM)):
             size = pictures.size(name)
             if size is not None and size <= room and (src := pictures.inline(name)):
                 room -= size
@@ -227,7 +229,8 @@ def _panels(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                                                 other.partition("_")[0] == key.partition("_")[0]]
             grouped |= {*alike}
             groups.append((NAMES.get(key, _PREFIXES.get(key.partition("_")[0], key)), alike))
-    return [{"title": title[:1].upper() + title[1:], "series": [_curve(rows, key) for key in group]}
+    shaded = fades(rows)
+    return [{"title": title[:1].upper() + title[1:], "series": [_curve(rows, key) for key in group], "shaded": shaded}
             for title, group in groups if group]
 
 

@@ -136,6 +136,9 @@ const draw = (card, panel) => {
   for (const s of ticks(first, last, Math.max(2, Math.floor(width / 75)))) if (Number.isInteger(s))
     make("text", {x: x(s), y: bottom + 18, "text-anchor": "middle"}, svg).textContent = s.toLocaleString("en");
   make("text", {x: (left + right) / 2, y: bottom + 36, "text-anchor": "middle"}, svg).textContent = "step";
+  for (const [a, b] of panel.shaded || [])  // fades of progressive growing
+    make("rect", {x: x(a), y: top, width: Math.max(1, x(b) - x(a)), height: bottom - top, fill: "var(--line)",
+      opacity: .5}, svg);
   const path = ([at, values]) => at.map((s, i) => (i ? "L" : "M") + x(s).toFixed(1) + " " + y(values[i]).toFixed(1));
   panel.series.forEach((s, i) => make("path", {d: path(s.raw).join(""), fill: "none", stroke: colour(i), opacity: .28,
     "stroke-width": .8}, svg));

@@ -21,7 +21,8 @@ from minigan.report.curves import Row, limits, series_of, sliding_mean
 
 NAMES = {"d_loss": "discriminator's loss", "g_loss": "generator's loss", "d_real": "D(x), real",
          "d_fake": "D(G(z)), generated", "wasserstein": "Wasserstein estimate", "penalty": "gradient penalty",
-         "clipped": "share of clipped weights", "g_slope": "gradient at G's output"}
+         "clipped": "share of clipped weights", "g_slope": "gradient at G's output",
+         "side": "side of the images", "alpha": "weight of the new block"}
 
 
 def run_curves(runs: Mapping[str, Sequence[Row]], out_path: str | os.PathLike[str]) -> None:

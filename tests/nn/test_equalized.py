@@ -28,7 +28,7 @@ def test_an_equalised_layer_is_the_plain_one_with_weights_times_hes_constant(kin
 
 
 def test_adam_moves_every_layer_by_the_same_share_of_its_weights():
-    """The first step of Adam has the length lr in each weight: 1 % of a standard deviation of 1, whatever the fan in."""
+    """The first step of Adam has the length lr in each weight: 1 % of a standard deviation, whatever the fan in."""
     net = nn.Sequential(nn.EqualizedLinear(2, 300), nn.ReLU(), nn.EqualizedLinear(300, 1))
     before = [layer.weight.numpy().copy() for layer in (net[0], net[2])]
     optim.Adam(net.parameters(), lr=0.01).minimize(ops.mean(net(mg.tensor(np.ones((4, 2), np.float32))) ** 2.0))

@@ -71,8 +71,8 @@ class Twin:
     """Steps of the whole algorithm. `phases` are (depth, fading, steps)."""
 
     def __init__(self, generator, discriminator, phases, loss, lr=1e-3):
-        self.g, self.d = ({name: torch.tensor(array, requires_grad=True) for name, array in network.state_dict().items()}
-                          for network in (generator, discriminator))
+        self.g, self.d = ({name: torch.tensor(array, requires_grad=True) for name, array in part.state_dict().items()}
+                          for part in (generator, discriminator))
         self.averaged = {name: p.detach().clone() for name, p in self.g.items()}
         self.size, self.loss, self.lr, self.done = generator.size, loss, lr, 0
         self.plan = [(depth, i / steps if fading else None) for depth, fading, steps in phases for i in range(steps)]
