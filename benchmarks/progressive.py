@@ -3,7 +3,7 @@
     python benchmarks/progressive.py train --out results/                     every row, three seeds
     python benchmarks/progressive.py train --out results/ --rows f,g --seeds 0 --images 20000
     python benchmarks/progressive.py score --out results/                     write results/progressive.md
-    python benchmarks/progressive.py train --out results/ --device cuda --size 128 --width 512 --flat 32 --images 2000000
+    python benchmarks/progressive.py train --out results/ --device cuda --size 128 --width 512 --flat 32 --latent 512
 
 All rows show the discriminator the same number of real images, start from the weights that a seed gives and draw their
 samples from a generator averaged with the same decay. Rows (a) and (b) take 64 images per step, the others 16; --large
@@ -15,6 +15,7 @@ distance between two halves of the training images: what a perfect generator wou
 """
 
 import argparse
+import contextlib
 import re
 import sys
 import time
@@ -75,10 +76,8 @@ def trained(name, seed, pictures, options):
             raise TimeIsUpError
 
     start, steps = time.perf_counter(), trainer.planned if limit == np.inf else 10**9
-    try:
+    with contextlib.suppress(TimeIsUpError):
         trainer.fit(loader, steps, on_step)
-    except TimeIsUpError:
-        pass
     return trainer, trainer.clock.steps, time.perf_counter() - start
 
 
@@ -126,8 +125,8 @@ def score(options):
     real = real[np.random.default_rng(0).permutation(len(real))]  # data may be sorted
     half = min(len(real) // 2, drawn)
     floor = sliced_wasserstein(real[:half], real[half : 2 * half])
-    table = ["| row | " + " | ".join(f"{level}" for level in floor) + " | average | seconds | seeds | paper, 128 | "
-             "paper, average |", "|---" * (len(floor) + 6) + "|"]
+    table = ["| row | " + " | ".join(map(str, floor)) + " | average | seconds | seeds | paper: 128 | 64 | 32 | 16 | "
+             "average |", "|---" * (len(floor) + 9) + "|"]
     for name, paths in files.items():
         if not paths:
             continue
@@ -135,15 +134,16 @@ def score(options):
         levels = np.array([[*distances.values(), np.mean([*distances.values()])] for distances, _ in results])
         cells = [f"{mean:.2f}" + (f" ± {std:.2f}" if len(paths) > 1 else "")
                  for mean, std in zip(levels.mean(0), levels.std(0), strict=True)]
-        title = "(g) without growing, in the same time" if name == "g0" else f"({name}) {trainers.growth_row(name).title}"
-        paper = PAPER.get(name, ("", "", "", "", ""))
-        table.append(f"| {title} | {' | '.join(cells)} | {np.mean([seconds for _, seconds in results]):.0f} | "
-                     f"{len(paths)} | {paper[0]} | {paper[4]} |")
+        title = "without growing, in the same time" if name == "g0" else trainers.growth_row(name).title
+        paper = [f"{value:.2f}" for value in PAPER[name]] if name in PAPER else [""] * 5
+        table.append(f"| ({name}) {title} | {' | '.join(cells)} | {np.mean([seconds for _, seconds in results]):.0f} | "
+                     f"{len(paths)} | {' | '.join(paper)} |")
     table.append("| real, two halves | " + " | ".join(f"{v:.2f}" for v in [*floor.values(), np.mean([*floor.values()])])
-                 + " |" * 5)
+                 + " |" * 8)
     head = (f"Sliced Wasserstein distance x 1,000, {min(drawn, len(real)):,} images of {facts['size']} pixels; "
             f"{facts['budget']:,} real images shown per run, width {facts['width']}, flat {facts['flat']}. "
-            f"{facts['source']}. {facts['device']}. The paper's columns: CelebA at 128 pixels, 10 million images.\n\n")
+            f"Pictures: {facts['source']}. Trained on {facts['device'].partition(';')[0]}. The paper's columns: CelebA "
+            "at 128 pixels, 10 million images.\n\n")
     text = head + "\n".join(table) + "\n"
     (options.out / "progressive.md").write_text(text)
     print(text)
