@@ -28,7 +28,7 @@ def growing_film(folder: Path, path: Path) -> None:
             number = int(match[2])
             sheets[ends.get(number, 0) if match[1] == "epoch" else number] = file
     steps = sorted(sheets)
-    shown = np.unique(np.linspace(0, len(steps) - 1, min(FRAMES, len(steps))).round().astype(int)) if steps else []
-    frames = [pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
-              for pixels in (read_picture(sheets[steps[i]]) for i in shown)]
+    places = np.linspace(0, len(steps) - 1, min(FRAMES, len(steps))).round().astype(int)
+    pictures = [read_picture(sheets[steps[place]]) for place in dict.fromkeys(places.tolist())]
+    frames = [picture[:, :, 0] if picture.shape[2] == 1 else picture for picture in pictures]
     report.film([*frames, *frames[-1:] * LAST], path, milliseconds=120, scale=1)
