@@ -35,7 +35,8 @@ def main() -> None:
         latent=option(int, "length of the noise vector"),
         width=option(64, "feature maps of the smallest sides"),
         flat=option(8, "the largest side with `width` feature maps; they halve as the side doubles further"),
-        ema=option(0.999, "decay of the averaged generator, which draws the samples; 0 for none"),
+        ema=option(0.99, "decay of the averaged generator, which draws the samples; 0 for none; the paper's 0.999 "
+                   "is for runs of a hundred times as many steps"),
     )
     pictures, row = PICTURES[options.pictures](options), trainers.growth_row(options.row)
     networks = row.networks_of(pictures.images.shape[1], options.size, latent=options.latent, width=options.width,
