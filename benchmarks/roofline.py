@@ -120,7 +120,7 @@ def draw(path, peak, memory, work, spent, layers):
     colours = dict(zip(CONVOLUTIONS, ("#1b6ca8", "#d1603d", "#5a8f29"), strict=True))
     intensity = np.geomspace(0.5, 1000, 100)
     left.loglog(intensity, np.minimum(peak, intensity * memory), color="black")
-    left.text(900, peak * 1.06, f"peak {peak:.0f} GFLOP/s", ha="right")
+    left.text(900, peak * 0.9, f"peak {peak:.0f} GFLOP/s", ha="right", va="top")
     left.text(1.15, memory * 0.8, f"memory {memory:.0f} GB/s")
     for (name, *shapes), times in layers.items():
         work_done = flops(name, *shapes)

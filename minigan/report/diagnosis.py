@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 WINDOW = 200  # steps
+JUMP = 0.3  # a change of mean D(x) from one step to the next that an oscillation of D makes; see lesson 8
 _Means = Mapping[str, float]
 
 # (metrics it needs, condition, sentence); every sentence ends with what to do
@@ -26,6 +27,10 @@ _SIGNS: tuple[tuple[tuple[str, ...], Callable[[_Means], bool], str], ...] = (
     (("d_real", "d_fake"), lambda m: m["d_real"] - m["d_fake"] < 0.01,
      "D cannot tell real from generated (D(x) {d_real:.3f}, D(G(z)) {d_fake:.3f}): either G is perfect or D learns "
      "nothing; look at the samples, and give D more steps (--n-discriminator) if they are poor"),
+    (("jumps",), lambda m: m["jumps"] > 2,
+     "D oscillates: D(x) fell by 0.3 or more and rose again at the next step {jumps:.0f} times, since Adam's steps are "
+     "too long for the curvature of D's loss (lesson 8); the averaged generator (--ema) suffers little; to calm it, use "
+     "a smaller --lr, or --loss hinge_spectral"),
     (("wasserstein",), lambda m: m["wasserstein"] < 0,
      "the critic ranks generated samples above real ones (estimate {wasserstein:.3g} below 0), so it is no distance; "
      "give it more steps (--n-critic)"),
@@ -65,8 +70,16 @@ def diagnose(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             return [f"diverged: {', '.join(broken)} not finite from step {row.get('step', number)} on"]
     last = rows[-WINDOW:]
     means = {key: float(np.mean([row[key] for row in last if key in row])) for key in keys}
+    if "d_real" in means:
+        means["jumps"] = _jumps([row["d_real"] for row in last if "d_real" in row])
     line = f"last {len(last)} steps: " + ", ".join(text.format(means[key]) for key, text in _SHOWN if key in means)
     if len(last) < WINDOW:
         return [line]
     signs = [sentence.format(**means) for needs, sign, sentence in _SIGNS if set(needs) <= set(means) and sign(means)]
     return [line, *(signs or ["no sign of trouble in them"])]
+
+
+def _jumps(values: Sequence[float]) -> int:
+    """How often a value falls by JUMP at one step and rises by JUMP at the next."""
+    change = np.diff(np.asarray(values, float))
+    return int(np.sum((change[:-1] < -JUMP) & (change[1:] > JUMP)))

@@ -27,6 +27,17 @@ def test_each_failure_is_named(change, words):
     assert len(lines) == 2
 
 
+def test_an_oscillation_on_alternate_steps_is_named_and_counted_but_a_slow_change_is_not():
+    def rows(values):
+        return [{"step": i + 1, **HEALTHY, "d_real": value} for i, value in enumerate(values)]
+
+    burst = [0.97, 0.68, 0.99, 0.10, 0.98] + [0.9] * 60  # steps 123 to 127 of a run of DCGAN on MNIST
+    words = diagnose(rows([0.9] * 50 + 3 * burst))[1]
+    assert "fell by 0.3 or more and rose again at the next step 3 times" in words
+    slow = list(np.tile(np.linspace(0.9, 0.4, 10), 20))  # falls slowly, though it rises at once
+    assert "no sign" in diagnose(rows(slow))[1]
+
+
 def test_only_the_last_steps_are_judged_and_short_runs_are_not():
     bad, good = {**HEALTHY, "g_slope": 1e-9}, HEALTHY
     assert "no sign" in diagnose([bad] * 300 + [good] * 200)[1]
