@@ -32,6 +32,7 @@ def main() -> None:
                    "ablations: networks and settings; g: everything, as published"),
         loss=option(("wasserstein", *(loss for loss in GAN_LOSSES if loss != "wasserstein")), "loss of both networks"),
         lr=option(float, "learning rate"), n_critic=option(int, "discriminator steps per generator step"),
+        augment=option("", "augmentations of all that the discriminator sees, such as translation,cutout"),
         latent=option(int, "length of the noise vector"),
         width=option(64, "feature maps of the smallest sides"),
         flat=option(8, "the largest side with `width` feature maps; they halve as the side doubles further"),
@@ -44,7 +45,7 @@ def main() -> None:
     phases = 2 * len(networks[0].sides) - 1  # a fade and a phase after it for each side, except the first
     each = options.batch_size if options.smoke else max(1, options.images // phases)
     trainer = row.trainer(*networks, loss=options.loss, lr=options.lr, n_critic=options.n_critic, ema=options.ema,
-                          fade_images=each, stable_images=each, batch_size=options.batch_size, seed=options.seed)
+                          augment=options.augment, fade_images=each, stable_images=each, batch_size=options.batch_size, seed=options.seed)
     if not (options.steps or options.epochs or options.budget):
         options.steps = trainer.planned
     print(f"phases and their steps: {trainer.growth}")

@@ -33,7 +33,7 @@ from minigan.optim import Adam
 from minigan.optim.clocks import Clock
 from minigan.random import Stream
 from minigan.trainers.base import Trainer, as_tensor
-from minigan.trainers.gan import GAN
+from minigan.trainers.gan import GAN, Real
 from minigan.trainers.growth import Lengths, Phase, phase_at, phases
 
 
@@ -57,6 +57,7 @@ class Progressive(GAN):
         growing: False trains at the last side from the start, on as many images in all.
         reset: whether both optimisers forget their moments when a fade begins and when it ends, as in the paper's code.
         seed: seed of the noise and of the penalty.
+        augment: as in GAN; the gradient penalty is that of the discriminator after augmentation.
 
     Attributes:
         planned: steps of all phases; further steps train at the last side.
@@ -73,7 +74,7 @@ class Progressive(GAN):
                  lr: float = 1e-3, betas: tuple[float, float] = (0.0, 0.99), n_critic: int = 1,
                  lambda_gp: float | None = None, drift: float = 1e-3, ema: float = 0.999, fade_images: int = 600_000,
                  stable_images: int = 600_000, batch_size: int = 16, minibatch: Mapping[int, int] | None = None,
-                 growing: bool = True, reset: bool = True, seed: int = 0) -> None:
+                 growing: bool = True, reset: bool = True, seed: int = 0, augment: str = "") -> None:
         self.clock, wasserstein = Clock(), gan_loss(loss).name == "wasserstein"  # the steps done
         _check_networks(generator, discriminator)
         lambda_gp = (10.0 if wasserstein else 0.0) if lambda_gp is None else lambda_gp
@@ -85,7 +86,7 @@ class Progressive(GAN):
         self.planned = self.phases[-1].first + self.phases[-1].steps
         self.growth = ", ".join(f"{phase.name} {phase.steps}" for phase in self.phases)
         super().__init__(generator, discriminator, loss, n_discriminator=n_critic, ema=ema, seed=seed,
-                         optimizer=partial(Adam, lr=lr, betas=betas))
+                         optimizer=partial(Adam, lr=lr, betas=betas), augment=augment)
         self.lambda_gp, self.drift, self.reset = lambda_gp, drift * wasserstein, reset
         self.coefficients = Stream(seed, "penalty")  # e of u = e x + (1 - e) G(z), one per sample
         self.streams = {**self.streams, "coefficients": self.coefficients}
@@ -153,13 +154,13 @@ class Progressive(GAN):
         return {**metrics, "side": tensor(float(phase.side), dtype=self.dtype, device=self.device),
                 "alpha": as_tensor(alpha, self.dtype, self.device).reshape(())}  # ()
 
-    def reals(self, batch: Batch) -> list[Tensor]:
+    def reals(self, batch: Batch) -> list[Real]:
         """The real images of each discriminator step at the present side, mixed in a fade; errors as in `update`."""
         arrays = list(batch) if isinstance(batch, list | tuple) else [batch]
         if len(arrays) != self.n_critic:
             raise OptionError(f"Progressive: got {len(arrays)} batches of real images for {self.n_critic} "
                               "discriminator steps; each step needs its own")
-        return [self.shrunk(as_tensor(real, self.dtype, self.device)) for real in arrays]
+        return [Real(self.shrunk(as_tensor(real, self.dtype, self.device))) for real in arrays]
 
     def shrunk(self, x: Tensor) -> Tensor:
         """Real images (N, C, size, size), averaged down to the present side, and in a fade mixed with the one before.
@@ -175,7 +176,7 @@ class Progressive(GAN):
         x = x if blocks == 1 else ops.block_sum(x, scale=(blocks, blocks)) * (1.0 / blocks**2)
         return self.generator.mixed(ops.upsample2d(halved(x), 2), x) if phase.fading else x
 
-    def discriminator_step(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    def discriminator_step(self, real: Tensor, fake: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """One discriminator step on real and generated images (N, C, side, side).
 
         Returns:
@@ -183,10 +184,11 @@ class Progressive(GAN):
             the estimate of the distance; penalty and drift, both without weights.
         """
         if not self.lambda_gp:
-            return super().discriminator_step(real, fake)
-        real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
+            return super().discriminator_step(real, fake, labels)
+        judge = self.judge(real, labels)
+        real_logits, fake_logits = judge(real), judge(fake)
         distance = self.loss.discriminator_loss(real_logits, fake_logits)
-        penalty = gradient_penalty(self.discriminator, real, fake, self.coefficients)
+        penalty = gradient_penalty(judge, real, fake, self.coefficients)
         loss, drift = distance + self.lambda_gp * penalty, ops.mean(ops.square(real_logits))
         loss = loss + self.drift * drift if self.drift else loss
         self.d_optimizer.minimize(loss)
@@ -198,11 +200,13 @@ class Progressive(GAN):
         """As Trainer's, but the discriminator's optimiser makes n_critic times as many steps."""
         Trainer.set_schedule(self, name, steps)
         self.d_optimizer.schedule = optim.schedule(name, steps * self.n_critic)
+        if self.regulariser is not None:
+            self.regulariser.plan(steps * self.n_critic)
 
-    def sample_later(self, z: Array) -> Callable[[], np.ndarray]:
+    def sample_later(self, z: Array, labels: Any = None) -> Callable[[], np.ndarray]:
         """As GAN's; images of all phases have the last side, each pixel repeated."""
         blocks = self.generator.size // self._grow(self.plan(0)).side
-        wait = super().sample_later(z)
+        wait = super().sample_later(z, labels)
         return lambda: wait().repeat(blocks, 2).repeat(blocks, 3)
 
     def state_dict(self) -> dict[str, Any]:

@@ -141,10 +141,10 @@ def test_real_images_are_averaged_down_and_mixed_in_a_fade():
     x = real(0)
     half = x.reshape(BATCH, 1, 4, 2, 4, 2).mean((3, 5))  # (N, 1, 4, 4)
     trainer._grow(trainer.plan(BATCH))
-    np.testing.assert_allclose(trainer.reals(x)[0].data, half, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(trainer.reals(x)[0].samples.data, half, rtol=1e-5, atol=1e-6)
     trainer.clock.steps = 4  # the second of the fade's four steps: alpha = 1/4
     trainer._grow(trainer.plan(BATCH))
-    np.testing.assert_allclose(trainer.reals(x)[0].data, 0.75 * half.repeat(2, 2).repeat(2, 3) + 0.25 * x, rtol=1e-5,
+    np.testing.assert_allclose(trainer.reals(x)[0].samples.data, 0.75 * half.repeat(2, 2).repeat(2, 3) + 0.25 * x, rtol=1e-5,
                                atol=1e-6)
 
 
@@ -171,10 +171,10 @@ def test_optimisers_forget_at_every_change_of_phase_if_asked(reset):
 
 
 # ---- resuming, bytes, memory ----
-@pytest.mark.parametrize(("row", "stop"), [("g", 5), ("b", 7)])
-def test_a_run_resumed_in_a_fade_is_the_run(row, stop):
+@pytest.mark.parametrize(("row", "stop", "augment"), [("g", 5, "translation"), ("b", 7, "")])
+def test_a_run_resumed_in_a_fade_is_the_run(row, stop, augment):
     """Step 5 is in the middle of the fade, step 7 its end."""
-    options = {"row": row, "n_critic": 1}
+    options = {"row": row, "n_critic": 1, "augment": augment}
     straight = made(**options)
     expected = [straight.step(real(step)) for step in range(9)]
     first, second = made(**options), made(**options, seed=9)
@@ -204,9 +204,9 @@ def test_a_step_keeps_nothing_of_the_steps_before():
     trainer, alive = made(), []
     original = trainer.discriminator_step
 
-    def watched(x, fake):
+    def watched(x, fake, labels):
         alive.append(weakref.ref(fake))
-        return original(x, fake)
+        return original(x, fake, labels)
 
     trainer.discriminator_step = watched
     for step in range(5):
