@@ -45,7 +45,8 @@ def main() -> None:
     phases = 2 * len(networks[0].sides) - 1  # a fade and a phase after it for each side, except the first
     each = options.batch_size if options.smoke else max(1, options.images // phases)
     trainer = row.trainer(*networks, loss=options.loss, lr=options.lr, n_critic=options.n_critic, ema=options.ema,
-                          augment=options.augment, fade_images=each, stable_images=each, batch_size=options.batch_size, seed=options.seed)
+                          augment=options.augment, fade_images=each, stable_images=each,
+                          batch_size=options.batch_size, seed=options.seed)
     if not (options.steps or options.epochs or options.budget):
         options.steps = trainer.planned
     print(f"phases and their steps: {trainer.growth}")

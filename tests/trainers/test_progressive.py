@@ -144,8 +144,8 @@ def test_real_images_are_averaged_down_and_mixed_in_a_fade():
     np.testing.assert_allclose(trainer.reals(x)[0].samples.data, half, rtol=1e-5, atol=1e-6)
     trainer.clock.steps = 4  # the second of the fade's four steps: alpha = 1/4
     trainer._grow(trainer.plan(BATCH))
-    np.testing.assert_allclose(trainer.reals(x)[0].samples.data, 0.75 * half.repeat(2, 2).repeat(2, 3) + 0.25 * x, rtol=1e-5,
-                               atol=1e-6)
+    mixed = 0.75 * half.repeat(2, 2).repeat(2, 3) + 0.25 * x
+    np.testing.assert_allclose(trainer.reals(x)[0].samples.data, mixed, rtol=1e-5, atol=1e-6)
 
 
 def test_samples_of_all_phases_have_the_last_side():
