@@ -68,4 +68,4 @@ if __name__ == "__main__":
     run.main(main)
 
 # ci: --smoke --batch-size 5 --width 4
-# ci: --smoke --batch-size 5 --width 4 --size 32 --data pictures --fit pad
+# ci: --smoke --batch-size 2 --width 4 --size 32 --data pictures --fit pad

@@ -229,5 +229,5 @@ def test_a_picture_that_cannot_be_drawn_is_named_and_left_out(few, content):
 
 
 def test_fewer_pictures_than_a_batch():
-    with pytest.raises(OptionError, match=r"batch_size=64, but it must lie in 1 \.\. 5, the data's length"):
+    with pytest.raises(OptionError, match=r"batch_size=64, but it must lie in 1 \.\. 5, the data's length: use smaller"):
         data.Loader(data.openmoji(8, limit=5), 64)
