@@ -64,6 +64,8 @@ def test_a_run_on_coloured_images_and_who_made_them(tmp_path, capsys, loss, widt
     for name, array in trainer.discriminator.state_dict().items():
         np.testing.assert_array_equal(judge.state_dict()[name], array)
     assert capsys.readouterr().out.splitlines()[1:3] == ["8 images", "by A & B, CC BY-SA"]
+    with pytest.raises(ShapeError, match=r"images \(1, 3, 32, 32\) must be digits"):
+        main(["metrics", str(tmp_path)])
     assert run.read_config(tmp_path)["data"][0]["credit"] == "by A & B, CC BY-SA"
     page = report.report_page(tmp_path).read_text()
     assert "<th>credit</th><td>by A &amp; B, CC BY-SA</td>" in page
