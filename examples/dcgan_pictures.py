@@ -32,7 +32,7 @@ def names(text):
 def main() -> None:
     """Options, data, networks, trainer; train."""
     options = run.options(
-        __doc__, name="dcgan_pictures",
+        __doc__, name="dcgan_pictures", batch_size=32, default_steps=3000,
         size=option(64, "side of the images in pixels"),
         kind=option(("colour", "line", "grey"), "emojis in colour, as ink or grey; grey also makes your images grey"),
         groups=option(None, f"groups of emojis, with commas between them; all are {', '.join(data.OPENMOJI_GROUPS)}",
@@ -41,8 +41,7 @@ def main() -> None:
         fit=option(("crop", "pad"), "your own images: the middle square, or the whole image on a white square"),
         strict=option(False, "end at the first of your own images that cannot be read"),
         upsample=option(("upconv", "deconv"), "up-convolutions or transposed convolutions"),
-        loss=option(("hinge_spectral", *(loss for loss in trainers.RECIPES if loss != "hinge_spectral")),
-                    "losses of the two networks, with their published settings"),
+        loss=option(tuple(trainers.RECIPES), "losses of the two networks, with their published settings"),
         norm=option(("auto", "batch", "none", "spectral"), "the discriminator's normalisation; auto: the loss's own"),
         lr=option(float, "learning rate"), beta1=option(float, "Adam's decay of the mean gradient"),
         latent=option(100, "length of the noise vector"),
