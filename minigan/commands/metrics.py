@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from minigan.commands._shared import generator_of, run_parser
 from minigan.data.paths import printable, user_path
+from minigan.metrics.images import digits28
 from minigan.metrics.scorer import FEWEST, MEANINGS, Scorer
 from minigan.metrics.svm import svm_evaluation
 from minigan.run.manifest import write_scores
@@ -18,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     generator = generator_of(options)
     directory = options.data or generator.options.get("data")
+    digits28(generator.draw(1))  # pictures of other things are an error before a classifier is trained
     images = generator.draw(options.images, options.seed)
     scorer = Scorer(directory)
     result = {"weights": generator.weights, "images": options.images, "seed": options.seed, "reals": scorer.source,

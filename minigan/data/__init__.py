@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which cannot follow `gather`
     from minigan.data.images import *
     from minigan.data.loader import *
     from minigan.data.mnist import *
+    from minigan.data.openmoji import *
     from minigan.data.pairs import *
     from minigan.data.patches import *
     from minigan.data.scenes import *

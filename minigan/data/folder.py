@@ -25,33 +25,35 @@ import numpy as np
 from minigan.data.images import MAX_BYTES, NO_LABELS, ImageData, channels_last
 from minigan.data.listing import Listing, listing, partners, shortened
 from minigan.data.paths import user_path
-from minigan.data.pictures import MAX_PIXELS, MemoryDataError, decoded, square
+from minigan.data.pictures import MAX_PIXELS, MemoryDataError, decoded, padded, square
 from minigan.errors import DataError, OptionError
 
-SPLITS = ("train", "val", "test")
+SPLITS, FITS = ("train", "val", "test"), ("crop", "pad")
 Channels = int | Literal["auto"] | None
 
 
 def image_folder(directory: str | os.PathLike[str], size: int | None = 64, channels: Channels = None,
-                 strict: bool = False) -> ImageData:
-    """All images of a folder, uint8 (N, C, size, size), without labels.
+                 strict: bool = False, fit: str = "crop", recursive: bool = False) -> ImageData:
+    """All images of a folder, uint8 (N, C, size, size), without labels; if there is none, those of its sub-folders.
 
-    Its sub-folders are searched if it holds no image itself.
-
-    size      the shorter side is scaled to this length, and the middle square kept; None: images must have one size
+    size      the side of the images; None: they must have one size
     channels  3: grey is repeated; 1: colour becomes luma; None: images must all be grey or all in colour; "auto": grey
               is repeated if any image is in colour
     strict    an unreadable image is an error; by default it is left out and named in `source`
+    fit       "crop": the shorter side is scaled, and the middle square kept; "pad": the longer side; the rest is white
+    recursive search sub-folders in any case
 
     See `read_picture` for palettes, transparency, 16 bits and the orientation of photographs.
 
     Raises:
         DataError: the folder is missing or holds no readable image; with strict, an image is unreadable; with size or
             channels None, sizes or channels differ; the images take more than 2 GiB.
-        OptionError: another number of channels, or a size below 1. ModuleNotFoundError: Pillow is not installed.
+        OptionError: other channels or fit, or a size below 1. ModuleNotFoundError: Pillow is not installed.
     """
     _check(size, channels)
-    return _read(listing(user_path(directory)), channels, size, strict).data(channels)
+    if fit not in FITS:
+        raise OptionError(f"folders of images: fit is {' or '.join(map(repr, FITS))}, not {fit!r}")
+    return _read(listing(user_path(directory), recursive), channels, size, strict, fit).data(channels)
 
 
 def domain_folders(directory: str | os.PathLike[str], split: str = "train", size: int | None = 64,
@@ -246,12 +248,12 @@ class _Reading:
         return text
 
 
-def _read(source: Listing, channels: Channels, size: int | None, strict: bool) -> _Reading:
-    reading = _Reading(source)
+def _read(source: Listing, channels: Channels, size: int | None, strict: bool, fit: str = "crop") -> _Reading:
+    reading, fitted = _Reading(source), padded if fit == "pad" else square
     for path in source.paths:
         pixels = reading.decode(path, channels, strict)
         if pixels is not None:
-            reading.add(path, square(pixels, size))
+            reading.add(path, fitted(pixels, size))
     return reading
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["ImageData", "enlarged", "one_per_label", "scaled"]
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -27,12 +27,15 @@ class ImageData:
     labels  unsigned integers (N,), or (0,) for images without labels
     name    of the data set, such as "mnist"
     source  one sentence: how many there are, and where they came from
+    credit  who made them and under which licence, where that must be named; printed, and kept in config.json and in
+            report.html
     """
 
     images: np.ndarray
     labels: np.ndarray
     name: str
     source: str
+    credit: str = field(default="", kw_only=True)
 
     def __len__(self) -> int:
         return len(self.images)

@@ -37,8 +37,8 @@ class Listing(NamedTuple):
         return str(path.relative_to(self.folder).with_suffix(""))
 
 
-def listing(folder: Path) -> Listing:
-    """The files of a folder; if it holds no image, of all its sub-folders.
+def listing(folder: Path, recursive: bool = False) -> Listing:
+    """The files of a folder; if it holds no image, or if `recursive`, also those of all its sub-folders.
 
     Raises:
         DataError: there is no such folder, or no image in it or below it.
@@ -48,7 +48,7 @@ def listing(folder: Path) -> Listing:
     except OSError as error:
         raise DataError(f"{folder}: no folder of images ({error.strerror})") from None
     unsearched = len(subfolders)
-    if not any(_is_picture(file) for file in files):
+    if recursive or not any(_is_picture(file) for file in files):
         files, unsearched = [*files, *_below(folder, subfolders)], 0
     paths = [file for file in files if _is_picture(file)]
     others = len(files) - len(paths)

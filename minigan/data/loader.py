@@ -62,7 +62,8 @@ class Loader(Iterator[Batch]):
         self.batch_size = operator.index(batch_size)
         if not 1 <= self.batch_size <= self.samples:
             raise OptionError(
-                f"Loader: batch_size={batch_size}, but it must lie in 1 .. {self.samples}, the data's length."
+                f"Loader: batch_size={batch_size}, but it must lie in 1 .. {self.samples}, the data's length: "
+                "use smaller batches, or more data."
             )
         self.shuffle, self.drop_last = bool(shuffle), bool(drop_last)
         self._table = None if scale is None else _table(*scale)

@@ -89,11 +89,21 @@ def decoded(path: Path, channels: int | None = None) -> tuple[np.ndarray, str]:
 
 def square(pixels: np.ndarray, size: int | None) -> np.ndarray:
     """The middle square of pixels (H, W, C), scaled to (size, size, C) by Lanczos' filter; unchanged for size None."""
+    return _fitted(pixels, size, "fit")
+
+
+def padded(pixels: np.ndarray, size: int | None) -> np.ndarray:
+    """As `square`, but the whole picture (H, W, C), in the middle of a white square."""
+    return _fitted(pixels, size, "pad", color="white")
+
+
+def _fitted(pixels: np.ndarray, size: int | None, operation: str, **options: str) -> np.ndarray:
     if size is None or pixels.shape[:2] == (size, size):
         return pixels
     image_module, operations = _pillow()
     image = image_module.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    return np.array(operations.fit(image, (size, size), image_module.Resampling.LANCZOS)).reshape(size, size, -1)
+    image = getattr(operations, operation)(image, (size, size), image_module.Resampling.LANCZOS, **options)
+    return np.array(image).reshape(size, size, -1)
 
 
 def _check_header(image: Any, path: Path) -> None:

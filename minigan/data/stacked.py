@@ -26,4 +26,5 @@ def stacked(digits: ImageData, count: int = 128_000, seed: int = 0) -> ImageData
     channels_last = digits.images[numbers, 0].transpose(0, 2, 3, 1)  # (count, H, W, 3)
     images = np.ascontiguousarray(channels_last).transpose(0, 3, 1, 2)  # (count, 3, H, W), stored channels-last
     labels = digits.labels[numbers].astype(np.uint16) @ np.array([100, 10, 1], np.uint16)  # (count,)
-    return ImageData(images, labels, "stacked mnist", f"{count:,} pictures of three digits each; {digits.source}")
+    return ImageData(images, labels, "stacked mnist", f"{count:,} pictures of three digits each; {digits.source}",
+                     credit=digits.credit)

@@ -69,7 +69,8 @@ def report_page(folder: str | os.PathLike[str], live: bool = False) -> Path:
     options, planned = config["options"], config.get("steps")
     rows, scores, events = (rows_of(folder, name) for name in ("metrics.jsonl", "scores.jsonl", "events.jsonl"))
     pictures = Pictures(folder)
-    sheets, reals, figures = sheets_of(pictures, rows), _reals(pictures), _figures(pictures)
+    credits = list(dict.fromkeys(part["credit"] for part in config.get("data", []) if part.get("credit")))
+    sheets, reals, figures = sheets_of(pictures, rows), _reals(pictures, credits), _figures(pictures)
     data = {"sheets": sheets, "panels": [*_panels(rows), *_score_panels(scores)],
             "written": round(time.time()) if live else None}
     done = int(rows[-1].get("step", len(rows))) if rows else 0
@@ -88,7 +89,8 @@ def report_page(folder: str | os.PathLike[str], live: bool = False) -> Path:
         "options": _rows(options.items()),
         "force": _force(config.get("in_force", {})),
         "about": _rows([*config.get("versions", {}).items(), ("device", config.get("device")),
-                        *(("data", part.get("source")) for part in config.get("data", []))]),
+                        *(("data", part.get("source")) for part in config.get("data", [])),
+                        *(("credit", credit) for credit in credits)]),
         "data": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda match: str(parts[match[1]]), PAGE)
@@ -184,11 +186,12 @@ def sheets_of(pictures: Pictures, rows: Sequence[Mapping[str, Any]]) -> list[dic
     return [{"step": steps[i], "src": src} for i in shown if (src := pictures.inline(files[steps[i]][0])) is not None]
 
 
-def _reals(pictures: Pictures) -> str:
+def _reals(pictures: Pictures, credits: Sequence[str]) -> str:
+    """The picture of real images, with the names of those who made them where a licence asks for it."""
     if (pictures.size("reals.png") or _FIGURE_BYTES) >= _FIGURE_BYTES or not (src := pictures.inline("reals.png")):
         return ""
-    return (f'<figure><img class="pixels" src="{src}" alt="real images"><figcaption>Real images'
-            "</figcaption></figure>")
+    return (f'<figure><img class="pixels" src="{src}" alt="real images"><figcaption>'
+            f"{html.escape('. '.join(['Real images', *credits]))}</figcaption></figure>")
 
 
 def _figures(pictures: Pictures) -> str:

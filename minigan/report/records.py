@@ -83,7 +83,7 @@ _CONFIG: dict[str, tuple[Check, str]] = {
 _SESSION: dict[str, tuple[Check, str]] = {
     "steps": (_is_step, _STEP), "seconds": (_is_amount, _AMOUNT), "images_per_second": (_is_amount, _AMOUNT)}
 _DATA: dict[str, tuple[Check, str]] = {
-    "name": (_is_text, _TEXT), "source": (_is_text, _TEXT), "images": (_is_step, _STEP),
+    "name": (_is_text, _TEXT), "source": (_is_text, _TEXT), "images": (_is_step, _STEP), "credit": (_is_text, _TEXT),
     "crc32": (lambda value: value is None or _is_step(value), "a whole number or null"),
 }
 _EVENT: dict[str, tuple[Check, str]] = {

@@ -138,8 +138,8 @@ def make_config(options: Mapping[str, Any], data: Sequence[ImageData], steps: in
     return {
         "options": dict(options),
         "steps": steps,
-        "data": [{"name": images.name, "source": images.source, "images": len(images), "crc32": _crc32(images)}
-                 for images in data],
+        "data": [{"name": images.name, "source": images.source, "images": len(images), "crc32": _crc32(images),
+                  **({"credit": images.credit} if images.credit else {})} for images in data],
         "device": device.device_info(),
         "versions": {"minigan": _version(), "numpy": np.__version__, "python": platform.python_version(),
                      "system": f"{platform.system()} {platform.machine()}", "git": _revision()},

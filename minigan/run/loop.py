@@ -124,7 +124,8 @@ def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequen
            sheet: Sheet, score: Scores | None, caption: str = "") -> Session:
     """A run that is ready to train, new or resumed; arguments and errors as in `fit`."""
     start = time.monotonic()
-    print(device.device_info(), *(printable(images.source) for images in data), sep="\n")
+    credits = dict.fromkeys(images.credit for images in data if images.credit)
+    print(device.device_info(), *map(printable, (*(images.source for images in data), *credits)), sep="\n")
     saved = _to_continue(options.out) if options.resume else None
     if saved is None:
         check_length(options)

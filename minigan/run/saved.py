@@ -1,13 +1,15 @@
 """The networks of a run, finished or not: `generator = load_generator("runs/dcgan_mnist")`.
 
-Only runs that draw images from noise have such a generator: those of examples/dcgan_mnist.py and wgan_mnist.py.
+Only runs that draw images from noise have such a generator: those of examples/dcgan_mnist.py, dcgan_pictures.py and
+wgan_mnist.py.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +117,8 @@ def load_generator(run: str | os.PathLike[str], which: str = "last") -> SavedGen
     options, config = dict(read_config(folder)["options"]), folder / "config.json"
     if missing := [name for name in NEEDED if name not in options]:
         raise DataError(f"{config}: the option{'s' * (len(missing) > 1)} {', '.join(missing)} "
-                        f"{'are' if len(missing) > 1 else 'is'} missing; only runs of dcgan_mnist.py and wgan_mnist.py "
-                        "have a generator that draws from noise")
+                        f"{'are' if len(missing) > 1 else 'is'} missing; only runs of dcgan_mnist.py, "
+                        "dcgan_pictures.py and wgan_mnist.py have a generator that draws from noise")
     for name, is_valid, expected in CHECKS:
         if not is_valid(options.get(name)):
             raise DataError(f"{config}: damaged: options.{name} is {json.dumps(options.get(name))[:40]}; expected "
@@ -128,13 +130,14 @@ def load_generator(run: str | os.PathLike[str], which: str = "last") -> SavedGen
         raise DataError(f"{folder}: the weights are missing, {' or '.join(WEIGHTS[which])}: {why}")
     state = load_weights(weights)
     try:
-        needs, holds = weights_of(*(options[name] for name in NEEDED)), sum(array.size for array in state.values())
+        channels = _channels(state)
+        needs = weights_of(**{name: options[name] for name in NEEDED}, channels=channels)
+        holds = sum(array.size for array in state.values())
         if needs > MOST_TIMES * holds:  # both networks, of which the discriminator is the larger one
             raise DataError(f"{needs:,} weights would take {needs * 4 / 2**30:,.1f} GiB, but {weights.name} holds "
                             f"{holds:,}")
         labels = _a_label_each(state, options)
-        network, _ = models.dcgan(1, options["size"], options["latent"], options["width"], options["upsample"],
-                                  labels=labels)
+        network, _ = models.dcgan(channels, *(options[name] for name in NEEDED), labels=labels)
     except (TypeError, ValueError) as error:
         raise DataError(f"{config}: its options make no generator ({error}); restore it or train again") from None
     try:
@@ -167,7 +170,18 @@ def load_discriminator(folder: Path, options: dict[str, Any]) -> Module:
     loss = f"wasserstein_{options['lipschitz']}" if "lipschitz" in options else options.get("loss")
     norm = options.get("norm", "auto")
     norm = trainers.recipe(loss).norm_with(norm, options.get("r1", 0.0)) if loss else norm
-    _, discriminator = models.dcgan(1, options["size"], options["latent"], options["width"], norm=norm)
     inside.check(folder, "discriminator.safetensors")
-    discriminator.load_state_dict(load_weights(folder / "discriminator.safetensors"))
+    state = load_weights(folder / "discriminator.safetensors")
+    layers = {int(match[1]): array.shape[1] for name, array in state.items()
+              if array.ndim == 4 and (match := re.match(r"layers\.(\d{1,4})\.", name))}
+    channels = layers[min(layers)] if layers else 1
+    _, discriminator = models.dcgan(channels, options["size"], options["latent"], options["width"], norm=norm)
+    discriminator.load_state_dict(state)
     return discriminator
+
+
+def _channels(state: Mapping[str, np.ndarray]) -> int:
+    """The channels of the images that a generator's weights draw: the outputs of its last layer, which has a bias."""
+    biases = {int(match[1]): array.size for name, array in state.items()
+              if (match := re.fullmatch(r"(?:network\.)?layers\.(\d{1,4})\.bias", name))}
+    return biases[max(biases)] if biases else 1

@@ -8,7 +8,7 @@ import pytest
 from minigan import data
 from minigan.data import folder as folder_module
 from minigan.data import listing as listing_module
-from minigan.errors import DataError
+from minigan.errors import DataError, OptionError
 
 Image = pytest.importorskip("PIL.Image", reason="pictures need Pillow")
 
@@ -203,3 +203,43 @@ def test_parts_of_a_layout_are_no_folder_of_photographs(tmp_path, folders, is_on
             data.check_layout(tmp_path)
         (tmp_path / "a.jpg").touch()  # images beside the folders are photographs, as `image_folder` reads them
         data.check_layout(tmp_path)
+
+
+# ---- other shapes, sub-folders ----
+
+
+def test_pad_keeps_the_whole_picture_on_white_and_crop_its_middle(tmp_path):
+    wide = np.zeros((10, 30, 3), np.uint8)
+    wide[:, :10], wide[:, 10:20], wide[:, 20:] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    crop, pad = (data.image_folder(tmp_path, 30, fit=fit).images[0].transpose(1, 2, 0) for fit in ("crop", "pad"))
+    assert (crop[:, 10:-10] == (0, 255, 0)).all()
+    np.testing.assert_array_equal(pad[10:20], wide)
+    assert (pad[:10] == 255).all() and (pad[20:] == 255).all()
+    Image.fromarray(wide[:, :, 0].T.copy()).save(tmp_path / "wide.png")  # tall and grey
+    grey = data.image_folder(tmp_path, 15, fit="pad").images
+    assert grey.shape == (1, 1, 15, 15) and (grey[0, 0, :, [0, 4, 10, 14]] == 255).all()
+    with pytest.raises(OptionError, match="fit is 'crop' or 'pad', not 'stretch'"):
+        data.image_folder(tmp_path, 8, fit="stretch")
+
+
+def test_sub_folders_are_searched_on_request(tmp_path):
+    for number, name in enumerate(("a.png", "b/c.png", "b/d/e.png", "b/.hidden/f.png")):
+        save(tmp_path / name, number)
+    assert values(data.image_folder(tmp_path, 8)) == [0]
+    images = data.image_folder(tmp_path, 8, recursive=True)
+    assert values(images) == [0, 1, 2] and "sub-folder" not in images.source
+
+
+def test_one_broken_file_is_named_and_the_others_are_read(tmp_path):
+    save(tmp_path / "good.png", 7)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "broken.png").write_bytes((tmp_path / "good.png").read_bytes()[:40])
+    images = data.image_folder(tmp_path, 8, recursive=True)
+    assert values(images) == [7] and "1 left out: in/broken.png: " in images.source
+    (tmp_path / "good.png").unlink()
+    with pytest.raises(DataError, match="none of its images can be read: in/broken.png"):
+        data.image_folder(tmp_path, 8, recursive=True)
+    (tmp_path / "in" / "broken.png").unlink()
+    with pytest.raises(DataError, match="no image in it; images end in"):
+        data.image_folder(tmp_path, 8, recursive=True)

@@ -48,6 +48,35 @@ def test_a_generator_by_one_call(runs):
         mg.load_generator(runs / "none")
 
 
+@pytest.mark.parametrize("loss, width", [("non_saturating", 4), ("hinge_spectral", 1)])
+def test_a_run_on_coloured_images_and_who_made_them(tmp_path, capsys, loss, width):
+    """Its networks have three channels, which no option says; the credit is printed and kept."""
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 3, 32, 32), np.uint8)
+    images = data.ImageData(pixels, np.zeros(0, np.uint8), "noise", "8 images", credit="by A & B, CC BY-SA")
+    options = run.options("", ["--out", str(tmp_path), "--batch-size", "4", "--steps", "2"], name="x", size=32,
+                          upsample="deconv", latent=5, width=width, loss=loss, norm="auto")
+    recipe = trainers.recipe(loss)
+    trainer = recipe.trainer(*models.dcgan(3, 32, 5, width, "deconv", recipe.norm))
+    run.train(trainer, images, options)
+    generator = mg.load_generator(tmp_path)
+    np.testing.assert_array_equal(generator.draw(2), trainer.sample(generator.noise(2)))
+    judge = load_discriminator(tmp_path, generator.options)
+    for name, array in trainer.discriminator.state_dict().items():
+        np.testing.assert_array_equal(judge.state_dict()[name], array)
+    assert capsys.readouterr().out.splitlines()[1:3] == ["8 images", "by A & B, CC BY-SA"]
+    with pytest.raises(ShapeError, match=r"images \(1, 3, 32, 32\) must be digits"):
+        main(["metrics", str(tmp_path)])
+    assert run.read_config(tmp_path)["data"][0]["credit"] == "by A & B, CC BY-SA"
+    page = report.report_page(tmp_path).read_text()
+    assert "<th>credit</th><td>by A &amp; B, CC BY-SA</td>" in page
+    assert "<figcaption>Real images. by A &amp; B, CC BY-SA</figcaption>" in page
+    broken = json.loads((tmp_path / "config.json").read_text())
+    broken["data"][0]["credit"] = 1
+    (tmp_path / "config.json").write_text(json.dumps(broken))
+    with pytest.raises(DataError, match=r"damaged: data\[0\]\.credit is 1; expected text"):
+        run.read_config(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["dcgan", "wgan"])
 def test_pytorch_draws_the_same_images_from_the_same_weights(runs, name):
     """The twin is built here from PyTorch's layers; it reads our file with safetensors.torch."""

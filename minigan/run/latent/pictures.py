@@ -271,5 +271,7 @@ def _film(generator: SavedGenerator, moments: np.ndarray, words: Sequence[str]) 
 def _classifier(generator: SavedGenerator, directory: Folder) -> Any:
     """The digit classifier of the metrics, from the cache or trained now."""
     from minigan.metrics.classifier import digit_classifier  # imports SciPy and scikit-learn
+    from minigan.metrics.images import digits28
 
+    digits28(generator.draw(1))  # pictures of other things are an error before a classifier is trained
     return digit_classifier(directory or generator.options.get("data"))[1]
