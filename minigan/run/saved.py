@@ -137,7 +137,8 @@ def load_generator(run: str | os.PathLike[str], which: str = "last") -> SavedGen
             raise DataError(f"{needs:,} weights would take {needs * 4 / 2**30:,.1f} GiB, but {weights.name} holds "
                             f"{holds:,}")
         labels = _a_label_each(state, options)
-        network, _ = models.dcgan(channels, *(options[name] for name in NEEDED), labels=labels)
+        network, _ = models.dcgan(channels, options["size"], options["latent"], options["width"], options["upsample"],
+                                  labels=labels)
     except (TypeError, ValueError) as error:
         raise DataError(f"{config}: its options make no generator ({error}); restore it or train again") from None
     try:
