@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import os
 import sys
@@ -25,6 +24,7 @@ import numpy as np
 
 from minigan.data import store
 from minigan.data.listing import shortened
+from minigan.data.pictures import decoded_png
 from minigan.errors import DataError, require
 
 WHAT = "OpenMoji"  # in messages about missing packages
@@ -91,8 +91,7 @@ def draw(svg: str, size: int) -> np.ndarray:
     """
     png = require("resvg_py", WHAT).svg_to_bytes(svg_string=svg, width=size, height=size, background="#ffffff",
                                                  skip_system_fonts=True)
-    with require("PIL.Image", WHAT).open(io.BytesIO(png), formats=["PNG"]) as image:
-        pixels = np.array(image.convert("RGB"))
+    pixels = decoded_png(png)
     if pixels.shape[:2] != (size, size):
         raise ValueError(f"it is {pixels.shape[1]} x {pixels.shape[0]} pixels, not square")
     return pixels
