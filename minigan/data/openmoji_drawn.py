@@ -103,7 +103,8 @@ def draw_all(kind: str, size: int, wanted: Sequence[str]) -> Drawn:
     Raises:
         DataError: not one of them can be drawn.
     """
-    place, here, pixels, left_out = folder(), list[str](), list[np.ndarray](), list[str]()
+    place, here, left_out = folder(), list[str](), list[str]()
+    pixels = np.empty((len(wanted), size, size) + (() if kind == "line" else (3,)), np.uint8)  # may be large: no copies
     for code in _with_progress(wanted, size):
         try:
             svg = (place / f"{code}.svg").read_text(encoding="utf-8")
@@ -115,11 +116,11 @@ def draw_all(kind: str, size: int, wanted: Sequence[str]) -> Drawn:
             picture = picture[:, :, 1]  # black on white: the channels are equal
             if picture.min() == 255:
                 continue
+        pixels[len(here)] = picture
         here.append(code)
-        pixels.append(picture)
-    if not pixels:
+    if not here:
         raise none_drawn(left_out)
-    return Drawn(here, np.stack(pixels), left_out)
+    return Drawn(here, pixels[: len(here)], left_out)
 
 
 def none_drawn(left_out: list[str]) -> DataError:
