@@ -31,7 +31,7 @@ def play(loss, seed, options, digits, scorer, folder) -> Game:
     mg.seed(seed)  # every loss starts from the same weights
     recipe = trainers.recipe(loss)
     networks = models.dcgan(1, options.size, options.latent, options.width, norm=recipe.norm)
-    trainer = recipe.trainer(*networks, ema=options.ema, seed=seed)
+    trainer = recipe.trainer(*networks, ema=options.ema, seed=seed, augment=options.augment)
     loader = data.Loader(digits.images, options.batch_size, seed=seed).to(options.device)
     per_step = options.batch_size * trainer.batches_per_step
     steps = run.SMOKE_STEPS if options.smoke else max(LOOKS, options.steps or options.images // per_step)
@@ -63,6 +63,7 @@ def main() -> None:
         size=option((32, 28), "side of the images in pixels"), latent=option(100, "length of the noise vector"),
         width=option(32, "channels of the largest feature map; they double as its side halves"),
         ema=option(0.99, "decay of the averaged generator, which draws the samples; 0 for none"),
+        augment=option("", "augmentations through which every discriminator sees images, such as translation,cutout"),
     )
     losses = list(trainers.RECIPES) if options.losses == "all" else [*dict.fromkeys(options.losses.split(","))]
     for loss in losses:

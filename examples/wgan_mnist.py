@@ -27,13 +27,14 @@ def main() -> None:
         latent=option(100, "length of the noise vector"),
         width=option(32, "channels of the largest feature map; they double as its side halves"),
         ema=option(0.99, "decay of the averaged generator, which draws the samples; 0 for none"),
+        augment=option("", "augmentations through which the critic sees all images, such as translation,cutout"),
     )
     digits = data.mnist(size=options.size, directory=options.data)
     norm = trainers.recipe(f"wasserstein_{options.lipschitz}").norm
     networks = models.dcgan(1, options.size, options.latent, options.width, options.upsample, norm)
     trainer = trainers.WGAN(
         *networks, options.lipschitz, n_critic=options.n_critic, n_start=options.n_start, ema=options.ema,
-        seed=options.seed)
+        seed=options.seed, augment=options.augment)
     run.train(trainer, digits, options)
 
 
@@ -42,4 +43,4 @@ if __name__ == "__main__":
 
 # ci: --smoke --lipschitz gp
 # ci: --smoke --lipschitz clip
-# ci: --smoke --lipschitz spectral
+# ci: --smoke --lipschitz spectral --augment translation,cutout

@@ -225,3 +225,45 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Any, fake: Any,
     u = Tensor(x.data * e + g.data * (1 - e), requires_grad=True)
     slope, = grad(ops.sum(critic(u)), [u], create_graph=True)
     return ops.mean(ops.square(ops.norm(slope, axis=tuple(range(1, u.ndim))) - 1.0))
+
+
+def r1(discriminator: Callable[[Tensor], Tensor], real: Any) -> Tensor:
+    """E |grad D(x)|^2 over real samples x (N, ...), D the logit; multiply by gamma / 2, gamma from 0.1 to 10.
+
+    Where generated samples equal real ones, the best D is flat: the penalty pulls it there, and so training converges
+    near that point. The squared length has a derivative everywhere. `real` receives no gradient.
+    Source: Mescheder, Geiger & Nowozin, Which training methods for GANs do actually converge?, 2018, section 4.1.
+    """
+    return ops.mean(_slopes(discriminator, real)[1])
+
+
+def roth(discriminator: Callable[[Tensor], Tensor], real: Any, fake: Any) -> Tensor:
+    """E_p (1 - D)^2 |grad l|^2 + E_q D^2 |grad l|^2 with the logit l, D = sigmoid(l); multiply by gamma / 2.
+
+    To first order, it is what noise of variance gamma, added to real (N, ...) and generated samples, does to the loss
+    of the GAN of 2014: both distributions are smoothed, so that they overlap. Neither real nor fake receives a
+    gradient.
+    Source: Roth, Lucchi, Nowozin & Hofmann, Stabilizing training of generative adversarial networks through
+    regularization, 2017: the Jensen-Shannon regulariser.
+    """
+    (on_real, real_lengths), (on_fake, fake_lengths) = (_slopes(discriminator, x) for x in (real, fake))
+    p, q = ops.sigmoid(-on_real), ops.sigmoid(on_fake)  # 1 - D(x) and D(G(z))
+    weights = [ops.square(p).reshape(len(p)), ops.square(q).reshape(len(q))]  # (N, 1, 1, 1) or (N, 1) to (N,)
+    return ops.mean(weights[0] * real_lengths) + ops.mean(weights[1] * fake_lengths)
+
+
+def _slopes(discriminator: Callable[[Tensor], Tensor], samples: Any) -> tuple[Tensor, Tensor]:
+    """Logits of samples (N, ...), and their squared gradients |grad l|^2 with respect to the samples, (N,)."""
+    x = Tensor((samples if isinstance(samples, Tensor) else tensor(samples)).data, requires_grad=True)
+    logits = discriminator(x)
+    slope, = grad(ops.sum(logits), [x], create_graph=True)
+    return logits, ops.sum(ops.square(slope), axis=tuple(range(1, x.ndim)))
+
+
+def instance_noise(x: Tensor, std: float | Tensor, stream: Stream | None = None) -> Tensor:
+    """Samples x (N, ...) with Gaussian noise of this deviation, for real and generated ones alike.
+
+    Distributions that do not overlap then do, and no discriminator tells them apart without error.
+    Source: Arjovsky & Bottou, Towards principled methods for training GANs, 2017, section 3; Sonderby et al., 2017.
+    """
+    return x + Tensor((stream or default_stream).normal(x.shape, x.dtype, x.device)) * std

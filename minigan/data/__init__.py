@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from minigan.errors import gather
 
 if TYPE_CHECKING:  # for type checkers and editors, which cannot follow `gather`
+    from minigan.data.augment import *
     from minigan.data.batches import *
     from minigan.data.digits import *
     from minigan.data.folder import *

@@ -76,7 +76,7 @@ def option(default: Any, help: str = "", *, kind: Callable[[str], Any] | None = 
     if isinstance(default, type):
         kind, default, suffix = kind or default, None, " (default: the algorithm's own)"
     elif default is not None and not isinstance(default, bool):
-        kind, suffix = kind or type(default), " (default: %(default)s)"
+        kind, suffix = kind or type(default), " (default: none)" if default == "" else " (default: %(default)s)"
     return dataclasses.field(default=default, metadata={
         "help": help + suffix, "kind": kind, "choices": choices, "flag": flag, "metavar": metavar, "group": group,
         "offered": True})

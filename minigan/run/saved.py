@@ -36,6 +36,10 @@ def _is_size(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10**9
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _is_text_or_none(value: Any) -> bool:
     return value is None or isinstance(value, str)
 
@@ -43,6 +47,7 @@ def _is_text_or_none(value: Any) -> bool:
 CHECKS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (  # options that the commands here use
     *((name, _is_size, "a whole number from 1 to 1,000,000,000") for name in ("size", "latent", "width")),
     *((name, _is_text_or_none, "text or null") for name in ("upsample", "norm", "loss", "lipschitz", "data")),
+    ("r1", lambda value: value is None or _is_number(value), "a number"),
 )
 
 
@@ -129,7 +134,7 @@ def load_discriminator(folder: Path, options: dict[str, Any]) -> Module:
     """
     loss = f"wasserstein_{options['lipschitz']}" if "lipschitz" in options else options.get("loss")
     norm = options.get("norm", "auto")
-    norm = trainers.recipe(loss).norm if loss and norm == "auto" else norm
+    norm = trainers.recipe(loss).norm_with(norm, options.get("r1", 0.0)) if loss else norm
     _, discriminator = models.dcgan(1, options["size"], options["latent"], options["width"], norm=norm)
     inside.check(folder, "discriminator.safetensors")
     discriminator.load_state_dict(load_weights(folder / "discriminator.safetensors"))

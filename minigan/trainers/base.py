@@ -38,7 +38,7 @@ class Trainer:
     """Base of all trainers. A subclass fills `networks`, `optimizers`, `streams` and defines `update`."""
 
     batches_per_step = 1  # batches of real data per step
-    capturable = True  # whether all steps run the same operations, so that a step can become a CUDA graph
+    capturable = True  # whether steps run the same operations, unless `differs_now`, and so can become a CUDA graph
 
     def __init__(self) -> None:
         self.steps = 0
@@ -47,8 +47,12 @@ class Trainer:
         self.streams: dict[str, Stream] = {}
 
     def batches_now(self) -> int:
-        """Batches for the next step; a step that needs another number than batches_per_step is not captured."""
+        """Batches for the next step."""
         return self.batches_per_step
+
+    def differs_now(self) -> bool:
+        """Whether the next step runs other operations than most do: on a GPU, it is then no launch of their graph."""
+        return self.batches_now() != self.batches_per_step
 
     def draw(self, batches: Batches) -> Batch:
         """The real data of the next step, in the form that `update` takes."""

@@ -20,7 +20,7 @@ class Step(Protocol):
 
     batches_per_step: int
 
-    def batches_now(self) -> int: ...  # noqa: D102
+    def differs_now(self) -> bool: ...  # noqa: D102
     def draw(self, batches: Batches) -> Batch: ...  # noqa: D102
     def plan(self, samples: int) -> Any: ...  # noqa: D102
     def update(self, batch: Batch, plan: Any = None) -> dict[str, Tensor]: ...  # noqa: D102
@@ -29,21 +29,21 @@ class Step(Protocol):
 class CapturedStep:
     """Launches a graph that updates the trainer and, if batches are assembled on the GPU, also draws them.
 
-    A graph cannot start the order of a new epoch, so a step in which an epoch begins runs kernel by kernel.
+    A graph cannot start the order of a new epoch, so a step in which an epoch begins runs kernel by kernel; so does one
+    whose operations differ from those of most steps, such as a lazy penalty. Its metrics may have other names.
     """
 
     def __init__(self, trainer: Step, batches: Batches) -> None:
         self.trainer, self.batches = trainer, batches
         self.draws = batches.device != "cpu"  # drawing a batch belongs to the graph
         self.graph = Capture(self._draw_and_update if self.draws else self._update)
-        self.names: tuple[str, ...] = ()
+        self.names: tuple[str, ...] = ()  # of the metrics that the graph returns
 
     def step(self) -> Row:
         """One step; its metrics, in memory that later steps do not overwrite."""
         usual = self.trainer.batches_per_step
-        if self.trainer.batches_now() != usual or (self.draws and self.batches.ends_within(usual)):
-            row = self._draw_and_update(None).data
-            return self.names, row
+        if self.trainer.differs_now() or (self.draws and self.batches.ends_within(usual)):
+            return stacked(self.trainer.update(self.trainer.draw(self.batches), None))
         if self.draws:
             row = self.graph(self.trainer.plan(self.batches.batch_size))
         else:
@@ -64,14 +64,12 @@ class Readings:
 
     def __init__(self, several: bool) -> None:
         self.several, self.every = several, READ_EVERY if several else 1
-        self.names: tuple[str, ...] = ()
-        self.unread: list[tuple[Mark, Array]] = []
-        self.under_way: list[tuple[list[Mark], Callable[[], np.ndarray]]] = []
+        self.unread: list[tuple[Mark, Row]] = []
+        self.under_way: list[tuple[list[tuple[Mark, tuple[str, ...]]], Callable[[], np.ndarray]]] = []
 
     def add(self, mark: Mark, row: Row) -> None:
-        """Add the metrics of a step."""
-        self.names, values = row
-        self.unread.append((mark, values))
+        """Add the metrics of a step; steps may have different ones."""
+        self.unread.append((mark, row))
 
     def arrived(self, now: bool) -> Iterator[tuple[Mark, dict[str, float]]]:
         """The steps whose metrics have reached the host, with the metrics as numbers; with `now`, all steps.
@@ -80,13 +78,15 @@ class Readings:
         """
         if len(self.unread) < self.every and not now:
             return
-        marks, rows = zip(*self.unread, strict=True)
-        fetched, self.unread = (list(marks), device.fetch(np.stack(rows))), []  # (steps, metrics)
+        steps = [(mark, names) for mark, (names, _) in self.unread]
+        numbers = np.concatenate([values for _, (_, values) in self.unread])  # of one step after the other
+        fetched, self.unread = (steps, device.fetch(numbers)), []
         ready = [*self.under_way, fetched] if now or not self.several else self.under_way
         self.under_way = [] if now or not self.several else [fetched]
         for steps, wait in ready:
-            for mark, values in zip(steps, wait().tolist(), strict=True):
-                yield mark, dict(zip(self.names, values, strict=True))
+            values = iter(wait().tolist())
+            for mark, names in steps:
+                yield mark, {name: next(values) for name in names}
 
 
 def stacked(metrics: dict[str, Tensor]) -> Row:

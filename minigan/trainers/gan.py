@@ -20,6 +20,7 @@ from minigan.nn import Module
 from minigan.optim import Adam, OptimizerFactory
 from minigan.random import Stream
 from minigan.trainers.base import Trainer, as_tensor, averaging_decay
+from minigan.trainers.regularised import Judge, Options
 
 
 class GAN(Trainer):
@@ -36,15 +37,21 @@ class GAN(Trainer):
             al., 2019: it averages out oscillations); 0 for none.
         seed: seed of the noise.
         optimizer: makes the optimiser of a network from its parameters, in place of Adam.
+        augment: augmentations through which D sees all samples, such as "translation,cutout"; see data.DiffAugment.
+        r1, r1_every: weight of the penalty on D's gradient at real samples, and steps of D from one to the next.
+        roth: weight at the start of Roth et al.'s regulariser, which is annealed over a run; 2 in their paper.
+        instance_noise: deviation at the start of the noise on all that D sees, which falls to 0 over a run.
 
     Raises:
-        OptionError: an unknown loss, n_discriminator, label_smoothing or ema out of range, no `latent`.
+        OptionError: an unknown loss or augmentation, a number out of range, no `latent`, r1 or roth with batch norm in
+            the discriminator, roth with another loss than minimax and non_saturating.
     """
 
     def __init__(self, generator: Module, discriminator: Module, loss: str | GANLoss = "non_saturating",
                  lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999), n_discriminator: int = 1,
                  label_smoothing: float = 0.0, ema: float = 0.0, seed: int = 0,
-                 optimizer: OptimizerFactory | None = None) -> None:
+                 optimizer: OptimizerFactory | None = None, augment: str = "", r1: float = 0.0, r1_every: int = 16,
+                 roth: float = 0.0, instance_noise: float = 0.0) -> None:
         super().__init__()
         if n_discriminator < 1:
             raise OptionError(f"GAN: n_discriminator={n_discriminator} must be at least 1")
@@ -65,6 +72,10 @@ class GAN(Trainer):
         self.dtype, self.device, self.latent = first.dtype, first.device, int(generator.latent)
         self.noise = Stream(seed, "noise")
         self.streams = {"noise": self.noise}
+        options = Options(augment, r1, r1_every, roth, instance_noise)
+        self.regulariser = options.regulariser(discriminator, self.d_optimizer, seed, self.loss.name)
+        if self.regulariser is not None:
+            self.streams |= self.regulariser.streams
 
     def draw(self, batches: Batches) -> list[Batch]:
         """One batch of real data per discriminator step."""
@@ -83,40 +94,61 @@ class GAN(Trainer):
         Returns:
             d_loss and g_loss; d_real = mean D(x) and d_fake = mean D(G(z)), as probabilities, before D's update;
             g_slope, the mean length of the gradient of a sample's own generator loss with respect to the sample, the
-            signal that G gets from D.
+            signal that G gets from D; r1 and roth, penalties without their weights, if the step had them.
 
         Raises:
             OptionError: not one batch per discriminator step.
         """
         *earlier, last = self.reals(batch)
+        metrics: dict[str, Tensor] = {}
         for real in earlier:
             with no_grad():
                 fake = self.generator(self.latents(len(real)))
-            self.discriminator_step(real, fake)
+            metrics |= self.discriminator_step(real, fake)
 
         fake = self.generator(self.latents(len(last)))  # both networks learn from these samples
-        metrics = self.discriminator_step(last, fake.detach())
+        metrics |= self.discriminator_step(last, fake.detach())
         g_loss, slope = self.generator_step(fake)
         return {"d_loss": metrics.pop("d_loss"), "g_loss": g_loss, **metrics, "g_slope": slope}
 
     def discriminator_step(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """One discriminator step on real and generated samples (N, ...); its metrics, see `update`."""
-        real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
+        judge = self.judge(real)
+        real_logits, fake_logits = judge(real), judge(fake)
         d_loss = self.loss.discriminator_loss(real_logits, fake_logits)
-        self.d_optimizer.minimize(d_loss)
-        return {"d_loss": d_loss.detach(), "d_real": probability(real_logits), "d_fake": probability(fake_logits)}
+        penalised, penalties = self.penalised(d_loss, judge, real, fake)
+        self.d_optimizer.minimize(penalised)
+        return {"d_loss": d_loss.detach(), "d_real": probability(real_logits), "d_fake": probability(fake_logits),
+                **penalties}
 
     def generator_step(self, fake: Tensor) -> tuple[Tensor, Tensor]:
         """One generator step through samples (N, ...) that it has drawn; g_loss and g_slope, see `update`.
 
         Gradients of the discriminator's weights are not computed.
         """
-        g_loss = self.loss.generator_loss(self.discriminator(fake))
+        g_loss = self.loss.generator_loss(self.judge(fake)(fake))
         gradient, = self.g_optimizer.minimize(g_loss, also=[fake])
         slope = ops.mean(ops.norm(gradient, axis=tuple(range(1, fake.ndim)))) * len(fake)  # the loss is a mean over N
         if self.ema:
             self.networks["averaged"].average_in(self.generator, averaging_decay(self.ema, self.g_optimizer))
         return g_loss.detach(), slope
+
+    def judge(self, x: Tensor) -> Judge:
+        """The discriminator; with augmentations, after those drawn now for batches like x (N, ...), real or not."""
+        return self.discriminator if self.regulariser is None else self.regulariser.judge(self.discriminator, x)
+
+    def penalised(self, loss: Tensor, judge: Judge, real: Tensor, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """A loss of D with the penalties that are due in this step, and these without weights, for the metrics."""
+        return (loss, {}) if self.regulariser is None else self.regulariser.penalised(loss, judge, real, fake)
+
+    def differs_now(self) -> bool:
+        """As Trainer's; also if R1 is due in the next step, but not in all."""
+        return super().differs_now() or (
+            self.regulariser is not None and self.regulariser.differs_within(self.batches_now()))
+
+    def settings(self) -> dict[str, Any]:
+        """As Trainer's, and the regularisers in use."""
+        return {**super().settings(), **({} if self.regulariser is None else self.regulariser.settings())}
 
     def latents(self, count: int) -> Tensor:
         """Standard normal noise (count, latent) for the generator."""
@@ -138,6 +170,8 @@ class GAN(Trainer):
         """
         super().set_schedule(name, steps)
         self.d_optimizer.schedule = optim.schedule(name, steps * self.batches_per_step)
+        if self.regulariser is not None:
+            self.regulariser.plan(steps * self.batches_per_step)
 
     def sample(self, z: Array) -> np.ndarray:
         """Samples (N, ...), on the host, for noise z (N, latent); with averaged weights if there are any.

@@ -39,6 +39,12 @@ class Recipe:
         changes = {key: value for key, value in options.items() if value is not None}
         return self.make(generator, discriminator, **{**self.settings, **changes})
 
+    def norm_with(self, norm: str = "auto", r1: float = 0.0) -> str:
+        """The discriminator's normalisation for these options; auto: the published one, but with r1 no batch norm."""
+        if norm != "auto":
+            return norm
+        return "none" if r1 and self.norm == "batch" else self.norm
+
 
 def _wgan(generator: Module, critic: Module, *, n_discriminator: int = 5, label_smoothing: float = 0.0,
           **options: Any) -> WGAN:

@@ -47,16 +47,18 @@ class WGAN(GAN):
             from a critic that has converged (100 in the code of Arjovsky et al.); by default n_critic.
         clip: largest absolute value of a weight, for "clip".
         lambda_gp: weight of the penalty, for "gp".
-        ema, seed: as in GAN.
+        ema, seed, augment, r1, r1_every, instance_noise: as in GAN. The gradient penalty is that of the critic after
+            augmentation.
 
     Raises:
-        OptionError: an unknown `lipschitz`, a number out of range, "gp" with batch norm in the critic, or "spectral"
-            with a critic without spectral norm.
+        OptionError: an unknown `lipschitz`, a number out of range, "gp" or r1 with batch norm in the critic, or
+            "spectral" with a critic without spectral norm.
     """
 
     def __init__(self, generator: Module, critic: Module, lipschitz: str = "gp", lr: float | None = None,
                  betas: tuple[float, float] = (0.5, 0.9), n_critic: int = 5, clip: float = 0.01,
-                 lambda_gp: float = 10.0, ema: float = 0.0, seed: int = 0, n_start: int | None = None) -> None:
+                 lambda_gp: float = 10.0, ema: float = 0.0, seed: int = 0, n_start: int | None = None,
+                 augment: str = "", r1: float = 0.0, r1_every: int = 16, instance_noise: float = 0.0) -> None:
         if lipschitz not in LIPSCHITZ:
             raise OptionError(f"WGAN: lipschitz={lipschitz!r} is not one of {', '.join(LIPSCHITZ)}")
         if not (clip > 0 and lambda_gp > 0):
@@ -65,7 +67,8 @@ class WGAN(GAN):
             raise OptionError(f"WGAN: n_start={n_start} must be at least 1")
         _check_critic(critic, lipschitz)
         super().__init__(generator, critic, "wasserstein", n_discriminator=n_critic, ema=ema, seed=seed,
-                         optimizer=_optimizer(lipschitz, lr, betas))
+                         optimizer=_optimizer(lipschitz, lr, betas), augment=augment, r1=r1, r1_every=r1_every,
+                         instance_noise=instance_noise)
         self.n_start = n_critic if n_start is None else n_start
         self.lipschitz, self.clip, self.lambda_gp = lipschitz, clip, lambda_gp
         self.coefficients = Stream(seed, "penalty")  # e of u = e x + (1 - e) G(z), one per sample
@@ -84,17 +87,19 @@ class WGAN(GAN):
             (positive if the critic tells real from generated); penalty ("gp"); clipped, the share of weights at the
             bound ("clip").
         """
-        distance = self.loss.discriminator_loss(self.discriminator(real), self.discriminator(fake))
+        judge = self.judge(real)
+        distance = self.loss.discriminator_loss(judge(real), judge(fake))
         metrics = {"wasserstein": -distance.detach()}
         loss = distance
         if self.lipschitz == "gp":
-            penalty = gradient_penalty(self.discriminator, real, fake, self.coefficients)
+            penalty = gradient_penalty(judge, real, fake, self.coefficients)
             loss = distance + self.lambda_gp * penalty
             metrics["penalty"] = penalty.detach()
-        self.d_optimizer.minimize(loss)
+        penalised, penalties = self.penalised(loss, judge, real, fake)
+        self.d_optimizer.minimize(penalised)
         if self.lipschitz == "clip":
             metrics["clipped"] = self.clip_weights()
-        return {"d_loss": loss.detach(), **metrics}
+        return {"d_loss": loss.detach(), **metrics, **penalties}
 
     def clip_weights(self) -> Tensor:
         """Clip every weight of the critic in place; returns the share of weights that are at the bound afterwards."""
