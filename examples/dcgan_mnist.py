@@ -4,6 +4,7 @@
     python examples/dcgan_mnist.py --loss hinge_spectral another loss: --help lists them all
     python examples/dcgan_mnist.py --upsample deconv     transposed convolutions instead of up-convolutions
     python examples/dcgan_mnist.py --augment translation,cutout --r1 1    for little data: see docs/little_data.md
+    python examples/dcgan_mnist.py --conditional labels  draws the digit that a label says; a row of the grid for each
     python examples/dcgan_mnist.py --device cuda         on a GPU
 
 Output in runs/dcgan_mnist/: sample grids from fixed noise (one per epoch), loss curves, metrics, weights, options.
@@ -29,12 +30,13 @@ def main() -> None:
         ema=option(0.99, "decay of the averaged generator, which draws the samples; 0 for none"),
         augment=option("", "augmentations through which the discriminator sees all images, such as translation,cutout"),
         r1=option(0.0, "weight of the penalty on the discriminator's gradient at real images; without batch norm"),
-        r1_every=option(16, "discriminator steps from one such penalty to the next"),
+        r1_every=option(16, "discriminator steps from one such penalty to the next"), **run.condition_options(),
     )
     recipe = trainers.recipe(options.loss)
     norm = recipe.norm_with(options.norm, options.r1)
-    digits = data.mnist(size=options.size, directory=options.data)
-    generator, discriminator = models.dcgan(1, options.size, options.latent, options.width, options.upsample, norm)
+    digits, labels = run.conditioned(data.mnist(size=options.size, directory=options.data), options)
+    generator, discriminator = models.dcgan(
+        1, options.size, options.latent, options.width, options.upsample, norm, labels)
     betas = None if options.beta1 is None else (options.beta1, 0.999)
     trainer = recipe.trainer(
         generator, discriminator, lr=options.lr, betas=betas, n_discriminator=options.n_discriminator,
@@ -56,4 +58,6 @@ if __name__ == "__main__":
 # ci: --smoke --loss wasserstein_gp --check-finite
 # ci: --smoke --loss wasserstein_spectral --check-finite
 # ci: --smoke --augment colour,translation,cutout --r1 1 --r1-every 2 --check-finite
+# ci: --smoke --conditional labels --width 4
+# ci: --smoke --conditional clusters --clusters 3 --width 4
 # ci: --smoke --device emulated --batch-size 2 --width 4

@@ -18,7 +18,7 @@ TOOLS = {
     "walk": "one coordinate of the noise goes from -3 to 3, the others stay",
     "map": "images on a map whose neighbours look alike (t-SNE)",
     "arithmetic": "mean noise vectors of digits, added and subtracted",
-    "unit": "the same images without the units that a probe ties to a digit",
+    "unit": "the same images without the units that a probe ties to a digit, --label (default: 8)",
     "guided": "what excites the discriminator's features in real digits (guided backpropagation)",
 }
 
@@ -52,10 +52,17 @@ def _draw(generator: SavedGenerator, options: argparse.Namespace) -> Pictures:
             return pictures.arithmetic(generator, **count, expression=options.expression, average=options.average,
                                        directory=options.data, seed=options.seed)
         case "unit":
-            return pictures.unit(generator, **count, label=options.label, units_off=options.units, layer=options.layer,
-                                 directory=options.data, seed=options.seed)
+            return pictures.unit(generator, **count, label=_digit(options.label), units_off=options.units,
+                                 layer=options.layer, directory=options.data, seed=options.seed)
         case _:
             return pictures.guided_features(generator, rows=options.rows, directory=options.data)
+
+
+def _digit(label: int | None) -> int:
+    """The digit of the tool unit. Raises OptionError for another number."""
+    if label is not None and not 0 <= label < 10:
+        raise OptionError(f"--label {label}: unit's is a digit, 0 to 9")
+    return 8 if label is None else label
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,8 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--expression", default="8-3+5", help="arithmetic: a sum of digits (default: %(default)s)")
     parser.add_argument("--average", type=int, default=pictures.AVERAGE, help="arithmetic: noise vectors in a mean "
                         "(default: %(default)s)")
-    parser.add_argument("--label", type=int, choices=range(10), default=8, help="unit: the digit "
-                        "(default: %(default)s)")
+    # --label is every command's; for unit, it is the digit
     parser.add_argument("--units", type=int, default=pictures.UNITS, help="unit: how many units are switched off "
                         "(default: %(default)s)")
     parser.add_argument("--layer", type=int, default=1, help="unit: number of the generator's rectifier behind which "

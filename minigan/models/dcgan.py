@@ -11,9 +11,12 @@ from __future__ import annotations
 
 __all__ = ["dcgan"]
 
+import numpy as np
+
 from minigan import nn
 from minigan.engine import Tensor, tensor
 from minigan.errors import OptionError, ShapeError
+from minigan.models.conditional import EMBEDDING, ConditionalGenerator, ProjectionDiscriminator
 from minigan.models.mlp import dcgan_weights
 
 MOST_WEIGHTS = 1 << 32  # of both networks: 16 GiB as float32, a thousand times those of the paper
@@ -101,7 +104,8 @@ def weights_of(size: int, latent: int, width: int, upsample: str = "upconv", cha
 
 
 def dcgan(channels: int = 1, size: int = 32, latent: int = 100, width: int = 64, upsample: str = "upconv",
-          norm: str = "batch") -> tuple[Generator, Discriminator]:
+          norm: str = "batch", labels: np.ndarray | None = None
+          ) -> tuple[Generator | ConditionalGenerator, Discriminator | ProjectionDiscriminator]:
     """The pair, with N(0, 0.02) weights drawn from the stream that `mg.seed` resets.
 
     Args:
@@ -111,6 +115,8 @@ def dcgan(channels: int = 1, size: int = 32, latent: int = 100, width: int = 64,
         width: channels of the largest feature map; they double as its side halves.
         upsample: "upconv" (nearest x2, then 3x3 convolution) or "deconv" (4x4 transposed convolution, stride 2).
         norm: normalisation of the discriminator: "batch", "none" or "spectral".
+        labels: of the training images, integers (N,) from 0 on; with them, the pair is conditional on a label, a
+            ConditionalGenerator and a ProjectionDiscriminator. A generator alone needs one label of each class.
 
     Raises:
         ShapeError: no such size. OptionError: an unknown upsample or norm, or more than MOST_WEIGHTS weights.
@@ -124,4 +130,9 @@ def dcgan(channels: int = 1, size: int = 32, latent: int = 100, width: int = 64,
         raise OptionError(f"dcgan: size={size}, latent={latent} and width={width} make networks of {weights:,} "
                           f"weights, {weights * 4 / 2**30:,.1f} GiB as float32; at most {MOST_WEIGHTS * 4 >> 30} GiB "
                           "are allowed: give smaller numbers")
-    return Generator(channels, size, latent, width, upsample), Discriminator(channels, size, width, norm)
+    if labels is None:
+        return Generator(channels, size, latent, width, upsample), Discriminator(channels, size, width, norm)
+    counts = np.bincount(labels)
+    generator = Generator(channels, size, latent + EMBEDDING, width, upsample)
+    return (ConditionalGenerator(generator, len(counts), counts / len(labels)),
+            ProjectionDiscriminator(Discriminator(channels, size, width, norm), len(counts)))

@@ -32,21 +32,27 @@ from minigan.run.session import Scores, Session, Sheet
 from minigan.trainers import GAN, Trainer
 
 SAMPLES = 64  # images in a sample grid
+SHOWN_CLASSES, PER_CLASS = 16, 10  # rows and columns of the sample grid of a conditional generator
 LOOKED_INTO = 200  # steps; shorter runs have learnt too little for a map of their latent space
 
 
 def train(trainer: GAN, images: ImageData, options: RunOptions) -> Path:
     """Train a GAN on images scaled to [-1, 1], with sample grids from fixed noise; then draw maps of its latent space.
 
-    Returns the run's folder. Raises as `fit`; OptionError for --score-every below 1.
-    """
-    pixels = images.images[: 4 * options.batch_size] if options.smoke else images.images
-    loader = Loader(pixels, options.batch_size, seed=options.seed).to(options.device)
-    z = Stream(options.seed, "samples").normal((SAMPLES, trainer.latent))
+    A conditional GAN takes the images' labels; its grids have a row per label, and the same noise in all of a column.
 
-    def sheet() -> Callable[[], np.ndarray]:
-        samples = trainer.sample_later(z)
-        return lambda: report.grid(samples(), 8)
+    Returns the run's folder. Raises as `fit`; OptionError for --score-every below 1; DataError for a conditional GAN
+    and images without labels.
+    """
+    few = slice(4 * options.batch_size if options.smoke else None)
+    pixels = images.images[few]
+    if not trainer.classes:
+        loader = Loader(pixels, options.batch_size, seed=options.seed).to(options.device)
+    elif len(images.labels) == len(images):
+        loader = Loader((pixels, images.labels[few]), options.batch_size, seed=options.seed)
+    else:
+        raise DataError(f"{images.name} has no labels ({images.source}), which the conditional GAN needs")
+    sheet, caption = _sheet(trainer, options.seed)
 
     score: Scores | None = None
     if options.score_every is not None:
@@ -59,11 +65,28 @@ def train(trainer: GAN, images: ImageData, options: RunOptions) -> Path:
         score = Watch(trainer, options.seed, options.data)
     rows = np.linspace(0, len(pixels) - 1, min(SAMPLES, len(pixels))).astype(int)  # data may be sorted by class
     reals = report.grid(scaled(pixels[rows]), 8)
-    session = opened(trainer, loader, options, [images], reals, sheet, score)
+    session = opened(trainer, loader, options, [images], reals, sheet, score, caption)
     session.run()
     if trainer.steps >= LOOKED_INTO and options.recorded().keys() >= {*NEEDED}:
         session.current("latent/", lambda: write_default_pictures(session.folder, options.seed))
     return session.folder
+
+
+def _sheet(trainer: GAN, seed: int) -> tuple[Sheet, str]:
+    """The sample grid from fixed noise, and what its rows are, in words."""
+    stream, labels, columns, caption = Stream(seed, "samples"), None, 8, ""
+    if trainer.classes:
+        rows, columns = min(trainer.classes, SHOWN_CLASSES), PER_CLASS
+        z = np.tile(stream.normal((columns, trainer.latent)), (rows, 1))  # (rows*columns, latent)
+        labels, caption = np.arange(rows).repeat(columns), f"A row per label, 0 to {rows - 1}; a column has one noise."
+    else:
+        z = stream.normal((SAMPLES, trainer.latent))
+
+    def sheet() -> Callable[[], np.ndarray]:
+        samples = trainer.sample_later(z, labels)
+        return lambda: report.grid(samples(), columns)
+
+    return sheet, caption
 
 
 def fit(trainer: Trainer, batches: Batches, options: RunOptions, *data: ImageData, reals: np.ndarray, sheet: Sheet,

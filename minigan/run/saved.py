@@ -17,7 +17,7 @@ from minigan import models, trainers
 from minigan.checkpoint import inside, load_weights
 from minigan.data.paths import user_path
 from minigan.engine import device, no_grad, tensor
-from minigan.errors import CheckpointError, DataError, ShapeError
+from minigan.errors import CheckpointError, DataError, OptionError, ShapeError
 from minigan.models.dcgan import weights_of
 from minigan.nn import Module
 from minigan.random import Stream
@@ -29,6 +29,7 @@ WEIGHTS = {  # the files to look for, in this order: a run with --ema draws its 
 }
 NEEDED = ("size", "latent", "width", "upsample")  # options that determine the generator
 BATCH = 250
+MOST_CLASSES = 100_000
 MOST_TIMES = 10  # a generator and its discriminator have at most this many times the weights of the generator
 
 
@@ -46,7 +47,8 @@ def _is_text_or_none(value: Any) -> bool:
 
 CHECKS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (  # options that the commands here use
     *((name, _is_size, "a whole number from 1 to 1,000,000,000") for name in ("size", "latent", "width")),
-    *((name, _is_text_or_none, "text or null") for name in ("upsample", "norm", "loss", "lipschitz", "data")),
+    *((name, _is_text_or_none, "text or null") for name in
+      ("upsample", "norm", "loss", "lipschitz", "data", "conditional")),
     ("r1", lambda value: value is None or _is_number(value), "a number"),
 )
 
@@ -56,24 +58,38 @@ class SavedGenerator:
 
     network  the module, in evaluation mode    latent   length of its noise vector
     options  of its run                        weights  name of the file with its weights
-    folder   of its run
+    folder   of its run                      classes  the number of labels of a conditional run, else 0
+    label    that all images of a conditional run are drawn for; None for labels in the data's shares
 
         load_generator("runs/dcgan_mnist").draw(64, seed=3)      an array (64, 1, 32, 32)
     """
 
     def __init__(self, network: Module, options: dict[str, Any], weights: str, folder: Path) -> None:
         self.network, self.options, self.weights, self.folder = network, options, weights, folder
-        self.latent = int(options["latent"])
+        self.latent, self.classes = int(options["latent"]), int(getattr(network, "classes", 0))
+        self.label: int | None = None
 
-    def __call__(self, z: np.ndarray) -> np.ndarray:
-        """Images (N, C, H, W) in [-1, 1] for noise z (N, latent). Raises ShapeError for noise of another shape."""
+    def __call__(self, z: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+        """Images (N, C, H, W) in [-1, 1] for noise z (N, latent) and, if conditional, labels (N,), else `labels(N)`.
+
+        Raises:
+            ShapeError: noise or labels of another shape.
+        """
         z = np.asarray(z, np.float32)
         if z.ndim != 2 or z.shape[1] != self.latent:
             raise ShapeError(f"load_generator: noise is (N, {self.latent}) for this run, not {z.shape}")
         where = self.network.parameters()[0].device
+        labels = self.labels(len(z)) if labels is None else labels
         with no_grad():
-            batches = [self.network(tensor(z[i : i + BATCH], device=where)) for i in range(0, len(z), BATCH)]
+            batches = [self.network(tensor(z[rows], device=where), *([labels[rows]] if self.classes else []))
+                       for rows in (slice(i, i + BATCH) for i in range(0, len(z), BATCH))]
         return np.concatenate([device.asnumpy(batch.data) for batch in batches])
+
+    def labels(self, count: int) -> np.ndarray:
+        """The labels (count,) of images for which none are given; of a run that is not conditional, none, (0,)."""
+        if not self.classes:
+            return np.zeros(0, int)
+        return np.full(count, self.label) if self.label is not None else self.network.labels(count)  # type: ignore
 
     def noise(self, count: int, seed: int = 0) -> np.ndarray:
         """Standard normal noise (count, latent); the first rows are the same for any count."""
@@ -116,7 +132,9 @@ def load_generator(run: str | os.PathLike[str], which: str = "last") -> SavedGen
         if needs > MOST_TIMES * holds:  # both networks, of which the discriminator is the larger one
             raise DataError(f"{needs:,} weights would take {needs * 4 / 2**30:,.1f} GiB, but {weights.name} holds "
                             f"{holds:,}")
-        network, _ = models.dcgan(1, *(options[name] for name in NEEDED))
+        labels = _a_label_each(state, options)
+        network, _ = models.dcgan(1, options["size"], options["latent"], options["width"], options["upsample"],
+                                  labels=labels)
     except (TypeError, ValueError) as error:
         raise DataError(f"{config}: its options make no generator ({error}); restore it or train again") from None
     try:
@@ -126,12 +144,26 @@ def load_generator(run: str | os.PathLike[str], which: str = "last") -> SavedGen
     return SavedGenerator(network.eval(), options, weights.name, folder)
 
 
+def _a_label_each(state: dict[str, np.ndarray], options: dict[str, Any]) -> np.ndarray | None:
+    """One label of each class of a conditional generator with these weights; None for another."""
+    if options.get("conditional", "none") in ("none", None):
+        return None
+    shares = state.get("shares", np.zeros(0))
+    if shares.ndim != 1 or not 2 <= len(shares) <= MOST_CLASSES:
+        raise DataError(f"the run is conditional, but its weights have shares {shares.shape} of labels")
+    return np.arange(len(shares))
+
+
 def load_discriminator(folder: Path, options: dict[str, Any]) -> Module:
     """The discriminator of a run, in training mode.
 
     Raises:
         CheckpointError: its weights are missing, damaged, or belong to another network.
+        OptionError: the run is conditional, so that its discriminator judges images with labels only.
     """
+    if options.get("conditional", "none") not in ("none", None):
+        raise OptionError(f"{folder}: its discriminator is conditional, it needs a label for each image; take a run "
+                          "without --conditional")
     loss = f"wasserstein_{options['lipschitz']}" if "lipschitz" in options else options.get("loss")
     norm = options.get("norm", "auto")
     norm = trainers.recipe(loss).norm_with(norm, options.get("r1", 0.0)) if loss else norm

@@ -7,15 +7,16 @@ __all__ = ["GAN"]
 import copy
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigan import ops, optim
-from minigan.data.batches import Batch, Batches
+from minigan.data.batches import Batch, Batches, Labelled
 from minigan.engine import Array, Tensor, device, no_grad, tensor
 from minigan.errors import OptionError
 from minigan.losses import GANLoss, gan_loss
+from minigan.models.conditional import one_hot
 from minigan.nn import Module
 from minigan.optim import Adam, OptimizerFactory
 from minigan.random import Stream
@@ -23,8 +24,18 @@ from minigan.trainers.base import Trainer, as_tensor, averaging_decay
 from minigan.trainers.regularised import Judge, Options
 
 
+class Real(NamedTuple):
+    """Real data of a discriminator step (N, ...), and their labels as one-hot rows (N, K); None without labels."""
+
+    samples: Tensor
+    labels: Tensor | None = None
+
+
 class GAN(Trainer):
     """Algorithm 1 of Goodfellow et al., 2014, with any pair of losses and Adam (2e-4, 0.5, 0.999) as in DCGAN.
+
+    A conditional pair (models.ConditionalGenerator, models.ProjectionDiscriminator) takes labelled batches: samples are
+    generated for the labels of the real ones.
 
     Args:
         generator: noise (N, latent) to samples; has an attribute `latent`.
@@ -60,6 +71,7 @@ class GAN(Trainer):
             raise OptionError(f"GAN: ema={ema} must be at least 0 and below 1")
         if not hasattr(generator, "latent"):
             raise OptionError("GAN: the generator needs an attribute `latent`, the length of its noise vector")
+        self.classes = self._common_classes(generator, discriminator)  # labels of a conditional pair, else 0
         self.batches_per_step, self.ema = n_discriminator, ema
         self.generator, self.discriminator = generator, discriminator
         self.networks = {"generator": generator, "discriminator": discriminator}
@@ -77,9 +89,14 @@ class GAN(Trainer):
         if self.regulariser is not None:
             self.streams |= self.regulariser.streams
 
-    def draw(self, batches: Batches) -> list[Batch]:
-        """One batch of real data per discriminator step."""
-        return [next(batches) for _ in range(self.batches_now())]
+    def draw(self, batches: Batches) -> list[Batch] | tuple[Batch, ...]:
+        """One batch of real data per discriminator step; labelled ones for a conditional pair, as one-hot rows.
+
+        Raises:
+            OptionError: the batches have no labels, but the pair is conditional.
+        """
+        drawn = [next(batches) for _ in range(self.batches_now())]
+        return tuple(self._with_rows(batch) for batch in drawn) if self.classes else drawn
 
     def update(self, batch: Batch, plan: Any = None) -> dict[str, Tensor]:
         """One iteration: k discriminator steps, each on its own real data and noise, then one generator step.
@@ -88,7 +105,8 @@ class GAN(Trainer):
         they are as good as new ones, and save a second forward pass.
 
         Args:
-            batch: real data (N, ...), a list of one array per discriminator step; for one step, also the array.
+            batch: real data (N, ...), a list of one array per discriminator step; for one step, also the array. For a
+                conditional pair, data.Labelled(samples, labels) in place of the array.
             plan: not used.
 
         Returns:
@@ -103,17 +121,22 @@ class GAN(Trainer):
         metrics: dict[str, Tensor] = {}
         for real in earlier:
             with no_grad():
-                fake = self.generator(self.latents(len(real)))
-            metrics |= self.discriminator_step(real, fake)
+                fake = self.generate(real)
+            metrics |= self.discriminator_step(real.samples, fake, real.labels)
 
-        fake = self.generator(self.latents(len(last)))  # both networks learn from these samples
-        metrics |= self.discriminator_step(last, fake.detach())
-        g_loss, slope = self.generator_step(fake)
+        fake = self.generate(last)  # both networks learn from these samples
+        metrics |= self.discriminator_step(last.samples, fake.detach(), last.labels)
+        g_loss, slope = self.generator_step(fake, last.labels)
         return {"d_loss": metrics.pop("d_loss"), "g_loss": g_loss, **metrics, "g_slope": slope}
 
-    def discriminator_step(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    def generate(self, real: Real) -> Tensor:
+        """As many samples as there are real ones, for new noise and the labels of the real ones."""
+        z = self.latents(len(real.samples))
+        return self.generator(z) if real.labels is None else self.generator(z, real.labels)
+
+    def discriminator_step(self, real: Tensor, fake: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """One discriminator step on real and generated samples (N, ...); its metrics, see `update`."""
-        judge = self.judge(real)
+        judge = self.judge(real, labels)
         real_logits, fake_logits = judge(real), judge(fake)
         d_loss = self.loss.discriminator_loss(real_logits, fake_logits)
         penalised, penalties = self.penalised(d_loss, judge, real, fake)
@@ -121,21 +144,22 @@ class GAN(Trainer):
         return {"d_loss": d_loss.detach(), "d_real": probability(real_logits), "d_fake": probability(fake_logits),
                 **penalties}
 
-    def generator_step(self, fake: Tensor) -> tuple[Tensor, Tensor]:
+    def generator_step(self, fake: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """One generator step through samples (N, ...) that it has drawn; g_loss and g_slope, see `update`.
 
         Gradients of the discriminator's weights are not computed.
         """
-        g_loss = self.loss.generator_loss(self.judge(fake)(fake))
+        g_loss = self.loss.generator_loss(self.judge(fake, labels)(fake))
         gradient, = self.g_optimizer.minimize(g_loss, also=[fake])
         slope = ops.mean(ops.norm(gradient, axis=tuple(range(1, fake.ndim)))) * len(fake)  # the loss is a mean over N
         if self.ema:
             self.networks["averaged"].average_in(self.generator, averaging_decay(self.ema, self.g_optimizer))
         return g_loss.detach(), slope
 
-    def judge(self, x: Tensor) -> Judge:
-        """The discriminator; with augmentations, after those drawn now for batches like x (N, ...), real or not."""
-        return self.discriminator if self.regulariser is None else self.regulariser.judge(self.discriminator, x)
+    def judge(self, x: Tensor, labels: Tensor | None = None) -> Judge:
+        """The discriminator, for these labels; after augmentations drawn now for batches like x (N, ...), if any."""
+        judge = self.discriminator if labels is None else partial(self.discriminator, labels=labels)
+        return judge if self.regulariser is None else self.regulariser.judge(judge, x)
 
     def penalised(self, loss: Tensor, judge: Judge, real: Tensor, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """A loss of D with the penalties that are due in this step, and these without weights, for the metrics."""
@@ -148,19 +172,40 @@ class GAN(Trainer):
 
     def settings(self) -> dict[str, Any]:
         """As Trainer's, and the regularisers in use."""
-        return {**super().settings(), **({} if self.regulariser is None else self.regulariser.settings())}
+        settings = {**super().settings(), **({} if self.regulariser is None else self.regulariser.settings())}
+        return {name: value for name, value in settings.items() if name != "classes" or value}
 
     def latents(self, count: int) -> Tensor:
         """Standard normal noise (count, latent) for the generator."""
         return Tensor(self.noise.normal((count, self.latent), self.dtype, self.device))
 
-    def reals(self, batch: Batch) -> list[Tensor]:
-        """The real data of each discriminator step as tensors. OptionError unless there is one array per step."""
-        arrays = list(batch) if isinstance(batch, list | tuple) else [batch]
-        if len(arrays) != self.batches_now():
-            raise OptionError(f"{type(self).__name__}: got {len(arrays)} batches of real data for {self.batches_now()} "
+    def reals(self, batch: Batch) -> list[Real]:
+        """The real data of each discriminator step. OptionError unless each has its array, or its labelled one."""
+        is_list = isinstance(batch, list | tuple) and not isinstance(batch, Labelled)
+        parts = list(batch) if is_list else [batch]
+        if len(parts) != self.batches_now():
+            raise OptionError(f"{type(self).__name__}: got {len(parts)} batches of real data for {self.batches_now()} "
                               "discriminator steps; each step needs its own batch")
-        return [as_tensor(real, self.dtype, self.device) for real in arrays]
+        if not self.classes:
+            return [Real(as_tensor(part, self.dtype, self.device)) for part in parts]
+        return [Real(*(as_tensor(array, self.dtype, self.device) for array in self._with_rows(part)))
+                for part in parts]
+
+    def _with_rows(self, batch: Batch) -> Labelled:
+        """Samples and their labels, made one-hot rows (N, classes) if they are not. OptionError without labels."""
+        if not isinstance(batch, tuple) or len(batch) != 2:
+            raise OptionError(f"{type(self).__name__}: the networks are conditional, but a batch has no labels; it "
+                              "takes images with labels, as from data.Loader((images, labels), ...)")
+        samples, labels = batch
+        return Labelled(samples, labels if np.ndim(labels) == 2 else one_hot(labels, self.classes, self.dtype))
+
+    def _common_classes(self, generator: Module, discriminator: Module) -> int:
+        """The number of labels of both networks, 0 without. OptionError if they differ in it."""
+        of_g, of_d = (getattr(network, "classes", 0) for network in (generator, discriminator))
+        if of_g != of_d:
+            raise OptionError(f"{type(self).__name__}: the generator is conditional on {of_g} labels, the "
+                              f"discriminator on {of_d}; make both for the same number (0: for none)")
+        return int(of_g)
 
     def set_schedule(self, name: str, steps: int) -> None:
         """As Trainer's, but the discriminator's optimiser makes `n_discriminator` times as many steps.
@@ -173,18 +218,21 @@ class GAN(Trainer):
         if self.regulariser is not None:
             self.regulariser.plan(steps * self.batches_per_step)
 
-    def sample(self, z: Array) -> np.ndarray:
+    def sample(self, z: Array, labels: Any = None) -> np.ndarray:
         """Samples (N, ...), on the host, for noise z (N, latent); with averaged weights if there are any.
+
+        labels: of a conditional generator, integers (N,); by default those of its `labels(N)`, in the data's shares.
 
         Batch norm uses its running statistics, so an image does not depend on the others.
         """
-        return np.array(self.sample_later(z)())
+        return np.array(self.sample_later(z, labels)())
 
-    def sample_later(self, z: Array) -> Callable[[], np.ndarray]:
+    def sample_later(self, z: Array, labels: Any = None) -> Callable[[], np.ndarray]:
         """As `sample`, but without waiting for a GPU: only the returned function waits."""
         network = self.networks.get("averaged", self.generator).eval()
+        noise = tensor(z, dtype=self.dtype, device=self.device)
         with no_grad():
-            images = network(tensor(z, dtype=self.dtype, device=self.device))
+            images = network(noise) if labels is None else network(noise, labels)
         self.generator.train()
         return device.fetch(images.data)
 

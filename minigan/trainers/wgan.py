@@ -79,7 +79,7 @@ class WGAN(GAN):
         done = self.g_optimizer.steps
         return self.n_start if done < 25 or done % 500 == 0 else self.batches_per_step
 
-    def discriminator_step(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    def discriminator_step(self, real: Tensor, fake: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """One critic step on real and generated samples (N, ...): gradient, then clipping.
 
         Returns:
@@ -87,7 +87,7 @@ class WGAN(GAN):
             (positive if the critic tells real from generated); penalty ("gp"); clipped, the share of weights at the
             bound ("clip").
         """
-        judge = self.judge(real)
+        judge = self.judge(real, labels)
         distance = self.loss.discriminator_loss(judge(real), judge(fake))
         metrics = {"wasserstein": -distance.detach()}
         loss = distance

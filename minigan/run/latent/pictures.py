@@ -110,8 +110,10 @@ def arithmetic(generator: SavedGenerator, *, expression: str = "8-3+5", count: i
         directory: where MNIST is, for the classifier; as in data.mnist.
 
     Raises:
-        OptionError: the expression is no sum of digits. DataError: too few images of a digit.
+        OptionError: the expression is no sum of digits, or the run is conditional. DataError: too few images of a
+            digit.
     """
+    _check_noise_decides(generator, "arithmetic")
     z, classifier = generator.noise(count, seed), _classifier(generator, directory)
     terms, result = classes.arithmetic(generator, z, classifier, expression, average)
     parts = []
@@ -143,8 +145,10 @@ def unit(generator: SavedGenerator, *, label: int = 8, units_off: int = UNITS, l
         directory: where MNIST is, for the classifier; as in data.mnist.
 
     Raises:
-        OptionError: there is no such layer. DataError: all images show the digit, or none does.
+        OptionError: there is no such layer, or the run is conditional. DataError: all images show the digit, or none
+            does.
     """
+    _check_noise_decides(generator, "unit")
     z, classifier = generator.noise(count, seed), _classifier(generator, directory)
     images, features = units.switched_off(generator.network, z, layer)
     labels = classifier(images).argmax(1)
@@ -197,6 +201,13 @@ def guided_features(generator: SavedGenerator, *, rows: int = ROWS, directory: F
     return Pictures(stacked(parts))
 
 
+def _check_noise_decides(generator: SavedGenerator, tool: str) -> None:
+    """Raise OptionError for a conditional generator, whose digit is decided by a label."""
+    if generator.classes:
+        raise OptionError(f"{tool}: the label decides which digit this run draws, not the noise; take a run without "
+                          "--conditional, or the tools interpolate, walk and map")
+
+
 def write(pictures: Pictures, path: Path) -> list[Path]:
     """Write the picture to `path`, *.png, and the film, if there is one, beside it as *.gif; returns the files.
 
@@ -241,8 +252,9 @@ def _points(generator: SavedGenerator, numbers: Sequence[int] | None, count: int
 
 
 def _sheet(generator: SavedGenerator, ways: np.ndarray) -> np.ndarray:
-    """Images of noise (rows, columns, latent), as one picture."""
-    return grid(generator(ways.reshape(-1, ways.shape[-1])), ways.shape[1])  # (rows*columns, latent)
+    """Images of noise (rows, columns, latent), as one picture; of a conditional generator, a row has one label."""
+    rows, columns, latent = ways.shape
+    return grid(generator(ways.reshape(-1, latent), generator.labels(rows).repeat(columns)), columns)  # (rows*columns,)
 
 
 def _film(generator: SavedGenerator, moments: np.ndarray, words: Sequence[str]) -> list[np.ndarray]:
