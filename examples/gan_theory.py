@@ -7,6 +7,7 @@
 1  The best discriminator is D* = p_data / (p_data + p_g), and its value -ln 4 + 2 JS      Goodfellow et al., 2014
 2  Two parallel lines: KL and JS do not depend on their distance, W does                   Arjovsky et al., 2017
 3  The better the discriminator, the less the minimax loss teaches; the log D trick helps  Arjovsky & Bottou, 2017
+4  A generator on the lines stays where it is; with noise or a regulariser it arrives      Roth et al., 2017
 
 Prints a table. Output in runs/gan_theory/: gan_theory.png, numbers.json. Of the common options, --steps, --seed, --out,
 --overwrite, --device, --precision and --smoke are used.
@@ -28,7 +29,7 @@ LAMBDA = 10.0  # weight of the gradient penalty
 
 
 def main() -> None:
-    """Options, three experiments; table and figure."""
+    """Options, four experiments; table and figure."""
     options = run.options(__doc__, name="gan_theory", resumable=False,
                           samples=option(1024, "samples of each distribution per step"))
     steps = run.SMOKE_STEPS if options.smoke else options.steps or 1200
@@ -38,6 +39,7 @@ def main() -> None:
     apart["best"], equal["best"] = (theory.value(DATA, model) for model in (MODEL, DATA))
     lines = [theory.parallel_lines(theta, lambda_gp=LAMBDA, **fixed) for theta in THETAS]
     claims = goodfellow(apart, equal) + [claim for line in lines for claim in arjovsky(line)] + vanishing(lines[-1])
+    claims += arriving(steps=max(1, steps // 20), start=steps // 12, seed=options.seed)
     print("claim".ljust(70) + "exact".rjust(13) + "measured".rjust(13) + "off by".rjust(9), *claims, sep="\n")
     settings = {**fixed, "lambda_gp": LAMBDA}
     run.write(folder, "numbers.json", lambda path: theory.save_numbers(path, claims, settings, apart, equal, lines))
@@ -82,6 +84,15 @@ def vanishing(line: dict[str, Any]) -> list[Claim]:
         Claim("minimax slope by theta: theorem 2.4, epsilon / (1 - epsilon)", last["bound"], last["minimax"], "bound"),
         Claim("critic's slope by theta, 1 + |theta| / 2 lambda", 1 + abs(theta) / (2 * LAMBDA), last["critic"]),
     ]
+
+
+def arriving(**settings: int) -> list[Claim]:
+    """Where the minimax game on the lines leaves a generator that starts at theta = 1, and where it should be."""
+    games = ({}, {"roth": 10.0}, {"instance_noise": 0.5})
+    plain, roth, noise = (theory.game_on_lines(1.0, **settings, **regulariser)[-1] for regulariser in games)
+    return [Claim("lines: theta after the plain game, which leaves it at 1", 1.0, plain, "absolute"),
+            Claim("lines: theta with Roth et al.'s regulariser", 0.0, roth, "absolute"),
+            Claim("lines: theta with instance noise", 0.0, noise, "absolute")]
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+import minigan as mg
 from minigan.errors import OptionError
 from minigan.teach import theory
 from minigan.teach.theory import Claim, Gaussians, Lines
@@ -69,3 +70,13 @@ def test_a_claim_is_off_by_its_kind():
     assert Claim("a", 2.0, 2.1).off == pytest.approx(0.05)
     assert Claim("a", 2.0, 2.1, "absolute").off == pytest.approx(0.1)
     assert Claim("a", 2.0, 1.5, "bound").off == 0 and Claim("a", 2.0, 2.5, "bound").off == 0.5
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("regulariser, arrives", [({}, False), ({"roth": 10.0}, True), ({"instance_noise": 0.5}, True)],
+                         ids=["plain", "roth", "noise"])
+def test_on_parallel_lines_the_plain_game_stays_and_a_smoothed_one_arrives(regulariser, arrives):
+    mg.seed(0)
+    places = theory.game_on_lines(1.0, **regulariser)
+    assert len(places) == 61 and places[0] == 1.0
+    assert abs(places[-1]) < 0.1 if arrives else places[-1] > 0.95
