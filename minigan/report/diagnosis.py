@@ -29,8 +29,8 @@ _SIGNS: tuple[tuple[tuple[str, ...], Callable[[_Means], bool], str], ...] = (
      "nothing; look at the samples, and give D more steps (--n-discriminator) if they are poor"),
     (("jumps",), lambda m: m["jumps"] > 2,
      "D oscillates: D(x) fell by 0.3 or more and rose again at the next step {jumps:.0f} times, since Adam's steps are "
-     "too long for the curvature of D's loss (lesson 8); the averaged generator (--ema) suffers little; to calm it, use "
-     "a smaller --lr, or --loss hinge_spectral"),
+     "too long for the curvature of D's loss (lesson 8); the averaged generator (--ema) suffers little; --loss tuned, "
+     "a smaller --lr or a larger --beta1 calm it"),
     (("wasserstein",), lambda m: m["wasserstein"] < 0,
      "the critic ranks generated samples above real ones (estimate {wasserstein:.3g} below 0), so it is no distance; "
      "give it more steps (--n-critic)"),

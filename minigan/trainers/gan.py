@@ -30,6 +30,11 @@ class Real(NamedTuple):
     samples: Tensor
     labels: Tensor | None = None
 
+    @property
+    def condition(self) -> tuple[Tensor, ...]:
+        """What networks and steps take beside samples: the labels, or nothing."""
+        return () if self.labels is None else (self.labels,)
+
 
 class GAN(Trainer):
     """Algorithm 1 of Goodfellow et al., 2014, with any pair of losses and Adam (2e-4, 0.5, 0.999) as in DCGAN.
@@ -122,17 +127,16 @@ class GAN(Trainer):
         for real in earlier:
             with no_grad():
                 fake = self.generate(real)
-            metrics |= self.discriminator_step(real.samples, fake, real.labels)
+            metrics |= self.discriminator_step(real.samples, fake, *real.condition)
 
         fake = self.generate(last)  # both networks learn from these samples
-        metrics |= self.discriminator_step(last.samples, fake.detach(), last.labels)
-        g_loss, slope = self.generator_step(fake, last.labels)
+        metrics |= self.discriminator_step(last.samples, fake.detach(), *last.condition)
+        g_loss, slope = self.generator_step(fake, *last.condition)
         return {"d_loss": metrics.pop("d_loss"), "g_loss": g_loss, **metrics, "g_slope": slope}
 
     def generate(self, real: Real) -> Tensor:
         """As many samples as there are real ones, for new noise and the labels of the real ones."""
-        z = self.latents(len(real.samples))
-        return self.generator(z) if real.labels is None else self.generator(z, real.labels)
+        return self.generator(self.latents(len(real.samples)), *real.condition)
 
     def discriminator_step(self, real: Tensor, fake: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """One discriminator step on real and generated samples (N, ...); its metrics, see `update`."""
