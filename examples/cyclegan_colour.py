@@ -62,6 +62,7 @@ def main() -> None:
         lambda_cycle=option(0.5, "weight of the cycle losses: a translation there and back should restore the image"),
         lambda_identity=option(0.3, "weight of the identity losses: images of the target domain should not change"),
         pool=option(50, "older generated images that each discriminator sees again; 0 for none"),
+        augment=option("", "augmentations through which both discriminators see images, such as translation,cutout"),
         ema=option(0.99, "decay of the averaged generators, which draw the samples; 0 for none"),
     )
     kinds = ("grey", "colour")
@@ -72,7 +73,8 @@ def main() -> None:
     judges = [models.PatchDiscriminator(3, options.width, models.layers_for(options.size), "none") for _ in kinds]
     trainer = trainers.CycleGAN(
         colour, models.Grey(grey), *judges, options.loss, options.lr, lambda_cycle=options.lambda_cycle,
-        lambda_identity=options.lambda_identity, pool=options.pool, ema=options.ema, seed=options.seed)
+        lambda_identity=options.lambda_identity, pool=options.pool, ema=options.ema, seed=options.seed,
+        augment=options.augment)
     pixels = [domain.images.repeat(3 // domain.images.shape[1], 1) for domain in domains]
     batches = data.Unpaired(*pixels, batch_size=options.batch_size, seed=options.seed).to(options.device)
     shown = [data.scaled(part.images[:SHOWN].repeat(3 // part.images.shape[1], 1)) for part in test]

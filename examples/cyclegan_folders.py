@@ -44,6 +44,7 @@ def main() -> None:
         lambda_cycle=option(10.0, "weight of the cycle losses: a translation there and back should restore the image"),
         lambda_identity=option(float, "weight of the identity losses: images of the target domain should not change"),
         pool=option(50, "older generated images that each discriminator sees again; 0 for none"),
+        augment=option("", "augmentations through which both discriminators see images, such as translation,cutout"),
         ema=option(0.0, "decay of the averaged generators, which draw the samples; 0 for none"),
         channels=option(("auto", "1", "3"), "of the images: 1 for grey, 3 for colour; auto: 3 for a domain with any "
                         "image in colour, else 1"),
@@ -71,7 +72,7 @@ def main() -> None:
     trainer = trainers.CycleGAN(
         generator(a, b), generator(b, a), judge(a), judge(b), options.loss, options.lr,
         lambda_cycle=options.lambda_cycle, lambda_identity=options.lambda_identity, pool=options.pool, ema=options.ema,
-        seed=options.seed)
+        seed=options.seed, augment=options.augment)
     batches = data.Unpaired(*domains, batch_size=options.batch_size, seed=options.seed).to(options.device)
     shown = shown_from(options, domains)
     run.fit(trainer, batches, options, *domains, reals=report.rows(*shown),
@@ -83,4 +84,4 @@ if __name__ == "__main__":
     run.main(main)
 
 # ci: --smoke --size 32 --width 8 --data pictures
-# ci: --smoke --size 32 --width 8 --data pictures --generator unet --judge multiscale
+# ci: --smoke --size 32 --width 8 --data pictures --generator unet --judge multiscale --augment colour,cutout

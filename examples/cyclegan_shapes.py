@@ -47,6 +47,7 @@ def main() -> None:
         lambda_cycle=option(10.0, "weight of the cycle losses: a translation there and back should restore the image"),
         lambda_identity=option(0.0, "weight of the identity losses: images of the target domain should not change"),
         pool=option(50, "older generated images that each discriminator sees again; 0 for none"),
+        augment=option("", "augmentations through which both discriminators see images, such as translation,cutout"),
         ema=option(0.99, "decay of the averaged generators, which draw the samples; 0 for none"),
     )
     kinds = ("circles", "squares")
@@ -58,7 +59,8 @@ def main() -> None:
               for _ in kinds]
     trainer = trainers.CycleGAN(
         *generators, *judges, options.loss, options.lr, lambda_cycle=options.lambda_cycle,
-        lambda_identity=options.lambda_identity, pool=options.pool, ema=options.ema, seed=options.seed)
+        lambda_identity=options.lambda_identity, pool=options.pool, ema=options.ema, seed=options.seed,
+        augment=options.augment)
     batches = data.Unpaired(*domains, batch_size=options.batch_size, seed=options.seed).to(options.device)
     shown = [data.scaled(shapes.images[:SHOWN]) for shapes in held_out]
     folder = run.fit(trainer, batches, options, *domains, reals=report.rows(*shown),

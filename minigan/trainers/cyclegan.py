@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minigan.data.augment import DiffAugment
 from minigan.data.batches import Batch
 from minigan.engine import Array, Tensor
 from minigan.errors import OptionError
@@ -30,6 +31,7 @@ from minigan.random import Stream
 from minigan.trainers.base import averaging_decay, parameters_of
 from minigan.trainers.pool import ImagePool, PoolPlan
 from minigan.trainers.translation import (
+    Judge,
     Pair,
     Translation,
     Weighted,
@@ -74,18 +76,20 @@ class CycleGAN(Translation):
         ema: decay of an exponential moving average of the generators' weights, which then translate; 0 for none.
         seed: seed of the pools.
         optimizer: makes an optimiser from parameters, in place of Adam.
+        augment: augmentations through which both discriminators see all images, such as "translation,cutout"; see
+            data.DiffAugment.
 
     The authors' learning rate is constant for half of a run and then falls to 0: `set_schedule("half_linear", steps)`.
 
     Raises:
-        OptionError: a weight, pool or ema out of range, networks whose channels do not fit together, or
-            lambda_identity above 0 for domains that differ in channels.
+        OptionError: a weight, pool or ema out of range, an unknown augmentation, networks whose channels do not fit
+            together, or lambda_identity above 0 for domains that differ in channels.
     """
 
     def __init__(self, g_ab: Module, g_ba: Module, d_a: Module, d_b: Module, loss: str | GANLoss = "least_squares",
                  lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999), lambda_cycle: float = 10.0,
                  lambda_identity: float | None = None, pool: int = 50, ema: float = 0.0, seed: int = 0,
-                 optimizer: OptimizerFactory | None = None) -> None:
+                 optimizer: OptimizerFactory | None = None, augment: str = "") -> None:
         super().__init__()
         name = type(self).__name__
         self.channels = _domain_channels(name, g_ab, g_ba, d_a, d_b)
@@ -105,6 +109,10 @@ class CycleGAN(Translation):
         self.optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
         self.pool_a, self.pool_b = (ImagePool(pool, Stream(seed, f"pool {domain}")) for domain in "ab")
         self.pools = {"pool_a": self.pool_a, "pool_b": self.pool_b}
+        self.augmentation: DiffAugment | None = None
+        if augment:
+            self.augment, self.streams["augment"] = augment, Stream(seed, "augment")
+            self.augmentation = DiffAugment(augment, self.streams["augment"])
 
     def generating(self) -> list[Module]:
         """The networks whose parameters the generators' optimiser updates."""
@@ -156,15 +164,22 @@ class CycleGAN(Translation):
 
         labels: the labels of a (N,), for trainers that use them.
         """
-        pair = Pair(self.g_ab, self.g_ba, self.d_a, self.d_b)
+        pair = Pair(self.g_ab, self.g_ba, self.judge(self.d_a, a), self.judge(self.d_b, b))
         return generator_losses(pair, a, b, self.loss, self.lambda_cycle, self.lambda_identity)
 
     def discriminators_step(self, a: Tensor, b: Tensor, fake_a: Array, fake_b: Array) -> dict[str, Tensor]:
         """One step of both discriminators on real images and on fakes; their losses."""
-        d_a = discriminator_loss(self.d_a, a, Tensor(fake_a), self.loss)
-        d_b = discriminator_loss(self.d_b, b, Tensor(fake_b), self.loss)
+        d_a = discriminator_loss(self.judge(self.d_a, a), a, Tensor(fake_a), self.loss)
+        d_b = discriminator_loss(self.judge(self.d_b, b), b, Tensor(fake_b), self.loss)
         self.d_optimizer.minimize(d_a + d_b)
         return {"d_a": d_a.detach(), "d_b": d_b.detach()}
+
+    def judge(self, discriminator: Module, x: Tensor) -> Judge:
+        """A discriminator; with augmentations, after those drawn now for batches like x (N, C, H, W), real or not."""
+        if self.augmentation is None:
+            return discriminator
+        draw, augmentation = self.augmentation.draw(x), self.augmentation
+        return lambda images: discriminator(augmentation(images, draw))
 
     def domains(self, batch: Batch) -> Domains:
         """The images of both domains as tensors; raises as `update`."""

@@ -19,6 +19,7 @@ from minigan.trainers.base import Trainer, as_tensor
 from minigan.trainers.pool import ImagePool
 
 Logits = Tensor | list[Tensor]  # of a discriminator with one scale, or with several
+Judge = Callable[[Tensor], Any]  # images (N, C, H, W) to Logits: a discriminator, or one after augmentations
 CHUNK = 64  # images translated in one pass
 
 
@@ -38,8 +39,8 @@ class Pair(NamedTuple):
 
     g_ab: Callable[[Tensor], Tensor]
     g_ba: Callable[[Tensor], Tensor]
-    d_a: Module
-    d_b: Module
+    d_a: Judge
+    d_b: Judge
 
 
 Weighted = dict[str, tuple[float, Tensor]]  # name: (weight in the sum that is minimised, loss)
@@ -82,7 +83,7 @@ def values(losses: Weighted) -> dict[str, Tensor]:
     return {name: loss.detach() for name, (_, loss) in losses.items()}
 
 
-def discriminator_loss(discriminator: Module, real: Tensor, fake: Tensor, game: GANLoss) -> Tensor:
+def discriminator_loss(discriminator: Judge, real: Tensor, fake: Tensor, game: GANLoss) -> Tensor:
     """Half of the discriminator's loss, as in the authors' code, so that it learns more slowly than the generators."""
     return 0.5 * over_scales(game.discriminator_loss, discriminator(real), discriminator(fake))
 

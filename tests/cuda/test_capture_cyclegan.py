@@ -18,12 +18,13 @@ def flat(state, prefix=""):
         yield from flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, np.asarray(value))]
 
 
-def train(graph, kept):
+def train(graph, kept, augment=""):
     """Six steps; `kept`: the images stay on the device and the batches are drawn inside the graph."""
     mg.seed(0)
     generators = [models.ResnetGenerator(1, 1, 1, 0, upsample=upsample) for upsample in ("upconv", "deconv")]
     judges = [models.PatchDiscriminator(1, 1, 1) for _ in "ab"]
-    trainer, progress = trainers.CycleGAN(*generators, *judges, pool=3, ema=0.9, lambda_identity=0, seed=1), []
+    trainer, progress = trainers.CycleGAN(*generators, *judges, pool=3, ema=0.9, lambda_identity=0, seed=1,
+                                          augment=augment), []
     trainer.set_schedule("half_linear", 6)
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (n, 1, 8, 8), np.uint8) for n in (9, 6)]
@@ -41,6 +42,14 @@ def test_captured_steps_are_plain_steps(on, kept):
     metrics2, state2 = train(True, kept)
     assert metrics == metrics2
     assert [key for key in state if state[key].tobytes() != state2[key].tobytes()] == []
+
+
+@pytest.mark.long
+def test_captured_steps_with_augmentations_are_plain_steps(on):
+    (metrics, state), (metrics2, state2) = (train(graph, True, "colour,translation,cutout") for graph in (False, True))
+    assert metrics == metrics2
+    assert [key for key in state if state[key].tobytes() != state2[key].tobytes()] == []
+    assert state["augment.step"] == 6 * 4  # for each discriminator one draw in its step, one in the generators'
 
 
 def test_captured_pix2pix_steps_are_plain_steps(on):

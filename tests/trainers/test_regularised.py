@@ -93,13 +93,19 @@ def test_the_generators_gradient_comes_back_through_the_augmentation(monkeypatch
     for network in (trainer.generator, trainer.discriminator):
         for p in network.parameters():
             p.data = rng.normal(size=p.shape) * 0.5 + (p.ndim == 1)
-    start = trainer.streams["augment"].state_dict()
+    start, minimised = trainer.streams["augment"].state_dict(), []
+    monkeypatch.setattr(trainer.g_optimizer, "minimize", lambda loss, also: minimised.append(loss) or also)
 
     def loss(fake):
         trainer.streams["augment"].load_state_dict(start)
-        return trainer.loss.generator_loss(trainer.judge(fake)(fake))
+        trainer.generator_step(fake)
+        return minimised[-1]
 
-    assert gradcheck(loss, [rng.normal(size=(2, 1, 8, 8))]) < 1e-6
+    fake = rng.normal(size=(2, 1, 8, 8))
+    assert gradcheck(loss, [fake]) < 1e-6
+    trainer.streams["augment"].load_state_dict(start)
+    seen = trainer.regulariser.augmentation(mg.tensor(fake))
+    assert loss(mg.tensor(fake)).item() == trainer.loss.generator_loss(trainer.discriminator(seen)).item()
 
 
 def test_real_and_generated_images_share_a_draw_and_two_steps_do_not(rng):
@@ -175,3 +181,28 @@ def test_the_noise_of_a_stream_is_added():
     x = mg.tensor(np.ones((3, 2), np.float32))
     noise = Stream(4, "n").normal((3, 2))
     np.testing.assert_allclose(losses.instance_noise(x, 0.25, Stream(4, "n")).data, 1 + 0.25 * noise, rtol=1e-6)
+
+
+def cyclegan(augment):
+    mg.seed(1)
+    return trainers.CycleGAN(*(models.ResnetGenerator(1, 1, 1, 0) for _ in "ab"),
+                             *(models.PatchDiscriminator(1, 1, 1) for _ in "ab"), pool=2, augment=augment)
+
+
+def test_cyclegans_discriminators_see_both_kinds_of_images_through_one_draw(monkeypatch):
+    """Fakes equal to real images give equal logits; and a resumed run is the run."""
+    trainer, x = cyclegan("translation,cutout"), mg.tensor(real(0))
+    judge = trainer.judge(trainer.d_a, x)
+    assert judge(x).data.tobytes() == judge(mg.tensor(real(0))).data.tobytes()
+    seen = []
+    monkeypatch.setattr(trainer.d_a, "forward", lambda y: seen.append(y.data) or ops.mean(y, axis=(1, 2, 3)))
+    trainer.discriminators_step(x, x, x.data, x.data)
+    assert len(seen) == 2 and seen[0].tobytes() == seen[1].tobytes() != x.data.tobytes()
+
+    straight, first, second = (cyclegan("translation,cutout") for _ in range(3))
+    rows = [straight.step((real(step), real(step + 9))) for step in range(4)]
+    assert [first.step((real(step), real(step + 9))) for step in range(2)] == rows[:2]
+    second.load_state_dict(first.state_dict())
+    assert [second.step((real(step), real(step + 9))) for step in (2, 3)] == rows[2:]
+    assert straight.settings()["augment"] == "translation,cutout"
+    assert "augment" not in cyclegan("").settings() and "augment" not in cyclegan("").state_dict()
