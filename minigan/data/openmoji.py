@@ -77,7 +77,7 @@ def openmoji_pairs(size: int = 64, variants: bool = False, split: str = "train",
     For `data.paired` and trainers.Pix2Pix. Arguments and errors are those of `openmoji`.
     """
     wanted = _wanted(size, "line", variants, split, groups, limit)
-    _check_bytes(wanted, size, 4)
+    _check_bytes(_all("line", variants) if limit is None else wanted, size, 1 + 3)
     line = _loaded(wanted, size, "line", variants, split, limit is None)
     colour = _loaded(line.codes.tolist(), size, "colour", variants, split, limit is None)
     if len(colour) < len(line):  # one that can be drawn as ink only
@@ -104,7 +104,7 @@ def _wanted(size: int, kind: str, variants: bool, split: str, groups: Sequence[s
         raise OptionError(f"openmoji: there is no picture of kind={kind!r} to {split} on in groups={names!r}")
     if limit is not None and limit < len(codes):
         codes = [codes[row] for row in np.linspace(0, len(codes) - 1, limit).round().astype(int)]
-    _check_bytes(codes, size, 3 if kind == "colour" else 1)
+    _check_bytes(_all(kind, variants) if limit is None else codes, size, 1 if kind == "line" else 3)
     return codes
 
 
@@ -115,10 +115,11 @@ def _all(kind: str, variants: bool) -> list[str]:
 
 
 def _check_bytes(codes: list[str], size: int, channels: int) -> None:
+    """Raise DataError if the pictures that are drawn, all of a kind unless there is a limit, take too much memory."""
     taken = len(codes) * channels * size**2
     if taken > MAX_BYTES:
         raise DataError(f"openmoji: {len(codes):,} pictures of {size} x {size} pixels would take {taken / 2**30:.1f} "
-                        f"GiB, more than {MAX_BYTES >> 30} GiB: choose a smaller size or fewer groups, or give a limit")
+                        f"GiB, more than {MAX_BYTES >> 30} GiB: choose a smaller size, or give a limit")
 
 
 def _loaded(wanted: list[str], size: int, kind: str, variants: bool, split: str, whole: bool) -> OpenMoji:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import os
 import sys
@@ -25,6 +24,7 @@ import numpy as np
 
 from minigan.data import store
 from minigan.data.listing import shortened
+from minigan.data.pictures import decoded_png
 from minigan.errors import DataError, require
 
 WHAT = "OpenMoji"  # in messages about missing packages
@@ -91,8 +91,7 @@ def draw(svg: str, size: int) -> np.ndarray:
     """
     png = require("resvg_py", WHAT).svg_to_bytes(svg_string=svg, width=size, height=size, background="#ffffff",
                                                  skip_system_fonts=True)
-    with require("PIL.Image", WHAT).open(io.BytesIO(png), formats=["PNG"]) as image:
-        pixels = np.array(image.convert("RGB"))
+    pixels = decoded_png(png)
     if pixels.shape[:2] != (size, size):
         raise ValueError(f"it is {pixels.shape[1]} x {pixels.shape[0]} pixels, not square")
     return pixels
@@ -104,7 +103,8 @@ def draw_all(kind: str, size: int, wanted: Sequence[str]) -> Drawn:
     Raises:
         DataError: not one of them can be drawn.
     """
-    place, here, pixels, left_out = folder(), list[str](), list[np.ndarray](), list[str]()
+    place, here, left_out = folder(), list[str](), list[str]()
+    pixels = np.empty((len(wanted), size, size) + (() if kind == "line" else (3,)), np.uint8)  # may be large: no copies
     for code in _with_progress(wanted, size):
         try:
             svg = (place / f"{code}.svg").read_text(encoding="utf-8")
@@ -116,11 +116,11 @@ def draw_all(kind: str, size: int, wanted: Sequence[str]) -> Drawn:
             picture = picture[:, :, 1]  # black on white: the channels are equal
             if picture.min() == 255:
                 continue
+        pixels[len(here)] = picture
         here.append(code)
-        pixels.append(picture)
-    if not pixels:
+    if not here:
         raise none_drawn(left_out)
-    return Drawn(here, np.stack(pixels), left_out)
+    return Drawn(here, pixels[: len(here)], left_out)
 
 
 def none_drawn(left_out: list[str]) -> DataError:

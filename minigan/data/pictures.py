@@ -14,6 +14,7 @@ file says: others, such as PostScript's, run programs. Whatever they raise becom
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from pathlib import Path
@@ -85,6 +86,12 @@ def decoded(path: Path, channels: int | None = None) -> tuple[np.ndarray, str]:
     except Exception as error:  # a decoder may raise anything; a list of its errors would never be complete
         raise DataError(f"{path}: cannot be read: {_short(error)}") from None
     return pixels[:, :, None] if pixels.ndim == 2 else pixels, note
+
+
+def decoded_png(content: bytes) -> np.ndarray:
+    """RGB pixels uint8 (H, W, 3) of a PNG in memory, which another part of this program has made."""
+    with _pillow()[0].open(io.BytesIO(content), formats=["PNG"]) as image:
+        return np.array(image.convert("RGB"))
 
 
 def square(pixels: np.ndarray, size: int | None) -> np.ndarray:

@@ -208,8 +208,10 @@ def test_options_out_of_range(options, message):
 
 
 def test_too_large_for_memory():
-    with pytest.raises(DataError, match=r"4,017 pictures of 512 x 512 pixels would take 2\.9 GiB, more than 2 GiB"):
-        data.openmoji(512, variants=True)
+    with pytest.raises(DataError, match=r"4,495 pictures of 512 x 512 pixels would take 3\.3 GiB, more than 2 GiB"):
+        data.openmoji(512, variants=True, groups="food-drink")  # all of a kind are drawn
+    with pytest.raises(DataError, match=r"2,119 pictures of 512 x 512 pixels would take 2\.1 GiB"):
+        data.openmoji_pairs(512)
 
 
 @pytest.mark.parametrize("content", ["<svg", SVG.format("<g>"), "", "\0\0", SVG.format("")[:-3]])
