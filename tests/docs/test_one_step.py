@@ -38,7 +38,7 @@ def way_of_this_process():
     mg.set_threads(1)
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr(sys, "argv", ["dcgan_mnist.py", "--smoke", "--no-blas-tuning", "--device", "cpu",
-                                    "--out", f"{folder}/run"])
+                                    "--loss", "non_saturating", "--out", f"{folder}/run"])
         followed = follow(main, GAN.draw, GAN.update)
     mg.set_threads(threads)
     return followed
