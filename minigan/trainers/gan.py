@@ -25,10 +25,10 @@ from minigan.trainers.regularised import Judge, Options
 
 
 class Real(NamedTuple):
-    """Real data of a discriminator step (N, ...), and their labels as one-hot rows (N, K); None without labels."""
+    """Real data of a discriminator step (N, ...); for a conditional pair, also (labels,), one-hot rows (N, K)."""
 
     samples: Tensor
-    labels: Tensor | None = None
+    condition: tuple[Tensor, ...] = ()
 
 
 class GAN(Trainer):
@@ -122,17 +122,16 @@ class GAN(Trainer):
         for real in earlier:
             with no_grad():
                 fake = self.generate(real)
-            metrics |= self.discriminator_step(real.samples, fake, real.labels)
+            metrics |= self.discriminator_step(real.samples, fake, *real.condition)
 
         fake = self.generate(last)  # both networks learn from these samples
-        metrics |= self.discriminator_step(last.samples, fake.detach(), last.labels)
-        g_loss, slope = self.generator_step(fake, last.labels)
+        metrics |= self.discriminator_step(last.samples, fake.detach(), *last.condition)
+        g_loss, slope = self.generator_step(fake, *last.condition)
         return {"d_loss": metrics.pop("d_loss"), "g_loss": g_loss, **metrics, "g_slope": slope}
 
     def generate(self, real: Real) -> Tensor:
         """As many samples as there are real ones, for new noise and the labels of the real ones."""
-        z = self.latents(len(real.samples))
-        return self.generator(z) if real.labels is None else self.generator(z, real.labels)
+        return self.generator(self.latents(len(real.samples)), *real.condition)
 
     def discriminator_step(self, real: Tensor, fake: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """One discriminator step on real and generated samples (N, ...); its metrics, see `update`."""
@@ -188,8 +187,8 @@ class GAN(Trainer):
                               "discriminator steps; each step needs its own batch")
         if not self.classes:
             return [Real(as_tensor(part, self.dtype, self.device)) for part in parts]
-        return [Real(*(as_tensor(array, self.dtype, self.device) for array in self._with_rows(part)))
-                for part in parts]
+        pairs = [[as_tensor(array, self.dtype, self.device) for array in self._with_rows(part)] for part in parts]
+        return [Real(samples, (labels,)) for samples, labels in pairs]
 
     def _with_rows(self, batch: Batch) -> Labelled:
         """Samples and their labels, made one-hot rows (N, classes) if they are not. OptionError without labels."""
