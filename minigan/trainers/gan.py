@@ -25,10 +25,10 @@ from minigan.trainers.regularised import Judge, Options
 
 
 class Real(NamedTuple):
-    """Real data of a discriminator step (N, ...), and their labels as one-hot rows (N, K); None without labels."""
+    """Real data of a discriminator step (N, ...); for a conditional pair, also (labels,), one-hot rows (N, K)."""
 
     samples: Tensor
-    labels: Tensor | None = None
+    condition: tuple[Tensor, ...] = ()
 
     @property
     def condition(self) -> tuple[Tensor, ...]:
@@ -192,8 +192,8 @@ class GAN(Trainer):
                               "discriminator steps; each step needs its own batch")
         if not self.classes:
             return [Real(as_tensor(part, self.dtype, self.device)) for part in parts]
-        return [Real(*(as_tensor(array, self.dtype, self.device) for array in self._with_rows(part)))
-                for part in parts]
+        pairs = [[as_tensor(array, self.dtype, self.device) for array in self._with_rows(part)] for part in parts]
+        return [Real(samples, (labels,)) for samples, labels in pairs]
 
     def _with_rows(self, batch: Batch) -> Labelled:
         """Samples and their labels, made one-hot rows (N, classes) if they are not. OptionError without labels."""
