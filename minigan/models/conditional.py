@@ -30,6 +30,7 @@ from minigan.models.mlp import dcgan_weights
 from minigan.nn import Module
 
 EMBEDDING = 32  # length of a label's vector
+SMALL = 0.2  # its numbers are N(0, SMALL^2) at first: beside as much label as noise, G learns to ignore the noise
 GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -90,6 +91,7 @@ class ConditionalGenerator(Module):
                               f"vector, not {latent + embedding}")
         self.network, self.classes, self.latent = generator, classes, latent
         self.embedding = nn.Embedding(classes, embedding)
+        self.embedding.weight.writable()[...] *= np.float32(SMALL)
         self.register_buffer("shares", (share / share.sum()).astype(np.float32))
 
     def forward(self, z: Any, labels: Any = None) -> Tensor:
