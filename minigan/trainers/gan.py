@@ -30,11 +30,6 @@ class Real(NamedTuple):
     samples: Tensor
     condition: tuple[Tensor, ...] = ()
 
-    @property
-    def condition(self) -> tuple[Tensor, ...]:
-        """What networks and steps take beside samples: the labels, or nothing."""
-        return () if self.labels is None else (self.labels,)
-
 
 class GAN(Trainer):
     """Algorithm 1 of Goodfellow et al., 2014, with any pair of losses and Adam (2e-4, 0.5, 0.999) as in DCGAN.
