@@ -17,7 +17,7 @@ from minigan.run import option
 def main() -> None:
     """Options, data, networks, trainer; train."""
     options = run.options(
-        __doc__, name="dcgan_mnist", scored=True, default_steps=1500,
+        __doc__, name="dcgan_mnist", scored=True, default_steps=1200,
         size=option((32, 28), "side of the images in pixels"),
         upsample=option(("upconv", "deconv"), "up-convolutions or transposed convolutions"),
         loss=option((*trainers.TUNED, *trainers.RECIPES), "losses of the two networks, with their published settings; "
