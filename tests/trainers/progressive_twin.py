@@ -3,8 +3,10 @@
 Only the names and initial values of the weights, the noise and the penalty's coefficients are minigan's.
 """
 
-import torch
-from torch.nn import functional as F  # noqa: N812
+import pytest
+
+torch = pytest.importorskip("torch", reason="the twin is written in PyTorch")  # pytest looks for doctests here, too
+F = torch.nn.functional
 
 HE = 2**0.5
 
