@@ -51,7 +51,7 @@ def main() -> None:
         ema=option(0.99, "decay of the averaged generator, which draws the samples; 0 for none"),
     )
     recipe = trainers.recipe(options.loss)
-    norm = recipe.norm if options.norm == "auto" else options.norm
+    norm = recipe.norm_with(options.norm)
     images = pictures(options)
     generator, discriminator = models.dcgan(images.images.shape[1], options.size, options.latent, options.width,
                                             options.upsample, norm)

@@ -257,7 +257,7 @@ class SpectralNorm(Module):
             raise ModuleError(f"SpectralNorm: it wraps one layer with a matrix of weights, Linear, Conv2d, "
                               f"ConvTranspose2d or UpConv2d, not {what}; of a network, wrap each such layer")
         self.layer, self.iterations = layer, iterations
-        u = (stream or default_stream).normal((self._matrix(layer.weight.data).shape[1],))
+        u = (stream or default_stream).normal((self._matrix(layer.weight).shape[1],))
         self.register_buffer("u", u / np.linalg.norm(u))
 
     def adopt(self, prefix: str, arrays: dict[str, Any]) -> None:
@@ -272,20 +272,21 @@ class SpectralNorm(Module):
         for name in (f"{prefix}weight_v", f"{new}.0._v"):
             arrays.pop(name, None)
 
-    def _matrix(self, weight: Any) -> Any:
-        """The weight, an array or a tensor, as W^T (KH*KW*in, out): for a convolution its own memory, not a copy."""
+    def _matrix(self, weight: Tensor) -> Tensor:
+        """The weight as W^T (KH*KW*in, out): for a convolution its own memory, not a copy."""
         inner, out = (0, 1) if isinstance(self.layer, ConvTranspose2d) else (1, 0)
         axes = [*range(2, weight.ndim), *([inner] if weight.ndim > 1 else []), out]
         return weight.transpose(*axes).reshape(-1, weight.shape[out])  # (KH*KW*in, out)
 
     def forward(self, x: Tensor) -> Tensor:
         """The layer's output with the weight W / sigma."""
-        matrix = self._matrix(self.layer.weight.data)
-        v = _unit(matrix, self.u)
+        matrix = self._matrix(self.layer.weight)
+        array = matrix.data
+        v = _unit(array, self.u)
         if self.training:
             for _ in range(self.iterations):
-                self.u[...] = _unit(matrix.T, v)
-                v = _unit(matrix, self.u)
-        outer = (v[:, None] * self.u).astype(matrix.dtype, copy=False)  # (KH*KW*in, out)
-        sigma = ops.sum(self._matrix(self.layer.weight) * outer)  # u^T W v, differentiable in W
+                self.u[...] = _unit(array.T, v)
+                v = _unit(array, self.u)
+        outer = (v[:, None] * self.u).astype(array.dtype, copy=False)  # (KH*KW*in, out)
+        sigma = ops.sum(matrix * outer)  # u^T W v, differentiable in W
         return self.layer.compute(x, self.layer.weight * (1.0 / sigma))

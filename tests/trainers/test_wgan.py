@@ -116,7 +116,7 @@ def test_spectral_norm_bounds_every_layer():
     layers = [m for m in trainer.discriminator.modules() if isinstance(m, nn.SpectralNorm)]
     assert len(layers) == 2
     for layer in layers:
-        matrix, u = layer._matrix(layer.layer.weight.numpy()).T, layer.u
+        matrix, u = layer._matrix(layer.layer.weight).numpy().T, layer.u
         v = matrix.T @ u
         assert np.linalg.norm(matrix, 2) / (u @ matrix @ (v / np.linalg.norm(v))) == pytest.approx(1, abs=0.1)
 
