@@ -28,11 +28,12 @@ def main() -> None:
         pictures=option(tuple(PICTURES), "what to learn; openmoji comes with the extra pictures, digits have "
                         "32 pixels"),
         size=option(64, "side of the images at the end, a power of two up to 256"),
-        images=option(60_000, "real images shown while growing"),
+        images=option(50_000, "real images shown while growing"),
         row=option(("g", *(row for row in trainers.GROWTH_ROWS if row != "g")), "a row of the paper's table of "
                    "ablations: networks and settings; g: everything, as published"),
         loss=option(("wasserstein", *(loss for loss in GAN_LOSSES if loss != "wasserstein")), "loss of both networks"),
-        lr=option(float, "learning rate"), n_critic=option(int, "discriminator steps per generator step"),
+        lr=option(0.01, "learning rate of rows f and g, ten times the paper's, whose runs have a hundred times as many "
+                  "steps; rows a to e take their own"), n_critic=option(int, "discriminator steps per generator step"),
         augment=option("", "augmentations of all that the discriminator sees, such as translation,cutout"),
         latent=option(int, "length of the noise vector"),
         width=option(64, "feature maps of the smallest sides"),
@@ -43,9 +44,10 @@ def main() -> None:
     pictures, row = PICTURES[options.pictures](options), trainers.growth_row(options.row)
     networks = row.networks_of(pictures.images.shape[1], options.size, latent=options.latent, width=options.width,
                                flat=options.flat)
+    lr = options.lr if row.networks.get("equalized", True) else None  # Adam moves weights of N(0, 1) by lr per step
     phases = 2 * len(networks[0].sides) - 1  # a fade and a phase after it for each side, except the first
     each = options.batch_size if options.smoke else max(1, options.images // phases)
-    trainer = row.trainer(*networks, loss=options.loss, lr=options.lr, n_critic=options.n_critic, ema=options.ema,
+    trainer = row.trainer(*networks, loss=options.loss, lr=lr, n_critic=options.n_critic, ema=options.ema,
                           augment=options.augment, fade_images=each, stable_images=each,
                           batch_size=options.batch_size, seed=options.seed)
     if not (options.steps or options.epochs or options.budget):
