@@ -28,6 +28,7 @@ import numpy as np
 
 from minigan.engine import Tensor
 from minigan.errors import OptionError
+from minigan.teach.lesson import install_cell
 from minigan.teach.mistakes import kind_of
 
 BLANK = 'raise NotImplementedError("your turn")'
@@ -205,7 +206,7 @@ def notebook(text: str) -> dict[str, Any]:
     """A file of `# %%` cells as a notebook for nbgrader: students fill in the cells with solutions, checks are graded.
 
     The cell after one with a solution is its check: locked, and worth one point. Solutions and hidden tests stay in;
-    nbgrader removes them.
+    nbgrader removes them. The second cell installs minigan where it is missing.
     """
     cells: list[dict[str, Any]] = []
     for part in re.split(r"^# %% ?", text, flags=re.M)[1:]:
@@ -223,5 +224,6 @@ def notebook(text: str) -> dict[str, Any]:
                                                  "grade": not solved, "locked": not solved, "task": False,
                                                  **({} if solved else {"points": 1})}}
         cells.append(cell)
+    cells.insert(1, install_cell())
     kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     return {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}

@@ -13,6 +13,7 @@ import minigan as mg
 from minigan.engine.device import why_no_emulation
 from minigan.errors import OptionError
 from minigan.teach.exercise import BLANK, Sheet, compare, notebook, without_solutions
+from minigan.teach.lesson import INSTALL
 from minigan.teach.mistakes import kind_of
 
 FOLDER = Path(__file__).parents[2] / "docs/exercises"
@@ -294,6 +295,7 @@ def test_notebooks_have_a_graded_check_after_every_solution(name, count):
         assert re.search(r"check\(|judge\(|assert verdict\(suspects", made["cells"][i + 1]["source"])
     assert len({cell["id"] for cell in made["cells"]}) == len(made["cells"])
     assert made["cells"][0]["cell_type"] == "markdown" and made["cells"][0]["source"].startswith("# ")
+    assert made["cells"][1]["source"] == INSTALL.strip("\n") and graded[1] is None
 
 
 def test_the_readme_lists_every_exercise_and_its_code_runs(capsys):
