@@ -1,6 +1,6 @@
 """Colour ink drawings, with pairs of pictures (pix2pix), and set the result beside what needs no adversary.
 
-    python examples/pix2pix_pictures.py                            OpenMoji, 64 pixels: some ten minutes on two CPU cores
+    python examples/pix2pix_pictures.py                            OpenMoji, 64 pixels: ten minutes on two CPU cores
     python examples/pix2pix_pictures.py --lambda-gan 0             the same U-Net, with the L1 loss alone
     python examples/pix2pix_pictures.py --direction BtoA           from colour to ink
     python examples/pix2pix_pictures.py --scales 2 --lambda-features 10    as in pix2pixHD
@@ -37,7 +37,8 @@ def score(trainer, train, test, folder):
         if name != "truth":
             row |= {"psnr": metrics.psnr(images, truth), "ssim": metrics.ssim(images, truth)}
         if truth.shape[1] == 3:
-            row |= {"edges_kept": metrics.edges_kept(images, 255 - sources), "colourfulness": metrics.colourfulness(images)}
+            row["edges_kept"] = metrics.edges_kept(images, 255 - sources)
+            row["colourfulness"] = metrics.colourfulness(images)
         scores[name] = row
         print(f"{name:<12} " + "  ".join(f"{measure} {value:.3f}" for measure, value in row.items()))
     run.write_scores(folder, scores)

@@ -74,8 +74,8 @@ class Pix2Pix(Translation):
         check_discriminator(discriminator, sum(self.channels), "discriminator", "Pix2Pix")
         check_weights("Pix2Pix", lambda_l1=lambda_l1, lambda_features=lambda_features, lambda_gan=lambda_gan)
         if not lambda_gan and (lambda_features or not lambda_l1):
-            raise OptionError(f"Pix2Pix: with lambda_gan=0 no discriminator is trained, so lambda_l1={lambda_l1} must be "
-                              f"above 0 and lambda_features={lambda_features} must be 0")
+            raise OptionError(f"Pix2Pix: with lambda_gan=0 no discriminator is trained, so lambda_l1={lambda_l1} must "
+                              f"be above 0 and lambda_features={lambda_features} must be 0")
         if lambda_features and not hasattr(discriminator, "features"):
             raise OptionError(f"Pix2Pix: lambda_features={lambda_features} needs a discriminator with `features`, as "
                               "models.PatchDiscriminator and models.MultiScaleDiscriminator have")
