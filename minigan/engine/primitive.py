@@ -60,6 +60,7 @@ class Remarks(NamedTuple):
     dead: Callable[..., Array | None] | None = None  # mask of the units that are off; None: none with these parameters
     clipped: Callable[..., Array] | None = None  # mask of the elements on a bound
     summed: tuple[str, ...] = ()  # arguments whose cotangent is a sum over samples and places, or only a part of gy
+    shifts: tuple[str, ...] = ()  # arguments that are added: where they are broadcast, their cotangent is a sum of gy
     unscaled: tuple[str, ...] = ()  # arguments whose scale is divided out: the smaller, the larger the cotangent
     scales: bool = False  # a constant factor shrinks the cotangent on purpose
     because: str = ""  # why it grows: the argument whose smallest element decides

@@ -82,7 +82,7 @@ def bias_vjp(gy, y, x, w, b, **geometry):
     return sum(gy, axis=(0, 2, 3))
 
 
-WEIGHTS = Remarks(summed=("w", "b"))
+WEIGHTS = Remarks(summed=("w", "b"), shifts=("b",))
 
 # Geometry that finds mistakes: all sizes and pairs distinct, a row that the stride drops, dilation, one pixel.
 _X, _W, _G = (2, 3, 6, 5), (4, 3, 3, 2), (2, 4, 3, 8)

@@ -35,7 +35,7 @@ def _apart(rng: np.random.Generator) -> Sequence[Sample]:
     return [S(a + b, b), S(b, a + b)]
 
 
-@primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True, keeps=())
+@primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True, keeps=(), remarks=Remarks(shifts=("a", "b")))
 def add(a: Array, b: Array) -> Array:
     """Sum of two tensors.
 
@@ -49,7 +49,7 @@ def add(a: Array, b: Array) -> Array:
 add.defvjp(a=lambda gy, y, a, b: gy, b=lambda gy, y, a, b: gy)
 
 
-@primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True, keeps=())
+@primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True, keeps=(), remarks=Remarks(shifts=("a", "b")))
 def sub(a: Array, b: Array) -> Array:
     """Difference of two tensors.
 
