@@ -18,7 +18,7 @@ import minigan  # noqa: E402
 project, author, copyright = "minigan", "minigan maintainers", "minigan maintainers"
 version = release = minigan.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "formulas", "docstrings", "derivations", "modules",
-              "sources"]
+              "sources", "course", "graphs"]
 exclude_patterns = ["ext", "images", "static"]
 
 # Lessons: Markdown with code cells.
