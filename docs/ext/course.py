@@ -23,7 +23,7 @@ HEAD = re.compile(r"^# (\d+)\. (.+?)\n\n((?:>.*\n)+)", re.M)
 LINE = re.compile(r"\*\*Before this\*\*: (.+?)\. \*\*Time\*\*: about (\d+) minutes\. "
                   r"\*\*Difficulty\*\*: ([123]) of 3\. \*\*Afterwards you can\*\* (.+)\.$")
 LINK = re.compile(r"\]\((\d\d_\w+)\.md\)")
-BOX, CHARACTER = 40.0, 7.6  # a box's height and a character's width in pixels
+BOX, SPACING, CHARACTER = 54.0, 19.0, 8.6  # heights of a box and of a line, a character's width, in pixels
 
 
 class Lesson(NamedTuple):
@@ -39,9 +39,11 @@ class Lesson(NamedTuple):
     goals: str
 
     @property
-    def label(self) -> str:
-        """Number and words of the file's name, for a box."""
-        return f"{self.number}  {self.name[3:].replace('_', ' ')}"
+    def lines(self) -> tuple[str, str]:
+        """Number and words of the file's name in two lines of about equal length, for a box."""
+        words = [str(self.number), *self.name.split("_")[1:]]
+        cuts = [(" ".join(words[:i]), " ".join(words[i:])) for i in range(1, len(words))]
+        return min(cuts, key=lambda cut: max(map(len, cut)))
 
 
 def lesson(path: Path) -> Lesson:
@@ -85,9 +87,9 @@ def needed(course: list[Lesson]) -> list[tuple[str, str]]:
 
 def graph(course: list[Lesson]) -> str:
     """An SVG whose boxes lead to the lessons."""
-    widths = {x.name: 24 + CHARACTER * len(x.label) for x in course}
+    widths = {x.name: 20 + CHARACTER * max(map(len, x.lines)) for x in course}
     drawing = layout(widths, needed(course))
-    parts = [f'<svg class="course" viewBox="0 0 {drawing.width + 4:.0f} {drawing.height:.0f}" role="img" '
+    parts = [f'<svg viewBox="0 0 {drawing.width + 4:.0f} {drawing.height:.0f}" role="img" '
              'aria-label="which lesson builds on which">']
     for _, _, points in drawing.edges:
         path = f"M{points[0][0] + 2:.0f} {points[0][1] + BOX / 2:.0f}"
@@ -101,8 +103,9 @@ def graph(course: list[Lesson]) -> str:
         parts.append(f'<a href="{x.name}.html"><title>{html.escape(x.title)}</title>'
                      f'<rect class="level{x.difficulty}" x="{centre - width / 2 + 2:.0f}" y="{y - BOX / 2:.0f}" '
                      f'width="{width:.0f}" height="{BOX:.0f}" rx="9"/>'
-                     f'<text x="{centre + 2:.0f}" y="{y + 5:.0f}">{html.escape(x.label)}</text></a>')
-    return "\n".join([*parts, "</svg>"])
+                     + "".join(f'<text x="{centre + 2:.0f}" y="{y + row * SPACING + 5:.0f}">{html.escape(line)}</text>'
+                               for row, line in zip((-0.5, 0.5), x.lines, strict=True)) + "</a>")
+    return "\n".join(['<div class="course">', *parts, "</svg></div>"])
 
 
 def _fill(app, docname, source):

@@ -14,7 +14,7 @@ from docstrings import PARTS, escaped, parts, restructured
 
 from minigan import ops
 from minigan.engine import OPERATIONS, PRIMITIVES
-from minigan.teach.lessons import LESSONS
+from minigan.teach.references import LESSONS
 
 PAGE = "reference/derivations"
 

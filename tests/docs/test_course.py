@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from minigan.engine import OPERATIONS
-from minigan.teach.lessons import LESSONS, lesson_of
+from minigan.teach.references import LESSONS, lesson_of
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "ext"))
 import course

@@ -19,7 +19,7 @@ from minigan.teach.explain.layout import Drawing, layout
 from minigan.teach.explain.remarks import rms, short
 from minigan.teach.explain.skin import CSS, JS
 from minigan.teach.explain.text import Group, backward_of, call, given, groups, headline, meaning, numbers, together
-from minigan.teach.lessons import lesson_of, reference
+from minigan.teach.references import lesson_of, reference
 
 BOX, CHARACTER, WIDEST = 58.0, 7.3, 30  # a box's height and a character's width in pixels; characters in a box
 _safe = html.escape

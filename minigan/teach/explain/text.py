@@ -9,7 +9,7 @@ import numpy as np
 
 from minigan.teach.explain.derivation import Derivation, Step, Value
 from minigan.teach.explain.formula import clauses, fields, latex
-from minigan.teach.lessons import reference
+from minigan.teach.references import reference
 
 FEW = 12  # up to this many numbers are written out; of more, the norm and the range
 LONG = 16  # with more steps than this, layers are folded
