@@ -45,7 +45,7 @@ def test_the_ratio_of_the_modes_ends_at_the_number_that_is_quoted():
 
 
 def test_the_tape_visits_as_many_variables_as_the_lesson_says(capsys):
-    out = printed(1, 4, capsys)[0]
+    out = printed(1, 5, capsys)[0]
     assert "visits $k + 1$ variables" in text(1) and "for _ in range(16)" in text(1)
     assert int(re.search(r"variables on the tape: (\d+)", out)[1]) == 16 + 1
 
