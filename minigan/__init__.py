@@ -8,7 +8,7 @@
 
 from typing import TYPE_CHECKING
 
-from minigan import data, errors, losses, models, nn, ops, optim, trainers
+from minigan import data, distributed, errors, losses, models, nn, ops, optim, trainers
 from minigan.engine import OPERATIONS, PRIMITIVES, Tensor, capture, detect_anomaly, device, grad, no_grad, tensor
 from minigan.engine.device import device_info, set_device
 from minigan.kernels import get_threads, set_threads
