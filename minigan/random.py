@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigan import kernels
-from minigan.distributed import ALONE, joint
+from minigan.engine.distributed import ALONE, joint
 from minigan.errors import DTypeError
 
 Shape = int | tuple[int, ...]

@@ -20,7 +20,7 @@ STOREYS = (  # the top of the house first; the rooms of one storey may use one a
     {"models"},
     {"nn", "optim", "losses"},
     {"ops"},
-    {"engine", "gradcheck", "random", "distributed"},
+    {"engine", "gradcheck", "random"},
     {"kernels"},
     {"errors"},  # the ground: errors, which every storey raises
 )

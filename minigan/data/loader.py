@@ -16,9 +16,9 @@ import numpy as np
 
 from minigan import kernels, random
 from minigan.data.images import ImageData
-from minigan.distributed import joint
 from minigan.engine import capturing, counter
 from minigan.engine import device as devices
+from minigan.engine.distributed import joint
 from minigan.errors import CheckpointError, DataError, DeviceError, OptionError
 
 Batch = np.ndarray | tuple[np.ndarray, ...]

@@ -15,8 +15,8 @@ import math
 import numpy as np
 
 from minigan import kernels
-from minigan.distributed import joint
 from minigan.engine import Array, Operand, Remarks, S, Tensor, operation, primitive
+from minigan.engine.distributed import joint
 from minigan.errors import DTypeError, OptionError, ShapeError
 from minigan.ops._samples import normal
 from minigan.ops.activation import gate, leaky_relu
@@ -218,8 +218,8 @@ def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = 
                          "use a larger batch, instance_norm, or training=False")
     moments = _moments(x.data if isinstance(x, Tensor) else np.asarray(x), over, eps)
     if running_mean is not None and running_var is not None:
-        of_all = moments[:2] if over == "joint" else joint().mean(moments[:2])  # the same on all ranks
-        kernels.update_running(running_mean, running_var, *of_all, momentum, per)
+        middle, var = moments[:2] if over == "joint" else joint().mean(moments[:2])  # the same on all ranks
+        kernels.update_running(running_mean, running_var, middle, var, momentum, per)
     return normalize(x, gamma, beta, over=over, eps=eps, slope=slope, moments=moments)
 
 

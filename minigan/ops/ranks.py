@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from minigan.distributed import joint
 from minigan.engine import Array, S, primitive
+from minigan.engine.distributed import joint
 from minigan.ops._samples import normal
 
 

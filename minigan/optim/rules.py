@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from minigan import kernels
-from minigan.distributed import joint
 from minigan.engine import Array, Tensor, counter, scalar
 from minigan.engine.autodiff import walk
+from minigan.engine.distributed import joint
 from minigan.errors import GraphError
 from minigan.optim.options import Shared, check_shared
 from minigan.optim.parameters import Group, Parameters

@@ -12,8 +12,8 @@ import numpy as np
 
 from minigan import optim
 from minigan.data.batches import Batch, Batches, as_batches
-from minigan.distributed import together, world
 from minigan.engine import Array, Tensor, device, scalar, tensor
+from minigan.engine.distributed import together, world
 from minigan.errors import CheckpointError
 from minigan.losses import GANLoss
 from minigan.nn import Module

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from minigan.data.batches import Batch, Batches
-from minigan.distributed import joint, world
 from minigan.engine import Array, Capture, Tensor, device
+from minigan.engine.distributed import joint, world
 
 READ_EVERY = 50  # steps between two reads of a GPU's metrics
 Mark = tuple[int, int, bool]  # number of a step, its epoch, whether the epoch ends with it

@@ -16,8 +16,8 @@ import numpy as np
 from minigan import ops
 from minigan.data.batches import Batch, Labelled
 from minigan.data.images import scaled
-from minigan.distributed import joint
 from minigan.engine import Array, Tensor, tensor
+from minigan.engine.distributed import joint
 from minigan.errors import DataError, OptionError, ShapeError
 from minigan.losses import cross_entropy, l1
 from minigan.nn import Module

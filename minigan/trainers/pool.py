@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan.distributed import joint
 from minigan.engine import Array, device
+from minigan.engine.distributed import joint
 from minigan.errors import CheckpointError, OptionError
 from minigan.random import Stream
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from minigan.distributed.mpi import MPIWorld
-from minigan.distributed.world import flattened, in_order
-from minigan.engine import Array
+from minigan.engine.distributed.mpi import MPIWorld
+from minigan.engine.distributed.world import flattened, in_order
+from minigan.engine.tensor import Array
 from minigan.errors import require
 
 TYPES = {"float32": "NCCL_FLOAT32", "float64": "NCCL_FLOAT64", "uint8": "NCCL_UINT8", "int64": "NCCL_INT64"}

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from minigan import kernels
-from minigan.distributed.world import ALONE, World, set_world, world
+from minigan.engine.distributed.world import ALONE, World, set_world, world
 from minigan.errors import DistributedError, require
 
-LAUNCHED = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID", "PMI_ID", "MP_CHILD", "MSMPI_RANK",
-            "SLURM_PROCID")  # variables that launchers set for each process they start
+RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")  # variables that launchers set
+
+
+def rank_by_launcher() -> int:
+    """This process's rank, as the launcher's variables have it, without MPI; 0 if there are none."""
+    values = (os.environ.get(name, "") for name in RANKS)
+    return next((int(value) for value in values if value.isdigit()), 0)
 
 
 def is_launched() -> bool:
     """Whether an MPI launcher started this process."""
-    return any(name in os.environ for name in LAUNCHED)
+    return any(name in os.environ for name in RANKS)
 
 
 def start(joint_norm: bool = True) -> World:
@@ -35,8 +42,19 @@ def start(joint_norm: bool = True) -> World:
     """
     if world() is ALONE:
         set_world(_joined())
+        sys.excepthook = _end_all
+        if world().rank == 0:
+            atexit.register(world().wait_for_end)
     world().joint_norm = joint_norm
     return world()
+
+
+def _end_all(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """An exception that nobody has caught ends all ranks: the others would wait for this one."""
+    print(f"rank {world().rank} of {world().size}:", file=sys.stderr)
+    sys.__excepthook__(kind, error, trace)
+    sys.stderr.flush()
+    world().abort(1)
 
 
 def _joined() -> World:
@@ -46,7 +64,7 @@ def _joined() -> World:
         raise DistributedError(f"--distributed: this process was not started by mpiexec or srun; run `mpiexec -n 2 "
                                f"{Path(sys.executable).name} {program} ...`, with as many processes as you want ranks")
     mpi = load_mpi("--distributed")
-    from minigan.distributed.mpi import MPIWorld
+    from minigan.engine.distributed.mpi import MPIWorld
 
     communicator = mpi.COMM_WORLD
     neighbours = communicator.Split_type(mpi.COMM_TYPE_SHARED)
@@ -57,8 +75,8 @@ def _joined() -> World:
 
 def with_gpus(ranks: World) -> World:
     """The same ranks, joined by NCCL; the device of each must be current. Collective."""
-    from minigan.distributed.mpi import MPIWorld
-    from minigan.distributed.nccl import NCCLWorld
+    from minigan.engine.distributed.mpi import MPIWorld
+    from minigan.engine.distributed.nccl import NCCLWorld
 
     if type(ranks) is not MPIWorld:
         return ranks

@@ -14,12 +14,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minigan.distributed.world import World, apart, flattened, in_order
-from minigan.engine import Array, device
+from minigan.engine import device
+from minigan.engine.distributed.world import World, apart, flattened, in_order
+from minigan.engine.tensor import Array
 
 T = TypeVar("T")
 SHORT = 32 << 10  # bytes up to which all ranks gather everything: one message less
 PAUSE = 0.05  # seconds between two looks while a rank waits for the end
+PATIENCE = 1.5  # seconds in which all ranks fail, if they fail for one reason
+SENTENCE = 2000  # bytes of an error in words
 
 
 class MPIWorld(World):
@@ -33,6 +36,8 @@ class MPIWorld(World):
     def __init__(self, communicator: Any) -> None:
         self.communicator = communicator
         self.rank, self.size = communicator.Get_rank(), communicator.Get_size()
+        self.failing, self.ending = communicator.Dup(), communicator.Dup()  # apart from what a hanging rank waits for
+        self.has_ended = False
         self._kept: dict[str, np.ndarray] = {}  # memory for long messages
 
     def mean(self, arrays: Sequence[Array], reuse: bool = False) -> list[Array]:
@@ -98,9 +103,22 @@ class MPIWorld(World):
 
     def wait_for_end(self) -> None:
         """As World's."""
-        request = self.communicator.Ibarrier()
-        while not request.Test():
-            time.sleep(PAUSE)
+        if not self.has_ended:
+            self.has_ended = True
+            request = self.ending.Ibarrier()
+            while not request.Test():
+                time.sleep(PAUSE)
+
+    def all_failed(self, sentence: str) -> list[str] | None:
+        """As World's."""
+        self.has_ended = True
+        mine, every = np.zeros(SENTENCE, np.uint8), np.zeros((self.size, SENTENCE), np.uint8)
+        text = np.frombuffer(sentence.encode("utf-8", "replace")[:SENTENCE], np.uint8)
+        mine[: len(text)] = text
+        request, end = self.failing.Iallgather(mine, every), time.monotonic() + PATIENCE
+        while not (done := request.Test()) and time.monotonic() < end:
+            time.sleep(PAUSE / 5)
+        return [bytes(row).rstrip(b"\0").decode("utf-8", "replace") for row in every] if done else None
 
     def abort(self, status: int) -> None:
         """As World's; MPI kills the processes of all ranks."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from minigan.engine import Array
+from minigan.engine.tensor import Array
 from minigan.errors import MiniganError, OptionError
 
 T = TypeVar("T")
@@ -58,6 +58,15 @@ class World:
     def abort(self, status: int) -> None:
         """End all ranks now; in a world of one, nothing."""
 
+    def all_failed(self, sentence: str) -> list[str] | None:
+        """Called by a rank whose program ends with an error, with the error in words.
+
+        Returns:
+            the sentences of all ranks, if all end so at about the same time, as they do when an option is wrong; None
+            if the others go on, or wait for this one: `abort` then ends them.
+        """
+        return [sentence]
+
     def wait_for_end(self) -> None:
         """On rank 0, say that it has finished; on others, wait for that without using a core."""
 
@@ -65,7 +74,7 @@ class World:
         """Call a function on rank 0 alone; its result, or its error, is that of all ranks.
 
         Raises:
-            what it raised: the same on all ranks, see `is_shared`.
+            what it raised: the same on all ranks.
         """
         if self.size == 1:
             return function()
@@ -77,7 +86,7 @@ class World:
                 error = raised
         result, error = self.broadcast((result, error))
         if error is not None:
-            raise shared(error)
+            raise error
         return result  # type: ignore[return-value]
 
     def total(self, count: int) -> int:
@@ -148,17 +157,6 @@ def together() -> Iterator[None]:
         yield
     finally:
         _Now.joint = before
-
-
-def shared(error: BaseException) -> BaseException:
-    """The error, marked as one that all ranks raise together: rank 0 reports it, and nobody need be stopped."""
-    error.is_shared = True  # type: ignore[attr-defined]
-    return error
-
-
-def is_shared(error: BaseException) -> bool:
-    """Whether all ranks raise this error together."""
-    return getattr(error, "is_shared", False)
 
 
 def memory_order(array: Array) -> tuple[int, ...]:

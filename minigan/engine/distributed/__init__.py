@@ -10,9 +10,9 @@ that all take the step of the joint loss (L_0 + ... + L_(R-1)) / R. Random numbe
 of the joint batch, so one process with that batch sees the same numbers.
 """
 
-from minigan.distributed.checks import check_same, compare_weights
-from minigan.distributed.launch import is_launched, start
-from minigan.distributed.world import ALONE, World, joint, set_world, together, world
+from minigan.engine.distributed.checks import check_same, compare_weights
+from minigan.engine.distributed.launch import is_launched, start
+from minigan.engine.distributed.world import ALONE, World, joint, set_world, together, world
 
 __all__ = ["ALONE", "World", "check_same", "compare_weights", "is_launched", "joint", "set_world", "start", "together",
            "world"]
