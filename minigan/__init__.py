@@ -34,5 +34,5 @@ if TYPE_CHECKING:  # what of these names type checkers and editors see
     from minigan.run.saved import load_generator as load_generator
 
 __all__ = ["OPERATIONS", "PRIMITIVES", "Tensor", "capture", "data", "detect_anomaly", "device", "device_info",
-           "distributed", "errors", "explain", "get_threads", "grad", "losses", "models", "nn", "no_grad", "ops", "optim",
-           "seed", "set_device", "set_threads", "tensor", "trainers"]
+           "distributed", "errors", "explain", "get_threads", "grad", "losses", "models", "nn", "no_grad", "ops",
+           "optim", "seed", "set_device", "set_threads", "tensor", "trainers"]

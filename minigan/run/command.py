@@ -40,22 +40,22 @@ def _main(script: Callable[[], Any]) -> None:
         with signals.handled(), _plain_warnings():
             script()
     except (MiniganError, ModuleNotFoundError, OSError) as error:
-        _end(f"error: {error}", 2)
+        _end(error, f"error: {error}", 2)
     except MemoryError as error:
-        _end(f"error: not enough memory ({error or 'it is used up'}); give smaller networks or batches", 2)
+        _end(error, f"error: not enough memory ({error or 'it is used up'}); give smaller networks or batches", 2)
     except RuntimeError as error:
         if not type(error).__module__.startswith("cupy"):
             raise
-        _end(f"error: the GPU failed: {error}. --resume continues from the last checkpoint; `nvidia-smi` and `dmesg` "
-             "may show the cause.", 3)
+        _end(error, f"error: the GPU failed: {error}. --resume continues from the last checkpoint; `nvidia-smi` and "
+             "`dmesg` may show the cause.", 3)
     except signals.Stopped as stop:
-        _end(f"stopped ({stop})", stop.status)
-    except KeyboardInterrupt:
-        _end("stopped", 130)
+        _end(stop, f"stopped ({stop})", stop.status)
+    except KeyboardInterrupt as stop:
+        _end(stop, "stopped", 130)
 
 
-def _end(sentence: str, status: int) -> NoReturn:
+def _end(error: BaseException, sentence: str, status: int) -> NoReturn:
     """End the program with one sentence; of ranks that train together, with one for all, or with the rank's own."""
-    if report_failure(sentence, status):
+    if report_failure(error, sentence, status):
         print(printable(sentence), file=sys.stderr)
     sys.exit(status)

@@ -78,7 +78,7 @@ def check_equal(config: Mapping[str, Any]) -> None:
     distributed.check_same(distributed.world(), facts)
 
 
-def report_failure(sentence: str, status: int) -> bool:
+def report_failure(error: BaseException, sentence: str, status: int) -> bool:
     """Report an error that ends the program, once for all ranks that end with it; whether the caller should print it.
 
     If other ranks go on, they are ended too: they would wait for this one.
@@ -86,6 +86,10 @@ def report_failure(sentence: str, status: int) -> bool:
     ranks = distributed.world()
     if ranks.size == 1:
         return True
+    if distributed.is_agreed(error):
+        if ranks.rank:
+            ranks.wait_for_end()  # rank 0 may still be saving
+        return ranks.rank == 0
     sentences = ranks.all_failed(sentence)
     if sentences is None:
         print(printable(f"rank {ranks.rank} of {ranks.size}: {sentence}"), file=sys.stderr, flush=True)

@@ -17,8 +17,8 @@ from minigan.checkpoint import inside, save_weights
 from minigan.data import Batches
 from minigan.data.paths import printable
 from minigan.engine import detect_anomaly, device
-from minigan.engine.distributed import compare_weights, world
-from minigan.errors import DataError, MiniganError, NonFiniteError, OptionError
+from minigan.engine.distributed import agreed, agreement, compare_weights, world
+from minigan.errors import DataError, DistributedError, MiniganError, NonFiniteError, OptionError
 from minigan.run import signals
 from minigan.run.board import Board
 from minigan.run.durable import Cadence, Keeper, check_finite, check_weights
@@ -210,12 +210,13 @@ class Session:
         self.between = progress.step == self.trainer.steps
         if self.board is not None:
             self.board(progress)
-        check_finite(progress, self.options.check_finite)
         drawn = progress.epoch_ends or self.shown(progress.step)
-        if drawn or progress.step == self.save_at or self.scored(progress.step):
-            check_weights(self.trainer)
-        if self.compared(progress.step):
-            compare_weights(self.ranks, self.trainer.networks, progress.step)
+        with agreement():
+            check_finite(progress, self.options.check_finite)
+            if drawn or progress.step == self.save_at or self.scored(progress.step):
+                check_weights(self.trainer)
+            if self.compared(progress.step):
+                compare_weights(self.ranks, self.trainer.networks, progress.step)
         if self.scored(progress.step):
             self.measure(progress.step)
         if drawn:
@@ -224,8 +225,8 @@ class Session:
         if progress.step == self.save_at:
             self.save()
             if self.signal and progress.step < self.steps:
-                raise signals.Stopped(self.signal, f"signal {self.signal}: {self.folder} is saved after step "
-                                                   f"{progress.step:,}")
+                raise agreed(signals.Stopped(
+                    self.signal, f"signal {self.signal}: {self.folder} is saved after step {progress.step:,}"))
             if self.late and progress.step < self.steps:
                 raise _TimeIsUp
 
@@ -245,10 +246,14 @@ class Session:
         start = time.monotonic()
         self.save_sheets()
         self.log.sync()
+        self.save_state()
+        self.cadence.saved(time.monotonic() - start)
+
+    def save_state(self) -> None:
+        """Write the checkpoint, and that it is the run's."""
         self.files.add(f"checkpoints/{self.keeper.series.path(self.trainer.steps).name}",
                        *(["checkpoints/best.safetensors"] if self.score is not None else []))
         self.keeper.save()
-        self.cadence.saved(time.monotonic() - start)
 
     def roll_back(self, error: NonFiniteError) -> None:
         """Return to the last checkpoint with half the learning rate; without --rollback, raise the error.
@@ -281,10 +286,11 @@ class Session:
             with contextlib.suppress(Exception):
                 self.save_sheets()
                 self.keep_weights()
-            if self.between and not isinstance(error, signals.Stopped | DataError):  # such as an error in a score
+            unsafe = signals.Stopped | DataError | DistributedError
+            if self.between and not isinstance(error, unsafe):  # such as an error in a score
                 with contextlib.suppress(Exception):
                     check_weights(self.trainer)
-                    self.keeper.save()
+                    self.save_state()
         with contextlib.suppress(Exception):
             self.last_pictures()
         saved = max(self.keeper.series.steps(), default=0)

@@ -12,7 +12,17 @@ of the joint batch, so one process with that batch sees the same numbers.
 
 from minigan.engine.distributed.checks import check_same, compare_weights
 from minigan.engine.distributed.launch import is_launched, start
-from minigan.engine.distributed.world import ALONE, World, joint, set_world, together, world
+from minigan.engine.distributed.world import (
+    ALONE,
+    World,
+    agreed,
+    agreement,
+    is_agreed,
+    joint,
+    set_world,
+    together,
+    world,
+)
 
-__all__ = ["ALONE", "World", "check_same", "compare_weights", "is_launched", "joint", "set_world", "start", "together",
-           "world"]
+__all__ = ["ALONE", "World", "agreed", "agreement", "check_same", "compare_weights", "is_agreed", "is_launched",
+           "joint", "set_world", "start", "together", "world"]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from minigan.engine import device
-from minigan.engine.distributed.world import World
+from minigan.engine.distributed.world import World, agreed
 from minigan.engine.tensor import Array
 from minigan.errors import DistributedError
 
@@ -30,9 +30,9 @@ def check_same(world: World, facts: Mapping[str, Any]) -> None:
     for rank, theirs in enumerate(every):
         for name in sorted({*every[0], *theirs}):
             if every[0].get(name) != theirs.get(name):
-                raise DistributedError(f"{name} is {every[0].get(name)} on rank 0, but {theirs.get(name)} on "
+                raise agreed(DistributedError(f"{name} is {every[0].get(name)} on rank 0, but {theirs.get(name)} on "
                                        f"rank {rank} of {world.size}: all ranks need the same; start them all "
-                                       "with one command, from one installation, on the same data")
+                                       "with one command, from one installation, on the same data"))
 
 
 def digest(network: Saved) -> str:
@@ -54,6 +54,6 @@ def compare_weights(world: World, networks: Mapping[str, Saved], step: int) -> N
     for name, mine in every[0].items():
         for rank, theirs in enumerate(every):
             if theirs[name] != mine:
-                raise DistributedError(f"step {step}: the weights of {name} differ between ranks: {mine} on "
+                raise agreed(DistributedError(f"step {step}: the weights of {name} differ between ranks: {mine} on "
                                        f"rank 0, {theirs[name]} on rank {rank} of {world.size}. Use one kind of "
-                                       "processor for all ranks; --resume continues from the last checkpoint")
+                                       "processor for all ranks; --resume continues from the last checkpoint"))

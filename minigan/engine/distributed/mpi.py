@@ -67,7 +67,8 @@ class MPIWorld(World):
         if send.nbytes <= SHORT:
             every = self._memory("every", self.size * send.size, send.dtype).reshape(self.size, -1)  # (ranks, n)
             self.communicator.Allgather(send, every)
-            return in_order(every)
+            total: np.ndarray = in_order(every)
+            return total
         parts = self._memory("parts", send.size, send.dtype)
         self.communicator.Alltoall(send, parts)
         total = self._memory("total", send.size, send.dtype) if reuse else np.empty_like(send)
@@ -91,11 +92,13 @@ class MPIWorld(World):
 
     def broadcast(self, value: T) -> T:
         """As World's."""
-        return self.communicator.bcast(value, root=0)
+        first: T = self.communicator.bcast(value, root=0)
+        return first
 
     def collect(self, value: T) -> list[T]:
         """As World's."""
-        return self.communicator.allgather(value)
+        every: list[T] = self.communicator.allgather(value)
+        return every
 
     def barrier(self) -> None:
         """As World's."""

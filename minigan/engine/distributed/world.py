@@ -74,7 +74,7 @@ class World:
         """Call a function on rank 0 alone; its result, or its error, is that of all ranks.
 
         Raises:
-            what it raised: the same on all ranks.
+            what it raised: the same on all ranks, see `agreed`.
         """
         if self.size == 1:
             return function()
@@ -86,7 +86,7 @@ class World:
                 error = raised
         result, error = self.broadcast((result, error))
         if error is not None:
-            raise error
+            raise agreed(error)
         return result  # type: ignore[return-value]
 
     def total(self, count: int) -> int:
@@ -157,6 +157,27 @@ def together() -> Iterator[None]:
         yield
     finally:
         _Now.joint = before
+
+
+def agreed(error: BaseException) -> BaseException:
+    """The error, marked as one that all ranks raise at this point: rank 0 reports it, and none need be stopped."""
+    error.is_agreed = True  # type: ignore[attr-defined]
+    return error
+
+
+def is_agreed(error: BaseException) -> bool:
+    """Whether all ranks raise this error."""
+    return getattr(error, "is_agreed", False)
+
+
+@contextlib.contextmanager
+def agreement() -> Iterator[None]:
+    """Context of checks that come out the same on all ranks: errors that leave it are `agreed`."""
+    try:
+        yield
+    except BaseException as error:
+        agreed(error)
+        raise
 
 
 def memory_order(array: Array) -> tuple[int, ...]:
