@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from minigan.data.paths import printable
+from minigan.engine.distributed import world
 from minigan.errors import MiniganError
 from minigan.run import console, signals
 from minigan.run.joining import report_failure
@@ -52,6 +53,10 @@ def _main(script: Callable[[], Any]) -> None:
         _end(stop, f"stopped ({stop})", stop.status)
     except KeyboardInterrupt as stop:
         _end(stop, "stopped", 130)
+    except SystemExit as ended:  # of one rank alone: the others would wait for it
+        if ended.code and world().size > 1:
+            _end(ended, str(ended), ended.code if isinstance(ended.code, int) else 1)
+        raise
 
 
 def _end(error: BaseException, sentence: str, status: int) -> NoReturn:

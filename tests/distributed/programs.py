@@ -12,6 +12,7 @@ import numpy as np
 
 import minigan as mg
 from minigan import data, distributed, models, nn, ops, trainers
+from minigan.losses import gradient_penalty
 
 SIZE, BATCH, STEPS = 8, 8, 20
 
@@ -135,10 +136,10 @@ def trained(name, dtype, steps=STEPS, compare=False):
 
 
 @contextlib.contextmanager
-def alone():
-    """Context in which this process is the only one."""
+def world_of(ranks):
+    """Context in which these ranks are the program's."""
     before = distributed.world()
-    distributed.set_world(distributed.ALONE)
+    distributed.set_world(ranks)
     try:
         yield
     finally:
@@ -151,20 +152,104 @@ def distance(one, other):
 
 def equality(dtype, steps, *names):
     """How far ranks are from one process with the joint batch: weights, of the largest; metrics."""
+    results, ours = {}, {name: trained(name, dtype, int(steps), compare=True) for name in names or CASES}
+    if distributed.world().rank == 0:
+        for name, (trainer, rows) in ours.items():
+            with world_of(distributed.ALONE):
+                other, expected = trained(name, dtype, int(steps))
+            flat, wanted = np.concatenate(list(map(np.array, rows))), np.concatenate(list(map(np.array, expected)))
+            results[name] = [distance(weights(trainer), weights(other)), float(np.abs(flat - wanted).max())]
+    distributed.world().wait_for_end()
+    return results
+
+
+def local_norm():
+    """With joint_norm = False: the ranks' weights are equal, and not those of the joint batch."""
+    distributed.world().joint_norm = False
+    trainer, _ = trained("gan", "float64", 3, compare=True)
+    with world_of(distributed.ALONE):
+        other, _ = trained("gan", "float64", 3)
+    return distance(weights(trainer), weights(other))
+
+
+def differences():
+    """The joint WGAN-GP loss of a critic with batch norm: its gradient, averaged over ranks, against differences.
+
+    Returns the largest relative error over all parameters, each in a random direction, and how much the joint
+    statistics matter: the same error of a gradient whose backward pass keeps to each rank's own rows.
+    """
+    ranks, h = distributed.world(), 1e-5
+    mg.seed(5)
+    net = critic("batch").astype(np.float64)
+    rng = np.random.default_rng(0)
+    real, fake = (mg.tensor(ranks.rows(rng.normal(size=(6, 1, SIZE, SIZE)))) for _ in range(2))
+    directions = [rng.normal(size=p.shape) for p in net.parameters()]
+
+    def loss():
+        with distributed.together():
+            penalty = gradient_penalty(net, real, fake, mg.random.Stream(0, "penalty"))
+            return net(fake).mean() - net(real).mean() + 10.0 * penalty
+
+    def joint_loss():
+        return float(ranks.mean([loss().data])[0])
+
+    def slopes():
+        value = loss()
+        with distributed.together():
+            gradients = [g.data for g in mg.grad(value, net.parameters())]
+        return [float(np.sum(g * v)) for g, v in zip(ranks.mean(gradients), directions, strict=True)]
+
+    ours, expected = slopes(), []
+    for p, v in zip(net.parameters(), directions, strict=True):
+        start, values = p.data.copy(), []
+        for step in (h, -h):
+            p.writable()[...] = start + step * v
+            values.append(joint_loss())
+        p.writable()[...] = start
+        expected.append((values[0] - values[1]) / (2 * h))
+    scale = max(map(abs, expected))
+    return max(abs(one - other) for one, other in zip(ours, expected, strict=True)) / scale
+
+
+def sums():
+    """What MPI's worlds promise of sums and gathers, for arrays short and long, in C order and channels-last."""
+    ranks = distributed.world()
+    rng = np.random.default_rng(ranks.rank)
+    every = [np.random.default_rng(rank) for rank in range(ranks.size)]
     results = {}
-    for name in names or CASES:
-        trainer, rows = trained(name, dtype, int(steps), compare=True)
-        with alone():
-            other, expected = trained(name, dtype, int(steps))
-        widths = [len(row) for row in expected]
-        assert [len(row) for row in rows] == widths
-        flat, wanted = (np.concatenate(list(map(np.array, r))) for r in (rows, expected))
-        results[name] = [distance(weights(trainer), weights(other)), float(np.abs(flat - wanted).max())]
+    for count in (3, 7001, 100_003):
+        mine = [rng.normal(size=(count,)).astype(np.float32),
+                rng.normal(size=(2, 3, 5, 4)).astype(np.float32).transpose(0, 3, 1, 2)]
+        theirs = [[g.normal(size=(count,)).astype(np.float32),
+                   g.normal(size=(2, 3, 5, 4)).astype(np.float32).transpose(0, 3, 1, 2)] for g in every]
+        expected = []
+        for place in range(2):
+            total = theirs[0][place].copy()
+            for row in theirs[1:]:
+                total = total + row[place]
+            expected.append(total * np.float32(1 / ranks.size))
+        for reuse in (False, True):
+            found = ranks.mean(mine, reuse)
+            results[f"{count} {reuse}"] = all(
+                a.shape == b.shape and a.strides == c.strides and a.tobytes() == b.tobytes()
+                for a, b, c in zip(found, expected, mine, strict=True))
+    first = ranks.mean([np.ones(50_000, np.float32) * (1 + ranks.rank)])[0]
+    ranks.mean([np.zeros(50_000, np.float32)])
+    results["a result is kept"] = bool((first == (1 + ranks.size) / 2).all())
+    gathered = ranks.gather(np.full((2, 3), ranks.rank))
+    results["gather"] = bool((gathered == np.arange(ranks.size).repeat(2)[:, None]).all()) and len(
+        gathered) == 2 * ranks.size
+    results["float64 beside float32"] = [str(a.dtype) for a in ranks.mean([np.zeros(2), np.zeros(2, np.float32)])]
+    results["first"] = ranks.on_first(lambda: [ranks.rank])
+    try:
+        ranks.on_first(lambda: mg.data.Loader(np.zeros(3), 4))
+    except mg.errors.OptionError as error:
+        results["its error"] = str(error)
     return results
 
 
 if __name__ == "__main__":
-    world = distributed.start()
+    started = distributed.start()
     result = globals()[sys.argv[1]](*sys.argv[2:])
-    if world.rank == 0:
+    if started.rank == 0:
         print(json.dumps(result))

@@ -43,8 +43,7 @@ def start(joint_norm: bool = True) -> World:
     if world() is ALONE:
         set_world(_joined())
         sys.excepthook = _end_all
-        if world().rank == 0:
-            atexit.register(world().wait_for_end)
+        atexit.register(world().wait_for_end)  # MPI's own end would wait, too, but at the cost of a core
     world().joint_norm = joint_norm
     return world()
 

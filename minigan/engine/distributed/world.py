@@ -68,7 +68,7 @@ class World:
         return [sentence]
 
     def wait_for_end(self) -> None:
-        """On rank 0, say that it has finished; on others, wait for that without using a core."""
+        """Wait until all ranks have called this, without using a core; the first call of a process counts."""
 
     def on_first(self, function: Callable[[], T]) -> T:
         """Call a function on rank 0 alone; its result, or its error, is that of all ranks.
