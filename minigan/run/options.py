@@ -7,8 +7,10 @@ import dataclasses
 import inspect
 import json
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from minigan.data.paths import user_path
@@ -142,6 +144,10 @@ class RunOptions:
         def __getattr__(self, name: str) -> Any:
             """An option of the program's own."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process, which lacks the class that `options` has made."""
+        return _Sent, (vars(self), self.recorded())
+
     @classmethod
     def defaults(cls) -> dict[str, Any]:
         """The default of every option, in the form of `recorded`."""
@@ -152,6 +158,18 @@ class RunOptions:
         offered = (f for f in dataclasses.fields(self) if f.metadata["offered"] and f.name not in ABOUT_NOW)
         values = {f.name: getattr(self, f.name) for f in offered}
         return {name: str(value) if isinstance(value, Path) else value for name, value in sorted(values.items())}
+
+
+class _Sent(SimpleNamespace):
+    """The options of a program in another process: the values, and `recorded`."""
+
+    def __init__(self, values: dict[str, Any], recorded: dict[str, Any]) -> None:
+        super().__init__(**values)
+        self._recorded = recorded
+
+    def recorded(self) -> dict[str, Any]:
+        """As RunOptions'."""
+        return self._recorded
 
 
 def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: str, resumable: bool = True,
@@ -203,7 +221,7 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
     except (MiniganError, ValueError) as error:
         parser.error(str(error))
     check_installed("PIL", "matplotlib", *["safetensors"] * resumable, what="a run")
-    if arguments is None and result.blas_tuning and result.device == "cpu":
+    if arguments is None and result.blas_tuning and result.device == "cpu" and "mpi4py" not in sys.modules:
         tune_blas()
     return result
 

@@ -16,7 +16,7 @@ def mpi():
 
     def start(count, *arguments, program="training.py"):
         command = [launcher(), "-n", str(count), sys.executable, str(HERE / program), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment())
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment())
 
     return start
 
