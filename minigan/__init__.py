@@ -9,7 +9,18 @@
 from typing import TYPE_CHECKING
 
 from minigan import data, errors, losses, models, nn, ops, optim, trainers
-from minigan.engine import OPERATIONS, PRIMITIVES, Tensor, capture, detect_anomaly, device, grad, no_grad, tensor
+from minigan.engine import (
+    OPERATIONS,
+    PRIMITIVES,
+    Tensor,
+    capture,
+    detect_anomaly,
+    device,
+    distributed,
+    grad,
+    no_grad,
+    tensor,
+)
 from minigan.engine.device import device_info, set_device
 from minigan.kernels import get_threads, set_threads
 from minigan.random import seed
@@ -22,6 +33,6 @@ if TYPE_CHECKING:  # what of these names type checkers and editors see
     from minigan import checkpoint as checkpoint, gradcheck as gradcheck, report as report, run as run  # isort: skip
     from minigan.run.saved import load_generator as load_generator
 
-__all__ = ["OPERATIONS", "PRIMITIVES", "Tensor", "capture", "data", "detect_anomaly", "device", "device_info", "errors",
-           "explain", "get_threads", "grad", "losses", "models", "nn", "no_grad", "ops", "optim", "seed", "set_device",
-           "set_threads", "tensor", "trainers"]
+__all__ = ["OPERATIONS", "PRIMITIVES", "Tensor", "capture", "data", "detect_anomaly", "device", "device_info",
+           "distributed", "errors", "explain", "get_threads", "grad", "losses", "models", "nn", "no_grad", "ops",
+           "optim", "seed", "set_device", "set_threads", "tensor", "trainers"]

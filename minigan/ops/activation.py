@@ -175,7 +175,7 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True, stream: Stream | N
         raise OptionError(f"dropout: p={p} is not a probability below 1")
     if not training or p == 0:
         return x
-    keep = (stream or default_stream).uniform(x.shape, device=x.device) >= p
+    keep = (stream or default_stream).uniform(x.shape, device=x.device, samples=0) >= p
     return x * (keep / (1 - p)).astype(x.dtype)
 
 

@@ -31,7 +31,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 ABOUT_NOW = ("resume", "overwrite")  # options about this call of the program, not about the run
 LONGER = ("steps", "epochs")  # may change if the learning rate does not depend on them
 MAY_CHANGE = (*ABOUT_NOW, "out", "data", "device", "precision", "graph", "blas_tuning", "check_finite",
-              "checkpoint_every", "keep", "rollback", "score_every", "tensorboard")
+              "checkpoint_every", "keep", "rollback", "score_every", "tensorboard", "distributed", "check_ranks")
 
 
 def new_folder(wanted: Path, overwrite: bool = False) -> Path:

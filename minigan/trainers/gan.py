@@ -176,7 +176,7 @@ class GAN(Trainer):
 
     def latents(self, count: int) -> Tensor:
         """Standard normal noise (count, latent) for the generator."""
-        return Tensor(self.noise.normal((count, self.latent), self.dtype, self.device))
+        return Tensor(self.noise.normal((count, self.latent), self.dtype, self.device, samples=0))
 
     def reals(self, batch: Batch) -> list[Real]:
         """The real data of each discriminator step. OptionError unless each has its array, or its labelled one."""
