@@ -65,7 +65,7 @@ def leaky_relu(x: Array, slope: float = 0.2) -> Array:
 
 
 leaky_relu.defvjp(x=lambda gy, y, x, *, slope=0.2: gate(gy, (y if slope >= 0 else x).detach(), slope=slope))
-leaky_relu.defonnx(lambda o, x, slope=0.2: o("LeakyRelu", x, alpha=float(slope)))
+leaky_relu.defonnx(lambda o, x, slope=0.2: o("LeakyRelu", x, alpha=float(slope)) if slope else o("Relu", x))
 
 
 @primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4), alpha=alpha) for alpha in (1.0, 0.7)], keeps=("x", "y"))

@@ -64,7 +64,7 @@ def upsample_nearest(x: Array, scale: tuple[int, int]) -> Array:
 
 upsample_nearest.defvjp(x=lambda gy, y, x, *, scale: block_sum(gy, scale=scale))
 upsample_nearest.defonnx(lambda o, x, scale: o(
-    "Resize", x, None, np.float32([1, 1, *scale]), mode="nearest", nearest_mode="floor",
+    "Resize", x, None, np.array([1, 1, *scale], np.float32), mode="nearest", nearest_mode="floor",
     coordinate_transformation_mode="asymmetric"))
 
 

@@ -194,8 +194,8 @@ def _getitem_onnx(o, x, index):
     if cuts:
         slices = [p if isinstance(p, slice) else slice(p, p + 1 or None) for _, p in cuts]
         steps = [s.step or 1 for s in slices]
-        starts = [(0 if step > 0 else LAST) if s.start is None else s.start for s, step in zip(slices, steps)]
-        ends = [(LAST if step > 0 else -LAST) if s.stop is None else s.stop for s, step in zip(slices, steps)]
+        starts = [s.start if s.start is not None else 0 if (s.step or 1) > 0 else LAST for s in slices]
+        ends = [s.stop if s.stop is not None else LAST if (s.step or 1) > 0 else -LAST for s in slices]
         x = o("Slice", x, starts, ends, [axis for axis, _ in cuts], steps)
     if whole := [axis for axis, p in enumerate(taken) if not isinstance(p, slice)]:
         x = o("Squeeze", x, whole)

@@ -96,7 +96,7 @@ upconv2d.defvjp(
 def _upconv2d_onnx(o, x, w, b, scale=2, padding=1):
     (SH, SW), (PH, PW) = factors, border = _scale("upconv2d", scale, w.shape[2:], padding)
     if w.array is None:  # filters that are computed from the input
-        x = o("Resize", x, None, np.float32([1, 1, SH, SW]), mode="nearest", nearest_mode="floor",
+        x = o("Resize", x, None, np.array([1, 1, SH, SW], np.float32), mode="nearest", nearest_mode="floor",
               coordinate_transformation_mode="asymmetric")
         return o("Conv", x, w, b, pads=border * 2)
     blurred = kernels.blur_filters(w.array, factors)

@@ -25,6 +25,7 @@ from minigan.run import folder as folders
 from minigan.run.board import tensorboardx
 from minigan.run.latent.pictures import write_default_pictures
 from minigan.run.manifest import Manifest, check_folder
+from minigan.run.notebook import RunFolder
 from minigan.run.options import RunOptions
 from minigan.run.plan import check_length, planned_steps
 from minigan.run.saved import NEEDED
@@ -69,7 +70,7 @@ def train(trainer: GAN, images: ImageData, options: RunOptions) -> Path:
     session.run()
     if trainer.steps >= LOOKED_INTO and options.recorded().keys() >= {*NEEDED}:
         session.current("latent/", lambda: write_default_pictures(session.folder, options.seed))
-    return session.folder
+    return RunFolder(session.folder)
 
 
 def _sheet(trainer: GAN, seed: int) -> tuple[Sheet, str]:
@@ -117,7 +118,7 @@ def fit(trainer: Trainer, batches: Batches, options: RunOptions, *data: ImageDat
     """
     session = opened(trainer, batches, options, data, reals, sheet, score, caption)
     session.run()
-    return session.folder
+    return RunFolder(session.folder)
 
 
 def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequence[ImageData], reals: np.ndarray,

@@ -24,6 +24,7 @@ from minigan.run.durable import Cadence, Keeper, check_finite, check_weights
 from minigan.run.folder import write_config
 from minigan.run.log import Log, note, way_on
 from minigan.run.manifest import Manifest
+from minigan.run.notebook import Pictures
 from minigan.run.options import RunOptions
 from minigan.trainers import Progress, Trainer
 
@@ -60,6 +61,7 @@ class Session:
         self.files.add("config.json", "metrics.jsonl", "reals.png", "curves.png", "report.html", "scores.json",
                        *(f"{name}.safetensors" for name in trainer.networks),
                        *(["scores.jsonl", "best.safetensors"] if score is not None else []))
+        self.pictures = Pictures()
         self.log = Log(folder, self.steps, options.batch_size * trainer.batches_per_step)  # locks the folder
 
     def resume(self, changed: dict[str, Any]) -> None:
@@ -279,6 +281,7 @@ class Session:
             pixels = picture()
             self.files.add(f"samples/{name}")
             report.save_png(pixels, self.folder / "samples" / name, scale=2)
+            self.pictures.show(pixels, step)
             if self.board is not None:
                 self.board.picture(pixels, step)
 

@@ -35,7 +35,8 @@ FORMATS = {"onnx": ".onnx", "pytorch": ".py", "safetensors": ".safetensors", "np
 
 def export(source: str | os.PathLike[str] | Module, path: str | os.PathLike[str] | None = None,
            format: str | None = None, *, network: str | None = None, which: str = "last",
-           shape: Sequence[int] | None = None, batch: int | None = None, fold: bool = False, check: bool = True) -> Path:
+           shape: Sequence[int] | None = None, batch: int | None = None, fold: bool = False,
+           check: bool = True) -> Path:
     """Write a network for use elsewhere, with a model card in the file's metadata; returns where it is.
 
         mg.export("runs/dcgan_mnist", "generator.onnx")          mg.export(net, "net.py", shape=(3, 64, 64))
@@ -107,8 +108,8 @@ def _safetensors(source: Source, target: Path, notes: Mapping[str, str], **_: An
 def _npz(source: Source, target: Path, notes: Mapping[str, str], **_: Any) -> Files:
     """NumPy's archive; the card is in arrays of text, card.NAME."""
     buffer = io.BytesIO()
-    np.savez(buffer, **source.network.state_dict(),
-             **{f"card.{name}": np.array(text) for name, text in notes.items()})
+    arrays: dict[str, Any] = source.network.state_dict()
+    np.savez(buffer, **arrays, **{f"card.{name}": np.array(text) for name, text in notes.items()})  # type: ignore
     return {target.name: buffer.getvalue()}
 
 

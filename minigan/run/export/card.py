@@ -20,7 +20,8 @@ from minigan.run.folder import version
 NO_LICENCE = "not recorded: the licence of the training data decides how the network may be used"
 
 
-def card(network: Module, shapes: Mapping[str, Sequence[int]], folder: Path | None, weights: str = "") -> dict[str, str]:
+def card(network: Module, shapes: Mapping[str, Sequence[int]], folder: Path | None,
+         weights: str = "") -> dict[str, str]:
     """Texts by name: network, weights, inputs, minigan; of a run also run, data, licence, settings, scores, steps.
 
     Args:

@@ -68,6 +68,7 @@ class Builder:
         self.name = ""
 
     def __call__(self, op: str, *inputs: Any, **attributes: Any) -> Value:
+        """Add a node of this operator; returns its result."""
         names = [value.name for value in map(self.value, inputs)]
         while names and not names[-1]:
             names.pop()

@@ -39,7 +39,7 @@ def onnx_bytes(network: Module, shapes: Mapping[str, Sequence[int]], notes: Mapp
     if check:
         require("onnxruntime", WHAT)
     unit = multiple(network)
-    first, second = (batch, batch) if batch else (unit, 2 * unit)
+    first, second = (batch, batch) if batch else (2 * unit, 3 * unit)
     graph = graph_of(*(trace(network, _examples(network, shapes, count, seed)) for seed, count in
                        enumerate((first, second))))
     model = _model(onnx, folded(graph) if fold else graph, list(shapes),
@@ -47,7 +47,7 @@ def onnx_bytes(network: Module, shapes: Mapping[str, Sequence[int]], notes: Mapp
     onnx.checker.check_model(model, full_check=True)
     contents: bytes = model.SerializeToString()
     if check:
-        _compare(network, contents, _examples(network, shapes, batch or 3 * unit, 2), list(shapes))
+        _compare(network, contents, _examples(network, shapes, batch or 4 * unit, 2), list(shapes))
     return contents
 
 

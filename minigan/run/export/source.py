@@ -79,7 +79,8 @@ def _rebuilt(folder: Path, name: str, parts: Sequence[str]) -> Module:
             raise DataError(f"{folder}: {part}.safetensors is missing: {NONE}")
     weights = [load_weights(folder / f"{part}.safetensors") for part in parts]
     try:
-        network: Any = models.generator_of(weights[0]) if len(weights) == 1 else models.combined(*weights)
+        network: Any = (models.generator_of(weights[0]) if len(weights) == 1
+                        else models.combined(weights[0], weights[1]))
     except CheckpointError as error:
         raise CheckpointError(f"{folder / parts[0]}.safetensors: {error}; build the network yourself and pass it to "
                               "mg.export(network, path, shape=...)") from None
@@ -88,7 +89,8 @@ def _rebuilt(folder: Path, name: str, parts: Sequence[str]) -> Module:
 
 def _image(network: Any, options: dict[str, Any]) -> tuple[int, ...]:
     """The shape (C, H, W) that a run's translator takes; of a decoder, the features of such an image."""
-    side = options.get("size") if isinstance(options.get("size"), int) else SIDE
+    size = options.get("size")
+    side = size if isinstance(size, int) and size > 0 else SIDE
     if isinstance(network, models.ResnetDecoder):
         return (network.model[0].conv_block[1].weight.shape[1] if hasattr(network.model[0], "conv_block")
                 else _channels(network), side // 4, side // 4)
@@ -109,8 +111,8 @@ def shapes_of(network: Any, shape: Sequence[int] | None = None) -> dict[str, tup
     if not isinstance(getattr(network, "latent", None), int):
         if shape is None:
             size = " such as shape=(3, 64, 64)" if isinstance(network, AnySize) else ""
-            raise OptionError(f"export: {type(network).__name__} does not say what its input is; give its shape without "
-                              f"the batch,{size or ' shape=(...)'}")
+            raise OptionError(f"export: {type(network).__name__} does not say what its input is; give its shape "
+                              f"without the batch,{size or ' shape=(...)'}")
         return {"x": tuple(shape)}
     if shape is not None and tuple(shape) != (network.latent,):
         raise OptionError(f"export: shape={tuple(shape)}, but the network's noise is ({network.latent},)")

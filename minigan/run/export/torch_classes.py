@@ -79,8 +79,8 @@ return x + self.conv_block(x)"""),
     "UnetLevel": _holding("UnetLevel", "The level below, and x beside its result.", "model", """x
 return self.model(x) if self.outermost else torch.cat([x, self.model(x)], 1)""", "outermost"),
     "Translator": _holding(
-        "Translator", "Images to images of the same size; sides that do not fit are mirrored and cropped back.", "model",
-        """x
+        "Translator", "Images to images of the same size; sides that do not fit are mirrored and cropped back.",
+        "model", """x
 H, W = x.shape[2:]
 above, left = (max(-n % self.multiple, self.smallest - n) for n in (H, W))
 top, first = above // 2, left // 2

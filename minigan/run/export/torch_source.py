@@ -28,7 +28,7 @@ HEAD = '''"""{title}
 
 {card}
 
-    network = load()                 # needs torch and safetensors, and {weights} beside this file
+    net = load()                     # needs torch and safetensors, and {weights} beside this file
     {example}
 """
 
@@ -68,6 +68,7 @@ class Writer:
         self.classes: dict[str, str] = {}
 
     def __call__(self, module: nn.Module, path: str = "") -> str:
+        """The expression of a module; `path` is its name, for errors."""
         form = FORMS.get(type(module))
         if form is None:
             raise OptionError(
@@ -131,8 +132,8 @@ def _filters(kind: str) -> Callable[[Writer, Any, str], str]:
     """A convolution, a transposed or an up-convolution: channels, kernel, geometry."""
 
     def form(write: Writer, module: Any, path: str) -> str:
-        O, C, KH, KW = module.weight.shape
-        channels = (O, C) if kind == "ConvTranspose2d" else (C, O)
+        first, second, KH, KW = module.weight.shape
+        channels = (first, second) if kind == "ConvTranspose2d" else (second, first)
         kernel = str(KH) if KH == KW else str((KH, KW))
         plain = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
         extra = [f"{name}={value!r}" for name, value in module.geometry.items() if plain.get(name) != value]
@@ -237,7 +238,7 @@ def torch_files(network: nn.Module, name: str, shapes: Mapping[str, Sequence[int
     title = f"{type(network).__name__} in PyTorch, exported from minigan."
     shown = "\n".join(textwrap.fill(f"{key}: {text}", 110, subsequent_indent="    ", break_long_words=False)
                       for key, text in notes.items() if key != "settings").replace("\\", "\\\\").replace('"""', "'''")
-    example_line = example.replace("load()", "network")
+    example_line = example.replace("load()", "net")
     head = HEAD.format(title=title, card=shown, weights=f"{name}.safetensors", example=example_line)
     body = TAIL.format(expression=expression, example=example)
     if not inputs:  # the file does not know what the network takes
