@@ -28,9 +28,12 @@ from minigan.teach.explain import explain
 
 __version__ = "0.1.0"
 
-errors.import_late(__name__, "checkpoint", "gradcheck", "report", "run", load_generator="minigan.run.saved")
+errors.import_late(__name__, "checkpoint", "gradcheck", "report", "run", export="minigan.run.export",
+                   interop="minigan.run", load_generator="minigan.run.saved")
 if TYPE_CHECKING:  # what of these names type checkers and editors see
     from minigan import checkpoint as checkpoint, gradcheck as gradcheck, report as report, run as run  # isort: skip
+    from minigan.run import interop as interop
+    from minigan.run.export import export as export
     from minigan.run.saved import load_generator as load_generator
 
 __all__ = ["OPERATIONS", "PRIMITIVES", "Tensor", "capture", "data", "detect_anomaly", "device", "device_info",

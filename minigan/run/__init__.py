@@ -11,8 +11,11 @@
     parts.py     programs of several runs       conditions.py  labels or clusters that a run is conditional on
     joining.py   --distributed: ranks meet      follower.py  a run on the ranks that write no files
     jobs.py      independent runs in parallel
+    notebook.py  what a notebook shows of a run  export/     networks as ONNX and PyTorch files
+    interop/     beside PyTorch, Pillow, matplotlib
 """
 
+from minigan.run import interop
 from minigan.run.command import main
 from minigan.run.conditions import condition_options, conditioned
 from minigan.run.durable import check_finite
@@ -30,6 +33,6 @@ from minigan.run.signals import Stopped
 from minigan.run.tuning import tune_blas
 
 __all__ = ["IMAGES_SEEN", "LABELS", "SAMPLES", "SMOKE_STEPS", "Log", "RunOptions", "SavedGenerator", "Scores",
-           "Stopped", "begin", "check_finite", "condition_options", "conditioned", "duration", "fit", "load_generator",
-           "main", "new_folder", "new_part", "option", "options", "planned_steps", "positive", "read_config", "spread",
-           "train", "tune_blas", "write", "write_config", "write_json", "write_scores"]
+           "Stopped", "begin", "check_finite", "condition_options", "conditioned", "duration", "fit", "interop",
+           "load_generator", "main", "new_folder", "new_part", "option", "options", "planned_steps", "positive",
+           "read_config", "spread", "train", "tune_blas", "write", "write_config", "write_json", "write_scores"]

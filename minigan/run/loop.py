@@ -28,6 +28,7 @@ from minigan.run.follower import Follower
 from minigan.run.joining import check_equal
 from minigan.run.latent.pictures import write_default_pictures
 from minigan.run.manifest import Manifest, check_folder
+from minigan.run.notebook import RunFolder
 from minigan.run.options import RunOptions
 from minigan.run.plan import check_length, planned_steps
 from minigan.run.saved import NEEDED
@@ -72,7 +73,7 @@ def train(trainer: GAN, images: ImageData, options: RunOptions) -> Path:
     session.run()
     if trainer.steps >= LOOKED_INTO and options.recorded().keys() >= {*NEEDED}:
         session.current("latent/", lambda: write_default_pictures(session.folder, options.seed))
-    return session.folder
+    return RunFolder(session.folder)
 
 
 def _elsewhere(folder: Path, step: int) -> None:
@@ -124,7 +125,7 @@ def fit(trainer: Trainer, batches: Batches, options: RunOptions, *data: ImageDat
     """
     session = opened(trainer, batches, options, data, reals, sheet, score, caption)
     session.run()
-    return session.folder
+    return RunFolder(session.folder)
 
 
 def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequence[ImageData], reals: np.ndarray,

@@ -25,6 +25,7 @@ from minigan.run.durable import Cadence, Keeper, check_finite, check_weights
 from minigan.run.folder import write_config
 from minigan.run.log import Log, note, way_on
 from minigan.run.manifest import Manifest
+from minigan.run.notebook import Pictures
 from minigan.run.options import RunOptions
 from minigan.trainers import Progress, Trainer
 
@@ -66,6 +67,7 @@ class Session:
         self.files.add("config.json", "metrics.jsonl", "reals.png", "curves.png", "report.html", "scores.json",
                        *(f"{name}.safetensors" for name in self.trainer.networks),
                        *(["scores.jsonl", "best.safetensors"] if self.score is not None else []))
+        self.pictures = Pictures()
         self.log = Log(self.folder, self.steps, self.options.batch_size * self.trainer.batches_per_step)  # locks it
 
     def resume(self, changed: dict[str, Any]) -> None:
@@ -325,6 +327,7 @@ class Session:
             pixels = picture()
             self.files.add(f"samples/{name}")
             report.save_png(pixels, self.folder / "samples" / name, scale=2)
+            self.pictures.show(pixels, step)
             if self.board is not None:
                 self.board.picture(pixels, step)
 
