@@ -10,6 +10,7 @@ import os
 import signal
 
 import numpy as np
+import programs
 from programs import made, pictures
 
 from minigan import data, run
@@ -42,6 +43,7 @@ def main() -> None:
                           fault=option("", "see above"), dtype=option("float32", "of the networks"))
     kind, rank, step = (options.fault or ":-1:0").split(":")
     mine = distributed.world().rank == int(rank)
+    programs.BATCH = options.batch_size
     trainer, batches = made(options.trainer, options.dtype)
     batches.to(options.device)
     images = data.ImageData(pictures(24, 9 if mine and kind == "data" else 0), np.zeros(0), "noise", "24 images")
