@@ -84,7 +84,7 @@ def test_ctrl_c_saves_once(tmp_path):
     os.kill(process.pid, signal.SIGINT)
     out, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
-    assert error.count("saved after step") == 1 and error.count("stopped (signal 2") == 1, error
+    assert error.count("; --resume continues") == 1 and error.count("stopped (signal 2") == 1, error
     step = int(re.search(r"is saved after step ([\d,]+)", error)[1].replace(",", ""))
     assert Series(tmp_path / "checkpoints").steps()[-1] == step == steps_written(tmp_path)
 
