@@ -36,6 +36,10 @@ def machine():
 class Build(build_ext):
     """Levels side by side: every extension has object files of its own, though their sources are the same."""
 
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or True  # one thread for each core: a compiler takes half a minute per level
+
     def build_extension(self, ext):
         apart = copy.copy(self)
         apart.build_temp = str(Path(self.build_temp) / ext.name)

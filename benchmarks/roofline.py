@@ -120,7 +120,7 @@ def draw(path, peak, memory, work, spent, layers):
     colours = dict(zip(CONVOLUTIONS, ("#1b6ca8", "#d1603d", "#5a8f29"), strict=True))
     intensity = np.geomspace(0.5, 1000, 100)
     left.loglog(intensity, np.minimum(peak, intensity * memory), color="black")
-    left.text(900, peak * 0.9, f"peak {peak:.0f} GFLOP/s", ha="right", va="top")
+    left.text(12, peak * 1.3, f"peak {peak:.0f} GFLOP/s", va="bottom")  # points lie on the roof to the right of it
     left.text(1.15, memory * 0.8, f"memory {memory:.0f} GB/s")
     for (name, *shapes), times in layers.items():
         work_done = flops(name, *shapes)
@@ -129,6 +129,7 @@ def draw(path, peak, memory, work, spent, layers):
     for name, colour in colours.items():
         left.plot([], [], "o", color=colour, label=name)
     left.legend(loc="lower right", frameon=False)
+    left.set_ylim(top=peak * 3)
     left.set(xlabel="FLOP per byte", ylabel="GFLOP/s", title="Convolutions of one step")
     right.barh(["plain products\nat the peak"], [1e3 * work / peak], color="#444444")
     right.text(1e3 * work / peak, 0, f" {1e3 * work / peak:.0f}", va="center")

@@ -12,6 +12,8 @@
  *     f22   4x4 or 3x3, stride 2           36 for 4 instead of 64 (36)                    5e-6
  *     f34   4x4, stride 1                  36 for 9 instead of 144                        2e-5
  *     up    pixels repeated 2x2, then 3x3  25 for 16 instead of 144                       4e-6
+ *     c43   3x3, stride 1                  49 for 16 instead of 144                       4e-6
+ *     c34   4x4, stride 1                  49 for 9 instead of 144                        4e-6
  *
  * A filter of stride 2 is four filters of stride 1, one for each phase of the image. Phases of a 3x3 filter have 2x2, 2x1,
  * 1x2 and 1x1 taps, and fewer products: 81 (f42) and 25 (f22).
@@ -132,6 +134,26 @@ static const float AT_34[] = {1, 1, 1, 1, 1, 0,
                               0, 1, 1, 1 / 4.f, 4, 1};
 static const float G_34[] = {1 / 2.f, 0, 0, 0, 1 / 6.f, 1 / 6.f, 1 / 6.f, 1 / 6.f, 1 / 6.f, -1 / 6.f, 1 / 6.f, -1 / 6.f,
                              16 / 15.f, 8 / 15.f, 4 / 15.f, 2 / 15.f, 1 / 30.f, -2 / 30.f, 4 / 30.f, -8 / 30.f, 0, 0, 0, 1 / 2.f};
+/* With the points 0, 1, -1, i, -i and infinity all numbers stay small: a value at i is complex, the one at -i its conjugate,
+ * and a product of complex numbers takes three real ones: (a+bi)(c+di) = ac - bd + ((a+b)(c+d) - ac - bd) i. */
+static const float AT_C43[] = {1, 1, 1, 1, 0, 1, 0,
+                               0, 1, -1, 0, 1, 1, 0,
+                               0, 1, 1, -1, 0, -1, 0,
+                               0, 1, -1, 0, -1, -1, 1};
+static const float G_C43[] = {1, 0, 0, 1 / 4.f, 1 / 4.f, 1 / 4.f, 1 / 4.f, -1 / 4.f, 1 / 4.f,
+                              1 / 2.f, 0, -1 / 2.f, 0, 1 / 2.f, 0, 1 / 2.f, 1 / 2.f, -1 / 2.f, 0, 0, 1};
+static const float BT_C43[] = {1, 0, 0, 0, -1, 0,
+                               0, 1, 1, 1, 1, 0,
+                               0, -1, 1, -1, 1, 0,
+                               0, -1, -1, 1, 1, 0,
+                               0, -1, 1, 1, -1, 0,
+                               0, 1, 0, -1, 0, 0,
+                               0, -1, 0, 0, 0, 1};
+static const float AT_C34[] = {1, 1, 1, 1, 0, 1, 0,
+                               0, 1, -1, 0, 1, 1, 0,
+                               0, 1, 1, -1, 0, -1, 1};
+static const float G_C34[] = {1, 0, 0, 0, 1 / 4.f, 1 / 4.f, 1 / 4.f, 1 / 4.f, 1 / 4.f, -1 / 4.f, 1 / 4.f, -1 / 4.f,
+                              1 / 2.f, 0, -1 / 2.f, 0, 0, 1 / 2.f, 0, -1 / 2.f, 1 / 2.f, 1 / 2.f, -1 / 2.f, -1 / 2.f, 0, 0, 0, 1};
 /* Of nearest up-sampling and a filter (a, b, c), even outputs are x filtered by (a, b+c, 0), odd ones by (0, a+b, c). At
  * infinity the first is zero, at 0 the second, and at 1 they are equal: the points 0, 1, -1 of each, infinity. */
 static const float AT_UP[] = {1, 1, 1, 0, 0,
@@ -212,6 +234,28 @@ static const float BT_UP[] = {1, 0, -1, 0,
 #define AT AT_UP
 #include "winograd.inc"
 
+#define NAME(x) c43_##x
+#define P 7
+#define WIN 6
+#define STEP 4
+#define R 3
+#define OUT 4
+#define BT BT_C43
+#define G G_C43
+#define AT AT_C43
+#include "winograd.inc"
+
+#define NAME(x) c34_##x
+#define P 7
+#define WIN 6
+#define STEP 3
+#define R 4
+#define OUT 3
+#define BT BT_C43
+#define G G_C34
+#define AT AT_C34
+#include "winograd.inc"
+
 /* ---------------------------------------------------------------------------------------------- the three kernels */
 
 static const struct algorithm {
@@ -220,7 +264,8 @@ static const struct algorithm {
     int (*weights)(const struct convolution *);
 } ALGORITHMS[] = {{2, 2, 1, f22_convolve, f22_weights}, {3, 1, 1, f23_convolve, f23_weights},
                   {2, 2, 1, f42_convolve, f42_weights}, {3, 1, 1, f43_convolve, f43_weights},
-                  {4, 1, 1, f34_convolve, f34_weights}, {3, 1, 2, up_convolve, up_weights}};
+                  {4, 1, 1, f34_convolve, f34_weights}, {3, 1, 2, up_convolve, up_weights},
+                  {3, 1, 1, c43_convolve, c43_weights}, {4, 1, 1, c34_convolve, c34_weights}};
 
 /* The call's sizes, and where windows and their taps are: one phase for each remainder by the stride. NULL: not possible. */
 static const struct algorithm *prepared(const struct call *call, struct convolution *c)

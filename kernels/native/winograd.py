@@ -12,9 +12,17 @@ from ..precision import get_precision
 from ..values import Array, Pair
 from .library import LIBRARY
 
-F22, F23, F42, F43, F34, UP = range(6)  # in the order of winograd.c
-PRECISE = (F22, F23, UP)  # with errors of at most 6e-6 of the result's deviation; of the others, up to 5e-5
-ALGORITHMS = {F22: (2, 2, 2), F23: (2, 3, 1), F42: (4, 2, 2), F43: (4, 3, 1), F34: (3, 4, 1)}  # outputs, taps, stride
+F22, F23, F42, F43, F34, UP, C43, C34 = range(8)  # in the order of winograd.c
+PRECISE = (F22, F23, UP, C43, C34)  # with errors of at most 6e-6 of the result's deviation; of the others, up to 5e-5
+ALGORITHMS = {  # outputs, taps, stride, points (a pair of complex ones counts as three)
+    F22: (2, 2, 2, 3),
+    F23: (2, 3, 1, 4),
+    F42: (4, 2, 2, 5),
+    F43: (4, 3, 1, 6),
+    F34: (3, 4, 1, 6),
+    C43: (4, 3, 1, 7),
+    C34: (3, 4, 1, 7),
+}
 
 # What is paid for, in multiplications of the direct way: fitted to the times of 348 layers (AVX2, one thread).
 FEWER = {  # a product; a number of transformed windows, of the result before it is transformed back, of filters
@@ -107,7 +115,7 @@ def _cheapest(layer: Layer, dilation: Pair, kind: str, precise: bool) -> tuple[i
     """The cheapest algorithm and what it costs."""
     costs: dict[int | None, float] = {None: _direct_cost(layer, kind)}
     if dilation == (1, 1) and layer.stride in ((1, 1), (2, 2)) and layer.out_size != (1, 1):
-        for which, (_, taps, step) in ALGORITHMS.items():
+        for which, (_, taps, step, _) in ALGORITHMS.items():
             fits = step == layer.stride[0] and all((taps - 1) * step < k <= taps * step for k in layer.kernel)
             if fits and (which in PRECISE or not precise):
                 costs[which] = _cost(layer, which, kind)
@@ -134,8 +142,7 @@ def _direct_cost(layer: Layer, kind: str) -> float:
 
 def _cost(layer: Layer, which: int, kind: str) -> float:
     """What an algorithm costs; of phases with fewer taps, the products at infinity are left out."""
-    m, taps, step = ALGORITHMS[which]
-    points = m + taps - 1
+    m, taps, step, points = ALGORITHMS[which]
     products = math.prod(sum(points - (-(-(k - p) // step) < taps) for p in range(step)) for k in layer.kernel)
     tiles, windows = (math.prod(-(-n // m) for n in size) for size in (layer.out_size, layer.size))
     C, O = layer.channels, layer.filters

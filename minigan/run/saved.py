@@ -1,7 +1,7 @@
 """The networks of a run, finished or not: `generator = load_generator("runs/dcgan_mnist")`.
 
-Only runs that draw images from noise have such a generator: those of examples/dcgan_mnist.py, dcgan_pictures.py and
-wgan_mnist.py.
+Only runs that draw images from noise have such a generator: those of examples/dcgan_mnist.py, dcgan_pictures.py,
+progressive.py and wgan_mnist.py.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from minigan.errors import CheckpointError, DataError, OptionError, ShapeError
 from minigan.models.dcgan import weights_of
 from minigan.nn import Module
 from minigan.random import Stream
+from minigan.report.records import rows_of
 from minigan.run.folder import read_config
 
 WEIGHTS = {  # the files to look for, in this order: a run with --ema draws its samples from averaged weights
@@ -30,6 +31,7 @@ WEIGHTS = {  # the files to look for, in this order: a run with --ema draws its 
     "best": ("best.safetensors",),
 }
 NEEDED = ("size", "latent", "width", "upsample")  # options that determine the generator
+GROWING = ("size", "latent", "width", "flat", "row")  # of one that grows
 BATCH = 250
 MOST_CLASSES = 100_000
 MOST_TIMES = 10  # a generator and its discriminator have at most this many times the weights of the generator
@@ -48,9 +50,9 @@ def _is_text_or_none(value: Any) -> bool:
 
 
 CHECKS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (  # options that the commands here use
-    *((name, _is_size, "a whole number from 1 to 1,000,000,000") for name in ("size", "latent", "width")),
+    *((name, _is_size, "a whole number from 1 to 1,000,000,000") for name in ("size", "latent", "width", "flat")),
     *((name, _is_text_or_none, "text or null") for name in
-      ("upsample", "norm", "loss", "lipschitz", "data", "conditional")),
+      ("upsample", "norm", "loss", "lipschitz", "data", "conditional", "row")),
     ("r1", lambda value: value is None or _is_number(value), "a number"),
 )
 
@@ -115,12 +117,15 @@ def load_generator(run: str | os.PathLike[str], which: str = "last") -> SavedGen
     """
     folder = user_path(run)
     options, config = dict(read_config(folder)["options"]), folder / "config.json"
-    if missing := [name for name in NEEDED if name not in options]:
+    grows = "row" in options
+    if grows and options.get("latent", 0) is None:
+        options["latent"] = options.get("width")  # as models.progressive
+    if missing := [name for name in (GROWING if grows else NEEDED) if name not in options]:
         raise DataError(f"{config}: the option{'s' * (len(missing) > 1)} {', '.join(missing)} "
                         f"{'are' if len(missing) > 1 else 'is'} missing; only runs of dcgan_mnist.py, "
-                        "dcgan_pictures.py and wgan_mnist.py have a generator that draws from noise")
+                        "dcgan_pictures.py, progressive.py and wgan_mnist.py have a generator that draws from noise")
     for name, is_valid, expected in CHECKS:
-        if not is_valid(options.get(name)):
+        if name in options and not is_valid(options[name]):
             raise DataError(f"{config}: damaged: options.{name} is {json.dumps(options.get(name))[:40]}; expected "
                             f"{expected}")
     weights = next((folder / name for name in WEIGHTS[which] if inside.check(folder, name)), None)
@@ -130,15 +135,7 @@ def load_generator(run: str | os.PathLike[str], which: str = "last") -> SavedGen
         raise DataError(f"{folder}: the weights are missing, {' or '.join(WEIGHTS[which])}: {why}")
     state = load_weights(weights)
     try:
-        channels = _channels(state)
-        needs = weights_of(**{name: options[name] for name in NEEDED}, channels=channels)
-        holds = sum(array.size for array in state.values())
-        if needs > MOST_TIMES * holds:  # both networks, of which the discriminator is the larger one
-            raise DataError(f"{needs:,} weights would take {needs * 4 / 2**30:,.1f} GiB, but {weights.name} holds "
-                            f"{holds:,}")
-        labels = _a_label_each(state, options)
-        network, _ = models.dcgan(channels, options["size"], options["latent"], options["width"], options["upsample"],
-                                  labels=labels)
+        network = _grown(state, options, folder) if grows else _dcgan(state, options, weights.name)
     except (TypeError, ValueError) as error:
         raise DataError(f"{config}: its options make no generator ({error}); restore it or train again") from None
     try:
@@ -146,6 +143,28 @@ def load_generator(run: str | os.PathLike[str], which: str = "last") -> SavedGen
     except CheckpointError as error:
         raise CheckpointError(f"{weights}: {error}; they do not fit the options in config.json") from None
     return SavedGenerator(network.eval(), options, weights.name, folder)
+
+
+def _dcgan(state: dict[str, np.ndarray], options: dict[str, Any], file: str) -> Module:
+    """The generator that these options make, with other weights. Raises DataError for many more weights than state."""
+    channels = _channels(state)
+    needs = weights_of(**{name: options[name] for name in NEEDED}, channels=channels)
+    holds = sum(array.size for array in state.values())
+    if needs > MOST_TIMES * holds:  # both networks, of which the discriminator is the larger one
+        raise DataError(f"{needs:,} weights would take {needs * 4 / 2**30:,.1f} GiB, but {file} holds {holds:,}")
+    return models.dcgan(channels, options["size"], options["latent"], options["width"], options["upsample"],
+                        labels=_a_label_each(state, options))[0]
+
+
+def _grown(state: dict[str, np.ndarray], options: dict[str, Any], folder: Path) -> Module:
+    """The generator of progressive growing with other weights, grown as far as the run's last step."""
+    channels = state["to_rgb.0.bias"].size if "to_rgb.0.bias" in state else 1
+    shape = {name: options[name] for name in ("latent", "width", "flat")}
+    network, _ = trainers.growth_row(options["row"]).networks_of(channels, options["size"], **shape)
+    last = (rows_of(folder, "metrics.jsonl") or [{}])[-1]
+    if last.get("side") in network.sides:
+        network.grow(network.sides.index(last["side"]), last["alpha"] if last.get("alpha", 1) < 1 else None)
+    return network
 
 
 def _a_label_each(state: dict[str, np.ndarray], options: dict[str, Any]) -> np.ndarray | None:
@@ -163,8 +182,12 @@ def load_discriminator(folder: Path, options: dict[str, Any]) -> Module:
 
     Raises:
         CheckpointError: its weights are missing, damaged, or belong to another network.
-        OptionError: the run is conditional, so that its discriminator judges images with labels only.
+        OptionError: the run is conditional, so that its discriminator judges images with labels only, or its networks
+            grow.
     """
+    if "row" in options:
+        raise OptionError(f"{folder}: the networks of progressive growing have other features; take a run of "
+                          "dcgan_mnist.py, dcgan_pictures.py or wgan_mnist.py")
     if options.get("conditional", "none") not in ("none", None):
         raise OptionError(f"{folder}: its discriminator is conditional, it needs a label for each image; take a run "
                           "without --conditional")

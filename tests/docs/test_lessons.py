@@ -40,8 +40,8 @@ def test_the_lesson_in_c_runs_without_a_compiler_and_its_algorithms_are_exact(ca
     out = capsys.readouterr().out
     assert "No C compiler (gcc, cc or clang) was found" in out
     assert not names["table"]
-    assert out.count("exactly") == 3
-    for algorithm, products, outputs in (("F2", 16, 4), ("F4", 36, 16), ("UP", 25, 16)):
+    assert out.count("exactly") == 4
+    for algorithm, products, outputs in (("F2", 16, 4), ("F4", 36, 16), ("UP", 25, 16), ("COMPLEX", 49, 16)):
         AT, G, BT = names[algorithm]
         assert (len(G) ** 2, len(AT) ** 2) == (products, outputs)
         taps, window = np.array([5, -7, 3]), np.arange(BT.shape[1]) ** 3 - 4  # whole numbers, so nothing is rounded

@@ -142,7 +142,8 @@ SIZES = [  # N C O size padding
     (1, 3, 3, (5, 6), (3, 3)), (2, 12, 20, (34, 34), (0, 0)),
 ]
 KERNELS = {winograd.F22: [(4, 4), (3, 3), (4, 3)], winograd.F23: [(3, 3), (2, 3)],
-           winograd.F42: [(4, 4), (3, 3), (3, 4)], winograd.F43: [(3, 3), (3, 2)], winograd.F34: [(4, 4), (4, 3)]}
+           winograd.F42: [(4, 4), (3, 3), (3, 4)], winograd.F43: [(3, 3), (3, 2)], winograd.F34: [(4, 4), (4, 3)],
+           winograd.C43: [(3, 3), (2, 3)], winograd.C34: [(4, 4), (3, 4)]}
 
 
 @pytest.mark.parametrize("which, kernel", [(which, kernel) for which in KERNELS for kernel in KERNELS[which]])
@@ -162,7 +163,7 @@ def test_fewer_products(which, kernel, N, C, O, size, padding, rng, with_threads
     assert max(map(error, results, truth)) < (1e-5 if which in winograd.PRECISE else 5e-5)
 
 
-@pytest.mark.parametrize("which, bound", [(winograd.F23, 8e-6), (winograd.F43, 3e-5)])
+@pytest.mark.parametrize("which, bound", [(winograd.F23, 8e-6), (winograd.C43, 8e-6), (winograd.F43, 3e-5)])
 def test_fewer_products_of_many_tiles_are_added_in_parts(which, bound, rng):
     """One sum over the tiles of 65,536 pixels would have errors of 4e-5 and 1e-4 of the deviation."""
     x, g = (rng.standard_normal((16, 64, 64, 16), np.float32) for _ in range(2))
@@ -238,7 +239,7 @@ def test_the_precision_chooses_among_algorithms():
         set_precision("fast")
         assert [winograd.cheapest(*layer) for layer in (residual, strided)] == [winograd.F43, winograd.F42]
         set_precision("fp32")
-        assert [winograd.cheapest(*layer) for layer in (residual, strided)] == [winograd.F23, winograd.F22]
+        assert [winograd.cheapest(*layer) for layer in (residual, strided)] == [winograd.C43, winograd.F22]
     finally:
         set_precision(before)
 

@@ -35,9 +35,12 @@ def switched_off(generator: Module, z: np.ndarray, layer: int, units: Any = ()) 
         units: channels behind it that are set to 0.
 
     Raises:
-        OptionError: there is no such rectifier or unit.
+        OptionError: there is no such rectifier or unit, or the generator has blocks that grow.
     """
-    layers = list(generator.layers)  # type: ignore[attr-defined]
+    if not hasattr(generator, "layers"):
+        raise OptionError("unit: it looks into the layers of a DCGAN, and this run's networks grow; take another run, "
+                          "or another tool")
+    layers = list(generator.layers)
     rectifiers = [i for i, module in enumerate(layers) if isinstance(module, ReLU)]
     if not 0 <= layer < len(rectifiers):
         raise OptionError(f"unit: layer {layer} is not one of 0 to {len(rectifiers) - 1}, the generator's rectifiers")
