@@ -20,11 +20,12 @@ from minigan.run import folder, option
 
 def struck(trainer, kind, step):
     """Let the fault happen in this step of this process."""
-    update = trainer.update
+    update, struck_once = trainer.update, []
 
     def faulty(batch, plan=None):
         metrics = update(batch, plan)
-        if trainer.steps + 1 == step:
+        if trainer.steps + 1 == step and not struck_once:
+            struck_once.append(step)
             if kind == "raise":
                 raise ValueError("a fault of this rank alone")
             if kind in ("kill", "interrupt"):
