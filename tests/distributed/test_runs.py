@@ -14,6 +14,7 @@ import pytest
 from launching import HERE, environment, launcher, missing
 
 from minigan.checkpoint import Series, load_weights
+from minigan.kernels.cuda import emulated
 
 TRAINING = HERE / "training.py"
 
@@ -71,6 +72,28 @@ def test_a_fault_of_one_rank_ends_all(mpi, tmp_path, fault, status, sentences):
 
 
 @pytest.mark.long
+def test_a_nan_of_one_rank_rolls_all_back(mpi, tmp_path):
+    """All ranks restore what the first one reads, and go on at half the learning rate."""
+    done = mpi(2, *arguments(tmp_path, "--steps", "6", "--checkpoint-every", "3", "--fault", "nan:1:5", "--rollback"))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("back to step 3, learning rate x 0.5") == 1
+    assert steps_written(tmp_path) == 6
+
+
+@pytest.mark.long
+@pytest.mark.skipif(emulated.compiler() is None, reason="device emulated needs g++ (apt-get install g++)")
+def test_ranks_of_the_emulated_device(mpi, tmp_path):
+    """The CUDA kernels, joint batch norm included; the same losses as on the CPU, to rounding."""
+    for device in ("emulated", "cpu"):
+        done = mpi(2, *arguments(tmp_path / device, "--steps", "3", "--device", device))
+        assert done.returncode == 0, done.stderr
+    one, other = ([json.loads(line) for line in (tmp_path / device / "metrics.jsonl").read_text().splitlines()]
+                  for device in ("emulated", "cpu"))
+    for row, expected in zip(one, other, strict=True):
+        assert row == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.long
 def test_ctrl_c_saves_once(tmp_path):
     """The launcher passes it on to all ranks; the exit status is that of an interrupted program."""
     if missing():
@@ -84,7 +107,7 @@ def test_ctrl_c_saves_once(tmp_path):
     os.kill(process.pid, signal.SIGINT)
     out, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
-    assert error.count("saved after step") == 1 and error.count("stopped (signal 2") == 1, error
+    assert error.count("; --resume continues") == 1 and error.count("stopped (signal 2") == 1, error
     step = int(re.search(r"is saved after step ([\d,]+)", error)[1].replace(",", ""))
     assert Series(tmp_path / "checkpoints").steps()[-1] == step == steps_written(tmp_path)
 

@@ -10,6 +10,7 @@ import os
 import signal
 
 import numpy as np
+import programs
 from programs import made, pictures
 
 from minigan import data, run
@@ -19,11 +20,12 @@ from minigan.run import folder, option
 
 def struck(trainer, kind, step):
     """Let the fault happen in this step of this process."""
-    update = trainer.update
+    update, struck_once = trainer.update, []
 
     def faulty(batch, plan=None):
         metrics = update(batch, plan)
-        if trainer.steps + 1 == step:
+        if trainer.steps + 1 == step and not struck_once:
+            struck_once.append(step)
             if kind == "raise":
                 raise ValueError("a fault of this rank alone")
             if kind in ("kill", "interrupt"):
@@ -42,6 +44,7 @@ def main() -> None:
                           fault=option("", "see above"), dtype=option("float32", "of the networks"))
     kind, rank, step = (options.fault or ":-1:0").split(":")
     mine = distributed.world().rank == int(rank)
+    programs.BATCH = options.batch_size
     trainer, batches = made(options.trainer, options.dtype)
     batches.to(options.device)
     images = data.ImageData(pictures(24, 9 if mine and kind == "data" else 0), np.zeros(0), "noise", "24 images")
