@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import data, models, nn, run, trainers
+from minigan import nn
 from minigan.run.notebook import RunFolder
 
 
