@@ -60,8 +60,8 @@ def trace(network: Module, inputs: Sequence[np.ndarray]) -> Trace:
     outputs = list(y) if isinstance(y, list | tuple) else [y]
     for output in outputs:
         if not isinstance(output, Tensor) or output.node is None:
-            raise GraphError(f"export: {type(network).__name__} returns {output!r:.60}, which no operation of minigan "
-                             "made from its inputs; return Tensors, or a list of them")
+            raise GraphError(f"export: {type(network).__name__} returns a {type(output).__name__} that no operation of "
+                             "minigan made from its inputs; return Tensors, or a list of them")
     named = [*network.named_parameters(), *network.named_buffers()]
     weights = {id(array.data if isinstance(array, Tensor) else array): name for name, array in named}
     return Trace(leaves, needed(tracer.steps, outputs), outputs, weights)
