@@ -25,6 +25,7 @@ from minigan.errors import DataError
 from minigan.report.curves import fades, series_of, sliding_mean
 from minigan.report.diagnosis import diagnose
 from minigan.report.embedded import inline
+from minigan.report.live import LIVE_STYLE, live_part
 from minigan.report.page_template import PAGE, STYLE
 from minigan.report.records import read_config, read_scores, rows_of
 from minigan.report.runs import NAMES, metrics_of
@@ -73,9 +74,12 @@ def report_page(folder: str | os.PathLike[str], live: bool = False) -> Path:
     sheets, reals, figures = sheets_of(pictures, rows), _reals(pictures, credits), _figures(pictures)
     data = {"sheets": sheets, "panels": [*_panels(rows), *_score_panels(scores)],
             "written": round(time.time()) if live else None}
+    live_section, live_scripts = _live(pictures)
     done = int(rows[-1].get("step", len(rows))) if rows else 0
     parts = {
-        "style": STYLE,
+        "style": STYLE + LIVE_STYLE * bool(live_section),
+        "live": live_section,
+        "live_scripts": live_scripts,
         "name": html.escape(folder.resolve().name),
         "state": state(done, planned),
         "facts": _facts(config, options),
@@ -190,8 +194,17 @@ def _reals(pictures: Pictures, credits: Sequence[str]) -> str:
     """The picture of real images, with the names of those who made them where a licence asks for it."""
     if (pictures.size("reals.png") or _FIGURE_BYTES) >= _FIGURE_BYTES or not (src := pictures.inline("reals.png")):
         return ""
-    return (f'<figure><img class="pixels" src="{src}" alt="real images"><figcaption>'
+    return (f'<figure><img class="pixels" id="reals" src="{src}" alt="real images"><figcaption>'
             f"{html.escape('. '.join(['Real images', *credits]))}</figcaption></figure>")
+
+
+def _live(pictures: Pictures) -> tuple[str, str]:
+    """The section in which the run's network draws, and its scripts; empty if there is none that can be shown."""
+    try:
+        return live_part(pictures.folder)
+    except DataError as error:
+        pictures.left_out.append(f"left out: {error}")
+        return "", ""
 
 
 def _figures(pictures: Pictures) -> str:

@@ -69,7 +69,7 @@ PAGE = """<!DOCTYPE html>
 <div class="control"><button id="play" aria-label="play">Play</button>
 <input type="range" id="slider" min="0" max="0" value="0" step="1" aria-label="step"><output id="at"></output></div>
 <figcaption>{{caption}}</figcaption></figure>{{reals}}</div></section>
-{{figures}}{{scores}}{{force}}
+{{live}}{{figures}}{{scores}}{{force}}
 <section class="card options"><h2>Options</h2><table>{{options}}</table></section>
 <section class="card"><h2>Made with</h2><table>{{about}}</table></section>
 </main>
@@ -183,6 +183,7 @@ if (data.written && Date.now() / 1000 - data.written < 600) setTimeout(() => loc
 let wide = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== wide) { wide = innerWidth; redraw(); } });
 </script>
+{{live_scripts}}
 </body>
 </html>
 """

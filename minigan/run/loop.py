@@ -27,13 +27,14 @@ from minigan.run.latent.pictures import write_default_pictures
 from minigan.run.manifest import Manifest, check_folder
 from minigan.run.options import RunOptions
 from minigan.run.plan import check_length, planned_steps
+from minigan.run.play.playing import offer_play
 from minigan.run.saved import NEEDED
 from minigan.run.session import Scores, Session, Sheet
 from minigan.trainers import GAN, Trainer
 
 SAMPLES = 64  # images in a sample grid
 SHOWN_CLASSES, PER_CLASS = 16, 10  # rows and columns of the sample grid of a conditional generator
-LOOKED_INTO = 200  # steps; shorter runs have learnt too little for a map of their latent space
+LOOKED_INTO = 200  # steps; shorter runs have learnt too little for a map of their latent space, or to play with
 
 
 def train(trainer: GAN, images: ImageData, options: RunOptions) -> Path:
@@ -69,6 +70,7 @@ def train(trainer: GAN, images: ImageData, options: RunOptions) -> Path:
     session.run()
     if trainer.steps >= LOOKED_INTO and options.recorded().keys() >= {*NEEDED}:
         session.current("latent/", lambda: write_default_pictures(session.folder, options.seed))
+    _let_play(session)
     return session.folder
 
 
@@ -117,7 +119,14 @@ def fit(trainer: Trainer, batches: Batches, options: RunOptions, *data: ImageDat
     """
     session = opened(trainer, batches, options, data, reals, sheet, score, caption)
     session.run()
+    _let_play(session)
     return session.folder
+
+
+def _let_play(session: Session) -> None:
+    """Give report.html its live part, if the run has learnt enough, and its networks can run in a page."""
+    if session.trainer.steps >= LOOKED_INTO:
+        session.current("the live part of report.html", lambda: offer_play(session.folder))
 
 
 def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequence[ImageData], reals: np.ndarray,

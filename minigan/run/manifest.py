@@ -33,6 +33,7 @@ _NETWORKS = (r"generator|discriminator|averaged(_ab|_ba)?|best|[gd]_[ab]{1,2}|cl
 _FILES = (r"config\.json|(metrics|scores|events)\.jsonl|scores\.json|report\.html|(curves|reals)\.png"
           r"|samples/(step_\d{6,12}|epoch_\d{4,12})\.png|checkpoints/(step_\d{8,12}|best)\.(safetensors|damaged)"
           r"|latent/(interpolate|walk|map|arithmetic|unit|guided)\.(png|gif)"
+          r"|latent/play\.json"
           rf"|tensorboard/events\.out\.tfevents\.[\w.-]+|{LIST}")
 _SURELY_OURS = re.compile(rf"({_NETWORKS})\.safetensors|{_FILES}")
 _LISTED = re.compile(rf"[^/\0\n]+\.safetensors|sample\.png|{_FILES}")  # a trainer may have networks of any name
