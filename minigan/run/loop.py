@@ -65,8 +65,12 @@ def train(trainer: GAN, images: ImageData, options: RunOptions) -> Path:
         print("scoring needs a classifier of digits: it is read from the cache, or trained now in about a minute")
         score = Watch(trainer, options.seed, options.data)
     rows = np.linspace(0, len(pixels) - 1, min(SAMPLES, len(pixels))).astype(int)  # data may be sorted by class
-    reals = report.grid(scaled(pixels[rows]), 8)
+    real = scaled(pixels[rows])
+    reals = report.grid(real, 8)
     session = opened(trainer, loader, options, [images], reals, sheet, score, caption)
+    if not trainer.classes:
+        z = Stream(options.seed, "samples").normal((SAMPLES, trainer.latent))  # of the sample grid
+        session.view = lambda: trainer.judged(real, z)
     session.run()
     if trainer.steps >= LOOKED_INTO and options.recorded().keys() >= {*NEEDED}:
         session.current("latent/", lambda: write_default_pictures(session.folder, options.seed))
