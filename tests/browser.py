@@ -11,11 +11,16 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 MISSING = "no chromium here (apt-get install chromium): the page is not opened"
 PATIENCE = 60  # seconds
+PUT = """import fcntl, os, sys  # the browser reads its descriptor 3 and writes to 4
+a, b = (fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3])
+os.dup2(a, 3), os.dup2(b, 4)
+os.execv(sys.argv[3], sys.argv[3:])"""
 
 
 class Browser:
@@ -26,9 +31,8 @@ class Browser:
         self.into, from_it = os.pipe()
         command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
                    "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"]
-        # the browser reads its descriptor 3 and writes to 4; a shell puts them there
         self.process = subprocess.Popen(
-            ["sh", "-c", f'exec "$@" 3<&{to_it} 4>&{from_it}', "sh", *command], pass_fds=(to_it, from_it),
+            [sys.executable, "-c", PUT, str(to_it), str(from_it), *command], pass_fds=(to_it, from_it),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(to_it)
         os.close(from_it)
@@ -68,7 +72,9 @@ class Browser:
         while b"\0" not in self.buffer:
             ready, _, _ = select.select([self.into], [], [], max(0, end - time.monotonic()))
             assert ready, f"the browser does not answer within {PATIENCE} s"
-            self.buffer += os.read(self.into, 1 << 20)
+            part = os.read(self.into, 1 << 20)
+            assert part, "the browser has ended"
+            self.buffer += part
         text, _, self.buffer = self.buffer.partition(b"\0")
         return json.loads(text)
 
