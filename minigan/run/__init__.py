@@ -8,6 +8,7 @@
     plan.py      steps, epochs, or a time       listing.py   a table of runs, and their differences
     saved.py     the networks of a run          latent/      analysis of what a run has learnt
     manifest.py  which files are the run's own  console.py   printing that never ends a program
+    play/        networks as programs for a page
     parts.py     programs of several runs       conditions.py  labels or clusters that a run is conditional on
     joining.py   --distributed: ranks meet      follower.py  a run on the ranks that write no files
     jobs.py      independent runs in parallel

@@ -22,7 +22,7 @@ from minigan.engine.distributed import world
 from minigan.errors import CheckpointError, DataError, NonFiniteError
 from minigan.trainers import Progress, Trainer
 
-GROWING = ("metrics.jsonl", "scores.jsonl")  # files that are appended to
+GROWING = ("metrics.jsonl", "scores.jsonl", "judged.jsonl")  # files that are appended to
 EVERY = 60.0  # seconds between checkpoints, by default
 SHARE = 0.01  # largest share of the time that saving may take, by default
 _SHEET = re.compile(r"(epoch|step)_\d+\.png")

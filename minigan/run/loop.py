@@ -31,13 +31,14 @@ from minigan.run.manifest import Manifest, check_folder
 from minigan.run.notebook import RunFolder
 from minigan.run.options import RunOptions
 from minigan.run.plan import check_length, planned_steps
+from minigan.run.play.playing import offer_play
 from minigan.run.saved import NEEDED
 from minigan.run.session import Scores, Session, Sheet
 from minigan.trainers import GAN, Trainer
 
 SAMPLES = 64  # images in a sample grid
 SHOWN_CLASSES, PER_CLASS = 16, 10  # rows and columns of the sample grid of a conditional generator
-LOOKED_INTO = 200  # steps; shorter runs have learnt too little for a map of their latent space
+LOOKED_INTO = 200  # steps; shorter runs have learnt too little for a map of their latent space, or to play with
 
 
 def train(trainer: GAN, images: ImageData, options: RunOptions) -> Path:
@@ -68,11 +69,16 @@ def train(trainer: GAN, images: ImageData, options: RunOptions) -> Path:
         print("scoring needs a classifier of digits: it is read from the cache, or trained now in about a minute")
         score = _elsewhere if world().rank else Watch(trainer, options.seed, options.data)
     rows = np.linspace(0, len(pixels) - 1, min(SAMPLES, len(pixels))).astype(int)  # data may be sorted by class
-    reals = report.grid(scaled(pixels[rows]), 8)
+    real = scaled(pixels[rows])
+    reals = report.grid(real, 8)
     session = opened(trainer, loader, options, [images], reals, sheet, score, caption)
+    if not trainer.classes:
+        z = Stream(options.seed, "samples").normal((SAMPLES, trainer.latent))  # of the sample grid
+        session.view = lambda: trainer.judged(real, z)
     session.run()
     if trainer.steps >= LOOKED_INTO and options.recorded().keys() >= {*NEEDED}:
         session.current("latent/", lambda: write_default_pictures(session.folder, options.seed))
+    _let_play(session)
     return RunFolder(session.folder)
 
 
@@ -125,7 +131,14 @@ def fit(trainer: Trainer, batches: Batches, options: RunOptions, *data: ImageDat
     """
     session = opened(trainer, batches, options, data, reals, sheet, score, caption)
     session.run()
+    _let_play(session)
     return RunFolder(session.folder)
+
+
+def _let_play(session: Session) -> None:
+    """Give report.html its live part, if the run has learnt enough, and its networks can run in a page."""
+    if session.trainer.steps >= LOOKED_INTO:
+        session.current("the live part of report.html", lambda: offer_play(session.folder))
 
 
 def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequence[ImageData], reals: np.ndarray,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ from minigan.run.options import RunOptions
 from minigan.trainers import Progress, Trainer
 
 Scores = Callable[[Path, int], Any]  # (run folder, step): measures the networks and saves the scores there
+View = Callable[[], tuple[np.ndarray, np.ndarray]]  # D's outputs for real pictures (N,) and for generated ones (M,)
 Sheet = Callable[[], Callable[[], np.ndarray]]  # starts a picture, returns a function that waits for it
 SHEETS = 12  # least number of sample grids per run, if there are ten steps for each
 PAGE_SHARE, PAGE_EVERY = 0.01, 30.0  # largest share of the time for report.html; least seconds between two
@@ -48,6 +50,7 @@ class Session:
                  earlier: Sequence[dict[str, Any]] = ()) -> None:
         self.folder, self.trainer, self.batches, self.options = folder, trainer, batches, options
         self.sheet, self.score, self.steps = sheet, score, int(config["steps"])
+        self.view: View | None = None  # what the discriminator makes of pictures, for judged.jsonl
         self.sheets: list[tuple[str, int, Callable[[], np.ndarray]]] = []  # name, step, picture to wait for
         self.config, self.earlier = config, earlier  # and what earlier processes did of this run
         self.ranks, self.signal = world(), 0  # the signal after which the run ends, on whichever rank it arrived
@@ -158,8 +161,18 @@ class Session:
     def begin(self) -> None:
         """Save a checkpoint before the first step, so that a run that is killed at once can be continued."""
         check_weights(self.trainer)
-        self.sheets.append(("step_000000.png", 0, self.sheet()))
+        self.draw("step_000000.png", 0)
         self.save()
+
+    def draw(self, name: str, step: int) -> None:
+        """Start the sample grid of a step; append what D makes of its pictures to judged.jsonl."""
+        self.sheets.append((name, step, self.sheet()))
+        if self.view is None:
+            return
+        real, fake = ([float(f"{value:.4g}") for value in outputs] for outputs in self.view())
+        self.files.add("judged.jsonl")
+        with inside.open_to_append(self.folder, "judged.jsonl") as file:
+            file.write(json.dumps({"step": step, "real": real, "fake": fake}) + "\n")
 
     def promptly(self, step: int) -> bool:
         """Whether the networks are needed in their state after this step; called once per step."""
@@ -238,8 +251,8 @@ class Session:
             self.score(self.folder, step)
 
     def show(self, name: str, step: int) -> None:
-        """Start a sample grid, save the weights, and update the page."""
-        self.sheets.append((name, step, self.sheet()))
+        """Draw, save the weights, and update the page."""
+        self.draw(name, step)
         self.keep_weights()
         self.page()
 

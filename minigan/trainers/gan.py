@@ -226,6 +226,19 @@ class GAN(Trainer):
         """
         return np.array(self.sample_later(z, labels)())
 
+    def judged(self, real: Array, z: Array) -> tuple[np.ndarray, np.ndarray]:
+        """D's logits, on the host, of real samples (N, ...) and of `sample(z)`, z (M, latent): (N,) and (M,).
+
+        In evaluation mode and without augmentations, so nothing of the trainer changes. Of a critic, its values.
+        """
+        fake = tensor(self.sample(z), dtype=self.dtype, device=self.device)
+        self.discriminator.eval()
+        with no_grad():
+            logits = [self.discriminator(x) for x in (as_tensor(real, self.dtype, self.device), fake)]
+        self.discriminator.train()
+        of_real, of_fake = (device.asnumpy(array.data).reshape(len(array)) for array in logits)  # (N,), (M,)
+        return of_real, of_fake
+
     def sample_later(self, z: Array, labels: Any = None) -> Callable[[], np.ndarray]:
         """As `sample`, but without waiting for a GPU: only the returned function waits."""
         network = self.networks.get("averaged", self.generator).eval()
