@@ -158,7 +158,14 @@ def graph_of(first: Trace, second: Trace) -> Graph:
                 "operations, or give the batch's size, batch=N")
             error.path = node.layer or None
             raise error
-    return one
+    return _used(one)
+
+
+def _used(graph: Graph) -> Graph:
+    """The graph without constants that no node reads: filters that a form has replaced by others."""
+    names = {name for node in graph.nodes for name in node.inputs}
+    graph.constants = {name: array for name, array in graph.constants.items() if name in names}
+    return graph
 
 
 def _tensors(trace: Trace) -> list[Tensor]:
@@ -187,9 +194,7 @@ def folded(graph: Graph) -> Graph:
             readers[after[0].output] = readers.get(after[0].output, [])
             conv.output = after[0].output
     graph.nodes = [node for node in graph.nodes if id(node) not in gone]
-    used = {name for node in graph.nodes for name in node.inputs}
-    graph.constants = {name: array for name, array in graph.constants.items() if name in used}
-    return graph
+    return _used(graph)
 
 
 def _takes_in(graph: Graph, conv: Node, after: Node) -> bool:

@@ -19,7 +19,8 @@ def loaded(path, name="exported"):
     return module
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [name if name in ("dcgan", "resnet") else pytest.param(name, marks=pytest.mark.long)
+                                  for name in NETWORKS])
 def test_pytorch_computes_what_the_engine_does(name, rng, tmp_path):
     torch = pytest.importorskip("torch", reason="PyTorch is the outside truth here")
     net, shapes = network(name, rng)

@@ -50,6 +50,7 @@ def twins():
     return net, theirs, np.random.default_rng(1).normal(size=(3, 2, 4, 4))
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*gradcheck")
 def test_pytorchs_gradcheck_passes_through_minigan():
     net, _, x = twins()
