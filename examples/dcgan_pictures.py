@@ -3,6 +3,7 @@
     python examples/dcgan_pictures.py                              OpenMoji, 64 pixels: ten minutes on two CPU cores
     python examples/dcgan_pictures.py --groups smileys-emotion,animals-nature    only these
     python examples/dcgan_pictures.py --kind line                  ink drawings
+    python examples/dcgan_pictures.py --conditional clusters --clusters 20     a row of the grid for similar pictures
     python examples/dcgan_pictures.py --data photographs --fit pad            your own images, of any size and kind
     python examples/dcgan_pictures.py --device cuda --size 128 --budget 1h    on a GPU
 
@@ -49,16 +50,20 @@ def main() -> None:
         label_smoothing=option(0.0, "the discriminator's target for real images is 1 minus this"),
         n_discriminator=option(int, "discriminator steps per generator step"),
         ema=option(0.99, "decay of the averaged generator, which draws the samples; 0 for none"),
+        augment=option("", "augmentations through which the discriminator sees all images, such as translation,cutout"),
+        r1=option(0.0, "weight of the penalty on the discriminator's gradient at real images; without batch norm"),
+        **run.condition_options(),
     )
     recipe = trainers.recipe(options.loss)
-    norm = recipe.norm_with(options.norm)
-    images = pictures(options)
+    norm = recipe.norm_with(options.norm, options.r1)
+    images, labels = run.conditioned(pictures(options), options)
     generator, discriminator = models.dcgan(images.images.shape[1], options.size, options.latent, options.width,
-                                            options.upsample, norm)
+                                            options.upsample, norm, labels)
     betas = None if options.beta1 is None else (options.beta1, 0.999)
     trainer = recipe.trainer(
         generator, discriminator, lr=options.lr, betas=betas, n_discriminator=options.n_discriminator,
-        label_smoothing=options.label_smoothing, ema=options.ema, seed=options.seed,
+        label_smoothing=options.label_smoothing, ema=options.ema, seed=options.seed, augment=options.augment,
+        r1=options.r1,
     )
     run.train(trainer, images, options)
 
@@ -68,3 +73,4 @@ if __name__ == "__main__":
 
 # ci: --smoke --batch-size 5 --width 4
 # ci: --smoke --batch-size 2 --width 4 --size 32 --data pictures --fit pad
+# ci: --smoke --batch-size 64 --width 4 --size 32 --conditional clusters --clusters 3 --augment colour --r1 1

@@ -19,7 +19,8 @@ def trained(out, steps):
     options = run.options("", ["--out", str(out), "--batch-size", "4", "--steps", str(steps)], name="x", size=8,
                           row="g", width=4, flat=8, latent=run.option(int, ""))
     row = trainers.growth_row("g")
-    trainer = row.trainer(*row.networks_of(3, 8, width=4, flat=8), ema=0.5, fade_images=8, stable_images=8, batch_size=4)
+    networks = row.networks_of(3, 8, width=4, flat=8)
+    trainer = row.trainer(*networks, ema=0.5, fade_images=8, stable_images=8, batch_size=4)
     return run.train(trainer, images, options), trainer
 
 
@@ -49,8 +50,8 @@ def test_commands_and_what_does_not_fit(tmp_path, monkeypatch):
     with pytest.raises(OptionError, match="progressive growing"):
         run.saved.load_discriminator(folder, mg.load_generator(folder).options)
     config = json.loads((folder / "config.json").read_text())
-    for name, value, words in (("flat", "8", "options.flat"), ("row", "z", "'z' is not one of"), ("row", 3, "options.row"),
-                               ("width", 5, "do not fit"), ("size", 12, "not a power of two")):
+    for name, value, words in (("flat", "8", "options.flat"), ("row", "z", "'z' is not one of"),
+                               ("row", 3, "options.row"), ("width", 5, "do not fit"), ("size", 12, "power of two")):
         (folder / "config.json").write_text(json.dumps({**config, "options": {**config["options"], name: value}}))
         with pytest.raises((DataError, mg.errors.CheckpointError), match=words):
             mg.load_generator(folder)

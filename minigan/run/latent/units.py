@@ -38,8 +38,8 @@ def switched_off(generator: Module, z: np.ndarray, layer: int, units: Any = ()) 
         OptionError: there is no such rectifier or unit, or the generator has blocks that grow.
     """
     if not hasattr(generator, "layers"):
-        raise OptionError("unit: it looks into the layers of a DCGAN, and this run's networks grow; take another run, or "
-                          "another tool")
+        raise OptionError("unit: it looks into the layers of a DCGAN, and this run's networks grow; take another run, "
+                          "or another tool")
     layers = list(generator.layers)
     rectifiers = [i for i, module in enumerate(layers) if isinstance(module, ReLU)]
     if not 0 <= layer < len(rectifiers):
