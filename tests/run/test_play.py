@@ -17,7 +17,7 @@ from minigan.run.play.playing import translators
 
 
 def random_weights(network, gain):
-    """Weights large enough for pictures of many grey levels and not of two, and running statistics that are not 0 and 1."""
+    """Weights for pictures of many grey levels, not of one or two; running statistics that are not 0 and 1."""
     rng = np.random.default_rng(0)
     state = {}
     for name, array in network.state_dict().items():
