@@ -72,7 +72,7 @@ def train(trainer: GAN, images: ImageData, options: RunOptions) -> Path:
     real = scaled(pixels[rows])
     reals = report.grid(real, 8)
     session = opened(trainer, loader, options, [images], reals, sheet, score, caption)
-    if not trainer.classes:
+    if trainer.asked and not trainer.classes:
         z = Stream(options.seed, "samples").normal((SAMPLES, trainer.latent))  # of the sample grid
         session.view = lambda: trainer.judged(real, z)
     session.run()

@@ -58,6 +58,8 @@ class GAN(Trainer):
             the discriminator, roth with another loss than minimax and non_saturating.
     """
 
+    asked = True  # whether a run records what D makes of its sample grids, see `judged`
+
     def __init__(self, generator: Module, discriminator: Module, loss: str | GANLoss = "non_saturating",
                  lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999), n_discriminator: int = 1,
                  label_smoothing: float = 0.0, ema: float = 0.0, seed: int = 0,

@@ -95,8 +95,9 @@ class World:
 
     def rows(self, array: Array, axis: int = 0) -> Array:
         """This rank's part of an array of all ranks' samples."""
-        count = array.shape[axis] // self.size
-        return array if self.size == 1 else array[(slice(None),) * axis + (self.part(count),)]
+        if self.size == 1:
+            return array
+        return array[(slice(None),) * axis + (self.part(array.shape[axis] // self.size),)]
 
     def part(self, count: int) -> slice:
         """Where this rank's `count` samples are among those of all ranks."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from networks import NETWORKS, inputs, network
+from export_networks import NETWORKS, inputs, network
 
 import minigan as mg
 from minigan import nn, ops
