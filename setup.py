@@ -69,7 +69,7 @@ setup(
         *("minigan.kernels" + name for name in ["", *("." + sub for sub in find_packages("kernels"))]),
     ],
     package_dir={"minigan": "minigan", "minigan.kernels": "kernels"},
-    package_data={"minigan": ["py.typed"], "minigan.kernels": ["cuda/*.cu", "cuda/*.cuh", "cuda/*.h",
+    package_data={"minigan": ["py.typed", "report/*.js"], "minigan.kernels": ["cuda/*.cu", "cuda/*.cuh", "cuda/*.h",
                                                                "cuda/*.cpp", "native/*.c", "native/*.h",
                                                                "native/*.inc"]},
     ext_modules=extensions(),

@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py train --out results/            every system and seed; with a GPU, add --device cuda
     python benchmarks/quality.py train --out results/ --systems dcgan,torch_dcgan --seeds 0
+    mpiexec -n 5 python -m mpi4py.futures benchmarks/quality.py train --out results/    on several machines; or --jobs 4
     python benchmarks/quality.py score --out results/            write results/quality.md from all samples there
 
 All see the same number of images in batches of 64 at 32x32, have the same networks (DCGAN, width 32), start from the
@@ -21,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import minigan as mg
-from minigan import data, models, trainers
+from minigan import data, models, run, trainers
 from minigan.data import Loader
 from minigan.engine import device
 from minigan.metrics import MEANINGS, Scorer
@@ -128,22 +129,25 @@ def theirs(recipe, seed, digits, images):
 
 def train(options):
     """Train every system with every seed and write one file of samples each; existing files are kept."""
-    mg.set_device(options.device)
+    where = mg.set_device(options.device)
     options.out.mkdir(parents=True, exist_ok=True)
+    tasks = [(name, seed, options.images, options.out / f"{name}-{seed}.npz")
+             for seed in options.seeds for name in options.systems]
+    for line in run.spread(train_one, [task for task in tasks if not task[-1].exists()], options.jobs, where):
+        print(line, flush=True)
+
+
+def train_one(name, seed, images, path):
+    """Train one system with one seed and write its samples; returns a line about it."""
     digits = data.mnist(size=32)
-    for seed in options.seeds:
-        for name in options.systems:
-            path = options.out / f"{name}-{seed}.npz"
-            if path.exists():
-                continue
-            sample, seconds = (theirs if name.startswith("torch_") else ours)(
-                trainers.recipe(SYSTEMS[name]), seed, digits, options.images)
-            z = Stream(seed, "quality").normal((DRAWN, 100))
-            drawn = np.concatenate([sample(z[i : i + 500]) for i in range(0, DRAWN, 500)])[:, 0, 2:30, 2:30]
-            pixels = np.clip(np.rint((drawn + 1) * 127.5), 0, 255).astype(np.uint8)  # (DRAWN, 28, 28)
-            np.savez_compressed(path, images=pixels, seconds=seconds, seen=options.images,
-                                data=digits.source.split(" from ")[0], device=mg.device_info())
-            print(f"{name}, seed {seed}: {options.images:,} images in {seconds:.0f} s", flush=True)
+    sample, seconds = (theirs if name.startswith("torch_") else ours)(
+        trainers.recipe(SYSTEMS[name]), seed, digits, images)
+    z = Stream(seed, "quality").normal((DRAWN, 100))
+    drawn = np.concatenate([sample(z[i : i + 500]) for i in range(0, DRAWN, 500)])[:, 0, 2:30, 2:30]
+    pixels = np.clip(np.rint((drawn + 1) * 127.5), 0, 255).astype(np.uint8)  # (DRAWN, 28, 28)
+    np.savez_compressed(path, images=pixels, seconds=seconds, seen=images, data=digits.source.split(" from ")[0],
+                        device=mg.device_info())
+    return f"{name}, seed {seed}: {images:,} images in {seconds:.0f} s"
 
 
 def scores_of(path, scorer):
@@ -186,6 +190,7 @@ def main():
     training.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1, 2])
     training.add_argument("--images", type=int, default=120_000, help="real images seen per run")
     training.add_argument("--device", default="auto")
+    training.add_argument("--jobs", type=int, default=1, help="trainings at a time, each in a process of its own")
     training.set_defaults(go=train)
     scoring = commands.add_parser("score", help="measure the samples that train wrote")
     scoring.add_argument("--out", type=Path, required=True, help="the folder that train wrote to")

@@ -18,7 +18,7 @@ import minigan  # noqa: E402
 project, author, copyright = "minigan", "minigan maintainers", "minigan maintainers"
 version = release = minigan.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "formulas", "docstrings", "derivations", "modules",
-              "sources"]
+              "sources", "handouts"]
 exclude_patterns = ["ext", "images", "static"]
 
 # Lessons: Markdown with code cells.
@@ -30,6 +30,7 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_execution_in_temp = True
 nb_merge_streams = True
+extensions += ["course", "graphs"]  # the index, and the rules of lessons on graphs
 
 # Reference: see ext/docstrings.py.
 autodoc_member_order = "bysource"

@@ -39,8 +39,8 @@ STUDIES = {  # name: (title, changed settings)
 ROWS = ("MNIST (a)", "as USPS (b)", "USPS", "as MNIST")
 
 
-def train(name, domains, shown, judge, options) -> Study:
-    """Train and score one study."""
+def train(name, domains, shown, options):
+    """Train one study; returns it without scores, and the trainer."""
     title, changes = STUDIES[name]
     settings = {"norm": "instance", "schedule": "half_linear", **changes}
     norm, schedule = settings.pop("norm"), settings.pop("schedule")
@@ -55,7 +55,6 @@ def train(name, domains, shown, judge, options) -> Study:
     def on_step(progress):
         rows.append(progress.metrics)
         run.check_finite(progress, False)
-
     start = time.perf_counter()
     try:
         trainer.fit(batches, steps, on_step, graph=options.graph)
@@ -64,8 +63,7 @@ def train(name, domains, shown, judge, options) -> Study:
     seconds, (a, b) = time.perf_counter() - start, shown
     images = [a, trainer.translate(a), b, trainer.translate(b, "ba")]
     picture = report.rows(*(np.nan_to_num(row) for row in images))
-    scores = {} if diverged else judge.quick(trainer.translate, lambda x: trainer.translate(x, "ba"))
-    return Study(title, rows, picture, scores, seconds, diverged)
+    return Study(title, rows, picture, {}, seconds, diverged), trainer
 
 
 def main() -> None:
@@ -73,6 +71,7 @@ def main() -> None:
     options = run.options(
         __doc__, name="ablation", resumable=False, batch_size=16,
         studies=option("all", "names of studies, separated by commas; all: every study"),
+        jobs=option(1, "studies at a time, each in a process of its own"),
         width=option(16, "channels of the first layers"), blocks=option(2, "residual blocks of a generator"),
     )
     names = list(STUDIES) if options.studies == "all" else ["published", *options.studies.split(",")]
@@ -84,8 +83,10 @@ def main() -> None:
     judge = DigitTranslation(*domains, *test, settings=Settings(images_seen=400 if options.smoke else 30_000))
     folder, studies = run.begin(options, *domains), []
     shown = [data.one_per_label(domain) for domain in test]
-    for name in dict.fromkeys(names):
-        studies.append(train(name, domains, shown, judge, options))
+    tasks = ((name, domains, shown, options) for name in dict.fromkeys(names))
+    for study, trainer in run.spread(train, tasks, options.jobs, options.device, options.precision):
+        scores = {} if study.diverged else judge.quick(trainer.translate, lambda x, t=trainer: t.translate(x, "ba"))
+        studies.append(study._replace(scores=scores))
         print(f"{studies[-1].name}: {studies[-1].diverged or dict(studies[-1].scores)}", flush=True)
         run.write(folder, "ablation.png", lambda path: ablation_figure(studies, path, ROWS))
         run.write(folder, "table.md", (ablation_table(studies, QUICK) + "\n").encode())

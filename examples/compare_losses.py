@@ -3,6 +3,7 @@
     python examples/compare_losses.py                         about ten minutes on two CPU cores
     python examples/compare_losses.py --images 120000 --seeds 3   mean and spread; an hour and a half
     python examples/compare_losses.py --losses minimax,hinge  only these losses
+    python examples/compare_losses.py --jobs 2                two at a time; on several machines: docs/distributed.md
     python examples/compare_losses.py --device cuda           on a GPU
 
 Every loss sees the same number of real images, starts from the same weights for a seed, and uses the optimiser,
@@ -10,6 +11,7 @@ normalisation and critic steps of its paper. A critic uses five batches per step
 steps. Output in runs/compare_losses/: comparison.png, table.md, scores.json, and metrics and curves of every loss.
 """
 
+import functools
 import time
 
 import minigan as mg
@@ -23,11 +25,13 @@ from minigan.run import option
 
 LOOKS = 6  # scores during training
 SHOWN = ("frechet", "kid", "modes", "precision", "recall", "checkerboard")
+scorer_of = functools.cache(Scorer)  # once per process
 DRAWN = 10_000  # images of the final score, or as many as a short run has seen
 
 
-def play(loss, seed, options, digits, scorer, folder) -> Game:
+def play(loss, seed, options, folder) -> Game:
     """Train with one loss; returns the scores during and after training, samples, and the training time in seconds."""
+    digits, scorer = data.mnist(options.size, directory=options.data, holdout=True), scorer_of(options.data)
     mg.seed(seed)  # every loss starts from the same weights
     recipe = trainers.recipe(loss)
     networks = models.dcgan(1, options.size, options.latent, options.width, norm=recipe.norm)
@@ -63,6 +67,7 @@ def main() -> None:
         size=option((32, 28), "side of the images in pixels"), latent=option(100, "length of the noise vector"),
         width=option(32, "channels of the largest feature map; they double as its side halves"),
         ema=option(0.99, "decay of the averaged generator, which draws the samples; 0 for none"),
+        jobs=option(1, "trainings at a time, each in a process of its own"),
         augment=option("", "augmentations through which every discriminator sees images, such as translation,cutout"),
     )
     losses = list(trainers.RECIPES) if options.losses == "all" else [*dict.fromkeys(options.losses.split(","))]
@@ -72,18 +77,19 @@ def main() -> None:
         raise OptionError(f"--images {options.images} and --seeds {options.seeds} must be at least 1")
     digits = data.mnist(options.size, directory=options.data, holdout=True)
     print(digits.source, "scoring needs a classifier of digits: it is read from the cache, or trained now", sep="\n")
-    scorer = Scorer(options.data)
+    scorer_of(options.data)
     folder, games, scores = run.begin(options, digits), [], {}
-    for seed in range(options.seed, options.seed + options.seeds):
-        for loss in losses:
-            games.append(game := play(loss, seed, options, digits, scorer, folder / f"{loss}-{seed}"))
-            print(f"{loss}, seed {seed}: Frechet distance {game.scores['frechet']:.3g}", flush=True)
-            run.write(folder, "comparison.png", lambda path: comparison_figure(games, path))
-            table = comparison_table(games, {name: MEANINGS[name] for name in SHOWN})
-            run.write(folder, "table.md", (table + "\n").encode())
-            scores[f"{loss}-{seed}"] = {"seconds": game.seconds, "seen": game.seen, "frechet": game.frechet,
-                                        "scores": game.scores}
-            run.write_scores(folder, scores)
+    tasks = [(loss, seed, options, folder / f"{loss}-{seed}")
+             for seed in range(options.seed, options.seed + options.seeds) for loss in losses]
+    played = run.spread(play, tasks, options.jobs, options.device, options.precision)
+    for (loss, seed, _, part), game in zip(tasks, played, strict=True):
+        games.append(game)
+        print(f"{loss}, seed {seed}: Frechet distance {game.scores['frechet']:.3g}", flush=True)
+        run.write(folder, "comparison.png", lambda path: comparison_figure(games, path))
+        table = comparison_table(games, {name: MEANINGS[name] for name in SHOWN})
+        run.write(folder, "table.md", (table + "\n").encode())
+        scores[part.name] = {"seconds": game.seconds, "seen": game.seen, "frechet": game.frechet, "scores": game.scores}
+        run.write_scores(folder, scores)
     print(table)
     print(folder / "comparison.png")
 

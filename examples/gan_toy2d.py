@@ -5,7 +5,8 @@
     python examples/gan_toy2d.py --loss hinge              another loss, alone: --help lists them all
     python examples/gan_toy2d.py --device cuda             on a GPU
 
-Output in runs/gan_toy2d/: points.png (one row per loss), points.gif, its frames in samples/, metrics and curves.
+Output in runs/gan_toy2d/: points.png (one row per loss), points.gif, its frames in samples/, metrics and curves;
+points.html, a page to watch it step by step: points, D in colours, the gradient at G's points as arrows.
 A sample is good within 3 standard deviations of a mode (VEEGAN, 2017); a mode is covered if it has at least a tenth of
 its share of the good samples. All losses use the same Adam (1e-3, 0, 0.9), steps and averaged generator. The weight of
 the penalty is 0.1, as in Gulrajani's code for points; two critic steps without momentum learn faster here than the
@@ -16,6 +17,7 @@ import time
 
 import minigan as mg
 from figures.toy import Snapshot, film_steps, points_figure, points_film
+from figures.toy_page import field, points_page
 from minigan import data, models, report, run, trainers
 from minigan.random import Stream
 from minigan.run import option
@@ -42,7 +44,7 @@ def train(loss, toy, options, steps, folder) -> list[Snapshot]:
     for step in steps:
         trainer.fit(points, step - trainer.steps, lambda p: log(p._replace(seconds=time.perf_counter() - log.start)))
         drawn = trainer.sample(z) * toy.scale
-        film.append(Snapshot(step, drawn, toy.coverage(drawn)))
+        film.append(Snapshot(step, drawn, toy.coverage(drawn), field(trainer, toy, drawn)))
     log.close()
     run.write(folder, "curves.png", lambda path: report.loss_curves(log.path, path))
     return film
@@ -68,6 +70,8 @@ def main() -> None:
     run.write(folder, "points.png", lambda path: points_figure(toy, games, path))
     run.write(folder, "points.gif", lambda path: points_film(
         toy, games, path, lambda name, contents: run.write(folder, f"samples/{name}", contents)))
+    rows = [report.read_rows(folder / loss / "metrics.jsonl") for loss in losses]
+    run.write(folder, "points.html", points_page(toy, games, dict(zip(games, rows, strict=True))))
     for title, film in games.items():
         print(f"{title}: {film[-1].coverage.covered} of {film[-1].coverage.modes} modes, "
               f"{film[-1].coverage.good:.0%} of the samples good")

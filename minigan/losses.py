@@ -221,7 +221,7 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Any, fake: Any,
     if x.shape != g.shape:
         raise ShapeError(f"gradient_penalty: real {x.shape} and fake {g.shape} must have one shape; use "
                          "batches of equal size")
-    e = (stream or default_stream).uniform((len(x), *(1,) * (x.ndim - 1)), x.dtype, x.device)  # (N, 1, ...)
+    e = (stream or default_stream).uniform((len(x), *(1,) * (x.ndim - 1)), x.dtype, x.device, 0)  # (N, 1, ...)
     u = Tensor(x.data * e + g.data * (1 - e), requires_grad=True)
     slope, = grad(ops.sum(critic(u)), [u], create_graph=True)
     return ops.mean(ops.square(ops.norm(slope, axis=tuple(range(1, u.ndim))) - 1.0))
@@ -266,4 +266,4 @@ def instance_noise(x: Tensor, std: float | Tensor, stream: Stream | None = None)
     Distributions that do not overlap then do, and no discriminator tells them apart without error.
     Source: Arjovsky & Bottou, Towards principled methods for training GANs, 2017, section 3; Sonderby et al., 2017.
     """
-    return x + Tensor((stream or default_stream).normal(x.shape, x.dtype, x.device)) * std
+    return x + Tensor((stream or default_stream).normal(x.shape, x.dtype, x.device, samples=0)) * std

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigan import kernels
+from minigan.engine.distributed import ALONE, joint
 from minigan.errors import DTypeError
 
 Shape = int | tuple[int, ...]
@@ -134,7 +135,15 @@ class Stream:
         self.step += 1  # after the call: one that raises does not advance
         return values
 
-    def _fill(self, name: str, shape: Shape, dtype: DTypeLike, device: str) -> Any:
+    def _fill(self, name: str, shape: Shape, dtype: DTypeLike, device: str, samples: int | None) -> Any:
+        ranks = ALONE if samples is None else joint()
+        if ranks.size > 1 and samples is not None:
+            sizes = [shape] if isinstance(shape, int) else list(shape)
+            sizes[samples] = ranks.total(sizes[samples])
+            shape = tuple(sizes)
+        return ranks.rows(self._filled(name, shape, dtype, device), samples or 0)
+
+    def _filled(self, name: str, shape: Shape, dtype: DTypeLike, device: str) -> Any:
         if device == "cpu":
             return self._draw({"normal": normal, "uniform": uniform}[name], shape, dtype=dtype)
         from minigan.engine import device as devices
@@ -146,13 +155,22 @@ class Stream:
         self.step += 1
         return values
 
-    def normal(self, shape: Shape, dtype: DTypeLike = np.float32, device: str = "cpu") -> Any:
-        """Standard normal numbers; see `normal`. A GPU computes them with its own kernel."""
-        return self._fill("normal", shape, dtype, device)
+    def normal(self, shape: Shape, dtype: DTypeLike = np.float32, device: str = "cpu",
+               samples: int | None = None) -> Any:
+        """Standard normal numbers; see `normal`. A GPU computes them with its own kernel.
 
-    def uniform(self, shape: Shape, dtype: DTypeLike = np.float32, device: str = "cpu") -> Any:
-        """Uniform numbers in [0, 1); see `uniform`. A GPU computes the same numbers with its own kernel."""
-        return self._fill("uniform", shape, dtype, device)
+        samples: the axis that counts the samples of a batch, if any. While several ranks train together, each gets its
+            part of the numbers of the joint batch, so that they are those of one process with that batch.
+        """
+        return self._fill("normal", shape, dtype, device, samples)
+
+    def uniform(self, shape: Shape, dtype: DTypeLike = np.float32, device: str = "cpu",
+                samples: int | None = None) -> Any:
+        """Uniform numbers in [0, 1); see `uniform`. A GPU computes the same numbers with its own kernel.
+
+        samples: as in `normal`.
+        """
+        return self._fill("uniform", shape, dtype, device, samples)
 
     def integers(self, low: int, high: int, shape: Shape) -> np.ndarray:
         """Integers in [low, high); see `integers`."""

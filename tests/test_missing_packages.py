@@ -39,6 +39,8 @@ USES = {  # what needs a package: (name of the import, an expression, the words 
     "svm": ("sklearn", "metrics.svm.svm_accuracy(noise, 1, 1, 1)", "this measure"),
     "map": ("sklearn", "maps.layout(noise)", "the map"),
     "probe": ("sklearn", "units.probe_units(noise[:, 0, 0], np.arange(20) > 9)", "the probe"),
+    "ONNX": ("onnx", "mg.export(net, 'x.onnx', shape=(2,), check=False)", "an export to ONNX"),
+    "ONNX Runtime": ("onnxruntime", "mg.export(net, 'x.onnx', shape=(2,))", "an export to ONNX"),
     "TensorBoard": ("tensorboardX", "run.board.Board(pathlib.Path('x'))", "--tensorboard"),
 }
 PROGRAM = """
@@ -52,6 +54,8 @@ from minigan import checkpoint, data, metrics, report, run
 import minigan.data.openmoji_drawn, minigan.data.pictures, minigan.metrics.svm, minigan.run.board
 from minigan.run.latent import maps, units
 noise = np.random.default_rng(0).uniform(-1, 1, (20, 1, 28, 28))
+import minigan as mg
+net = mg.nn.Linear(2, 1)
 toy = data.toy2d("ring")
 game = {"GAN": [figures.toy.Snapshot(0, noise[0, 0, :, :2], toy.coverage(noise[0, 0, :, :2]))]}
 said = {}

@@ -14,21 +14,9 @@ from docstrings import PARTS, escaped, parts, restructured
 
 from minigan import ops
 from minigan.engine import OPERATIONS, PRIMITIVES
+from minigan.teach.references import LESSONS
 
 PAGE = "reference/derivations"
-LESSONS = {  # where an operation is derived at length
-    "01_chain_rule": ("mul", "matmul", "tanh"),
-    "02_broadcasting": ("broadcast_to", "sum_to", "sum", "mean"),
-    "03_convolution_matrix": ("conv2d", "conv2d_weight_grad"),
-    "04_transposed_convolution": ("conv_transpose2d",),
-    "05_upconvolution": ("blur_filters", "unblur_filters", "upconv2d", "upconv2d_adjoint", "upconv2d_weight_grad",
-                         "upsample_nearest"),
-    "06_normalisation": ("normalize", "batch_norm", "instance_norm", "layer_norm"),
-    "07_stable_losses": ("softplus", "sigmoid", "log_sigmoid", "softmax", "log_softmax", "logsumexp"),
-    "10_gradient_penalty": ("gate", "norm"),
-    "12_cycle_subgradients": ("abs", "relu", "leaky_relu", "maximum"),
-}
-
 
 def page():
     """The whole page except for its head."""

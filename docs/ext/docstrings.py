@@ -1,15 +1,18 @@
 """The project's docstrings as reStructuredText, so that one text serves the code, `help()` and the site.
 
-    Forward, VJP, Why, Source     a definition list, formulas unchanged
+    Forward, VJP, Why, Source     a definition list; formulas typeset as in explanations, their text as tooltip
     Args:, Returns:, Raises:      the same, one entry per line
     indented lines                unchanged
     >>> lines                     unchanged
     anything else                 prose: `name` is code, every other mark is literal
 """
 
+import html
 import inspect
 import re
 import textwrap
+
+from minigan.teach.explain.formula import clauses, mathml
 
 PARTS = ("Forward", "VJP", "Why", "Source")
 SECTION = re.compile(r"(Args|Returns|Raises|Yields):$")
@@ -54,7 +57,7 @@ def _piece(lines):
     head, section = _PART.match(first), SECTION.match(first)
     if head:
         body = _joined(head[2], rest)
-        body = escaped(body) if head[1] in ("Why", "Source") else literal(body)
+        body = escaped(body) if head[1] in ("Why", "Source") else typeset(body)
         style = "\n.. rst-class:: derivation\n" if head[1] == PARTS[0] else ""  # a list starts; see static/site.css
         return f"{style}\n{head[1]}\n{textwrap.indent(body, '    ')}\n"
     if section:
@@ -75,6 +78,13 @@ def _entries(text):
         return escaped(text)
     named = (entry.partition(": ") for entry in entries)
     return "\n".join(f"``{name}``\n    {escaped(' '.join(what.split()))}" for name, _, what in named)
+
+
+def typeset(text):
+    """Formulas in the notation of docstrings as MathML; the text itself is the tooltip."""
+    formulas = "\n".join(f'<div class="formula">{mathml(clause)}</div>' for clause in clauses(text))
+    block = f'<div title="{html.escape(text)}">\n{formulas}\n</div>'
+    return f".. raw:: html\n\n{textwrap.indent(block, '    ')}\n"
 
 
 def literal(text):

@@ -35,11 +35,12 @@ _STYLE: dict[Any, Any] = {"font.family": "DejaVu Sans", "font.size": 9.0}  # com
 
 
 class Snapshot(NamedTuple):
-    """What a generator draws after a step: points (N, 2), and what they cover."""
+    """What a generator draws after a step: points (N, 2), what they cover, and what D says of them, see toy_page."""
 
     step: int
     points: np.ndarray
     coverage: Coverage
+    field: Any = None
 
 
 Games = Mapping[str, Sequence[Snapshot]]  # by the game's name; all games at the same steps

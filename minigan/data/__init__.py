@@ -24,5 +24,6 @@ if TYPE_CHECKING:  # for type checkers and editors, which cannot follow `gather`
     from minigan.data.stacked import *
     from minigan.data.toy2d import *
     from minigan.data.usps import *
+    from minigan.data.voxels import *
 else:
     __all__ = gather(__name__)

@@ -56,7 +56,7 @@ class DiffAugment:
 
     def draw(self, x: Tensor) -> Array:
         """The random numbers for a batch (N, ...): DRAWS uniform numbers in [0, 1) per image, (DRAWS, N)."""
-        return self.stream.uniform((DRAWS, len(x)), x.dtype, x.device)
+        return self.stream.uniform((DRAWS, len(x)), x.dtype, x.device, samples=1)
 
     def __call__(self, x: Tensor, draw: Array | None = None) -> Tensor:
         """The images (N, C, H, W) changed by `draw`, from `draw(x)`; by default new numbers.

@@ -18,6 +18,7 @@ from minigan import kernels, random
 from minigan.data.images import ImageData
 from minigan.engine import capturing, counter
 from minigan.engine import device as devices
+from minigan.engine.distributed import joint
 from minigan.errors import CheckpointError, DataError, DeviceError, OptionError
 
 Batch = np.ndarray | tuple[np.ndarray, ...]
@@ -36,9 +37,12 @@ class Loader(Iterator[Batch]):
     are scaled, to float32; labels and other arrays keep their type. Batches of images are channels-last in memory.
     `epoch` is the number of completed epochs, `position` the number of samples served in the current one.
 
+    While several ranks train together, all draw the same batches, and each gets its rows of them; epoch, position and
+    batch_size are those of the joint batches, so a state does not depend on the number of ranks.
+
     Raises:
         DataError: no data, arrays of unequal length, NaN or infinity.
-        OptionError: a batch size below 1 or above the number of samples.
+        OptionError: a batch size below 1 or above the number of samples; a batch that ranks cannot share equally.
 
     >>> loader = Loader(np.arange(10), batch_size=5, shuffle=False)
     >>> next(loader), next(loader), loader.epoch
@@ -99,12 +103,15 @@ class Loader(Iterator[Batch]):
         return left < (self.batch_size if self.drop_last else 1)
 
     def __next__(self) -> Batch:
-        size = min(self.batch_size, self.samples - self.position)
+        size, ranks = min(self.batch_size, self.samples - self.position), joint()
+        own = ranks.part(ranks.share(size))
         if self.device == "cpu":
-            batch = tuple(self._take(array, size) for array in self._arrays)
+            batch = tuple(self._take(array, own) for array in self._arrays)
         else:
             images, order, table = self._on_device
-            pixels = kernels.gather_images(images, order, counter(self, "position"), size, table)  # (n, H, W, C)
+            start = counter(self, "position")
+            start = start._replace(offset=start.offset + own.start) if capturing() else start + own.start
+            pixels = kernels.gather_images(images, order, start, own.stop - own.start, table)  # (n, H, W, C)
             batch = (pixels.transpose(0, 3, 1, 2),)
         self.position += size
         left = self.samples - self.position
@@ -125,14 +132,15 @@ class Loader(Iterator[Batch]):
             return np.arange(self.samples)
         return random.permutation(self.samples, seed=self.seed, stream="loader", step=self.epoch)
 
-    def _take(self, array: np.ndarray, size: int) -> np.ndarray:
-        """The next `size` samples of one array."""
-        rows = self._order[self.position : self.position + size]
+    def _take(self, array: np.ndarray, own: slice) -> np.ndarray:
+        """Of one array, the samples from own.start to own.stop after the present position."""
+        start, size = self.position + own.start, own.stop - own.start
+        rows = self._order[start : start + size]
         if array.ndim != 4:
             return array.take(rows, axis=0)
         pixels = array.transpose(0, 2, 3, 1)  # (N, H, W, C), contiguous
         if array.dtype == np.uint8 and self._table is not None:
-            pixels = kernels.gather_images(pixels, self._order, self.position, size, self._table)  # (n, H, W, C)
+            pixels = kernels.gather_images(pixels, self._order, start, size, self._table)  # (n, H, W, C)
         else:
             pixels = pixels.take(rows, axis=0)
         return pixels.transpose(0, 3, 1, 2)  # (n, C, H, W), channels-last in memory

@@ -3,7 +3,7 @@
 Read `tensor` (what a graph is), `primitive` (what an operation is), `autodiff` (the walk), in this order.
 """
 
-from minigan.engine import device, protocols, ufuncs
+from minigan.engine import device, html, protocols, ufuncs
 from minigan.engine.anomaly import detect_anomaly
 from minigan.engine.autodiff import grad, no_grad
 from minigan.engine.capture import Capture, capture, capturing, counter, scalar
@@ -22,4 +22,4 @@ from minigan.engine.tensor import Array, Axes, Node, Operand, Tensor, asarray, b
 
 __all__ = ["OPERATIONS", "PRIMITIVES", "Array", "Axes", "Capture", "Node", "Operand", "Operation", "Primitive",
            "Remarks", "S", "Sample", "Tensor", "asarray", "bind", "capture", "capturing", "counter", "detect_anomaly",
-           "device", "grad", "no_grad", "operation", "primitive", "protocols", "scalar", "tensor", "ufuncs"]
+           "device", "grad", "html", "no_grad", "operation", "primitive", "protocols", "scalar", "tensor", "ufuncs"]

@@ -32,6 +32,7 @@ P = ParamSpec("P")
 Rule = Callable[..., Tensor | None]  # rule(gy, y, *args, **params) -> gx
 Keeps = Sequence[str] | Callable[..., Sequence[str]] | None
 Samples = Callable[[np.random.Generator], Sequence["Sample"]]
+OnnxForm = Callable[..., Any]  # form(o, *args, **params), see Primitive.defonnx
 ALL = range(-1, sys.maxsize)  # every position
 PARTS = ("Forward", "VJP", "Why")  # what a docstring must have
 _TENSORS = (inspect.Parameter.empty, Array, Array | None, Operand, Operand | None,
@@ -60,6 +61,7 @@ class Remarks(NamedTuple):
     dead: Callable[..., Array | None] | None = None  # mask of the units that are off; None: none with these parameters
     clipped: Callable[..., Array] | None = None  # mask of the elements on a bound
     summed: tuple[str, ...] = ()  # arguments whose cotangent is a sum over samples and places, or only a part of gy
+    shifts: tuple[str, ...] = ()  # arguments that are added: where they are broadcast, their cotangent is a sum of gy
     unscaled: tuple[str, ...] = ()  # arguments whose scale is divided out: the smaller, the larger the cotangent
     scales: bool = False  # a constant factor shrinks the cotangent on purpose
     because: str = ""  # why it grows: the argument whose smallest element decides
@@ -130,6 +132,7 @@ class Primitive(Operation[P]):
         self.remarks = remarks
         self.rules: dict[str, Rule | None] = {}
         self.fused: Callable[..., Sequence[Array | None]] | None = None
+        self.onnx: OnnxForm | None = None
 
     def needs(self, params: dict[str, Any]) -> tuple[Container[int], bool]:
         """Positions of arguments whose numbers the vjps read, -1 for the result's; whether that is computed again."""
@@ -157,6 +160,13 @@ class Primitive(Operation[P]):
         `function(gy, y, *arrays, **params)` returns one array (or None) per argument.
         """
         self.fused = function
+
+    def defonnx(self, form: str | OnnxForm) -> None:
+        """Say what the operation is in ONNX: the name of an operator, or `form(o, *args, **params)`.
+
+        `o("Conv", x, w, strides=[1, 1])` adds a node and returns its result; see `minigan.run.export.graph.Builder`.
+        """
+        self.onnx = (lambda o, *args: o(form, *args)) if isinstance(form, str) else form
 
     def __call__(self, *operands: P.args, **options: P.kwargs) -> Tensor:
         """Apply the forward to the arguments' arrays; record a node if an argument requires a gradient."""

@@ -10,8 +10,9 @@ networks, 2018, section 4.2: clusters of an autoencoder's features; Arthur & Vas
 
 from __future__ import annotations
 
-__all__ = ["clustered", "kmeans"]
+__all__ = ["clustered", "kmeans", "picture_features"]
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -75,10 +76,47 @@ def clustered(images: ImageData, clusters: int = 10, seed: int = 0, settings: Se
     if len(images) < max(clusters, settings.batch_size):
         raise DataError(f"{clusters} clusters of {len(images)} images ({images.source}): at least "
                         f"{max(clusters, settings.batch_size)} are needed")
-    labels = kmeans(_codes(images.images, seed, settings), clusters, Stream(seed, "clusters"))
+    features = picture_features(images.images, seed, settings)
+    labels = kmeans(features(images.images), clusters, Stream(seed, "clusters"))
     counts = np.bincount(labels)
     return replace(images, labels=labels.astype(np.uint16), source=(
         f"{images.source}; {clusters} clusters of {counts.min():,} to {counts.max():,} images"))
+
+
+def picture_features(pixels: np.ndarray, seed: int = 0,
+                     settings: Settings = Settings()) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from images like these to features (N, FEATURES), by an autoencoder trained on them, in seconds.
+
+    Distances such as `frechet` need features; these see what an image looks like at 32 x 32 pixels, and can be had for
+    any images without a download. Distances in features that were learnt from other images cannot be compared.
+
+    Args:
+        pixels: uint8 (N, C, H, W), at least a batch of them, of a size that models.dcgan has.
+
+    Raises:
+        DataError: fewer images than a batch. ShapeError: images of another size.
+    """
+    if len(pixels) < settings.batch_size:
+        raise DataError(f"picture_features: {len(pixels)} images; at least {settings.batch_size} are needed")
+    side = pixels.shape[2]
+    shrink = max(1, side // SIDE)
+    with _apart(seed):
+        network = Autoencoder(pixels.shape[1], side // shrink, settings.width)
+        loader = Loader(pixels, settings.batch_size, seed)
+        steps = max(1, settings.images_seen // settings.batch_size)
+        optimizer = optim.Adam(network.parameters(), settings.lr, schedule=optim.schedule("linear", steps))
+        for _ in range(steps):
+            x = _small(np.asarray(next(loader)), shrink)
+            optimizer.minimize(mse(network(x), x))
+        encoder = network.eval().encoder
+
+    def features(images: np.ndarray) -> np.ndarray:
+        images = scaled(images) if images.dtype == np.uint8 else images
+        with no_grad():
+            return np.concatenate([encoder(_small(images[i : i + _BATCH], shrink)).numpy()
+                                   for i in range(0, len(images), _BATCH)])
+
+    return features
 
 
 def kmeans(points: np.ndarray, clusters: int, stream: Stream) -> np.ndarray:
@@ -125,25 +163,6 @@ def _spread(points: np.ndarray, clusters: int, stream: Stream) -> np.ndarray:
 def _squares(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Squared distances (clusters, N)."""
     return np.stack([np.square(points - centre).sum(1) for centre in centres])
-
-
-def _codes(pixels: np.ndarray, seed: int, settings: Settings) -> np.ndarray:
-    """The features (N, FEATURES) of images, uint8 (N, C, H, W), by an autoencoder trained on them."""
-    side = pixels.shape[2]
-    shrink = max(1, side // SIDE)
-    with _apart(seed):
-        network = Autoencoder(pixels.shape[1], side // shrink, settings.width)
-        loader = Loader(pixels, settings.batch_size, seed)
-        steps = max(1, settings.images_seen // settings.batch_size)
-        optimizer = optim.Adam(network.parameters(), settings.lr, schedule=optim.schedule("linear", steps))
-        for _ in range(steps):
-            x = _small(np.asarray(next(loader)), shrink)
-            optimizer.minimize(mse(network(x), x))
-        encoder = network.eval().encoder
-        with no_grad():
-            parts = [encoder(_small(scaled(pixels[i : i + _BATCH]), shrink)).numpy()
-                     for i in range(0, len(pixels), _BATCH)]
-    return np.concatenate(parts)
 
 
 def _small(batch: np.ndarray, shrink: int) -> Tensor:

@@ -11,7 +11,8 @@ All take images (N, C, H, W), uint8 or floats in [-1, 1], and return the mean of
 
 from __future__ import annotations
 
-__all__ = ["colourfulness", "edges_kept", "iou", "l1", "luma_error", "luma_weights", "mean_coloured", "psnr", "ssim"]
+__all__ = ["colourfulness", "edges_kept", "iou", "l1", "luma_error", "luma_weights", "mean_coloured",
+           "nearest_partners", "psnr", "ssim"]
 
 import numpy as np
 
@@ -163,6 +164,25 @@ def mean_coloured(grey: np.ndarray, colours: np.ndarray) -> np.ndarray:
     if grey.shape[1] != 1:
         raise ShapeError(f"mean_coloured: grey images {grey.shape} must have one channel")
     return np.clip(grey + tint[:, None, None], -1, 1).astype(np.float32)
+
+
+def nearest_partners(images: np.ndarray, known: np.ndarray, partners: np.ndarray) -> np.ndarray:
+    """For each of `images`, the partner of the most similar of the `known` ones: a translator without learning.
+
+    images (N, C, H, W) and known (M, C, H, W) are compared by the mean squared difference of their pixels; `partners`
+    (M, ...) belong to `known`, row for row.
+
+    Raises:
+        ShapeError: images of different shapes, or not one partner for each known one.
+    """
+    a, b = prepared(images), prepared(known)
+    if a.shape[1:] != b.shape[1:] or len(known) != len(partners):
+        raise ShapeError(f"nearest_partners: images {images.shape}, known ones {known.shape} and their partners "
+                         f"{partners.shape} do not fit together")
+    a, b = (part.reshape(len(part), -1) for part in (a, b))  # (N, C*H*W), (M, C*H*W)
+    squares = np.square(b).sum(1)
+    nearest = [int((squares - 2 * (b @ row)).argmin()) for row in a]
+    return partners[nearest]
 
 
 def _both(name: str, images: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from minigan import kernels
 from minigan.engine import Array, Tensor, device, tensor
 from minigan.engine.state import state
 from minigan.errors import CheckpointError, MiniganError, ModuleError
-from minigan.nn import registration
+from minigan.nn import html, registration
 from minigan.nn.registration import Parameter
 from minigan.nn.signatures import ABSENT_METHODS
 from minigan.nn.tree import Tree
@@ -286,6 +286,10 @@ class Module(Tree):
         rows = [row for row in self.extra_repr().split("\n") if row]
         lines = "\n".join([*rows, *(f"({name}): {child!r}" for name, child in children)]).replace("\n", "\n  ")
         return f"{type(self).__name__}(\n  {lines}\n)"
+
+    def _repr_html_(self) -> str:
+        """A notebook shows the table of layers; see nn.html."""
+        return html.module_table(self)
 
     def describe(self) -> str:
         """The sizes and options that `repr` shows."""

@@ -43,6 +43,7 @@ def relu(x: Array) -> Array:
 
 
 relu.defvjp(x=lambda gy, y, x: gate(gy, x.detach(), slope=0.0))  # a Tensor, so that a change in place is noticed
+relu.defonnx("Relu")
 
 
 def _sign_of(slope: float = 0.2) -> tuple[str]:
@@ -64,6 +65,7 @@ def leaky_relu(x: Array, slope: float = 0.2) -> Array:
 
 
 leaky_relu.defvjp(x=lambda gy, y, x, *, slope=0.2: gate(gy, (y if slope >= 0 else x).detach(), slope=slope))
+leaky_relu.defonnx(lambda o, x, slope=0.2: o("LeakyRelu", x, alpha=float(slope)) if slope else o("Relu", x))
 
 
 @primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4), alpha=alpha) for alpha in (1.0, 0.7)], keeps=("x", "y"))
@@ -79,6 +81,7 @@ def elu(x: Array, alpha: float = 1.0) -> Array:
 
 
 elu.defvjp(x=lambda gy, y, x, *, alpha=1.0: gy * where(x.data > 0, 1.0, y + alpha))
+elu.defonnx(lambda o, x, alpha=1.0: o("Elu", x, alpha=float(alpha)))
 
 
 @primitive(samples=lambda rng: [S(3 * normal(rng, 3, 4))], keeps=("y",),
@@ -94,6 +97,7 @@ def sigmoid(x: Array) -> Array:
 
 
 sigmoid.defvjp(x=lambda gy, y, x: gy * (y * (1 - y)))
+sigmoid.defonnx("Sigmoid")
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 3, 4))], keeps=("y",),
@@ -109,6 +113,7 @@ def tanh(x: Array) -> Array:
 
 
 tanh.defvjp(x=lambda gy, y, x: gy * (1 - y * y))
+tanh.defonnx("Tanh")
 
 
 @primitive(samples=lambda rng: [S(3 * normal(rng, 3, 4))], keeps=("x",))
@@ -123,6 +128,7 @@ def softplus(x: Array) -> Array:
 
 
 softplus.defvjp(x=lambda gy, y, x: gy * sigmoid(x))
+softplus.defonnx("Softplus")
 
 
 @operation(samples=lambda rng: [S(3 * normal(rng, 3, 4))])
@@ -175,7 +181,7 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True, stream: Stream | N
         raise OptionError(f"dropout: p={p} is not a probability below 1")
     if not training or p == 0:
         return x
-    keep = (stream or default_stream).uniform(x.shape, device=x.device) >= p
+    keep = (stream or default_stream).uniform(x.shape, device=x.device, samples=0) >= p
     return x * (keep / (1 - p)).astype(x.dtype)
 
 

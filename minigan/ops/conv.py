@@ -82,7 +82,7 @@ def bias_vjp(gy, y, x, w, b, **geometry):
     return sum(gy, axis=(0, 2, 3))
 
 
-WEIGHTS = Remarks(summed=("w", "b"))
+WEIGHTS = Remarks(summed=("w", "b"), shifts=("b",))
 
 # Geometry that finds mistakes: all sizes and pairs distinct, a row that the stride drops, dilation, one pixel.
 _X, _W, _G = (2, 3, 6, 5), (4, 3, 3, 2), (2, 4, 3, 8)
@@ -144,6 +144,14 @@ conv2d.defvjp(
 )
 
 
+@conv2d.defonnx
+def _conv2d_onnx(o, x, w, b, stride=1, padding=0, dilation=1, reflect=False):
+    strides, (PH, PW), dilations = geometry("conv2d", stride, padding, dilation)
+    if reflect:
+        x, PH, PW = o("Pad", x, [0, 0, PH, PW] * 2, mode="reflect"), 0, 0
+    return o("Conv", x, w, b, strides=strides, pads=(PH, PW) * 2, dilations=dilations)
+
+
 def _transpose_samples(rng):
     return [S(normal(rng, *_G), normal(rng, *_W), normal(rng, 3), output_size=_X[2:], **_PLAIN),
             S(normal(rng, 1, 3, 4, 2), normal(rng, 3, 2, 3, 2), output_padding=(1, 0), stride=(3, 2),
@@ -190,6 +198,14 @@ conv_transpose2d.defvjp(
     w=lambda gy, y, x, w, b, **geo: conv2d_weight_grad(gy, x, kernel_size=w.shape[2:], **_forward(geo)),
     b=bias_vjp,
 )
+
+
+@conv_transpose2d.defonnx
+def _conv_transpose2d_onnx(o, x, w, b, stride=1, padding=0, output_padding=0, dilation=1, output_size=None):
+    strides, pads, dilations = geometry("conv_transpose2d", stride, padding, dilation)
+    extra = [size - ((n - 1) * s - 2 * p + d * (k - 1) + 1) for size, n, s, p, d, k in zip(
+        o.shape[2:], x.shape[2:], strides, pads, dilations, w.shape[2:], strict=True)]
+    return o("ConvTranspose", x, w, b, strides=strides, pads=pads * 2, dilations=dilations, output_padding=extra)
 
 
 def _forward(geo):

@@ -35,7 +35,7 @@ def _apart(rng: np.random.Generator) -> Sequence[Sample]:
     return [S(a + b, b), S(b, a + b)]
 
 
-@primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True, keeps=())
+@primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True, keeps=(), remarks=Remarks(shifts=("a", "b")))
 def add(a: Array, b: Array) -> Array:
     """Sum of two tensors.
 
@@ -47,9 +47,10 @@ def add(a: Array, b: Array) -> Array:
 
 
 add.defvjp(a=lambda gy, y, a, b: gy, b=lambda gy, y, a, b: gy)
+add.defonnx("Add")
 
 
-@primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True, keeps=())
+@primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True, keeps=(), remarks=Remarks(shifts=("a", "b")))
 def sub(a: Array, b: Array) -> Array:
     """Difference of two tensors.
 
@@ -61,6 +62,7 @@ def sub(a: Array, b: Array) -> Array:
 
 
 sub.defvjp(a=lambda gy, y, a, b: gy, b=lambda gy, y, a, b: neg(gy))
+sub.defonnx("Sub")
 
 
 @primitive(samples=_pairs, linear_in=("a", "b"), broadcasts=True, keeps=("a", "b"), remarks=Remarks(scales=True))
@@ -75,6 +77,7 @@ def mul(a: Array, b: Array) -> Array:
 
 
 mul.defvjp(a=lambda gy, y, a, b: gy * b, b=lambda gy, y, a, b: gy * a)
+mul.defonnx("Mul")
 
 
 @primitive(samples=_pairs, linear_in=("a",), broadcasts=True, keeps=("b", "y"),
@@ -90,6 +93,7 @@ def div(a: Array, b: Array) -> Array:
 
 
 div.defvjp(a=lambda gy, y, a, b: gy / b, b=lambda gy, y, a, b: neg(gy * y / b))
+div.defonnx("Div")
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3))], linear_in=("x",), keeps=())
@@ -104,6 +108,7 @@ def neg(x: Array) -> Array:
 
 
 neg.defvjp(x=lambda gy, y, x: neg(gy))
+neg.defonnx("Neg")
 
 
 @primitive(samples=lambda rng: [S(positive(rng, 2, 3), exponent=c) for c in (-0.5, 0, 1, 2, 3.5)], keeps=("x",),
@@ -126,6 +131,7 @@ def _power_vjp(gy, y, x, *, exponent):
 
 
 _power.defvjp(x=_power_vjp)
+_power.defonnx(lambda o, x, exponent: o("Pow", x, exponent))
 
 
 def _bases(rng: np.random.Generator) -> Sequence[Sample]:
@@ -158,6 +164,7 @@ def _pow_by_exponent(gy, y, x, exponent):
 
 
 pow.defvjp(x=_pow_by_base, exponent=_pow_by_exponent)
+pow.defonnx("Pow")
 
 
 def power(x: Operand, exponent: Operand) -> Tensor:
@@ -190,6 +197,7 @@ def floor_divide(a: Array, b: Array) -> Array:
 
 
 floor_divide.defvjp(a=None, b=None)
+floor_divide.defonnx(lambda o, a, b: o("Floor", o("Div", a, b)))
 
 
 @primitive(samples=_between_jumps, broadcasts=True, keeps=("a", "b"))
@@ -205,6 +213,7 @@ def remainder(a: Array, b: Array) -> Array:
 
 
 remainder.defvjp(a=lambda gy, y, a, b: gy, b=lambda gy, y, a, b: neg(gy * floor_divide(a, b)))
+remainder.defonnx(lambda o, a, b: o("Sub", a, o("Mul", b, o("Floor", o("Div", a, b)))))
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3))], keeps=("y",))
@@ -219,6 +228,7 @@ def exp(x: Array) -> Array:
 
 
 exp.defvjp(x=lambda gy, y, x: gy * y)
+exp.defonnx("Exp")
 
 
 @primitive(samples=lambda rng: [S(positive(rng, 2, 3))], keeps=("x",), remarks=Remarks(because="x"))
@@ -239,6 +249,7 @@ def _log_vjp(gy, y, x):
 
 
 log.defvjp(x=_log_vjp)
+log.defonnx("Log")
 
 
 @primitive(samples=lambda rng: [S(positive(rng, 2, 3))], keeps=("y",), remarks=Remarks(because="x"))
@@ -259,6 +270,7 @@ def _sqrt_vjp(gy, y, x):
 
 
 sqrt.defvjp(x=_sqrt_vjp)
+sqrt.defonnx("Sqrt")
 
 
 @primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4))], keeps=("x",))
@@ -273,6 +285,7 @@ def _abs(x: Array) -> Array:
 
 
 _abs.defvjp(x=lambda gy, y, x: gy * np.sign(x.data))
+_abs.defonnx("Abs")
 abs = _abs  # under NumPy's and PyTorch's name
 
 
@@ -288,6 +301,7 @@ def sign(x: Array) -> Array:
 
 
 sign.defvjp(x=None)
+sign.defonnx("Sign")
 
 
 @primitive(samples=_apart, broadcasts=True, keeps=("a", "b"))
@@ -302,6 +316,7 @@ def maximum(a: Array, b: Array) -> Array:
 
 
 maximum.defvjp(a=lambda gy, y, a, b: gy * _wins(a.data, b.data), b=lambda gy, y, a, b: gy * _wins(b.data, a.data))
+maximum.defonnx("Max")
 
 
 @primitive(samples=_apart, broadcasts=True, keeps=("a", "b"))
@@ -316,6 +331,7 @@ def minimum(a: Array, b: Array) -> Array:
 
 
 minimum.defvjp(a=lambda gy, y, a, b: gy * _wins(b.data, a.data), b=lambda gy, y, a, b: gy * _wins(a.data, b.data))
+minimum.defonnx("Min")
 
 
 def _wins(a, b):
@@ -338,6 +354,7 @@ def clip(x: Array, low: float | None = None, high: float | None = None) -> Array
 
 clip.defvjp(x=lambda gy, y, x, *, low=None, high=None: gy * (
     (True if low is None else x.data > low) & (True if high is None else x.data < high)))
+clip.defonnx(lambda o, x, low=None, high=None: o("Clip", x, low, high))
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 3, 4), normal(rng, 4), condition=rng.random((3, 4)) > 0.5),
@@ -357,6 +374,7 @@ _where.defvjp(
     a=lambda gy, y, a, b, *, condition: _where(gy, 0.0, condition=condition),
     b=lambda gy, y, a, b, *, condition: _where(0.0, gy, condition=condition),
 )
+_where.defonnx(lambda o, a, b, condition: o("Where", condition, a, b))
 
 
 def where(condition: Any, a: Operand, b: Operand) -> Tensor:

@@ -29,6 +29,7 @@ def _swap(x):
 
 
 _matmul.defvjp(a=lambda gy, y, a, b: matmul(gy, _swap(b)), b=lambda gy, y, a, b: matmul(_swap(a), gy))
+_matmul.defonnx("MatMul")
 
 
 def matmul(a: Operand, b: Operand) -> Tensor:

@@ -5,6 +5,7 @@ Batch, instance and layer norm differ only in the elements that share a mean: `o
     "batch"      one mean per channel              over n and space
     "instance"   one per image and channel         over space
     "layer"      one per image                     over channels and space
+    "joint"      one mean per channel              over n and space, of all ranks that train together
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import numpy as np
 
 from minigan import kernels
 from minigan.engine import Array, Operand, Remarks, S, Tensor, operation, primitive
+from minigan.engine.distributed import joint
 from minigan.errors import DTypeError, OptionError, ShapeError
 from minigan.ops._samples import normal
 from minigan.ops.activation import gate, leaky_relu
 from minigan.ops.elementwise import power
+from minigan.ops.ranks import over_ranks
 from minigan.ops.reduce import mean, sum
 from minigan.ops.shape import reshape
 
@@ -26,7 +29,24 @@ from minigan.ops.shape import reshape
 def _axes(over, ndim):
     """The axes that share a mean."""
     space = tuple(range(2, ndim))
-    return {"batch": (0, *space), "instance": space, "layer": (1, *space)}[over]
+    return {"batch": (0, *space), "joint": (0, *space), "instance": space, "layer": (1, *space)}[over]
+
+
+def _mean(v, over):
+    """The mean of v (N, C, ...) over the elements that `over` names."""
+    own = mean(v, _axes(over, v.ndim), True)
+    return over_ranks(own) if over == "joint" else own
+
+
+def _moments(x, over, eps):
+    """Moments of an array x (N, C, ...). Ranks have equally many elements: their means and variances are averaged."""
+    own = kernels.norm_stats(x, "batch" if over == "joint" else over, eps)
+    if over != "joint" or joint().size == 1:
+        return own
+    every = joint().gather(np.stack([own.mean, own.var])[None])  # (ranks, 2, 1, C, 1, ...)
+    middle = every[:, 0].mean(0)
+    var = (every[:, 1] + np.square(every[:, 0] - middle)).mean(0)
+    return kernels.Moments(middle, var, 1 / np.sqrt(var + eps))
 
 
 def _channels(v, ndim):
@@ -39,6 +59,7 @@ def _samples(rng):
             S(normal(rng, 5, 3), normal(rng, 3), normal(rng, 3), over="batch", eps=1e-2),
             S(normal(rng, 2, 3, 4, 2), normal(rng, 3), normal(rng, 3), over="instance", eps=1e-5),
             S(normal(rng, 2, 2, 3, 2), over="layer", eps=1e-5),
+            S(normal(rng, 3, 2, 2, 2), normal(rng, 2), normal(rng, 2), over="joint", eps=1e-5, slope=0.2),
             S(normal(rng, 3, 2, 2, 3), normal(rng, 2), normal(rng, 2), over="batch", eps=1e-5, slope=0.2),
             S(normal(rng, 2, 3, 2, 3), normal(rng, 3), normal(rng, 3), over="instance", eps=1e-5, slope=0.0)]
 
@@ -75,15 +96,14 @@ def normalize(x: Array, gamma: Array | None = None, beta: Array | None = None, *
               changes no y (except through eps), so gx is orthogonal to xhat: the third takes that off.
     Source    Ioffe & Szegedy, Batch normalization, 2015, section 3.
     """
-    m = kernels.norm_stats(x, over, eps) if moments is None else moments
+    m = _moments(x, over, eps) if moments is None else moments
     return kernels.norm_apply(x, m.mean, m.rstd, gamma, beta, slope)
 
 
 def _xhat(x, over, eps):
     """Recomputed from Tensors, so that second derivatives see how xhat and rstd depend on x."""
-    axes = _axes(over, x.ndim)
-    centred = x - mean(x, axes, True)
-    rstd = power(mean(centred * centred, axes, True) + eps, -0.5)
+    centred = x - _mean(x, over)
+    rstd = power(_mean(centred * centred, over) + eps, -0.5)
     return centred * rstd, rstd
 
 
@@ -96,8 +116,7 @@ def _gx(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None):
     xhat, rstd = _xhat(x, over, eps)
     g = _opened(gy, y, slope)
     g = g if gamma is None else g * _channels(gamma, x.ndim)
-    axes = _axes(over, x.ndim)
-    return rstd * (g - mean(g, axes, True) - xhat * mean(g * xhat, axes, True))
+    return rstd * (g - _mean(g, over) - xhat * _mean(g * xhat, over))
 
 
 def _ggamma(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None):
@@ -111,11 +130,40 @@ def _gbeta(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None):
 normalize.defvjp(x=_gx, gamma=_ggamma, beta=_gbeta)
 
 
+@normalize.defonnx
+def _normalize_onnx(o, x, gamma, beta, over, eps, slope=None, moments=None):
+    if over == "batch":
+        o.refuse("it normalises by the statistics of its batch; export the network in evaluation mode, with running "
+                 "statistics")
+    sizes = x.shape[1:2] if over == "instance" else x.shape[1:]
+    if over == "instance":
+        y = o("InstanceNormalization", x, np.ones(sizes, np.float32) if gamma is None else gamma,
+              np.zeros(sizes, np.float32) if beta is None else beta, epsilon=float(eps))
+    else:
+        y = o("LayerNormalization", x, np.ones(sizes, np.float32), axis=1, epsilon=float(eps))
+    return y if slope is None else o("LeakyRelu", y, alpha=float(slope)) if slope else o("Relu", y)
+
+
 @normalize.deffused
 def _normalize_grad(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None):
     """The three cotangents from two sweeps over x and gy; equals the rules above on every sample."""
-    m = kernels.norm_stats(x, over, eps) if moments is None else moments
-    return kernels.norm_grad(gy, x, m.mean, m.rstd, gamma, over, y, slope)
+    m = _moments(x, over, eps) if moments is None else moments
+    own = kernels.norm_grad(gy, x, m.mean, m.rstd, gamma, "batch" if over == "joint" else over, y, slope)
+    return _with_joint_means(own, x, gamma, m) if over == "joint" and joint().size > 1 else own
+
+
+def _with_joint_means(own, x, gamma, m):
+    """The three cotangents, of which gx has the means of g and of g xhat of this rank's rows, with the joint means.
+
+    gx is affine in both means, and they are sums that ggamma and gbeta hold.
+    """
+    gx, ggamma, gbeta = own
+    mine = np.stack([ggamma, gbeta]) * x.dtype.type(x.shape[1] / x.size)  # (2, C)
+    ours, = joint().mean([mine])
+    weight = m.rstd.reshape(-1) if gamma is None else m.rstd.reshape(-1) * gamma  # (C,)
+    scale, shift = (mine - ours) * weight
+    gx += kernels.norm_apply(x, m.mean, m.rstd, scale, shift)
+    return gx, ggamma, gbeta
 
 
 def _affine(op, x, gamma, beta):
@@ -160,7 +208,8 @@ def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = 
 
     In training the statistics are the batch's, and running_mean and running_var (float arrays (C,), optional) are
     updated in place: running = (1 - momentum) running + momentum batch, PyTorch's convention, with the unbiased
-    variance. Otherwise the running statistics are used.
+    variance. Otherwise the running statistics are used. Of ranks that train together, the batch is the joint one,
+    unless their World has joint_norm = False.
 
     Forward   y = gamma (x - mean) / (var + eps)^(1/2) + beta,   mean and var per channel, var biased
     VJP       see normalize; when not training, gx = gamma gy rstd
@@ -172,7 +221,8 @@ def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = 
     """
     _affine("batch_norm", x, gamma, beta)
     _no_tensors("batch_norm", running_mean, running_var)
-    per = math.prod(x.shape) // x.shape[1] if x.shape[1] else 0
+    over = "joint" if joint().size > 1 and joint().joint_norm else "batch"
+    per = math.prod(x.shape) // x.shape[1] * (joint().size if over == "joint" else 1) if x.shape[1] else 0
     if not training:
         return _by_running("batch_norm", x, gamma, beta, running_mean, running_var, eps, slope)
     if not len(x):
@@ -180,10 +230,11 @@ def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = 
     if per < 2:
         raise ShapeError(f"batch_norm: x {x.shape} has {per} value per channel: a batch of one point has no variance; "
                          "use a larger batch, instance_norm, or training=False")
-    moments = kernels.norm_stats(x.data if isinstance(x, Tensor) else np.asarray(x), "batch", eps)
+    moments = _moments(x.data if isinstance(x, Tensor) else np.asarray(x), over, eps)
     if running_mean is not None and running_var is not None:
-        kernels.update_running(running_mean, running_var, moments.mean, moments.var, momentum, per)
-    return normalize(x, gamma, beta, over="batch", eps=eps, slope=slope, moments=moments)
+        middle, var = moments[:2] if over == "joint" else joint().mean(moments[:2])  # the same on all ranks
+        kernels.update_running(running_mean, running_var, middle, var, momentum, per)
+    return normalize(x, gamma, beta, over=over, eps=eps, slope=slope, moments=moments)
 
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 3, 4, 2), normal(rng, 3), normal(rng, 3)),

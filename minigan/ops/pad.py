@@ -72,6 +72,12 @@ def pad(x: Array, widths: Widths, mode: str = "constant", value: float = 0.0) ->
 pad.defvjp(x=lambda gy, y, x, *, widths, mode="constant", value=0.0: fold(gy, widths=widths, mode=mode))
 
 
+@pad.defonnx
+def _pad_onnx(o, x, widths, mode="constant", value=0.0):
+    before, after = zip(*normal_widths(widths, len(x.shape)), strict=True)
+    return o("Pad", x, before + after, float(value) if mode == "constant" else None, mode=mode)
+
+
 @primitive(samples=_pad_samples(lambda r, s, w, m: S(
     normal(r, *(n + a + b for n, (a, b) in zip(s, w, strict=True))), widths=w, mode=m)), linear_in=("g",),
     keeps=())

@@ -60,6 +60,13 @@ def _max_pool_vjp(gy, y, x, *, kernel_size, stride=None, padding=0, dilation=1, 
 max_pool2d.defvjp(x=_max_pool_vjp)
 
 
+@max_pool2d.defonnx
+def _max_pool2d_onnx(o, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+    kernel, strides, pads, dilations = window("max_pool2d", kernel_size, stride, padding, dilation)
+    return o("MaxPool", x, kernel_shape=kernel, strides=strides, pads=pads * 2, dilations=dilations,
+             ceil_mode=int(ceil_mode))
+
+
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3, 5, 4), index=_winners(rng, **_GEO), **_GEO),
                                 S(normal(rng, 2, 3, 5, 4), index=_winners(rng, True, **_FAR), **_FAR)],
            linear_in=("x",))

@@ -68,6 +68,8 @@ def sum(x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
 
 sum.defvjp(x=lambda gy, y, x, *, axis=None, keepdims=False:
            broadcast_to(reshape(gy, _kept_shape(x.shape, axis)), x.shape))
+sum.defonnx(lambda o, x, axis=None, keepdims=False:
+            o("ReduceSum", x, _axes(axis, len(x.shape)), keepdims=int(keepdims)))
 
 
 @operation(samples=_reductions(normal), linear_in=("x",))
@@ -119,6 +121,8 @@ def max(x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
 
 
 max.defvjp(x=_extremum_vjp)
+max.defonnx(lambda o, x, axis=None, keepdims=False:
+            o("ReduceMax", x, _axes(axis, len(x.shape)), keepdims=int(keepdims)))
 
 
 @primitive(samples=_reductions(spread))
@@ -134,6 +138,8 @@ def min(x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
 
 
 min.defvjp(x=_extremum_vjp)
+min.defonnx(lambda o, x, axis=None, keepdims=False:
+            o("ReduceMin", x, _axes(axis, len(x.shape)), keepdims=int(keepdims)))
 
 
 @primitive(samples=_reductions(normal))
@@ -162,6 +168,8 @@ def _logsumexp_vjp(gy, y, x, *, axis=None, keepdims=False):
 
 
 logsumexp.defvjp(x=_logsumexp_vjp)
+logsumexp.defonnx(lambda o, x, axis=None, keepdims=False:
+                  o("ReduceLogSumExp", x, _axes(axis, len(x.shape)), keepdims=int(keepdims)))
 
 
 @operation(samples=_reductions(spread))

@@ -42,6 +42,12 @@ resample.defvjp(x=lambda gy, y, x, *, rows=None, columns=None: resample(
     gy, rows=None if rows is None else rows.T, columns=None if columns is None else columns.T))
 
 
+@resample.defonnx
+def _resample_onnx(o, x, rows=None, columns=None):
+    x = x if columns is None else o("MatMul", x, np.asarray(columns, np.float32).T)
+    return o("Identity", x) if rows is None else o("MatMul", np.asarray(rows, np.float32), x)
+
+
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3, 3, 2), scale=(2, 3)), S(normal(rng, 1, 1, 1, 2), scale=(1, 2))],
            linear_in=("x",))
 def upsample_nearest(x: Array, scale: tuple[int, int]) -> Array:
@@ -57,6 +63,9 @@ def upsample_nearest(x: Array, scale: tuple[int, int]) -> Array:
 
 
 upsample_nearest.defvjp(x=lambda gy, y, x, *, scale: block_sum(gy, scale=scale))
+upsample_nearest.defonnx(lambda o, x, scale: o(
+    "Resize", x, None, np.array([1, 1, *scale], np.float32), mode="nearest", nearest_mode="floor",
+    coordinate_transformation_mode="asymmetric"))
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3, 4, 6), scale=(2, 3)), S(normal(rng, 1, 1, 2, 2), scale=(1, 2))],
@@ -74,6 +83,8 @@ def block_sum(x: Array, scale: tuple[int, int]) -> Array:
 
 
 block_sum.defvjp(x=lambda gy, y, x, *, scale: upsample_nearest(gy, scale=scale))
+block_sum.defonnx(lambda o, x, scale: o(
+    "Mul", o("AveragePool", x, kernel_shape=scale, strides=scale), float(scale[0] * scale[1])))
 
 
 def _image(op, x):

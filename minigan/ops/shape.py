@@ -18,6 +18,8 @@ from minigan.engine import device as devices
 from minigan.errors import ShapeError
 from minigan.ops._samples import normal
 
+LAST = np.iinfo(np.int64).max  # in ONNX's Slice: to the end of an axis
+
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 6), shape=(3, 4)), S(normal(rng, 2, 3, 2), shape=(-1, 4)),
                                 S(normal(rng, 1), shape=())], linear_in=("x",))
@@ -32,6 +34,7 @@ def reshape(x: Array, shape: int | Sequence[int]) -> Array:
 
 
 reshape.defvjp(x=lambda gy, y, x, *, shape: reshape(gy, shape=x.shape))
+reshape.defonnx(lambda o, x, shape: o("Reshape", x, o.sizes()))
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3)), S(normal(rng, 2, 3, 4), axes=(2, 0, 1))], linear_in=("x",))
@@ -47,6 +50,8 @@ def transpose(x: Array, axes: Sequence[int] | None = None) -> Array:
 
 transpose.defvjp(x=lambda gy, y, x, *, axes=None: transpose(
     gy, axes=None if axes is None else tuple(int(i) for i in np.argsort([a % x.ndim for a in axes]))))
+transpose.defonnx(lambda o, x, axes=None: o("Transpose", x, perm=[
+    a % len(x.shape) for a in (range(len(x.shape))[::-1] if axes is None else axes)]))
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 3, 1), shape=(2, 3, 4)), S(normal(rng), shape=(2, 2))], linear_in=("x",))
@@ -61,6 +66,14 @@ def broadcast_to(x: Array, shape: tuple[int, ...]) -> Array:
 
 
 broadcast_to.defvjp(x=lambda gy, y, x, *, shape: sum_to(gy, shape=x.shape))
+
+
+@broadcast_to.defonnx
+def _broadcast_to_onnx(o, x, shape):
+    sizes = (1,) * (len(o.shape) - len(x.shape)) + x.shape
+    if any(n == -1 != size for n, size in zip(o.shape, sizes, strict=True)):
+        o.refuse("it repeats a number as many times as there are samples")
+    return o("Expand", x, [1 if n == -1 else n for n in o.shape])  # in Expand, 1 leaves an axis as it is
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3, 4), shape=(3, 1)), S(normal(rng, 2, 3), shape=())],
@@ -99,6 +112,7 @@ def _concat_vjp(gy, y, *xs, axis, position):
 
 
 _concat.defvjp(xs=_concat_vjp)
+_concat.defonnx(lambda o, *xs, axis: o("Concat", *xs, axis=axis % len(o.shape)))
 
 
 def _along(axis: int, ndim: int, part: slice) -> tuple[slice, ...]:
@@ -166,6 +180,29 @@ def getitem(x: Array, index: Any) -> Array:
 getitem.defvjp(x=lambda gy, y, x, *, index: scatter(gy, index=index, shape=x.shape))
 
 
+@getitem.defonnx
+def _getitem_onnx(o, x, index):
+    if not _plain(index):
+        o.refuse("it takes elements by an array of indices")
+    parts = list(index) if isinstance(index, tuple) else [index]
+    if Ellipsis not in parts:
+        parts.append(Ellipsis)
+    place, rest = parts.index(Ellipsis), len(x.shape) - sum(p is not None and p is not Ellipsis for p in parts)
+    parts[place : place + 1] = [slice(None)] * rest
+    taken = [p for p in parts if p is not None]
+    cuts = [(axis, p) for axis, p in enumerate(taken) if p != slice(None)]
+    if cuts:
+        slices = [p if isinstance(p, slice) else slice(p, p + 1 or None) for _, p in cuts]
+        steps = [s.step or 1 for s in slices]
+        starts = [s.start if s.start is not None else 0 if (s.step or 1) > 0 else LAST for s in slices]
+        ends = [s.stop if s.stop is not None else LAST if (s.step or 1) > 0 else -LAST for s in slices]
+        x = o("Slice", x, starts, ends, [axis for axis, _ in cuts], steps)
+    if whole := [axis for axis, p in enumerate(taken) if not isinstance(p, slice)]:
+        x = o("Squeeze", x, whole)
+    new = [axis for axis, p in enumerate(p for p in parts if not isinstance(p, int | np.integer)) if p is None]
+    return o("Unsqueeze", x, new) if new else x if cuts else o("Identity", x)
+
+
 @primitive(samples=lambda rng: [S(normal(rng, *x[i].shape), index=i, shape=x.shape) for x, i in _index_samples(rng)],
            linear_in=("g",))
 def scatter(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
@@ -197,6 +234,12 @@ def flip(x: Array, axis: Axes = None) -> Array:
 
 
 flip.defvjp(x=lambda gy, y, x, *, axis=None: flip(gy, axis=axis))
+
+
+@flip.defonnx
+def _flip_onnx(o, x, axis=None):
+    axes = range(len(x.shape)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    return o("Slice", x, [-1] * len(axes), [-LAST] * len(axes), list(axes), [-1] * len(axes))
 
 
 # ---- as methods of Tensor ----

@@ -92,6 +92,17 @@ upconv2d.defvjp(
 )
 
 
+@upconv2d.defonnx
+def _upconv2d_onnx(o, x, w, b, scale=2, padding=1):
+    (SH, SW), (PH, PW) = factors, border = _scale("upconv2d", scale, w.shape[2:], padding)
+    if w.array is None:  # filters that are computed from the input
+        x = o("Resize", x, None, np.array([1, 1, SH, SW], np.float32), mode="nearest", nearest_mode="floor",
+              coordinate_transformation_mode="asymmetric")
+        return o("Conv", x, w, b, pads=border * 2)
+    blurred = kernels.blur_filters(w.array, factors)
+    return o("ConvTranspose", x, blurred, b, strides=factors, pads=(w.shape[2] - 1 - PH, w.shape[3] - 1 - PW) * 2)
+
+
 @primitive(samples=lambda rng: [S(normal(rng, 2, 2, 6, 4), normal(rng, 2, 3, 3, 3)),
                                 S(normal(rng, 1, 3, 4, 6), normal(rng, 3, 2, 3, 5), scale=(3, 2), padding=(0, 2))],
            linear_in=("g", "w"), keeps=("g", "w"), remarks=Remarks(summed=("w",)))

@@ -12,6 +12,7 @@ import numpy as np
 from minigan import kernels
 from minigan.engine import Array, Tensor, counter, scalar
 from minigan.engine.autodiff import walk
+from minigan.engine.distributed import joint
 from minigan.errors import GraphError
 from minigan.optim.options import Shared, check_shared
 from minigan.optim.parameters import Group, Parameters
@@ -76,6 +77,7 @@ class Optimizer(Parameters):
         """One step of the parameters at these positions: one call of the rule per group and step count."""
         check_shared(type(self).__name__, self.max_norm, self.schedule)
         self._check_groups()
+        gradients = joint().mean(gradients, reuse=True)  # of one process, its own
         if self.max_norm not in (None, np.inf) and gradients:
             length = np.sqrt(sum(np.sum(g.astype(np.float64) ** 2) for g in gradients))
             shrink = self.max_norm / np.maximum(length, self.max_norm)  # on the device: the host need not wait

@@ -5,6 +5,7 @@ from minigan.report.curves import *
 from minigan.report.diagnosis import *
 from minigan.report.domains import *
 from minigan.report.grids import *
+from minigan.report.live import *
 from minigan.report.page import *
 from minigan.report.records import *
 from minigan.report.runs import *

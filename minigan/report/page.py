@@ -14,6 +14,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from minigan.errors import DataError
 from minigan.report.curves import fades, series_of, sliding_mean
 from minigan.report.diagnosis import diagnose
 from minigan.report.embedded import inline
+from minigan.report.live import LIVE_STYLE, live_part
 from minigan.report.page_template import PAGE, STYLE
 from minigan.report.records import read_config, read_scores, rows_of
 from minigan.report.runs import NAMES, metrics_of
@@ -33,6 +35,7 @@ from minigan.report.words import clock, leaves, plain, state
 MOST_BYTES = 15_000_000  # of the page
 _SHEET_BYTES, _FIGURE_BYTES = 8_000_000, 3_000_000  # of the PNG and GIF files; base64 makes 4 bytes of 3
 POINTS = 800  # of a curve
+VIEWS = 60  # snapshots of what D sees
 _GROUPS = (  # metrics that share a panel, because they share a scale
     ("Losses", ("d_loss", "g_loss")),
     ("Discriminator's output", ("d_real", "d_fake")),
@@ -58,7 +61,8 @@ _ANY_FILM = "The film to this picture."  # of a program's own; the tools here dr
 def report_page(folder: str | os.PathLike[str], live: bool = False) -> Path:
     """Write report.html into a run's folder, completely or not at all; returns its path.
 
-    It shows what there is of config.json, metrics.jsonl, scores.jsonl, scores.json, samples/, reals.png and latent/.
+    It shows what there is of config.json, metrics.jsonl, scores.jsonl, judged.jsonl, scores.json, samples/, reals.png
+    and latent/.
     With `live`, because the run goes on, a browser reloads the page by itself until nothing is new for ten minutes.
 
     Raises:
@@ -72,10 +76,14 @@ def report_page(folder: str | os.PathLike[str], live: bool = False) -> Path:
     credits = list(dict.fromkeys(part["credit"] for part in config.get("data", []) if part.get("credit")))
     sheets, reals, figures = sheets_of(pictures, rows), _reals(pictures, credits), _figures(pictures)
     data = {"sheets": sheets, "panels": [*_panels(rows), *_score_panels(scores)],
-            "written": round(time.time()) if live else None}
+            "views": _views(rows_of(folder, "judged.jsonl")), "written": round(time.time()) if live else None}
+    live_section, live_scripts = _live(pictures)
     done = int(rows[-1].get("step", len(rows))) if rows else 0
     parts = {
-        "style": STYLE,
+        "charts": resources.files("minigan.report").joinpath("charts.js").read_text("utf-8"),
+        "style": STYLE + LIVE_STYLE * bool(live_section),
+        "live": live_section,
+        "live_scripts": live_scripts,
         "name": html.escape(folder.resolve().name),
         "state": state(done, planned),
         "facts": _facts(config, options),
@@ -190,8 +198,17 @@ def _reals(pictures: Pictures, credits: Sequence[str]) -> str:
     """The picture of real images, with the names of those who made them where a licence asks for it."""
     if (pictures.size("reals.png") or _FIGURE_BYTES) >= _FIGURE_BYTES or not (src := pictures.inline("reals.png")):
         return ""
-    return (f'<figure><img class="pixels" src="{src}" alt="real images"><figcaption>'
+    return (f'<figure><img class="pixels" id="reals" src="{src}" alt="real images"><figcaption>'
             f"{html.escape('. '.join(['Real images', *credits]))}</figcaption></figure>")
+
+
+def _live(pictures: Pictures) -> tuple[str, str]:
+    """The section in which the run's network draws, and its scripts; empty if there is none that can be shown."""
+    try:
+        return live_part(pictures.folder)
+    except DataError as error:
+        pictures.left_out.append(f"left out: {error}")
+        return "", ""
 
 
 def _figures(pictures: Pictures) -> str:
@@ -251,6 +268,14 @@ def _curve(rows: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
 def _numbers(points: Sequence[tuple[float, float]]) -> list[list[float]]:
     """Points as [steps, values], to five digits."""
     return [[int(x) for x, _ in points], [float(f"{y:.5g}") for _, y in points]]
+
+
+def _views(judged: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """D's outputs for real and generated pictures, snapshot by snapshot: at most VIEWS; none that are not finite."""
+    finite = [row for row in judged if {"step", "real", "fake"} <= row.keys() and row["real"] and row["fake"]
+              and np.isfinite([*row["real"], *row["fake"]]).all()]
+    thin = np.unique(np.linspace(0, len(finite) - 1, min(len(finite), VIEWS)).astype(int))
+    return [{key: finite[i][key] for key in ("step", "real", "fake")} for i in thin]
 
 
 def _score_panels(scores: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

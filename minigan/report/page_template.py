@@ -69,25 +69,15 @@ PAGE = """<!DOCTYPE html>
 <div class="control"><button id="play" aria-label="play">Play</button>
 <input type="range" id="slider" min="0" max="0" value="0" step="1" aria-label="step"><output id="at"></output></div>
 <figcaption>{{caption}}</figcaption></figure>{{reals}}</div></section>
-{{figures}}{{scores}}{{force}}
+{{live}}{{figures}}{{scores}}{{force}}
 <section class="card options"><h2>Options</h2><table>{{options}}</table></section>
 <section class="card"><h2>Made with</h2><table>{{about}}</table></section>
 </main>
 <script type="application/json" id="data">{{data}}</script>
 <script>
-"use strict";
+{{charts}}
 const data = JSON.parse(document.getElementById("data").textContent);
-const make = (name, attributes, parent) => {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const key in attributes) element.setAttribute(key, attributes[key]);
-  parent.append(element);
-  return element;
-};
-const shown = x => Math.abs(x) >= 1e5 || (x !== 0 && Math.abs(x) < 1e-3) ? x.toExponential(1)
-  : String(+x.toPrecision(4));
-const colour = number => `var(--c${number % 4})`;
-
-// The slider through the sample grids.
+// The slider through the sample grids; the curves and D's view go along.
 const slider = document.getElementById("slider"), sheet = document.getElementById("sheet");
 const show = number => {
   slider.value = number;
@@ -98,76 +88,32 @@ const show = number => {
 if (data.sheets.length) {
   slider.max = data.sheets.length - 1;
   show(data.sheets.length - 1);
-  slider.addEventListener("input", () => show(+slider.value));
+  const film = number => {
+    show(number);
+    present = data.sheets[number].step;
+    marks.forEach(mark => mark(present));
+  };
+  slider.addEventListener("input", () => film(+slider.value));
   let clock = null;
   const play = document.getElementById("play");
   play.addEventListener("click", () => {
     const stop = () => { clearInterval(clock); clock = null; play.textContent = "Play"; };
     if (clock) return stop();
-    if (+slider.value === +slider.max) show(0);
+    if (+slider.value === +slider.max) film(0);
     play.textContent = "Stop";
-    clock = setInterval(() => +slider.value < +slider.max ? show(+slider.value + 1) : stop(), 350);
+    clock = setInterval(() => +slider.value < +slider.max ? film(+slider.value + 1) : stop(), 350);
   });
 } else document.getElementById("samples").remove();
 
-// Curves: faint values, strong sliding means; the pointer shows the means at a step.
-const ticks = (low, high, count) => {
-  const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map(m => m * power).find(s => s >= rough), marks = [];
-  for (let i = Math.ceil(low / step); i * step <= high; i++) marks.push(i * step);
-  return marks;
-};
-const quantile = (sorted, q) => sorted[Math.round(q * (sorted.length - 1))];
-const draw = (card, panel) => {
-  const width = Math.max(260, card.clientWidth - 36), height = 206, left = 44, right = width - 6, top = 8, bottom = 164;
-  const svg = make("svg", {viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": panel.title}, card);
-  const all = panel.series.flatMap(s => s.raw[1].length ? s.raw[1] : s.mean[1]).sort((a, b) => a - b);
-  const steps = panel.series.flatMap(s => s.mean[0]);
-  let low = quantile(all, .005), high = quantile(all, .995);
-  const margin = .06 * (high - low) || .5;
-  low -= margin; high += margin;
-  const first = Math.min(...steps), last = Math.max(...steps, first + 1);
-  const x = s => left + (s - first) / (last - first) * (right - left);
-  const y = v => bottom - (Math.min(high, Math.max(low, v)) - low) / (high - low) * (bottom - top);
-  for (const v of ticks(low, high, 5)) {
-    make("line", {x1: left, x2: right, y1: y(v), y2: y(v), stroke: "var(--line)"}, svg);
-    make("text", {x: left - 6, y: y(v) + 4, "text-anchor": "end"}, svg).textContent = shown(v);
-  }
-  for (const s of ticks(first, last, Math.max(2, Math.floor(width / 75)))) if (Number.isInteger(s))
-    make("text", {x: x(s), y: bottom + 18, "text-anchor": "middle"}, svg).textContent = s.toLocaleString("en");
-  make("text", {x: (left + right) / 2, y: bottom + 36, "text-anchor": "middle"}, svg).textContent = "step";
-  for (const [a, b] of panel.shaded || [])  // fades of progressive growing
-    make("rect", {x: x(a), y: top, width: Math.max(1, x(b) - x(a)), height: bottom - top, fill: "var(--line)",
-      opacity: .5}, svg);
-  const path = ([at, values]) => at.map((s, i) => (i ? "L" : "M") + x(s).toFixed(1) + " " + y(values[i]).toFixed(1));
-  panel.series.forEach((s, i) => make("path", {d: path(s.raw).join(""), fill: "none", stroke: colour(i), opacity: .28,
-    "stroke-width": .8}, svg));
-  panel.series.forEach((s, i) => make("path", {d: path(s.mean).join(""), fill: "none", stroke: colour(i),
-    "stroke-width": 2, "stroke-linejoin": "round"}, svg));
-  const line = make("line", {y1: top, y2: bottom, stroke: "var(--soft)", "stroke-dasharray": "3 3", opacity: 0}, svg);
-  const words = [...card.querySelectorAll(".legend span")], names = panel.series.map(s => s.name);
-  const read = s => panel.series.forEach((one, i) => {
-    const near = one.mean[0].reduce((best, at, k) => Math.abs(at - s) < Math.abs(one.mean[0][best] - s) ? k : best, 0);
-    words[i].textContent = names[i] + "  " + shown(one.mean[1][near]);
-  });
-  svg.addEventListener("pointermove", event => {
-    const box = svg.getBoundingClientRect();
-    const s = first + ((event.clientX - box.left) * width / box.width - left) / (right - left) * (last - first);
-    const held = Math.min(last, Math.max(first, s));
-    line.setAttribute("x1", x(held)); line.setAttribute("x2", x(held)); line.setAttribute("opacity", 1);
-    read(held);
-  });
-  svg.addEventListener("pointerleave", () => { line.setAttribute("opacity", 0); read(last); });
-  read(last);
-};
 const after = document.getElementById("samples") || document.querySelector(".card.whole");
-const cards = data.panels.map((panel, number) => {
+const hasView = (data.views || []).length > 0, total = data.panels.length + hasView;
+const newCard = (name, number, series) => {
   const card = document.createElement("section"), title = document.createElement("h2");
-  card.className = "card curve" + (number === data.panels.length - 1 && number % 2 === 0 ? " whole" : "");
-  title.textContent = panel.title;
+  card.className = "card curve" + (number === total - 1 && number % 2 === 0 ? " whole" : "");
+  title.textContent = name;
   const legend = document.createElement("div");
   legend.className = "legend";
-  panel.series.forEach((s, i) => {
+  series.forEach((s, i) => {
     const entry = document.createElement("div"), mark = document.createElement("i");
     mark.style.background = colour(i);
     entry.append(mark, document.createElement("span"));
@@ -175,14 +121,23 @@ const cards = data.panels.map((panel, number) => {
   });
   card.append(title, legend);
   return card;
-});
+};
+const cards = data.panels.map((panel, number) => newCard(panel.title, number, panel.series));
+if (hasView) cards.push(newCard("D's view", total - 1, ["real", "fake"]));
 after.after(...cards);
-const redraw = () => cards.forEach((card, i) => { card.querySelector("svg")?.remove(); draw(card, data.panels[i]); });
+const redraw = () => {
+  marks.length = 0;
+  cards.forEach((card, i) => {
+    card.querySelector("svg")?.remove();
+    i < data.panels.length ? draw(card, data.panels[i]) : drawView(card, data.views);
+  });
+};
 redraw();
 if (data.written && Date.now() / 1000 - data.written < 600) setTimeout(() => location.reload(), 20000);
 let wide = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== wide) { wide = innerWidth; redraw(); } });
 </script>
+{{live_scripts}}
 </body>
 </html>
 """

@@ -4,6 +4,7 @@
     scores.json                      numbers and texts by name, nested
     metrics.jsonl, scores.jsonl      a step per line, numbers by name
     events.jsonl                     an event per line
+    judged.jsonl                     a step per line, with D's outputs for real pictures and for generated ones
 
 The checks are written by hand: a run must be readable with NumPy alone, so a package for schemas would have to be
 optional; and sizes, depths, long numbers and keys given twice would need checks of our own with one, too.
@@ -29,6 +30,7 @@ MOST_CONFIG, MOST_ROWS = 4 << 20, 1 << 30  # bytes of config.json, and of a file
 MOST_DIGITS = 20  # of a whole number: seeds go up to 2^64
 LARGEST = 1e100  # magnitude of a metric: sums and differences of such numbers are finite
 LARGEST_AMOUNT = 10**12  # seconds, or images per second
+MOST_OUTPUTS = 1024  # of D, in a row of judged.jsonl
 MOST_TEXT = 10_000  # characters in a text that is shown
 
 Check = Callable[[Any], bool]
@@ -86,6 +88,15 @@ _DATA: dict[str, tuple[Check, str]] = {
     "name": (_is_text, _TEXT), "source": (_is_text, _TEXT), "images": (_is_step, _STEP), "credit": (_is_text, _TEXT),
     "crc32": (lambda value: value is None or _is_step(value), "a whole number or null"),
 }
+_OUTPUTS = f"a list of at most {MOST_OUTPUTS} numbers"
+
+
+def _is_outputs(value: Any) -> bool:
+    return isinstance(value, list) and len(value) <= MOST_OUTPUTS and all(map(_is_number, value))
+
+
+_VIEW: dict[str, tuple[Check, str]] = {
+    "step": (_is_step, _STEP), "real": (_is_outputs, _OUTPUTS), "fake": (_is_outputs, _OUTPUTS)}
 _EVENT: dict[str, tuple[Check, str]] = {
     "step": (_is_step, _STEP), "event": (_is_text, _TEXT), "reason": (_is_text, _TEXT)}
 
@@ -142,7 +153,7 @@ def read_scores(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def read_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl, scores.jsonl or events.jsonl, which have one JSON object per line.
+    """The rows of metrics.jsonl, scores.jsonl, events.jsonl or judged.jsonl, which have one JSON object per line.
 
     A last line without a line end is left out: the run is still writing it, or was stopped while it did. Rows of
     metrics and scores hold numbers only, among them NaN and infinity; what `events` files hold is free.
@@ -152,14 +163,15 @@ def read_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
             and what was expected.
     """
     path = user_path(path)
-    is_event, rows = path.name.startswith("events"), []
+    schema = next((part for name, part in (("events", _EVENT), ("judged", _VIEW)) if path.name.startswith(name)), None)
+    rows = []
     for number, line in enumerate(_text(path.parent, path.name, MOST_ROWS).split("\n")[:-1], start=1):
         if not line.strip():
             continue
         place = f"{path}, line {number}: "
         row = _parsed(line, place.rstrip(": "))
-        if is_event:
-            _check(row, _EVENT, place)
+        if schema is not None:
+            _check(row, schema, place)
         else:
             for key, value in row.items():
                 is_step = key in ("step", "epoch")

@@ -8,13 +8,20 @@
     plan.py      steps, epochs, or a time       listing.py   a table of runs, and their differences
     saved.py     the networks of a run          latent/      analysis of what a run has learnt
     manifest.py  which files are the run's own  console.py   printing that never ends a program
+    play/        networks as programs for a page
     parts.py     programs of several runs       conditions.py  labels or clusters that a run is conditional on
+    joining.py   --distributed: ranks meet      follower.py  a run on the ranks that write no files
+    jobs.py      independent runs in parallel
+    notebook.py  what a notebook shows of a run  export/     networks as ONNX and PyTorch files
+    interop/     beside PyTorch, Pillow, matplotlib
 """
 
+from minigan.run import interop
 from minigan.run.command import main
 from minigan.run.conditions import condition_options, conditioned
 from minigan.run.durable import check_finite
 from minigan.run.folder import new_folder, read_config, write_config
+from minigan.run.jobs import spread
 from minigan.run.log import LABELS, Log
 from minigan.run.loop import SAMPLES, fit, train
 from minigan.run.manifest import write, write_json, write_scores
@@ -27,6 +34,6 @@ from minigan.run.signals import Stopped
 from minigan.run.tuning import tune_blas
 
 __all__ = ["IMAGES_SEEN", "LABELS", "SAMPLES", "SMOKE_STEPS", "Log", "RunOptions", "SavedGenerator", "Scores",
-           "Stopped", "begin", "check_finite", "condition_options", "conditioned", "duration", "fit", "load_generator",
-           "main", "new_folder", "new_part", "option", "options", "planned_steps", "positive", "read_config", "train",
-           "tune_blas", "write", "write_config", "write_json", "write_scores"]
+           "Stopped", "begin", "check_finite", "condition_options", "conditioned", "duration", "fit", "interop",
+           "load_generator", "main", "new_folder", "new_part", "option", "options", "planned_steps", "positive",
+           "read_config", "spread", "train", "tune_blas", "write", "write_config", "write_json", "write_scores"]

@@ -6,11 +6,13 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from minigan.data.paths import printable
+from minigan.engine.distributed import world
 from minigan.errors import MiniganError
 from minigan.run import console, signals
+from minigan.run.joining import report_failure
 
 
 @contextlib.contextmanager
@@ -39,21 +41,26 @@ def _main(script: Callable[[], Any]) -> None:
         with signals.handled(), _plain_warnings():
             script()
     except (MiniganError, ModuleNotFoundError, OSError) as error:
-        print(printable(f"error: {error}"), file=sys.stderr)
-        sys.exit(2)
+        _end(error, f"error: {error}", 2)
     except MemoryError as error:
-        print(f"error: not enough memory ({error or 'it is used up'}); give smaller networks or batches",
-              file=sys.stderr)
-        sys.exit(2)
+        _end(error, f"error: not enough memory ({error or 'it is used up'}); give smaller networks or batches", 2)
     except RuntimeError as error:
         if not type(error).__module__.startswith("cupy"):
             raise
-        print(f"error: the GPU failed: {error}. --resume continues from the last checkpoint; `nvidia-smi` "
-              "and `dmesg` may show the cause.", file=sys.stderr)
-        sys.exit(3)
+        _end(error, f"error: the GPU failed: {error}. --resume continues from the last checkpoint; `nvidia-smi` and "
+             "`dmesg` may show the cause.", 3)
     except signals.Stopped as stop:
-        print(f"stopped ({stop})", file=sys.stderr)
-        sys.exit(stop.status)
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        sys.exit(130)
+        _end(stop, f"stopped ({stop})", stop.status)
+    except KeyboardInterrupt as stop:
+        _end(stop, "stopped", 130)
+    except SystemExit as ended:  # of one rank alone: the others would wait for it
+        if ended.code and world().size > 1:
+            _end(ended, str(ended), ended.code if isinstance(ended.code, int) else 1)
+        raise
+
+
+def _end(error: BaseException, sentence: str, status: int) -> NoReturn:
+    """End the program with one sentence; of ranks that train together, with one for all, or with the rank's own."""
+    if report_failure(error, sentence, status):
+        print(printable(sentence), file=sys.stderr)
+    sys.exit(status)

@@ -18,10 +18,11 @@ import numpy as np
 from minigan import random
 from minigan.checkpoint import Series, inside
 from minigan.data import Batches
+from minigan.engine.distributed import world
 from minigan.errors import CheckpointError, DataError, NonFiniteError
 from minigan.trainers import Progress, Trainer
 
-GROWING = ("metrics.jsonl", "scores.jsonl")  # files that are appended to
+GROWING = ("metrics.jsonl", "scores.jsonl", "judged.jsonl")  # files that are appended to
 EVERY = 60.0  # seconds between checkpoints, by default
 SHARE = 0.01  # largest share of the time that saving may take, by default
 _SHEET = re.compile(r"(epoch|step)_\d+\.png")
@@ -72,7 +73,7 @@ class Keeper:
             CheckpointError: there is none, or it belongs to another trainer.
             DataError: a file is shorter than when the checkpoint was saved.
         """
-        state, path, problems = self.series.newest()
+        state, path, problems = world().on_first(self.series.newest)
         try:
             self.trainer.load_state_dict(state["trainer"])
             self.batches.load_state_dict(state["batches"])
@@ -87,13 +88,17 @@ class Keeper:
             raise CheckpointError(f"{path}: not a state of this run ({type(error).__name__}: {error})") from None
         self.best = getattr(self.score, "best", None)
         self.set_factor(self.factor)
+        self.put_back(lengths, samples)
+        return self.trainer.steps, problems
+
+    def put_back(self, lengths: dict[str, int], samples: set[str]) -> None:
+        """Cut files that grow back to these lengths, and remove sheets that are not in `samples`."""
         for name in GROWING:
             inside.separate(self.folder, name)  # a hard link to another file
             _cut(self.folder, name, lengths.get(name, 0))
         for name in inside.names(self.folder, "samples"):
             if _SHEET.fullmatch(name) and name not in samples:
                 inside.remove(self.folder, f"samples/{name}")
-        return self.trainer.steps, problems
 
     def set_factor(self, factor: float) -> None:
         """Set every learning rate to `factor` times its initial value."""
@@ -120,9 +125,10 @@ def check_finite(progress: Progress, was_watched: bool) -> None:
     """
     broken = [f"{key} is {value}" for key, value in progress.metrics.items() if not np.isfinite(value)]
     if broken:
+        where = f" on rank {' and '.join(map(str, progress.not_finite))}" if progress.not_finite else ""
         remedy = "" if was_watched else "; run it again with --check-finite to see in which operation and layer"
-        raise NonFiniteError(f"step {progress.step}: {' and '.join(broken)}: the networks have diverged{remedy}. "
-                             "A smaller --lr is the usual remedy")
+        raise NonFiniteError(f"step {progress.step}: {' and '.join(broken)}{where}: the networks have diverged"
+                             f"{remedy}. A smaller --lr is the usual remedy")
 
 
 def check_weights(trainer: Trainer) -> None:

@@ -31,7 +31,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 ABOUT_NOW = ("resume", "overwrite")  # options about this call of the program, not about the run
 LONGER = ("steps", "epochs")  # may change if the learning rate does not depend on them
 MAY_CHANGE = (*ABOUT_NOW, "out", "data", "device", "precision", "graph", "blas_tuning", "check_finite",
-              "checkpoint_every", "keep", "rollback", "score_every", "tensorboard")
+              "checkpoint_every", "keep", "rollback", "score_every", "tensorboard", "distributed", "check_ranks")
 
 
 def new_folder(wanted: Path, overwrite: bool = False) -> Path:
@@ -141,7 +141,7 @@ def make_config(options: Mapping[str, Any], data: Sequence[ImageData], steps: in
         "data": [{"name": images.name, "source": images.source, "images": len(images), "crc32": _crc32(images),
                   **({"credit": images.credit} if images.credit else {})} for images in data],
         "device": device.device_info(),
-        "versions": {"minigan": _version(), "numpy": np.__version__, "python": platform.python_version(),
+        "versions": {"minigan": version(), "numpy": np.__version__, "python": platform.python_version(),
                      "system": f"{platform.system()} {platform.machine()}", "git": _revision()},
     }
 
@@ -204,7 +204,7 @@ def _crc32(data: ImageData) -> int | None:
     return zlib.crc32(np.ascontiguousarray(pixels).data.cast("B")) if isinstance(pixels, np.ndarray) else None
 
 
-def _version() -> str:
+def version() -> str:
     """minigan.__version__, from the file that has it: an import of the whole package from here would be a circle."""
     text = (PACKAGE / "__init__.py").read_text(encoding="utf-8")
     return re.findall(r'^__version__ = "(.+)"$', text, re.M)[0]  # test_version checks that it is a literal

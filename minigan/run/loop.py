@@ -18,22 +18,27 @@ from minigan import report
 from minigan.data import Batches, ImageData, Loader, scaled
 from minigan.data.paths import printable
 from minigan.engine import device
+from minigan.engine.distributed import world
 from minigan.errors import DataError, OptionError
 from minigan.random import Stream
 from minigan.report.records import MOST_STEPS
 from minigan.run import folder as folders
 from minigan.run.board import tensorboardx
+from minigan.run.follower import Follower
+from minigan.run.joining import check_equal
 from minigan.run.latent.pictures import write_default_pictures
 from minigan.run.manifest import Manifest, check_folder
+from minigan.run.notebook import RunFolder
 from minigan.run.options import RunOptions
 from minigan.run.plan import check_length, planned_steps
+from minigan.run.play.playing import offer_play
 from minigan.run.saved import NEEDED
 from minigan.run.session import Scores, Session, Sheet
 from minigan.trainers import GAN, Trainer
 
 SAMPLES = 64  # images in a sample grid
 SHOWN_CLASSES, PER_CLASS = 16, 10  # rows and columns of the sample grid of a conditional generator
-LOOKED_INTO = 200  # steps; shorter runs have learnt too little for a map of their latent space
+LOOKED_INTO = 200  # steps; shorter runs have learnt too little for a map of their latent space, or to play with
 
 
 def train(trainer: GAN, images: ImageData, options: RunOptions) -> Path:
@@ -62,14 +67,23 @@ def train(trainer: GAN, images: ImageData, options: RunOptions) -> Path:
         from minigan.metrics.watch import Watch  # brings SciPy and scikit-learn
 
         print("scoring needs a classifier of digits: it is read from the cache, or trained now in about a minute")
-        score = Watch(trainer, options.seed, options.data)
+        score = _elsewhere if world().rank else Watch(trainer, options.seed, options.data)
     rows = np.linspace(0, len(pixels) - 1, min(SAMPLES, len(pixels))).astype(int)  # data may be sorted by class
-    reals = report.grid(scaled(pixels[rows]), 8)
+    real = scaled(pixels[rows])
+    reals = report.grid(real, 8)
     session = opened(trainer, loader, options, [images], reals, sheet, score, caption)
+    if trainer.asked and not trainer.classes:
+        z = Stream(options.seed, "samples").normal((SAMPLES, trainer.latent))  # of the sample grid
+        session.view = lambda: trainer.judged(real, z)
     session.run()
     if trainer.steps >= LOOKED_INTO and options.recorded().keys() >= {*NEEDED}:
         session.current("latent/", lambda: write_default_pictures(session.folder, options.seed))
-    return session.folder
+    _let_play(session)
+    return RunFolder(session.folder)
+
+
+def _elsewhere(folder: Path, step: int) -> None:
+    """In place of a score, on ranks that do not measure."""
 
 
 def _sheet(trainer: GAN, seed: int) -> tuple[Sheet, str]:
@@ -117,7 +131,14 @@ def fit(trainer: Trainer, batches: Batches, options: RunOptions, *data: ImageDat
     """
     session = opened(trainer, batches, options, data, reals, sheet, score, caption)
     session.run()
-    return session.folder
+    _let_play(session)
+    return RunFolder(session.folder)
+
+
+def _let_play(session: Session) -> None:
+    """Give report.html its live part, if the run has learnt enough, and its networks can run in a page."""
+    if session.trainer.steps >= LOOKED_INTO:
+        session.current("the live part of report.html", lambda: offer_play(session.folder))
 
 
 def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequence[ImageData], reals: np.ndarray,
@@ -126,7 +147,8 @@ def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequen
     start = time.monotonic()
     credits = dict.fromkeys(images.credit for images in data if images.credit)
     print(device.device_info(), *map(printable, (*(images.source for images in data), *credits)), sep="\n")
-    saved = _to_continue(options.out) if options.resume else None
+    ranks = world()
+    saved = ranks.on_first(lambda: _to_continue(options.out)) if options.resume else None
     if saved is None:
         check_length(options)
     if options.tensorboard:
@@ -137,19 +159,29 @@ def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequen
         raise OptionError(f"{steps:,} steps are more than {MOST_STEPS:,}, which the names of checkpoints have room for")
     trainer.set_schedule(options.schedule, steps)
     config = {**folders.make_config(options.recorded(), data, steps), "in_force": trainer.settings(),
-              "caption": caption}
+              "caption": caption, **({"ranks": ranks.size} if ranks.size > 1 else {})}
+    kind = Follower if ranks.rank else Session
+    if ranks.size > 1:
+        ranks.share(batches.batch_size)  # raises if ranks cannot
+        check_equal(config)
     if saved is None:
-        folder = folders.new_folder(options.out, options.overwrite)
-        Manifest(folder).add("config.json", "reals.png")
-        folders.write_config(folder, config)
-        report.save_png(reals, folder / "reals.png", scale=2)
+        folder = ranks.on_first(lambda: _new(options, config, reals))
         deadline = start + options.budget if options.budget else math.inf
-        return Session(folder, trainer, batches, options, config, sheet, score, deadline)
-    changed = folders.check_continues(options.out, saved, config, options.defaults())
-    session = Session(options.out, trainer, batches, options, config, sheet, score, earlier=saved.get("sessions", []))
+        return kind(folder, trainer, batches, options, config, sheet, score, deadline)
+    changed = ranks.on_first(lambda: folders.check_continues(options.out, saved, config, options.defaults()))
+    session = kind(options.out, trainer, batches, options, config, sheet, score, earlier=saved.get("sessions", []))
     session.resume(changed)
     session.record()
     return session
+
+
+def _new(options: RunOptions, config: dict[str, Any], reals: np.ndarray) -> Path:
+    """Make the folder of a new run, with its first files."""
+    folder = folders.new_folder(options.out, options.overwrite)
+    Manifest(folder).add("config.json", "reals.png")
+    folders.write_config(folder, config)
+    report.save_png(reals, folder / "reals.png", scale=2)
+    return folder
 
 
 def _to_continue(folder: Path) -> dict[str, Any]:

@@ -25,14 +25,15 @@ from minigan.errors import DataError
 
 LIST = "checkpoints/files.txt"
 MOST = 64 << 20  # bytes of the list
-GROWING = ("metrics.jsonl", "scores.jsonl", "events.jsonl")
+GROWING = ("metrics.jsonl", "scores.jsonl", "events.jsonl", "judged.jsonl")
 FOLDERS = ("samples", "checkpoints", "latent", "tensorboard")  # made by runs
 
 _NETWORKS = (r"generator|discriminator|averaged(_ab|_ba)?|best|[gd]_[ab]{1,2}|classifier"
              r"|(encoder|decoder|discriminator)\d{1,3}")  # of the trainers here
-_FILES = (r"config\.json|(metrics|scores|events)\.jsonl|scores\.json|report\.html|(curves|reals)\.png"
+_FILES = (r"config\.json|(metrics|scores|events|judged)\.jsonl|scores\.json|report\.html|(curves|reals)\.png"
           r"|samples/(step_\d{6,12}|epoch_\d{4,12})\.png|checkpoints/(step_\d{8,12}|best)\.(safetensors|damaged)"
           r"|latent/(interpolate|walk|map|arithmetic|unit|guided)\.(png|gif)"
+          r"|latent/play\.json"
           rf"|tensorboard/events\.out\.tfevents\.[\w.-]+|{LIST}")
 _SURELY_OURS = re.compile(rf"({_NETWORKS})\.safetensors|{_FILES}")
 _LISTED = re.compile(rf"[^/\0\n]+\.safetensors|sample\.png|{_FILES}")  # a trainer may have networks of any name

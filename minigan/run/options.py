@@ -7,8 +7,10 @@ import dataclasses
 import inspect
 import json
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from minigan.data.paths import user_path
@@ -17,6 +19,7 @@ from minigan.errors import DataError, MiniganError, OptionError, check_installed
 from minigan.optim import SCHEDULES
 from minigan.random import seed
 from minigan.run.folder import ABOUT_NOW, read_config
+from minigan.run.joining import OneSentenceParser, join, join_devices
 from minigan.run.tuning import tune_blas
 
 SMOKE_STEPS = 3
@@ -126,6 +129,13 @@ class RunOptions:
                                   kind=duration, metavar="TIME", group="durable")
     tensorboard: bool = option(False, "also write TensorBoard event files, into tensorboard/", group="durable")
 
+    distributed: bool = option(False, "train on all ranks that mpiexec or srun has started, with --batch-size images "
+                               "in all of them together; see docs/distributed.md", group="durable")
+    local_norm: bool = option(False, "with --distributed, batch norm uses the statistics of each rank's own images",
+                              group="durable")
+    check_ranks: int = option(100, "with --distributed, steps between comparisons of all ranks' weights",
+                              kind=positive(int), metavar="N", group="durable")
+
     score_every: int | None = option(None, "steps between scores of the samples, written to scores.jsonl; the weights "
                                      "with the best score are kept", kind=int, group="scored")
 
@@ -133,6 +143,10 @@ class RunOptions:
 
         def __getattr__(self, name: str) -> Any:
             """An option of the program's own."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process, which lacks the class that `options` has made."""
+        return _Sent, (vars(self), self.recorded())
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -144,6 +158,18 @@ class RunOptions:
         offered = (f for f in dataclasses.fields(self) if f.metadata["offered"] and f.name not in ABOUT_NOW)
         values = {f.name: getattr(self, f.name) for f in offered}
         return {name: str(value) if isinstance(value, Path) else value for name, value in sorted(values.items())}
+
+
+class _Sent(SimpleNamespace):
+    """The options of a program in another process: the values, and `recorded`."""
+
+    def __init__(self, values: dict[str, Any], recorded: dict[str, Any]) -> None:
+        super().__init__(**values)
+        self._recorded = recorded
+
+    def recorded(self) -> dict[str, Any]:
+        """As RunOptions'."""
+        return self._recorded
 
 
 def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: str, resumable: bool = True,
@@ -168,8 +194,8 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
         ModuleNotFoundError: matplotlib or Pillow is missing, or safetensors if resumable.
     """
     kind = _with_own({"out": Path("runs") / name, **own}, {"every", *["durable"] * resumable, *["scored"] * scored})
-    parser = argparse.ArgumentParser(description=inspect.cleandoc(doc or ""),
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneSentenceParser(description=inspect.cleandoc(doc or ""),
+                               formatter_class=argparse.RawDescriptionHelpFormatter)
     fields = [f for f in dataclasses.fields(kind) if f.metadata["offered"]]
     for field in fields:
         _add(parser, field)
@@ -185,13 +211,17 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
         result = kind(**vars(parsed))
         if not (result.steps or result.epochs or result.budget):
             result.steps = default_steps
+        if result.distributed:
+            result.device = join(result.device, not result.local_norm, arguments is None and result.blas_tuning)
         result.device = device.set_device(result.device)
+        if result.distributed:
+            join_devices()
         device.set_precision(result.precision)
         seed(result.seed)
     except (MiniganError, ValueError) as error:
         parser.error(str(error))
     check_installed("PIL", "matplotlib", *["safetensors"] * resumable, what="a run")
-    if arguments is None and result.blas_tuning and result.device == "cpu":
+    if arguments is None and result.blas_tuning and result.device == "cpu" and "mpi4py" not in sys.modules:
         tune_blas()
     return result
 

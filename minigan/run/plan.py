@@ -8,6 +8,7 @@ from typing import Any
 
 from minigan import random
 from minigan.data import Batches
+from minigan.engine.distributed import world
 from minigan.errors import OptionError
 from minigan.run.options import IMAGES_SEEN, SMOKE_STEPS, RunOptions
 from minigan.trainers import Progress, Trainer
@@ -50,8 +51,8 @@ def steps_within(seconds: float, trainer: Trainer, batches: Batches, graph: bool
     start, times = time.perf_counter(), []
 
     def on_step(progress: Progress) -> None:
-        times.append(progress.seconds)
-        if len(times) >= FEWEST and progress.seconds >= SHARE * seconds:
+        times.append(world().broadcast(progress.seconds))  # all ranks decide by the first one's clock
+        if len(times) >= FEWEST and times[-1] >= SHARE * seconds:
             raise _Enough
 
     with contextlib.suppress(_Enough):
@@ -60,6 +61,6 @@ def steps_within(seconds: float, trainer: Trainer, batches: Batches, graph: bool
         part.load_state_dict(before[name])
     each = (times[-1] - times[FEWEST // 2]) / (len(times) - 1 - FEWEST // 2)  # without the slow first ones
     left = seconds * (1 - RESERVE) - (time.perf_counter() - start)
-    steps = max(1, int(left / each))
+    steps = world().broadcast(max(1, int(left / each)))
     print(f"{steps:,} steps of {1e3 * each:.0f} ms fit into {seconds:.0f} s")
     return steps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -17,17 +18,20 @@ from minigan.checkpoint import inside, save_weights
 from minigan.data import Batches
 from minigan.data.paths import printable
 from minigan.engine import detect_anomaly, device
-from minigan.errors import DataError, MiniganError, NonFiniteError, OptionError
+from minigan.engine.distributed import agreed, agreement, compare_weights, world
+from minigan.errors import DataError, DistributedError, MiniganError, NonFiniteError, OptionError
 from minigan.run import signals
 from minigan.run.board import Board
 from minigan.run.durable import Cadence, Keeper, check_finite, check_weights
 from minigan.run.folder import write_config
 from minigan.run.log import Log, note, way_on
 from minigan.run.manifest import Manifest
+from minigan.run.notebook import Pictures
 from minigan.run.options import RunOptions
 from minigan.trainers import Progress, Trainer
 
 Scores = Callable[[Path, int], Any]  # (run folder, step): measures the networks and saves the scores there
+View = Callable[[], tuple[np.ndarray, np.ndarray]]  # D's outputs for real pictures (N,) and for generated ones (M,)
 Sheet = Callable[[], Callable[[], np.ndarray]]  # starts a picture, returns a function that waits for it
 SHEETS = 12  # least number of sample grids per run, if there are ten steps for each
 PAGE_SHARE, PAGE_EVERY = 0.01, 30.0  # largest share of the time for report.html; least seconds between two
@@ -46,9 +50,11 @@ class Session:
                  earlier: Sequence[dict[str, Any]] = ()) -> None:
         self.folder, self.trainer, self.batches, self.options = folder, trainer, batches, options
         self.sheet, self.score, self.steps = sheet, score, int(config["steps"])
+        self.view: View | None = None  # what the discriminator makes of pictures, for judged.jsonl
         self.sheets: list[tuple[str, int, Callable[[], np.ndarray]]] = []  # name, step, picture to wait for
         self.config, self.earlier = config, earlier  # and what earlier processes did of this run
-        self.keeper = Keeper(folder, trainer, batches, score, config, options.keep)
+        self.ranks, self.signal = world(), 0  # the signal after which the run ends, on whichever rank it arrived
+        self.open_files()
         self.cadence = Cadence(options.checkpoint_every)
         self.board: Board | None = None
         self.page_after = 0.0  # monotonic time of the next update of report.html
@@ -56,11 +62,16 @@ class Session:
         self.deadline = deadline  # monotonic time
         self.late = False  # whether the run ends before its last step, because the time is up
         self.between = False  # whether a step is complete, its metrics are written, and the next one has not begun
-        self.files = Manifest(folder)
+
+    def open_files(self) -> None:
+        """Open the run's files, and lock its folder."""
+        self.keeper = Keeper(self.folder, self.trainer, self.batches, self.score, self.config, self.options.keep)
+        self.files = Manifest(self.folder)
         self.files.add("config.json", "metrics.jsonl", "reals.png", "curves.png", "report.html", "scores.json",
-                       *(f"{name}.safetensors" for name in trainer.networks),
-                       *(["scores.jsonl", "best.safetensors"] if score is not None else []))
-        self.log = Log(folder, self.steps, options.batch_size * trainer.batches_per_step)  # locks the folder
+                       *(f"{name}.safetensors" for name in self.trainer.networks),
+                       *(["scores.jsonl", "best.safetensors"] if self.score is not None else []))
+        self.pictures = Pictures()
+        self.log = Log(self.folder, self.steps, self.options.batch_size * self.trainer.batches_per_step)  # locks it
 
     def resume(self, changed: dict[str, Any]) -> None:
         """Continue from the newest undamaged checkpoint. Raises as `Keeper.restore`; OptionError if --steps is less."""
@@ -95,10 +106,7 @@ class Session:
         """Train to the end; weights are saved even if an error ends the run."""
         try:
             if self.options.tensorboard:
-                inside.check(self.folder, "tensorboard", "folder")
-                self.board = Board(self.folder, self.trainer.steps)
-                self.files.add(*(f"tensorboard/{name}" for name in inside.names(self.folder, "tensorboard")
-                                 if name.startswith("events.out.tfevents.")))
+                self.open_board()
             with detect_anomaly() if self.options.check_finite else contextlib.nullcontext(), signals.noticed():
                 if not self.trainer.steps:
                     with contextlib.suppress(NonFiniteError):  # of initial weights: the first step reports it
@@ -121,6 +129,17 @@ class Session:
             raise
         finally:
             self.log.close()
+        self.finish()
+
+    def open_board(self) -> None:
+        """Begin TensorBoard's files."""
+        inside.check(self.folder, "tensorboard", "folder")
+        self.board = Board(self.folder, self.trainer.steps)
+        self.files.add(*(f"tensorboard/{name}" for name in inside.names(self.folder, "tensorboard")
+                         if name.startswith("events.out.tfevents.")))
+
+    def finish(self) -> None:
+        """Save the last pictures, and print what there is to see."""
         self.save_sheets()
         if self.board is not None:
             self.board.close()
@@ -142,15 +161,39 @@ class Session:
     def begin(self) -> None:
         """Save a checkpoint before the first step, so that a run that is killed at once can be continued."""
         check_weights(self.trainer)
-        self.sheets.append(("step_000000.png", 0, self.sheet()))
+        self.draw("step_000000.png", 0)
         self.save()
+
+    def draw(self, name: str, step: int) -> None:
+        """Start the sample grid of a step; append what D makes of its pictures to judged.jsonl."""
+        self.sheets.append((name, step, self.sheet()))
+        if self.view is None:
+            return
+        real, fake = ([float(f"{value:.4g}") for value in outputs] for outputs in self.view())
+        self.files.add("judged.jsonl")
+        with inside.open_to_append(self.folder, "judged.jsonl") as file:
+            file.write(json.dumps({"step": step, "real": real, "fake": fake}) + "\n")
 
     def promptly(self, step: int) -> bool:
         """Whether the networks are needed in their state after this step; called once per step."""
-        self.late = self.late or time.monotonic() >= self.deadline
-        if self.last(step) or self.cadence.due(step) or signals.pending():
+        self.late, due, self.signal = self.decided(
+            self.late or time.monotonic() >= self.deadline, self.cadence.due(step), signals.pending() or 0)
+        if self.last(step) or due or self.signal:
             self.save_at = step
-        return self.save_at == step or self.scored(step) or self.shown(step)
+        return self.save_at == step or self.scored(step) or self.shown(step) or self.compared(step)
+
+    def decided(self, late: bool, due: bool, number: int) -> tuple[bool, bool, int]:
+        """What all ranks do: whether time is up and a checkpoint due by the first one's clock, and any one's signal."""
+        if self.ranks.size == 1:
+            return late, due, number
+        first = self.ranks.rank == 0
+        every = self.ranks.gather(np.array([[late and first, due and first, number]]))  # (ranks, 3)
+        late, due, number = every.max(axis=0).tolist()
+        return bool(late), bool(due), number
+
+    def compared(self, step: int) -> bool:
+        """Whether the weights of all ranks are compared after this step."""
+        return self.ranks.size > 1 and (self.last(step) or step % self.options.check_ranks == 0)
 
     def last(self, step: int) -> bool:
         """Whether the run ends with this step."""
@@ -182,33 +225,50 @@ class Session:
         self.between = progress.step == self.trainer.steps
         if self.board is not None:
             self.board(progress)
-        check_finite(progress, self.options.check_finite)
         drawn = progress.epoch_ends or self.shown(progress.step)
-        if drawn or progress.step == self.save_at or self.scored(progress.step):
-            check_weights(self.trainer)
-        if self.score is not None and self.scored(progress.step):
-            self.score(self.folder, progress.step)
+        with agreement():
+            check_finite(progress, self.options.check_finite)
+            if drawn or progress.step == self.save_at or self.scored(progress.step):
+                check_weights(self.trainer)
+            if self.compared(progress.step):
+                compare_weights(self.ranks, self.trainer.networks, progress.step)
+        if self.scored(progress.step):
+            self.measure(progress.step)
         if drawn:
             name = f"epoch_{progress.epoch:04d}.png" if progress.epoch_ends else f"step_{progress.step:06d}.png"
-            self.sheets.append((name, progress.step, self.sheet()))
-            self.keep_weights()
-            self.page()
+            self.show(name, progress.step)
         if progress.step == self.save_at:
             self.save()
-            if (signal := signals.pending()) is not None and progress.step < self.steps:
-                raise signals.Stopped(signal, f"signal {signal}: {self.folder} is saved after step {progress.step:,}")
+            if self.signal and progress.step < self.steps:
+                raise agreed(signals.Stopped(
+                    self.signal, f"signal {self.signal}: {self.folder} is saved after step {progress.step:,}"))
             if self.late and progress.step < self.steps:
                 raise _TimeIsUp
+
+    def measure(self, step: int) -> None:
+        """Score the networks."""
+        if self.score is not None:
+            self.score(self.folder, step)
+
+    def show(self, name: str, step: int) -> None:
+        """Draw, save the weights, and update the page."""
+        self.draw(name, step)
+        self.keep_weights()
+        self.page()
 
     def save(self) -> None:
         """Save a checkpoint, after all files that belong to it are on the disk."""
         start = time.monotonic()
         self.save_sheets()
         self.log.sync()
+        self.save_state()
+        self.cadence.saved(time.monotonic() - start)
+
+    def save_state(self) -> None:
+        """Write the checkpoint, and that it is the run's."""
         self.files.add(f"checkpoints/{self.keeper.series.path(self.trainer.steps).name}",
                        *(["checkpoints/best.safetensors"] if self.score is not None else []))
         self.keeper.save()
-        self.cadence.saved(time.monotonic() - start)
 
     def roll_back(self, error: NonFiniteError) -> None:
         """Return to the last checkpoint with half the learning rate; without --rollback, raise the error.
@@ -241,10 +301,11 @@ class Session:
             with contextlib.suppress(Exception):
                 self.save_sheets()
                 self.keep_weights()
-            if self.between and not isinstance(error, signals.Stopped | DataError):  # such as an error in a score
+            unsafe = signals.Stopped | DataError | DistributedError
+            if self.between and not isinstance(error, unsafe):  # such as an error in a score
                 with contextlib.suppress(Exception):
                     check_weights(self.trainer)
-                    self.keeper.save()
+                    self.save_state()
         with contextlib.suppress(Exception):
             self.last_pictures()
         saved = max(self.keeper.series.steps(), default=0)
@@ -279,6 +340,7 @@ class Session:
             pixels = picture()
             self.files.add(f"samples/{name}")
             report.save_png(pixels, self.folder / "samples" / name, scale=2)
+            self.pictures.show(pixels, step)
             if self.board is not None:
                 self.board.picture(pixels, step)
 

@@ -13,6 +13,8 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+from minigan.engine.distributed import world
+
 HANGUPS = tuple(getattr(signal, name) for name in ("SIGHUP", "SIGBREAK") if hasattr(signal, name))  # POSIX, Windows
 SIGNALS = (signal.SIGINT, signal.SIGTERM, *HANGUPS)
 NOBODYS = (signal.SIG_DFL, signal.default_int_handler)  # handlers that no user installed
@@ -87,6 +89,8 @@ def _handle(number: int, frame: FrameType | None) -> None:
     if not _Watch.waits:
         raise Stopped(number)
     _Watch.pending = number
+    if world().rank:
+        return  # the first speaks for all
     with contextlib.suppress(OSError):  # the terminal may be gone; not print, which may be what the signal interrupted
         os.write(2, b"\nstopping: this step is finished and the run saved; a second signal stops at once\n")
 

@@ -13,6 +13,7 @@ import numpy as np
 from minigan import optim
 from minigan.data.batches import Batch, Batches, as_batches
 from minigan.engine import Array, Tensor, device, scalar, tensor
+from minigan.engine.distributed import together, world
 from minigan.errors import CheckpointError
 from minigan.losses import GANLoss
 from minigan.nn import Module
@@ -25,13 +26,17 @@ RATES = ("lr", "betas", "alpha", "momentum", "eps", "weight_decay", "max_norm") 
 
 
 class Progress(NamedTuple):
-    """The state of training after a step: its number (from 1), its metrics, seconds since the start, its epoch."""
+    """The state of training after a step: its number (from 1), its metrics, seconds since the start, its epoch.
+
+    not_finite: the ranks whose own metrics are NaN or infinite, when several train together.
+    """
 
     step: int
     metrics: Metrics
     seconds: float
     epoch: int = 0
     epoch_ends: bool = False
+    not_finite: tuple[int, ...] = ()
 
 
 class Trainer:
@@ -120,21 +125,24 @@ class Trainer:
         On a GPU with `graph`, a step is captured as one CUDA graph, and `on_step` is called for several steps at a
         time: at the latest when an epoch ends, or after a step for which `promptly(number)` is true. At that moment the
         networks are in the state after that step. `promptly` is called once per step.
+
+        All ranks of `distributed.world()` take each step together; metrics are their means.
         """
         batches = as_batches(batches)
         captured = None
-        if graph and self.capturable and device.default() != "cpu":
+        if graph and self.capturable and world().capturable and device.default() != "cpu":
             captured = CapturedStep(self, batches)
         readings, start = Readings(several=captured is not None), time.perf_counter()
         for number in range(1, steps + 1):
-            row = stacked(self.update(self.draw(batches))) if captured is None else captured.step()
+            with together():
+                row = stacked(self.update(self.draw(batches))) if captured is None else captured.step()
             self.steps += 1
             epoch, ends = batches.epoch, batches.position == 0
             now = promptly(self.steps) or ends or number == steps  # called exactly once per step
             readings.add((self.steps, epoch, ends), row)
             for (step, in_epoch, at_end), values in readings.arrived(now):
                 if on_step is not None:
-                    on_step(Progress(step, values, time.perf_counter() - start, in_epoch, at_end))
+                    on_step(Progress(step, values, time.perf_counter() - start, in_epoch, at_end, readings.not_finite))
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on except the data: weights, optimisers, random streams, the step count."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from minigan.data.batches import Batch, Batches
 from minigan.engine import Array, Capture, Tensor, device
+from minigan.engine.distributed import joint, world
 
 READ_EVERY = 50  # steps between two reads of a GPU's metrics
 Mark = tuple[int, int, bool]  # number of a step, its epoch, whether the epoch ends with it
@@ -53,7 +54,7 @@ class CapturedStep:
         if self.trainer.differs_now() or (self.draws and self.batches.ends_within(usual)):
             return stacked(self.trainer.update(self.trainer.draw(self.batches), None))
         if self.draws:
-            row = self.graph(self.trainer.plan(self.batches.batch_size))
+            row = self.graph(self.trainer.plan(joint().share(self.batches.batch_size)))
         else:
             batch = self.trainer.draw(self.batches)
             row = self.graph(batch, self.trainer.plan(_samples(batch)))
@@ -68,10 +69,14 @@ class CapturedStep:
 
 
 class Readings:
-    """Fetches metrics to the host: READ_EVERY steps at a time if `several`, else step by step."""
+    """Fetches metrics to the host: READ_EVERY steps at a time if `several`, else step by step.
+
+    Of several ranks, the metrics are the means; `not_finite` are the ranks whose own were NaN or infinite last.
+    """
 
     def __init__(self, several: bool) -> None:
         self.several, self.every = several, READ_EVERY if several else 1
+        self.not_finite: tuple[int, ...] = ()
         self.unread: list[tuple[Mark, Row]] = []
         self.under_way: list[tuple[list[tuple[Mark, tuple[str, ...]]], Callable[[], np.ndarray]]] = []
 
@@ -92,9 +97,19 @@ class Readings:
         ready = [*self.under_way, fetched] if now or not self.several else self.under_way
         self.under_way = [] if now or not self.several else [fetched]
         for steps, wait in ready:
-            values = iter(wait().tolist())
+            values = iter(self._of_all_ranks(wait()).tolist())
             for mark, names in steps:
                 yield mark, {name: next(values) for name in names}
+
+    def _of_all_ranks(self, numbers: np.ndarray) -> np.ndarray:
+        """The means over ranks of metrics (n,)."""
+        ranks = world()
+        means = ranks.mean([numbers])[0]
+        self.not_finite = ()
+        if ranks.size > 1 and not np.isfinite(means).all():
+            every = ranks.gather(numbers[None])  # (ranks, n)
+            self.not_finite = tuple(np.flatnonzero(~np.isfinite(every).all(axis=1)).tolist())
+        return means
 
 
 def stacked(metrics: dict[str, Tensor]) -> Row:

@@ -58,6 +58,8 @@ class GAN(Trainer):
             the discriminator, roth with another loss than minimax and non_saturating.
     """
 
+    asked = True  # whether a run records what D makes of its sample grids, see `judged`
+
     def __init__(self, generator: Module, discriminator: Module, loss: str | GANLoss = "non_saturating",
                  lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999), n_discriminator: int = 1,
                  label_smoothing: float = 0.0, ema: float = 0.0, seed: int = 0,
@@ -176,7 +178,7 @@ class GAN(Trainer):
 
     def latents(self, count: int) -> Tensor:
         """Standard normal noise (count, latent) for the generator."""
-        return Tensor(self.noise.normal((count, self.latent), self.dtype, self.device))
+        return Tensor(self.noise.normal((count, self.latent), self.dtype, self.device, samples=0))
 
     def reals(self, batch: Batch) -> list[Real]:
         """The real data of each discriminator step. OptionError unless each has its array, or its labelled one."""
@@ -225,6 +227,19 @@ class GAN(Trainer):
         Batch norm uses its running statistics, so an image does not depend on the others.
         """
         return np.array(self.sample_later(z, labels)())
+
+    def judged(self, real: Array, z: Array) -> tuple[np.ndarray, np.ndarray]:
+        """D's logits, on the host, of real samples (N, ...) and of `sample(z)`, z (M, latent): (N,) and (M,).
+
+        In evaluation mode and without augmentations, so nothing of the trainer changes. Of a critic, its values.
+        """
+        fake = tensor(self.sample(z), dtype=self.dtype, device=self.device)
+        self.discriminator.eval()
+        with no_grad():
+            logits = [self.discriminator(x) for x in (as_tensor(real, self.dtype, self.device), fake)]
+        self.discriminator.train()
+        of_real, of_fake = (device.asnumpy(array.data).reshape(len(array)) for array in logits)  # (N,), (M,)
+        return of_real, of_fake
 
     def sample_later(self, z: Array, labels: Any = None) -> Callable[[], np.ndarray]:
         """As `sample`, but without waiting for a GPU: only the returned function waits."""

@@ -17,6 +17,7 @@ from minigan import ops
 from minigan.data.batches import Batch, Labelled
 from minigan.data.images import scaled
 from minigan.engine import Array, Tensor, tensor
+from minigan.engine.distributed import joint
 from minigan.errors import DataError, OptionError, ShapeError
 from minigan.losses import cross_entropy, l1
 from minigan.nn import Module
@@ -61,7 +62,8 @@ class SemiSupervised(CycleGAN):
     def generator_losses(self, a: Tensor, b: Tensor, labels: Array | None = None) -> tuple[Weighted, Tensor, Tensor]:
         """CycleGAN's terms, and `supervised`."""
         losses, fake_a, fake_b = super().generator_losses(a, b)
-        rows = self.choice.integers(0, len(self.pairs[0]), (self.labelled,))
+        rows, ranks = self.choice.integers(0, len(self.pairs[0]), (self.labelled,)), joint()
+        rows = rows if self.labelled % ranks.size else ranks.rows(rows)  # else all ranks learn from all of them
         x, y = (tensor(images[rows], dtype=self.dtype, device=self.device) for images in self.pairs)
         losses["supervised"] = (self.lambda_supervised, l1(self.g_ab(x), y))
         return losses, fake_a, fake_b

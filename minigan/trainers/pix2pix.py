@@ -51,6 +51,7 @@ class Pix2Pix(Translation):
         loss: the name of a pair in minigan.losses, or a pair; the paper's is the log loss.
         lr, betas: Adam's, for both networks.
         lambda_l1: weight of the mean absolute difference.
+        lambda_gan: weight of the adversarial loss; 0 trains the generator alone, on the other terms.
         lambda_features: weight of feature matching: 4 times the mean absolute difference of the outputs of D's layers
             for the fake and the real pair; 10 in pix2pixHD, 0 for none. The discriminator needs `features`.
         optimizer: makes the optimiser of a network from its parameters, in place of Adam.
@@ -66,15 +67,20 @@ class Pix2Pix(Translation):
 
     def __init__(self, generator: Module, discriminator: Module, loss: str | GANLoss = "non_saturating",
                  lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999), lambda_l1: float = 100.0,
-                 lambda_features: float = 0.0, optimizer: OptimizerFactory | None = None) -> None:
+                 lambda_features: float = 0.0, optimizer: OptimizerFactory | None = None,
+                 lambda_gan: float = 1.0) -> None:
         super().__init__()
         self.channels = channels(generator, "generator", "Pix2Pix")
         check_discriminator(discriminator, sum(self.channels), "discriminator", "Pix2Pix")
-        check_weights("Pix2Pix", lambda_l1=lambda_l1, lambda_features=lambda_features)
+        check_weights("Pix2Pix", lambda_l1=lambda_l1, lambda_features=lambda_features, lambda_gan=lambda_gan)
+        if not lambda_gan and (lambda_features or not lambda_l1):
+            raise OptionError(f"Pix2Pix: with lambda_gan=0 no discriminator is trained, so lambda_l1={lambda_l1} must "
+                              f"be above 0 and lambda_features={lambda_features} must be 0")
         if lambda_features and not hasattr(discriminator, "features"):
             raise OptionError(f"Pix2Pix: lambda_features={lambda_features} needs a discriminator with `features`, as "
                               "models.PatchDiscriminator and models.MultiScaleDiscriminator have")
         self.loss, self.lambda_l1, self.lambda_features = gan_loss(loss), lambda_l1, lambda_features
+        self.lambda_gan = lambda_gan
         self.generator, self.discriminator = generator, discriminator
         self.prepare({"generator": generator, "discriminator": discriminator})
         optimizer = optimizer or partial(Adam, lr=lr, betas=betas)
@@ -91,6 +97,7 @@ class Pix2Pix(Translation):
         Returns:
             d_loss, half the discriminator's loss before its update; g_loss, the generator's adversarial loss; l1, the
             mean absolute difference; features, the feature matching loss, if lambda_features > 0; all without weights.
+            With lambda_gan=0, only l1.
 
         Raises:
             OptionError: not two batches.
@@ -103,7 +110,7 @@ class Pix2Pix(Translation):
             raise ShapeError(f"Pix2Pix: sources {a.shape} and targets {b.shape} are no pairs: they must agree in N, H "
                              "and W")
         fake = self.generator(a)
-        metrics = self.discriminator_step(a, b, fake.detach())
+        metrics = self.discriminator_step(a, b, fake.detach()) if self.lambda_gan else {}
         losses = self.generator_losses(a, b, fake)
         self.g_optimizer.minimize(total(losses))
         return {**metrics, **values(losses)}
@@ -118,14 +125,16 @@ class Pix2Pix(Translation):
     def generator_losses(self, a: Tensor, b: Tensor, fake: Tensor) -> Weighted:
         """The terms that the generator minimises."""
         losses = {"l1": (self.lambda_l1, l1(fake, b))}
+        if not self.lambda_gan:
+            return losses
         if not self.lambda_features:
             game = over_scales(self.loss.generator_loss, self.discriminator(_pair(a, fake)))
-            return {"g_loss": (1.0, game), **losses}
+            return {"g_loss": (self.lambda_gan, game), **losses}
         features: Features = self.discriminator.features(_pair(a, fake))  # type: ignore[attr-defined]
         with no_grad():
             real: Features = self.discriminator.features(_pair(a, b))  # type: ignore[attr-defined]
         losses["features"] = (self.lambda_features, feature_matching(features, real))
-        return {"g_loss": (1.0, over_scales(self.loss.generator_loss, _logits(features))), **losses}
+        return {"g_loss": (self.lambda_gan, over_scales(self.loss.generator_loss, _logits(features))), **losses}
 
     def translate(self, images: Array) -> np.ndarray:
         """Images (N, C, H, W) in [-1, 1] translated from a to b, on the host."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigan.engine import Array, device
+from minigan.engine.distributed import joint
 from minigan.errors import CheckpointError, OptionError
 from minigan.random import Stream
 
@@ -31,6 +32,7 @@ class ImagePool:
         stream: random numbers that decide whether an image is replaced, and which one.
 
     It holds arrays, never tensors: no graph outlives its step. The first `capacity` images fill it and are returned.
+    Of ranks that train together, each holds the same pool: the new images of all ranks are gathered for it.
     Source: Shrivastava et al., Learning from simulated and unsupervised images, 2017, section 2.3.
 
     Raises:
@@ -50,10 +52,11 @@ class ImagePool:
         return store.transpose(0, 3, 1, 2)  # (count, C, H, W)
 
     def plan(self, n: int) -> PoolPlan:
-        """What happens to the next n images.
+        """What happens to the next n images, or to n of each rank.
 
         It depends on the stream and the count only, so that on a GPU it can be an input of a captured step.
         """
+        n = joint().total(n)
         given, kept = self.capacity + np.arange(n), np.arange(self.capacity)
         if not self.capacity:
             return PoolPlan(given, kept)
@@ -73,14 +76,16 @@ class ImagePool:
         """
         if not self.capacity:
             return images
-        n, c, h, w = images.shape
+        (n, c, h, w), ranks = images.shape, joint()
         if self._store is None or self._store.shape[1:] != (h, w, c):
             self._store = np.zeros_like(images, shape=(self.capacity, h, w, c), order="C")
             self.count = 0 if plan is None else self.count
         given, kept = self.plan(n) if plan is None else plan
-        pixels = np.concatenate([self._store, images.transpose(0, 2, 3, 1)])  # (capacity + N, H, W, C)
+        new = ranks.gather(images.transpose(0, 2, 3, 1))  # (N, H, W, C), of ranks that train together all their images
+        pixels = np.concatenate([self._store, new])  # (capacity + N, H, W, C)
         self._store[...] = pixels[device.index(kept, pixels)]
-        return pixels[device.index(given, pixels)].transpose(0, 3, 1, 2)  # (N, C, H, W), channels-last in memory
+        own = ranks.rows(given)
+        return pixels[device.index(own, pixels)].transpose(0, 3, 1, 2)  # (N, C, H, W), channels-last in memory
 
     def state_dict(self) -> dict[str, Any]:
         """Copies of the images in the pool, on the host, and the address of the next random number."""

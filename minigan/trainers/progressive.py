@@ -69,6 +69,7 @@ class Progressive(GAN):
 
     generator: Growing
     discriminator: Growing
+    asked = False  # samples are enlarged to the last side, while D takes the present one
 
     def __init__(self, generator: Growing, discriminator: Growing, loss: str | GANLoss = "wasserstein",
                  lr: float = 1e-3, betas: tuple[float, float] = (0.0, 0.99), n_critic: int = 1,

@@ -6,7 +6,7 @@ import pytest
 import minigan as mg
 from minigan import data
 from minigan.errors import DataError, OptionError
-from minigan.metrics.clusters import Settings, clustered, kmeans
+from minigan.metrics.clusters import Settings, clustered, kmeans, picture_features
 from minigan.random import Stream
 
 QUICK = Settings(images_seen=960, batch_size=32, width=4)
@@ -74,8 +74,22 @@ def test_images_that_look_alike_share_a_cluster_at_any_number_of_threads():
     assert found[0].images is images.images
 
 
+def test_features_of_equal_images_are_equal_and_tell_kinds_apart():
+    """The Frechet distance of two halves of a set is far below that of two kinds of patterns."""
+    images, kinds = patterns()
+    features = picture_features(images.images, 5, QUICK)
+    codes = features(images.images)
+    assert codes.shape == (96, 32)
+    np.testing.assert_allclose(features(data.scaled(images.images[:7])), codes[:7], rtol=1e-4, atol=1e-5)
+    centre = lambda rows: codes[rows].mean(0)
+    same = np.square(centre(kinds == 0) - codes[kinds == 0]).sum(1).mean()
+    assert np.square(centre(kinds == 0) - centre(kinds == 1)).sum() > 2 * same
+
+
 def test_what_cannot_be_clustered_is_refused():
     images, _ = patterns()
+    with pytest.raises(DataError, match="picture_features: 10 images"):
+        picture_features(images.images[:10], settings=QUICK)
     with pytest.raises(OptionError, match="clusters=1 must be at least 2"):
         clustered(images, 1, settings=QUICK)
     with pytest.raises(DataError, match="40 clusters of 39 images"):

@@ -140,6 +140,17 @@ def test_mean_coloured():
         metrics.mean_coloured(colours, colours)
 
 
+def test_nearest_partners(rng):
+    """Copies of known images, a little changed, find the partner of their original: a loop over all pairs."""
+    known, partners = rng.integers(0, 256, (7, 1, 4, 4), np.uint8), np.arange(7)[:, None]
+    order = np.array([3, 0, 6, 3])
+    images = np.clip(known[order].astype(int) + rng.integers(-9, 10, (4, 1, 4, 4)), 0, 255).astype(np.uint8)
+    loop = [min(range(7), key=lambda m: np.square(known[m] - row.astype(float)).sum()) for row in images]
+    assert metrics.nearest_partners(images, known, partners).ravel().tolist() == loop == order.tolist()
+    with pytest.raises(ShapeError, match="do not fit together"):
+        metrics.nearest_partners(images, known, partners[1:])
+
+
 @pytest.mark.parametrize("measure", [metrics.l1, metrics.psnr, metrics.ssim, metrics.iou])
 def test_what_cannot_be_compared(measure):
     a = np.zeros((2, 1, 16, 16), np.float32)

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from browser import Browser
 
 from minigan import report
 from minigan.errors import DataError
@@ -159,3 +160,41 @@ def test_it_names_what_was_in_force_and_how_long_it_took(folder):
 def test_it_reloads_itself_only_while_the_run_goes_on(folder):
     assert inside(report.report_page(folder))["written"] is None
     assert abs(inside(report.report_page(folder, live=True))["written"] - time.time()) < 60
+
+
+def judged(folder):
+    rows = [{"step": step, "real": [1.0, 2.0, 3.0], "fake": [-1.0, -2.0, 0.0 + step / 1000]} for step in (0, 400, 1250)]
+    (folder / "judged.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [
+        *rows, {"step": 1251, "real": [float("nan")], "fake": [1.0]}]))
+    return rows
+
+
+def test_ds_view_is_in_it_and_a_damaged_row_is_named(folder):
+    """Values that are not finite are left out; a run of an earlier version has no such file."""
+    assert inside(report.report_page(folder))["views"] == []
+    rows = judged(folder)
+    assert inside(report.report_page(folder))["views"] == rows
+    (folder / "judged.jsonl").write_text('{"step": 3, "real": "<b>", "fake": []}\n')
+    with pytest.raises(DataError, match=r'judged.jsonl, line 1: real is "<b>"; expected a list of at most 1024'):
+        report.report_page(folder)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (apt-get install chromium): the page is not opened")
+def test_the_film_moves_the_curves_and_ds_view(folder, tmp_path):
+    judged(folder)
+    with Browser(tmp_path / "profile") as browser:
+        browser.open(report.report_page(folder).as_uri(), width=390, dark=True)
+        seen = browser.evaluate("""[0, 1, 4].map(number => {
+          slider.value = number;
+          slider.dispatchEvent(new Event("input"));
+          const card = [...document.querySelectorAll(".curve")].pop(), bars = [...card.querySelectorAll("rect")];
+          return [document.querySelector(".legend span").textContent, card.querySelector("h2").textContent,
+                  card.querySelector(".legend").textContent,
+                  bars.filter(bar => +bar.getAttribute("height") > 0).length];
+        })""")
+        assert [view for _, view, _, _ in seen] == ["D's view, step 0", "D's view, step 400", "D's view, step 1,250"]
+        assert "generated pictures, mean -0.8667" in seen[1][2] and "real pictures, mean 2" in seen[1][2]
+        assert all(bars == 6 for *_, bars in seen)
+        assert seen[0][0] != seen[1][0]  # the mean of the loss at these steps
+        assert browser.errors() == [] and browser.evaluate("document.documentElement.scrollWidth") <= 390

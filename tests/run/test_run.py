@@ -61,7 +61,7 @@ def test_a_run_leaves_everything(digits, tmp_path):
     assert "D(G(z))" in done.stderr
     assert {p.name for p in out.iterdir()} == {
         "averaged.safetensors", "checkpoints", "config.json", "curves.png", "discriminator.safetensors",
-        "generator.safetensors", "metrics.jsonl", "reals.png", "report.html", "samples"}
+        "generator.safetensors", "judged.jsonl", "metrics.jsonl", "reals.png", "report.html", "samples"}
     assert [p.name for p in sorted((out / "samples").iterdir())] == [
         "epoch_0001.png", "step_000000.png", "step_000005.png"]
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]

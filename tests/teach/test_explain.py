@@ -164,6 +164,29 @@ def test_a_gradient_that_fades_or_grows_little_by_little_is_noticed_too(rng):
     assert "most of it at power, 12 times, 1e+6 in all" in remark
 
 
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d, nn.InstanceNorm2d])
+@pytest.mark.parametrize("layer", [nn.Conv2d, nn.UpConv2d])
+def test_a_bias_before_a_norm_is_no_gradient_that_vanishes(rng, layer, norm):
+    """A norm takes off what a bias adds to its channel, so the bias has gradient 0 except for rounding."""
+    mg.seed(0)
+    net = nn.Sequential(layer(2, 3, 3, padding=1), norm(3))
+    x = mg.tensor(rng.normal(size=(4, 2, 6, 6)), dtype=np.float32)
+    weights = mg.tensor(rng.normal(size=net(x).shape), dtype=np.float32)
+    explained = mg.explain(lambda: ops.sum(net(x) * weights))
+    sizes = {v.name: np.abs(v.gradient).max() for v in explained.derivation.leaves}
+    assert 0 < sizes["net.0.bias"] < 1e-4 * sizes["net.0.weight"]
+    assert explained.derivation.remarks == [] and "vanishes" not in str(explained)
+
+
+def test_a_bias_that_reaches_the_loss_past_the_norm_still_counts(rng):
+    b = mg.tensor(np.zeros((1, 3, 1, 1)), requires_grad=True)
+    x = mg.tensor(rng.normal(size=(4, 3, 2, 2)), requires_grad=True)
+    h = b + x
+    loss = (ops.batch_norm(h, mg.tensor(np.ones(3)), mg.tensor(np.zeros(3))) * rng.normal(size=x.shape)).sum()
+    remark, = mg.explain(loss + (h * 1e-9).sum()).derivation.remarks
+    assert "vanishes" in remark and "g[b]" in remark
+
+
 def test_sums_over_samples_are_no_explosions(dcgan):
     assert {step.primitive.name for step in dcgan.derivation.steps if step.remarks} <= {"normalize"}
 

@@ -10,6 +10,7 @@ import pytest
 import minigan as mg
 from minigan import losses, ops
 from minigan.teach.theory import by_hand
+from minigan.teach.theory.variants import variant
 
 ROOT = Path(__file__).parents[2]
 SHAPES = {"x": (3, 3), "z": (2, 2), "K_D": (5, 3, 3), "W_D": (5,), "b_D": (), "K_G": (3, 3), "K_F": (4, 4)}
@@ -101,6 +102,109 @@ def test_one_entry_of_each_in_sympy(problem, name, entry):
     assert abs(float(exact) - gradients(**pick(given, names))[name][entry]) < 1e-12
 
 
+def test_the_answers_in_one_line(given):
+    """The update lines of docs/lessons/problem_set.md, index by index, without the loops of by_hand.py."""
+    def inside(*places):
+        return all(0 <= place < 3 for place in places)
+
+    x, z, K_D, W, b, K_G, K_F = given.values()
+    y = np.zeros((3, 3))
+    for i, j, k, l in np.ndindex(2, 2, 3, 3):
+        if inside(2 * i - 1 + k, 2 * j - 1 + l):
+            y[2 * i - 1 + k, 2 * j - 1 + l] += z[i, j] * K_G[k, l]
+    D = [1 / (1 + np.exp(-b - np.einsum("m,mkl,kl", W, K_D, image))) for image in (x, y)]
+    e = D[0] - 1, D[1]
+    result = by_hand.discriminator_gradients(**pick(given, "x z K_D W_D b_D K_G"))
+    np.testing.assert_allclose(result["K_D"], W[:, None, None] * (e[0] * x + e[1] * y), atol=1e-14)
+    np.testing.assert_allclose(result["W_D"], e[0] * np.einsum("mkl,kl", K_D, x) + e[1] * np.einsum("mkl,kl", K_D, y))
+    np.testing.assert_allclose(result["b_D"], e[0] + e[1])
+    t = np.sign(by_hand.back_again(y, K_F) - z)
+    once, twice = np.zeros((3, 3)), np.zeros((3, 3))
+    for k, l, i, j in np.ndindex(3, 3, 2, 2):
+        a, c = 2 * i - 1 + k, 2 * j - 1 + l
+        if inside(a, c):
+            once[k, l] -= D[1] * z[i, j] * sum(W[m] * K_D[m, a, c] for m in range(5))
+            twice[k, l] += z[i, j] * sum(t[p, r] * K_F[2 * i + k - p, 2 * j + l - r] for p, r in np.ndindex(2, 2))
+    np.testing.assert_allclose(by_hand.generator_gradients(**pick(given, "z K_D W_D b_D K_G"))["K_G"], once, atol=1e-14)
+    np.testing.assert_allclose(by_hand.cycle_subgradients(**pick(given, "z K_G K_F"))["K_G"], twice, atol=1e-14)
+
+
+# ---- variants ----
+@pytest.mark.parametrize("seed", range(8))
+def test_a_variant_is_solved_as_the_engine_solves_it(seed):
+    own = variant(seed)
+    t = {name: mg.tensor(array, requires_grad=True) for name, array in own.numbers.items()}
+    fake = ops.conv_transpose2d(t["z"].reshape(1, 1, 2, 2), t["K_G"].reshape(1, 1, own.K, own.K), stride=own.at.S,
+                                padding=own.at.P)
+    H = own.image
+    assert fake.shape == (1, 1, H, H)
+
+    def logit(image):
+        A = ops.conv2d(image.reshape(1, 1, H, H), t["K_D"].reshape(-1, 1, H, H)).reshape(own.filters)
+        return ops.sum(t["W_D"] * A) + t["b_D"]
+
+    back = ops.conv2d(fake, t["K_F"].reshape(1, 1, own.K_F, own.K_F), padding=own.at.P_F)
+    assert back.shape == (1, 1, 2, 2)
+    for problem, names, loss in (
+            ("1(a)", "K_D W_D b_D", lambda: losses.minimax.discriminator_loss(logit(t["x"]), logit(fake))),
+            ("1(b)", "K_G", lambda: losses.minimax.generator_loss(logit(fake))),
+            ("2(a)", "K_F", lambda: ops.sum(ops.abs(back - t["z"].reshape(1, 1, 2, 2)))),
+            ("2(b)", "K_G", lambda: ops.sum(ops.abs(back - t["z"].reshape(1, 1, 2, 2))))):
+        gradients = mg.grad(loss(), [t[name] for name in names.split()], retain_graph=True)
+        for name, gradient in zip(names.split(), gradients, strict=True):
+            np.testing.assert_allclose(own.answers[f"{problem} {name}"], gradient.data, rtol=0, atol=1e-12)
+
+
+def test_variants_differ_repeat_and_keep_the_original_sizes_for_seed_0():
+    first = variant(0)
+    assert {name: array.shape for name, array in first.numbers.items()} == SHAPES
+    sizes = [variant(seed) for seed in range(1, 25)]
+    assert len({(v.K, v.at, v.filters) for v in sizes}) > 15
+    assert len({v.K for v in sizes}) >= 3 and len({v.at.S for v in sizes}) == 3 and len({v.at.P for v in sizes}) == 3
+    several = sizes[:8]
+    assert len({v.sheet() for v in several}) == 8
+    assert variant(7).sheet() == variant(7).sheet() and variant(7).solutions() == variant(7).solutions()
+    for own in several:
+        assert not set(own.answers) & set(own.sheet().split()) and "solutions" in own.solutions()
+        assert all(name in own.solutions() for name in own.answers)
+        e = by_hand.sigmoid(by_hand.logit(own.numbers["x"], **own.given("K_D W_D b_D"))) - 1
+        assert -0.96 < e < -0.04  # neither nearly right nor nearly certain
+
+
+def test_the_numbers_of_a_sheet_are_those_of_its_solution():
+    own = variant(3)
+    given = {line.partition("=")[0].strip(): np.array(eval(line.partition("=")[2]))
+             for line in own.sheet().splitlines() if line.startswith("    ")}
+    for name, array in own.numbers.items():
+        np.testing.assert_array_equal(given[name], array)
+    for line in own.solutions().splitlines():
+        name, _, numbers = line.partition("=")
+        if name.strip() in own.answers:
+            np.testing.assert_allclose(eval(numbers), own.answers[name.strip()], rtol=0.006)
+
+
+def test_which_noise_values_reach_the_corner_of_the_kernel():
+    for seed in range(8):
+        own = variant(seed)
+        words = own.solutions().split("[0,0] is reached by ")[1].partition(".")[0]
+        for i, j in np.ndindex(2, 2):
+            z, y = np.zeros((2, 2)), np.zeros((own.K, own.K))
+            z[i, j], y[0, 0] = 1, 1
+            assert (f"z[{i},{j}]" in words) == bool(by_hand.generate(z, y, own.at).any())
+
+
+def test_the_script_prints_and_writes_variants(tmp_path, monkeypatch, capsys):
+    script = str(ROOT / "docs/teaching/variants.py")
+    monkeypatch.setattr(sys, "argv", [script, "--seed", "7", "--solutions"])
+    runpy.run_path(script, run_name="__main__")
+    assert capsys.readouterr().out == variant(7).solutions()
+    monkeypatch.setattr(sys, "argv", [script, "--first", "3", "--count", "2", "--out", str(tmp_path)])
+    runpy.run_path(script, run_name="__main__")
+    assert {p.name for p in tmp_path.iterdir()} == {f"{kind}-{seed}.md" for kind in ("variant", "solution")
+                                                    for seed in (3, 4)}
+    assert (tmp_path / "variant-4.md").read_text() == variant(4).sheet()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_the_example_agrees_and_says_so(seed, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["problem_set.py", "--seed", str(seed)])
@@ -111,7 +215,7 @@ def test_the_example_agrees_and_says_so(seed, monkeypatch, capsys):
 
 def test_the_examples_check_can_fail(monkeypatch):
     right = by_hand.through_generator
-    monkeypatch.setattr(by_hand, "through_generator", lambda gy, z: right(gy, z.T))
+    monkeypatch.setattr(by_hand, "through_generator", lambda gy, z, at: right(gy, z.T, at))
     monkeypatch.setattr(sys, "argv", ["problem_set.py"])
     with pytest.raises(SystemExit, match=r"differ by .*, more than 1e-10"):
         runpy.run_path(str(ROOT / "examples/problem_set.py"), run_name="__main__")

@@ -128,6 +128,24 @@ def test_finite_differences_through_pix2pix_and_feature_matching(scales):
     slopes_agree([generator], lambda: total(trainer.generator_losses(a, b, generator(a))))
 
 
+def test_pix2pix_without_an_adversary_is_regression_and_its_weight_scales_the_game():
+    """With lambda_gan=0 the discriminator rests and only L1 is left; the gradient is linear in lambda_gan."""
+    a, b = (mg.tensor(x, dtype="float64") for x in batches(0, "float64"))
+    generator, discriminator = large(list(pix2pix_networks("instance", width=2)))
+    slopes = []
+    for weight in (0.0, 1.0, 3.0):
+        trainer = trainers.Pix2Pix(generator, discriminator, lambda_l1=7.0, lambda_gan=weight)
+        terms = trainer.generator_losses(a, b, generator(a))
+        slopes.append([g.numpy() for g in mg.grad(trainers.translation.total(terms), generator.parameters())])
+    plain = [g.numpy() for g in mg.grad(7.0 * mg.ops.mean(mg.ops.abs(generator(a) - b)), generator.parameters())]
+    for none, one, three, expected in zip(*slopes, plain, strict=True):
+        np.testing.assert_allclose(none, expected, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(three - none, 3 * (one - none), rtol=1e-9, atol=1e-12)
+    alone = trainers.Pix2Pix(*pix2pix_networks(), lambda_gan=0.0)
+    before = states(alone, ["discriminator"])
+    assert set(alone.step(batches(0))) == {"l1"} and equal(before, states(alone, before))
+
+
 def test_feature_matching_by_hand():
     rng = np.random.default_rng(0)
     fake, real = ([[rng.normal(size=(2, 3)) for _ in range(3)] for _ in range(2)] for _ in "fr")
@@ -528,6 +546,8 @@ def one_channel(**changes):
     (lambda: trainers.Pix2Pix(*pix2pix_networks()).step(batches(0)[0]), "got 1 batches"),
     (lambda: trainers.Pix2Pix(pix2pix_networks()[0], mg.nn.Sequential(mg.nn.Conv2d(2, 1, 4)), lambda_features=10.0),
      "needs a discriminator with `features`"),
+    (lambda: trainers.Pix2Pix(*pix2pix_networks(), lambda_gan=0.0, lambda_l1=0.0), "no discriminator is trained"),
+    (lambda: trainers.Pix2Pix(*pix2pix_networks(), lambda_gan=-1.0), "lambda_gan=-1.0 must be a number >= 0"),
     (lambda: combogan().step(batches(0)), "got 2 batches for 3 domains"),
     (lambda: combogan().translate(batches(0)[0], 0, 3), "from domain 0 to 3, but domains are numbered from 0 to 2"),
     (lambda: trainers.ComboGAN([], [], []), "two domains or more"),

@@ -2,7 +2,8 @@
 # # Fill in the vjp
 #
 # Each function gets a cotangent, usually `gy`, and returns what its docstring asks for. Use NumPy only, not minigan.
-# `python docs/exercises/vjps.py` compares every answer with the engine: exact, close, wrong (and where), or not done.
+# `python docs/exercises/vjps.py` compares every answer with the engine, for several sizes: exact, close, wrong (what
+# kind of mistake it looks like, and where), or not done.
 
 # %%
 """Thirteen derivations to fill in; run the file to see which answers are right."""
@@ -12,23 +13,28 @@ import sys
 import numpy as np
 
 import minigan as mg
-from minigan import losses, nn, ops
-from minigan.teach.exercise import compare
+from minigan import losses, ops
+from minigan.teach.exercise import Sheet
 
 rng = np.random.default_rng(2024)
-verdicts, RIGHT = {}, ("exact", "close")
-
-
-def check(name, mine, reference):
-    """Print and record a verdict. In a notebook, a wrong answer is an error: nbgrader counts cells that fail."""
-    verdicts[name] = compare(name, mine, reference)
-    assert verdicts[name] in RIGHT or "ipykernel" not in sys.modules, f"{name}: {verdicts[name]}"
+sheet = Sheet()
+check, verdicts = sheet.check, sheet.verdicts
 
 
 def gradients(f, *arrays, cotangent=None):
     """The engine's gradients of f with respect to each array, from a cotangent."""
     tensors = [mg.tensor(np.asarray(a, np.float64), requires_grad=True) for a in arrays]
     return [g.data for g in mg.grad(f(*tensors), tensors, cotangent)]
+
+
+def row(a):
+    """A vector as an image of one row."""
+    return a.reshape(1, 1, 1, -1)  # (1, 1, 1, N)
+
+
+def normal(*sizes):
+    """Random arrays of these sizes."""
+    return [rng.normal(size=n) for n in sizes]
 
 
 # %% [markdown]
@@ -44,9 +50,14 @@ def neuron_vjp(gy, x, w, b):
 
 
 # %%
-x, w = rng.normal(size=(2, 4))
-check("1 chain rule", lambda: neuron_vjp(1.7, x, w, 0.3),
-      gradients(lambda w: ops.tanh(ops.sum(w * x) + 0.3), w, cotangent=1.7)[0])
+def neuron(gy, x, w, b):
+    return gradients(lambda w: ops.tanh(ops.sum(w * x) + b), w, cotangent=gy)[0]
+
+
+check("1 chain rule", neuron_vjp, neuron, 1.7, *normal(4, 4), 0.3)
+### BEGIN HIDDEN TESTS
+check("1 chain rule", neuron_vjp, neuron, -0.6, *normal(7, 7), -0.2)
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 2 Broadcasting (lesson 2)
@@ -62,9 +73,15 @@ def unbroadcast(gy, shape):
 
 
 # %%
-gy = rng.normal(size=(5, 2, 3, 4))
-check("2 broadcasting", lambda: unbroadcast(gy, (3, 1)),
-      gradients(lambda x: ops.broadcast_to(x, shape=gy.shape), rng.normal(size=(3, 1)), cotangent=gy)[0])
+def summed(gy, shape):
+    return gradients(lambda x: ops.broadcast_to(x, shape=gy.shape), np.zeros(shape), cotangent=gy)[0]
+
+
+check("2 broadcasting", unbroadcast, summed, rng.normal(size=(5, 2, 3, 4)), (3, 1))
+### BEGIN HIDDEN TESTS
+for shape in ((2, 1, 4), (5, 1, 1, 4), (2, 3, 4), (1,), ()):
+    check("2 broadcasting", unbroadcast, summed, rng.normal(size=(5, 2, 3, 4)), shape)
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 3 Convolution: its two transposes (lesson 3)
@@ -83,9 +100,15 @@ def conv1d_vjps(gy, x, w):
 
 
 # %%
-x, w, gy = rng.normal(size=7), rng.normal(size=3), rng.normal(size=5)
-check("3 convolution", lambda: conv1d_vjps(gy, x, w), np.concatenate([g.ravel() for g in gradients(
-    lambda x, w: ops.conv2d(x, w), x.reshape(1, 1, 1, 7), w.reshape(1, 1, 1, 3), cotangent=gy.reshape(1, 1, 1, 5))]))
+def both(gy, x, w):
+    return np.concatenate([g.ravel() for g in gradients(ops.conv2d, row(x), row(w), cotangent=row(gy))])
+
+
+check("3 convolution", conv1d_vjps, both, *normal(5, 7, 3))
+### BEGIN HIDDEN TESTS
+check("3 convolution", conv1d_vjps, both, *normal(6, 9, 4))
+check("3 convolution", conv1d_vjps, both, *normal(4, 5, 2))
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 4 Transposed convolution (lesson 4)
@@ -99,10 +122,16 @@ def transposed_conv1d_vjp(gy, w, stride, n):
 
 
 # %%
-gy = rng.normal(size=12)
-check("4 transposed convolution", lambda: transposed_conv1d_vjp(gy, w, 3, 4), gradients(
-    lambda x: ops.conv_transpose2d(x, mg.tensor(w.reshape(1, 1, 1, 3)), stride=(1, 3)), rng.normal(size=(1, 1, 1, 4)),
-    cotangent=gy.reshape(1, 1, 1, 12))[0].ravel())
+def convolved(gy, w, stride, n):
+    return gradients(lambda x: ops.conv_transpose2d(x, mg.tensor(row(w)), stride=(1, stride)), np.zeros((1, 1, 1, n)),
+                     cotangent=row(gy))[0].ravel()
+
+
+check("4 transposed convolution", transposed_conv1d_vjp, convolved, *normal(12, 3), 3, 4)
+### BEGIN HIDDEN TESTS
+for K, stride, n in ((3, 2, 4), (5, 2, 3), (2, 3, 4), (4, 1, 5)):  # stamps that overlap, and stamps with gaps
+    check("4 transposed convolution", transposed_conv1d_vjp, convolved, *normal((n - 1) * stride + K, K), stride, n)
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 5 Up-convolution is a blurred transposed convolution (lesson 5)
@@ -118,8 +147,15 @@ def blurred(w):
 
 
 # %%
-check("5 up-convolution", lambda: blurred(w),
-      ops.blur_filters(mg.tensor(w.reshape(1, 1, 1, 3)), scale=(1, 2)).data.ravel())
+def blur(w):
+    return ops.blur_filters(mg.tensor(row(w)), scale=(1, 2)).data.ravel()
+
+
+check("5 up-convolution", blurred, blur, *normal(3))
+### BEGIN HIDDEN TESTS
+for K in (4, 2, 5):
+    check("5 up-convolution", blurred, blur, *normal(K))
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 6 Batch norm: three terms (lesson 6)
@@ -136,9 +172,14 @@ def batch_norm_vjp(gy, x, gamma, eps=1e-5):
 
 
 # %%
-x, gy, gamma = rng.normal(2, 3, size=(6, 3)), rng.normal(size=(6, 3)), rng.normal(size=3)
-check("6 batch norm", lambda: batch_norm_vjp(gy, x, gamma),
-      gradients(lambda x: ops.batch_norm(x, mg.tensor(gamma), mg.tensor(np.zeros(3))), x, cotangent=gy)[0])
+def norm(gy, x, gamma, eps):
+    return gradients(lambda x: ops.batch_norm(x, mg.tensor(gamma), mg.tensor(0 * gamma), eps=eps), x, cotangent=gy)[0]
+
+
+check("6 batch norm", batch_norm_vjp, norm, rng.normal(size=(6, 3)), rng.normal(2, 3, size=(6, 3)), *normal(3), 1e-5)
+### BEGIN HIDDEN TESTS
+check("6 batch norm", batch_norm_vjp, norm, rng.normal(size=(4, 2)), rng.normal(-1, 2, size=(4, 2)), *normal(2), 0.3)
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 7 Losses from logits (lesson 7)
@@ -155,9 +196,16 @@ def cross_entropy_vjp(logits, targets):
 
 
 # %%
+def cross_entropy(logits, targets):
+    return gradients(lambda x: losses.bce_with_logits(x, targets), logits)[0]
+
+
 logits, targets = np.array([-1000.0, -2.0, 0.5, 30.0, 1000.0]), np.array([0.0, 1.0, 0.9, 1.0, 0.0])
-check("7 losses from logits", lambda: cross_entropy_vjp(logits, targets),
-      gradients(lambda x: losses.bce_with_logits(x, targets), logits)[0])
+check("7 losses from logits", cross_entropy_vjp, cross_entropy, logits, targets, safe=True)
+### BEGIN HIDDEN TESTS
+check("7 losses from logits", cross_entropy_vjp, cross_entropy, np.array([1000.0, -1000.0, -0.1]),
+      np.array([1.0, 0.3, 0.2]), safe=True)
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 8 Adam (lesson 8)
@@ -176,12 +224,18 @@ def adam_two_steps(w, g1, g2, lr=0.01, beta1=0.5, beta2=0.999, eps=1e-8):
 
 
 # %%
-w, g1, g2 = rng.normal(size=(3, 4))
-parameter = mg.tensor(w, requires_grad=True)
-optimizer = mg.optim.Adam([parameter], lr=0.01, betas=(0.5, 0.999))
-for g in (g1, g2):
-    optimizer.minimize(ops.sum(parameter * g))
-check("8 Adam", lambda: adam_two_steps(w, g1, g2), parameter)
+def adam(w, g1, g2, lr, beta1, beta2, eps):
+    parameter = mg.tensor(w, requires_grad=True)
+    optimizer = mg.optim.Adam([parameter], lr=lr, betas=(beta1, beta2), eps=eps)
+    for g in (g1, g2):
+        optimizer.minimize(ops.sum(parameter * g))
+    return parameter.data
+
+
+check("8 Adam", adam_two_steps, adam, *normal(4, 4, 4), 0.01, 0.5, 0.999, 1e-8)
+### BEGIN HIDDEN TESTS
+check("8 Adam", adam_two_steps, adam, *normal(5, 5, 5), 0.2, 0.9, 0.99, 0.1)
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 9 The best discriminator (lesson 9)
@@ -196,13 +250,19 @@ def best_logits(p_data, p_g):
 
 
 # %%
-p, q = rng.uniform(0.1, 2, size=(2, 6))
-s = mg.tensor(np.zeros(6), requires_grad=True)
-for _ in range(60):  # Newton's method on the engine's gradients; the second derivative is (p + q) D (1 - D)
-    slope, = mg.grad(ops.sum(p * ops.softplus(-s) + q * ops.softplus(s)), [s])
-    D = ops.sigmoid(s).data
-    s.data = s.data - slope.data / ((p + q) * D * (1 - D))
-check("9 the best discriminator", lambda: best_logits(p, q), s)
+def newton(p, q):
+    s = mg.tensor(np.zeros(len(p)), requires_grad=True)
+    for _ in range(60):  # on the engine's gradients; the second derivative is (p + q) D (1 - D)
+        slope, = mg.grad(ops.sum(p * ops.softplus(-s) + q * ops.softplus(s)), [s])
+        D = ops.sigmoid(s).data
+        s.data = s.data - slope.data / ((p + q) * D * (1 - D))
+    return s
+
+
+check("9 the best discriminator", best_logits, newton, *rng.uniform(0.1, 2, size=(2, 6)))
+### BEGIN HIDDEN TESTS
+check("9 the best discriminator", best_logits, newton, *rng.uniform(0.5, 3, size=(2, 3)))
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 10 Gradient penalty: differentiating a gradient (lesson 10)
@@ -220,18 +280,21 @@ def penalty_vjp(u, W, v):
 
 
 # %%
-u, W, v = rng.normal(size=3), rng.normal(size=(5, 3)), rng.normal(size=5)
+def penalty(u, W, v):
+    point, matrix = mg.tensor(u.reshape(-1, 1), requires_grad=True), mg.tensor(W)  # (N, 1), (H, N)
+
+    def loss(v):
+        f = ops.sum(v.reshape(-1, 1) * ops.tanh(ops.matmul(matrix, point)))  # (H,) -> (H, 1)
+        slope, = mg.grad(f, [point], create_graph=True)
+        return ops.square(ops.norm(slope) - 1.0)
+
+    return gradients(loss, v)[0]
 
 
-def penalty(v):
-    """The same penalty with the engine."""
-    point = mg.tensor(u, requires_grad=True)
-    slope, = mg.grad(ops.sum(v * ops.tanh(ops.matmul(mg.tensor(W), point.reshape(3, 1)).reshape(5))), [point],
-                     create_graph=True)
-    return ops.square(ops.norm(slope) - 1.0)
-
-
-check("10 gradient penalty", lambda: penalty_vjp(u, W, v), gradients(penalty, v)[0])
+check("10 gradient penalty", penalty_vjp, penalty, *normal(3, (5, 3), 5))
+### BEGIN HIDDEN TESTS
+check("10 gradient penalty", penalty_vjp, penalty, *normal(4, (2, 4), 2))
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 11 Spectral norm (lesson 11)
@@ -246,10 +309,19 @@ def spectral_vjp(gy, W, left, right):
 
 
 # %%
-W, gy = rng.normal(size=(2, 3, 4))
-U, _, Vt = np.linalg.svd(W)
-check("11 spectral norm", lambda: spectral_vjp(gy, W, U[:, 0], Vt[0]), gradients(
-    lambda W: W / ops.sum(W * np.outer(U[:, 0], Vt[0])), W, cotangent=gy)[0])
+def spectral(gy, W, left, right):
+    return gradients(lambda W: W / ops.sum(W * np.outer(left, right)), W, cotangent=gy)[0]
+
+
+def with_vectors(gy, W):
+    U, _, Vt = np.linalg.svd(W)
+    return gy, W, U[:, 0], Vt[0]
+
+
+check("11 spectral norm", spectral_vjp, spectral, *with_vectors(*normal((3, 4), (3, 4))))
+### BEGIN HIDDEN TESTS
+check("11 spectral norm", spectral_vjp, spectral, *with_vectors(*normal((5, 2), (5, 2))))
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 12 A cycle's subgradient (lesson 12)
@@ -264,10 +336,17 @@ def cycle_subgradient(x, A, B):
 
 
 # %%
-x, A, B = rng.normal(size=3), rng.normal(size=(4, 3)), rng.normal(size=(3, 4))
+def cycle(x, A, B):
+    column = x.reshape(-1, 1)  # (N, 1)
+    return gradients(lambda A: ops.sum(ops.abs(mg.tensor(B) @ (A @ column) - column)), A)[0]
+
+
+x, A, B = normal(3, (4, 3), (3, 4))
 x[0], A[1], B[0] = 0, A[0], (1, -1, 0, 0)  # the first element of B A x - x is 0: at the kink
-check("12 cycle", lambda: cycle_subgradient(x, A, B), gradients(
-    lambda A: ops.sum(ops.abs(mg.tensor(B) @ (A @ x.reshape(3, 1)) - x.reshape(3, 1))), A)[0])
+check("12 cycle", cycle_subgradient, cycle, x, A, B)
+### BEGIN HIDDEN TESTS
+check("12 cycle", cycle_subgradient, cycle, *normal(5, (2, 5), (5, 2)))
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 13 A gradient check (lesson 14)
@@ -286,14 +365,25 @@ def numeric_gradient(f, x, h=1e-5):
 
 
 # %%
-x = rng.normal(size=(2, 3))
-layer = nn.Tanh()
-check("13 a gradient check", lambda: numeric_gradient(lambda x: layer(mg.tensor(x)).sum().item(), x),
-      gradients(lambda x: layer(x).sum(), x)[0])
+def tanh_sum(x):
+    return np.tanh(x).sum()
+
+
+def weighted_cubes(x):
+    return np.sum(np.arange(1, 4) * x**3)
+
+
+def exact_gradient(f, x, h):
+    twins = {tanh_sum: lambda x: ops.tanh(x).sum(), weighted_cubes: lambda x: (x * x * x * np.arange(1.0, 4)).sum()}
+    return gradients(twins[f], x)[0]
+
+
+check("13 a gradient check", numeric_gradient, exact_gradient, tanh_sum, *normal((2, 3)), 1e-5)
+### BEGIN HIDDEN TESTS
+check("13 a gradient check", numeric_gradient, exact_gradient, weighted_cubes, *normal(3), 1e-4)
+### END HIDDEN TESTS
 
 
 # %%
 if __name__ == "__main__" and "ipykernel" not in sys.modules:
-    right = sum(v in RIGHT for v in verdicts.values())
-    print(f"{right} of {len(verdicts)} right")
-    sys.exit(right < len(verdicts))
+    sheet.end()

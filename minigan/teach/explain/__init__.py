@@ -50,11 +50,15 @@ class Explanation:
 
         return _written(text.markdown(self.derivation, self.fold), path)
 
-    def html(self, path: str | os.PathLike[str] | None = None) -> str:
-        """One page that needs no network and no server; also written to `path` if one is given."""
+    def html(self, path: str | os.PathLike[str] | None = None, lessons: str | None = None) -> str:
+        """One page that needs no network and no server; also written to `path` if one is given.
+
+        `lessons` is the address of the folder of lessons on a built site, such as "../site/lessons": steps then have a
+        link to the lesson that derives them; otherwise the page names the file.
+        """
         from minigan.teach.explain import page
 
-        return _written(page.render(self.derivation, self.fold), path)
+        return _written(page.render(self.derivation, self.fold, lessons), path)
 
     def _repr_html_(self) -> str:
         import html

@@ -19,6 +19,7 @@ from minigan.teach.explain.layout import Drawing, layout
 from minigan.teach.explain.remarks import rms, short
 from minigan.teach.explain.skin import CSS, JS
 from minigan.teach.explain.text import Group, backward_of, call, given, groups, headline, meaning, numbers, together
+from minigan.teach.references import lesson_of, reference
 
 BOX, CHARACTER, WIDEST = 58.0, 7.3, 30  # a box's height and a character's width in pixels; characters in a box
 _safe = html.escape
@@ -34,8 +35,8 @@ class Box:
     value: Value | None = None
 
 
-def render(derivation: Derivation, fold: bool | None = None) -> str:
-    """The page."""
+def render(derivation: Derivation, fold: bool | None = None, lessons: str | None = None) -> str:
+    """The page; `lessons` is the address of the lessons' folder on a site, to which steps then lead."""
     parts = groups(derivation, fold)
     boxes = [*_sources(derivation, parts), *(_box(i, group) for i, group in enumerate(parts))]
     order = [{"id": box.id, "title": box.lines[0]} for box in boxes if box.group is not None]
@@ -50,7 +51,7 @@ def render(derivation: Derivation, fold: bool | None = None) -> str:
         '<button data-turn title="to the start of the backward pass, or back">⇅ turn</button>',
         '<button id=theme title="light or dark">◐</button></div></header>',
         f"<div id=graph>{_drawing(derivation, boxes)}</div>",
-        f"<main id=panel>{''.join(_panels(derivation, boxes))}</main>",
+        f"<main id=panel>{''.join(_panels(derivation, boxes, lessons))}</main>",
         f'<script id=order type="application/json">{json.dumps(order).replace("<", chr(92) + "u003c")}</script>',
         f"<script>{JS}</script></body></html>", ""])
 
@@ -137,13 +138,13 @@ def _badge(x: float, y: float) -> str:
 
 
 # ---- the panel ----
-def _panels(derivation: Derivation, boxes: list[Box]) -> Iterator[str]:
+def _panels(derivation: Derivation, boxes: list[Box], lessons: str | None) -> Iterator[str]:
     yield f"<section id=s-start><h2>The derivation</h2>{''.join(_overview(derivation))}</section>"
     for box in boxes:
         if box.value is not None:
             yield f"<section id=s-{box.id}>{''.join(_source(box.value))}</section>"
         elif box.group is not None:
-            yield f"<section id=s-{box.id}>{''.join(_group(derivation, box.group))}</section>"
+            yield f"<section id=s-{box.id}>{''.join(_group(derivation, box.group, lessons))}</section>"
 
 
 def _overview(derivation: Derivation) -> Iterator[str]:
@@ -164,19 +165,19 @@ def _source(v: Value) -> Iterator[str]:
         yield f'<div class="half back"><h3>Backward</h3>{_table([v], gradients=True)}</div>'
 
 
-def _group(derivation: Derivation, group: Group) -> Iterator[str]:
+def _group(derivation: Derivation, group: Group, lessons: str | None) -> Iterator[str]:
     if len(group.steps) == 1:
         step = group.steps[0]
         title = f"{step.result.name} = {call(step)}"
         yield f"<h2>{_safe(group.title if group.folded else title)}</h2>"
         yield f"<code>{_safe(title)}</code>" if group.folded else ""
-        yield f"{_where(derivation, step)}{_step(step)}"
+        yield f"{_where(derivation, step)}{_step(step, lessons)}"
         return
     yield f"<h2>{_safe(group.title)}</h2><p class=where>{len(group.steps)} steps, folded</p>"
     for step in group.steps:
         yield (f"<details{' open' if len(group.steps) <= 2 else ''}><summary>{step.number}&ensp;<code>"
                f"{_safe(step.result.name)} = {_safe(call(step))}</code></summary><div>{_where(derivation, step)}"
-               f"{_step(step)}</div></details>")
+               f"{_step(step, lessons)}</div></details>")
 
 
 def _where(derivation: Derivation, step: Step) -> str:
@@ -187,7 +188,7 @@ def _where(derivation: Derivation, step: Step) -> str:
     return f"<p class=where>{_safe(' · '.join(facts))}</p>"
 
 
-def _step(step: Step) -> str:
+def _step(step: Step, lessons: str | None) -> str:
     """Both halves: the formula with its numbers, the vjp with its cotangents."""
     rule = fields(step.primitive)
     letters = ", ".join(f"<span>{mathml(letter)} = <code>{_safe(v.name)}</code></span>"
@@ -199,12 +200,21 @@ def _step(step: Step) -> str:
     else:
         rows = [(f"g[{step.result.name}]", step.result.shape, numbers(step.result.gradient))]
         rows += [(f"→ g[{step.arguments[letter].name}]", gx.shape, numbers(gx)) for letter, gx in step.terms.items()]
-        back = [_formulas(rule["VJP"]), f"<p class=why>{_prose(rule['Why'])}</p>", _rows(rows)]
+        back = [_formulas(rule["VJP"]), f"<p class=why>{_prose(rule['Why'])}</p>",
+                _lesson(step, lessons), _rows(rows)]
         back += [f"<p class=letters>{_safe(step.result.name)}{_safe(together(step.result)).rstrip(',')}</p>"
                  ] if step.result.shares > 1 else []
     back += [f"<div class=remark>{_safe(remark)}</div>" for remark in step.remarks]
     return (f'<div class="half ahead"><h3>Forward</h3>{"".join(ahead)}</div>'
             f'<div class="half back"><h3>Backward</h3>{"".join(back)}</div>')
+
+
+def _lesson(step: Step, lessons: str | None) -> str:
+    """Where the rule is derived at length: a link if there is a site, else the file."""
+    name, words = lesson_of(step.primitive.name), reference(step.primitive.name)
+    if name and lessons is not None:
+        words = f'<a href="{_safe(lessons)}/{name}.html">{words.partition(",")[0]}</a>'
+    return f"<p class=why>{words}</p>" if words else ""
 
 
 def _prose(text: str) -> str:

@@ -15,6 +15,7 @@ from minigan.teach.explain.derivation import Step, Value
 
 FLAT = 0.01  # a slope below which a squashing function counts as saturated
 FAR = 1e4  # how many times one leaf's gradient is another's, to be worth a remark
+ROUNDING = 16.0  # in units of the dtype's epsilon: how much of a sum may be left where its terms cancel
 SMALL, LARGE = 0.01, 100.0  # what a cotangent's root mean square is scaled by in one step, to be worth a remark
 
 
@@ -78,8 +79,13 @@ def _dead(off: np.ndarray) -> str:
 
 
 def overall(steps: Sequence[Step], leaves: Sequence[Value]) -> list[str]:
-    """A gradient that vanishes or explodes little by little, over many steps; the operation that does most of it."""
-    sizes = {v.name: size for v in leaves if v.gradient is not None and (size := rms(v.gradient))}
+    """A gradient that vanishes or explodes little by little, over many steps; the operation that does most of it.
+
+    Leaves whose gradient is 0 except for rounding, such as a bias before a norm, have no part in it.
+    """
+    cancelled = _cancelled(steps)
+    sizes = {v.name: size for v in leaves
+             if v.gradient is not None and id(v) not in cancelled and (size := rms(v.gradient))}
     if len(sizes) < 2 or not np.isfinite(list(sizes.values())).all():
         return []
     names = list(sizes)  # in order of first use: what comes first is furthest from the output
@@ -90,6 +96,24 @@ def overall(steps: Sequence[Step], leaves: Sequence[Value]) -> list[str]:
     first, last = (small, large) if vanishes else (large, small)
     return [f"the gradient {'vanishes' if vanishes else 'explodes'} on its way back: g[{first}] is of size "
             f"{short(sizes[first])}, g[{last}] {short(sizes[last])}{_most_of_it(steps, vanishes)}"]
+
+
+def _cancelled(steps: Sequence[Step]) -> set[int]:
+    """Values, by id, of whose gradient only rounding is left: they are only added to something, where gy cancels."""
+    uses: dict[int, list[bool]] = {}
+    for step in reversed(steps):
+        gy = step.result.gradient
+        for name, gx in step.terms.items():
+            inherited = all(uses.get(id(step.result), [False]))
+            uses.setdefault(id(step.arguments[name]), []).append(
+                inherited or (gy is not None and name in step.primitive.remarks.shifts and _rounding(gx, gy)))
+    return {value for value, cancels in uses.items() if all(cancels)}
+
+
+def _rounding(gx: np.ndarray, gy: np.ndarray) -> bool:
+    """Whether a sum gx of parts of gy is no larger than the rounding of its terms."""
+    terms = float(np.abs(gy).sum(dtype=np.float64)) / max(gx.size, 1)
+    return 0 < gx.size < gy.size and rms(gx) <= ROUNDING * np.finfo(gx.dtype).eps * terms
 
 
 def _most_of_it(steps: Sequence[Step], vanishes: bool) -> str:

@@ -61,7 +61,9 @@ th { font-weight: 600; color: var(--soft); border-top: 0; } td:nth-child(-n+2) {
 details { border: 1px solid var(--line); border-radius: 9px; margin: 0 0 10px; background: var(--paper); }
 details > summary { cursor: pointer; padding: 7px 12px; overflow-wrap: anywhere; }
 details > div { padding: 2px 12px 4px; }
-@media (max-width: 800px) { body { display: block; height: auto; } #graph { border-right: 0; max-height: 55vh; } }
+@media (max-width: 800px) { body { display: block; height: auto; } #graph { border-right: 0; max-height: 55vh; }
+  header, #panel { padding: 12px; } .bar { flex-wrap: wrap; } .bar output { min-width: 0; flex: 1 1 100%; order: 9; }
+  .letters span { white-space: normal; } td.numbers { overflow-wrap: anywhere; } }
 """
 
 JS = """

@@ -9,6 +9,7 @@ import numpy as np
 
 from minigan.teach.explain.derivation import Derivation, Step, Value
 from minigan.teach.explain.formula import clauses, fields, latex
+from minigan.teach.references import reference
 
 FEW = 12  # up to this many numbers are written out; of more, the norm and the range
 LONG = 16  # with more steps than this, layers are folded
@@ -94,7 +95,7 @@ def meaning(derivation: Derivation) -> str:
     names = [v.name for v in derivation.outputs]
     seeds = "" if all(v.gradient is not None and v.gradient.ndim == 0 for v in derivation.outputs) else (
         ", weighted by the cotangent it starts from")
-    return f"g[v] is the derivative of {' + '.join(names)} by v{seeds}, and has v's shape"
+    return f"g[v] is the derivative of {' + '.join(names)} with respect to v{seeds}, and has v's shape"
 
 
 def plain(derivation: Derivation, fold: bool | None = None) -> str:
@@ -163,6 +164,8 @@ def _backward(step: Step, brief: bool) -> Iterator[str]:
             yield f"       {clause}"
         for i, line in enumerate(fields(step.primitive)["Why"].splitlines()):
             yield f"       {'because ' if not i else '        '}{line}"
+        if lesson := reference(step.primitive.name):
+            yield f"       {lesson}"
     for letter, gx in step.terms.items():
         v = step.arguments[letter]
         yield f"       g[{v.name}] {'gets' if v.shares > 1 else '='} {numbers(gx)}"
@@ -186,6 +189,8 @@ def _rules(steps: Sequence[Step]) -> Iterator[list[str]]:
         for name in ("Forward", "VJP", "Why"):
             for i, line in enumerate(fields(primitive)[name].splitlines()):
                 lines.append(f"    {name if not i else '':9} {line}")
+        if lesson := reference(primitive.name):
+            lines.append(f"    {'Lesson':9} {lesson}")
         yield lines
 
 
@@ -233,6 +238,8 @@ def _markdown_backward(step: Step, brief: bool) -> Iterator[str]:
     if not brief:
         rule = fields(step.primitive)
         yield from (*_display(rule["VJP"]), f"   because {_safe(' '.join(rule['Why'].split()))}", "")
+        if lesson := reference(step.primitive.name):
+            yield from (f"   {_safe(lesson)}", "")
     for letter, gx in step.terms.items():
         yield from (f"   `g[{step.arguments[letter].name}]` ← {_safe(numbers(gx))}", "")
     for remark in step.remarks:

@@ -4,6 +4,7 @@
     measured.py  the same quantities by a trained discriminator or critic
     lines.py     the game on two parallel lines, plain and with noise or a regulariser
     by_hand.py   backprop through a small GAN, derived by hand and written as loops
+    variants.py  the problem set with other sizes and numbers, one per seed, with solutions
 
 Few programs need it, so `import minigan` leaves it out: `from minigan.teach import theory`.
 """

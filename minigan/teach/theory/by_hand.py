@@ -2,19 +2,41 @@
 
 The networks of the problem set (docs/lessons/problem_set.md): one image x or y of 3x3 pixels, noise z of 2x2.
 
-    A_m = sum_{k,q} x[k,q] K_D[m,k,q]        D = sigmoid(s),  s = b_D + sum_m W_D[m] A_m        m = 0 ... 4
-    y[2i-1+k, 2j-1+q] += z[i,j] K_G[k,q]     G: transposed convolution, stride 2, padding 1
-    u[i,j] = sum_{k,q} y[i-1+k, j-1+q] K_F[k,q]     F: convolution, padding 1, so 3 + 2 - 2 + 1 = 4: a 4x4 kernel
+    A_m = sum_{k,l} x[k,l] K_D[m,k,l]        D = sigmoid(s),  s = b_D + sum_m W_D[m] A_m        m = 0 ... 4
+    y[2i-1+k, 2j-1+l] += z[i,j] K_G[k,l]     G: transposed convolution, stride 2, padding 1
+    u[i,j] = sum_{k,l} y[i-1+k, j-1+l] K_F[k,l]     F: convolution, padding 1, so 3 + 2 - 2 + 1 = 4: a 4x4 kernel
 
 Terms with indices outside an array are left out: that is what padding means. Nothing here is fast, and nothing is
-hidden. Inputs may be complex, so that a step along the imaginary axis gives a derivative.
+hidden. Inputs may be complex, so that a step along the imaginary axis gives a derivative. The sizes are those of the
+arrays; other strides and paddings, for variants of the problem set (variants.py), are a `Geometry`.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from minigan.engine import Array
+
+
+class Geometry(NamedTuple):
+    """Stride S and padding P of the generator G, and padding of F, whose stride is 1."""
+
+    S: int = 2
+    P: int = 1
+    P_F: int = 1
+
+    def image(self, z: Array, K_G: Array) -> int:
+        """Height and width of G(z)."""
+        return (len(z) - 1) * self.S - 2 * self.P + len(K_G)
+
+    def noise(self, y: Array, K_F: Array) -> int:
+        """Height and width of F(y)."""
+        return len(y) + 2 * self.P_F - len(K_F) + 1
+
+
+AS_STATED = Geometry()
 
 
 # ---- the two networks of problem 1, forward ----
@@ -22,9 +44,9 @@ def features(x: Array, K_D: Array) -> Array:
     """A (5,): each 3x3 filter at the only place where it fits into an image x (3, 3)."""
     A = np.zeros(len(K_D), np.result_type(x, K_D))
     for m in range(len(K_D)):
-        for k in range(3):
-            for q in range(3):
-                A[m] += x[k, q] * K_D[m, k, q]
+        for k in range(len(x)):
+            for l in range(len(x)):
+                A[m] += x[k, l] * K_D[m, k, l]
     return A
 
 
@@ -41,41 +63,45 @@ def sigmoid(s: Array) -> Array:
     return 1 / (1 + np.exp(-s))
 
 
-def generate(z: Array, K_G: Array) -> Array:
+def generate(z: Array, K_G: Array, at: Geometry = AS_STATED) -> Array:
     """Image y (3, 3): every noise value of z (2, 2) adds the filter, times the value, two pixels further on."""
-    y = np.zeros((3, 3), np.result_type(z, K_G))
-    for i in range(2):
-        for j in range(2):
-            for k in range(3):
-                for q in range(3):
-                    a, c = 2 * i - 1 + k, 2 * j - 1 + q
-                    if 0 <= a < 3 and 0 <= c < 3:
-                        y[a, c] += z[i, j] * K_G[k, q]
+    H = at.image(z, K_G)
+    y = np.zeros((H, H), np.result_type(z, K_G))
+    for i in range(len(z)):
+        for j in range(len(z)):
+            for k in range(len(K_G)):
+                for l in range(len(K_G)):
+                    a, c = at.S * i - at.P + k, at.S * j - at.P + l
+                    if 0 <= a < H and 0 <= c < H:
+                        y[a, c] += z[i, j] * K_G[k, l]
     return y
 
 
-def discriminator_loss(x: Array, z: Array, K_D: Array, W_D: Array, b_D: Array, K_G: Array) -> Array:
+def discriminator_loss(x: Array, z: Array, K_D: Array, W_D: Array, b_D: Array, K_G: Array,
+                       at: Geometry = AS_STATED) -> Array:
     """-ln D(x) - ln(1 - D(G(z))): what the discriminator descends."""
-    real, fake = logit(x, K_D, W_D, b_D), logit(generate(z, K_G), K_D, W_D, b_D)
+    real, fake = logit(x, K_D, W_D, b_D), logit(generate(z, K_G, at), K_D, W_D, b_D)
     return -np.log(sigmoid(real)) - np.log(sigmoid(-fake))  # 1 - sigmoid(s) = sigmoid(-s), which loses no digits
 
 
-def generator_loss(z: Array, K_D: Array, W_D: Array, b_D: Array, K_G: Array, saturating: bool = True) -> Array:
+def generator_loss(z: Array, K_D: Array, W_D: Array, b_D: Array, K_G: Array, saturating: bool = True,
+                   at: Geometry = AS_STATED) -> Array:
     """ln(1 - D(G(z))), what algorithm 1 descends, or -ln D(G(z)), the log D trick."""
-    fake = logit(generate(z, K_G), K_D, W_D, b_D)
+    fake = logit(generate(z, K_G, at), K_D, W_D, b_D)
     return np.log(sigmoid(-fake)) if saturating else -np.log(sigmoid(fake))
 
 
 # ---- problem 1, backward ----
-def discriminator_gradients(x: Array, z: Array, K_D: Array, W_D: Array, b_D: Array, K_G: Array) -> dict[str, Array]:
+def discriminator_gradients(x: Array, z: Array, K_D: Array, W_D: Array, b_D: Array, K_G: Array,
+                            at: Geometry = AS_STATED) -> dict[str, Array]:
     """1(a): d loss / d K_D, W_D, b_D.
 
     d(-ln sigmoid(s))/ds = sigmoid(s) - 1 and d(-ln(1 - sigmoid(s)))/ds = sigmoid(s): call it e, the error. Then
-    d/dW[m] = e A_m, because s is linear in W; d/db = e; d/dK[m,k,q] = e W[m] x[k,q], because A_m is linear in K[m].
+    d/dW[m] = e A_m, because s is linear in W; d/db = e; d/dK[m,k,l] = e W[m] x[k,l], because A_m is linear in K[m].
     Both images add up.
     """
-    y = generate(z, K_G)
-    gK, gW, gb = np.zeros((len(K_D), 3, 3)), np.zeros(len(K_D)), np.zeros(())
+    y = generate(z, K_G, at)
+    gK, gW, gb = np.zeros(K_D.shape), np.zeros(len(K_D)), np.zeros(())
     for image, is_real in ((x, True), (y, False)):
         A = features(image, K_D)
         D = sigmoid(logit(image, K_D, W_D, b_D))
@@ -83,83 +109,87 @@ def discriminator_gradients(x: Array, z: Array, K_D: Array, W_D: Array, b_D: Arr
         gb += e
         for m in range(len(K_D)):
             gW[m] += e * A[m]
-            for k in range(3):
-                for q in range(3):
-                    gK[m, k, q] += e * W_D[m] * image[k, q]
+            for k in range(len(x)):
+                for l in range(len(x)):
+                    gK[m, k, l] += e * W_D[m] * image[k, l]
     return {"K_D": gK, "W_D": gW, "b_D": gb}
 
 
 def generator_gradients(z: Array, K_D: Array, W_D: Array, b_D: Array, K_G: Array,
-                        saturating: bool = True) -> dict[str, Array]:
+                        saturating: bool = True, at: Geometry = AS_STATED) -> dict[str, Array]:
     """1(b): d loss / d K_G, through a fixed discriminator.
 
     e = d loss / ds is -D for ln(1 - D), and D - 1 for -ln D. A pixel of y reaches s through every filter:
     gy[a,c] = e sum_m W[m] K_D[m,a,c].
     """
-    D = sigmoid(logit(generate(z, K_G), K_D, W_D, b_D))
+    y = generate(z, K_G, at)
+    D = sigmoid(logit(y, K_D, W_D, b_D))
     e = -D if saturating else D - 1
-    gy = np.zeros((3, 3))
-    for a in range(3):
-        for c in range(3):
+    gy = np.zeros(y.shape)
+    for a in range(len(y)):
+        for c in range(len(y)):
             for m in range(len(K_D)):
                 gy[a, c] += e * W_D[m] * K_D[m, a, c]
-    return {"K_G": through_generator(gy, z)}
+    return {"K_G": through_generator(gy, z, at)}
 
 
-def through_generator(gy: Array, z: Array) -> Array:
-    """Gradient by K_G (3, 3) from d loss / dy: K_G[k,q] is added once per noise value, at (2i-1+k, 2j-1+q)."""
-    gK = np.zeros((3, 3))
-    for k in range(3):
-        for q in range(3):
-            for i in range(2):
-                for j in range(2):
-                    a, c = 2 * i - 1 + k, 2 * j - 1 + q
-                    if 0 <= a < 3 and 0 <= c < 3:
-                        gK[k, q] += z[i, j] * gy[a, c]
+def through_generator(gy: Array, z: Array, at: Geometry = AS_STATED) -> Array:
+    """Gradient by K_G (3, 3) from d loss / dy: K_G[k,l] is added once per noise value, at (2i-1+k, 2j-1+l)."""
+    H = len(gy)
+    K = H - (len(z) - 1) * at.S + 2 * at.P  # of the filter
+    gK = np.zeros((K, K))
+    for k in range(K):
+        for l in range(K):
+            for i in range(len(z)):
+                for j in range(len(z)):
+                    a, c = at.S * i - at.P + k, at.S * j - at.P + l
+                    if 0 <= a < H and 0 <= c < H:
+                        gK[k, l] += z[i, j] * gy[a, c]
     return gK
 
 
 # ---- problem 2 ----
-def back_again(y: Array, K_F: Array) -> Array:
+def back_again(y: Array, K_F: Array, at: Geometry = AS_STATED) -> Array:
     """Noise u = F(y) (2, 2)."""
-    u = np.zeros((2, 2), np.result_type(y, K_F))
-    for i in range(2):
-        for j in range(2):
-            for k in range(4):
-                for q in range(4):
-                    a, c = i - 1 + k, j - 1 + q
-                    if 0 <= a < 3 and 0 <= c < 3:
-                        u[i, j] += y[a, c] * K_F[k, q]
+    n, H = at.noise(y, K_F), len(y)
+    u = np.zeros((n, n), np.result_type(y, K_F))
+    for i in range(n):
+        for j in range(n):
+            for k in range(len(K_F)):
+                for l in range(len(K_F)):
+                    a, c = i - at.P_F + k, j - at.P_F + l
+                    if 0 <= a < H and 0 <= c < H:
+                        u[i, j] += y[a, c] * K_F[k, l]
     return u
 
 
-def cycle_loss(z: Array, K_G: Array, K_F: Array) -> Array:
+def cycle_loss(z: Array, K_G: Array, K_F: Array, at: Geometry = AS_STATED) -> Array:
     """|F(G(z)) - z|_1, the sum over the four pixels."""
-    u, loss = back_again(generate(z, K_G), K_F), 0j
-    for i in range(2):
-        for j in range(2):
+    u, loss = back_again(generate(z, K_G, at), K_F, at), 0j
+    for i in range(len(z)):
+        for j in range(len(z)):
             difference = u[i, j] - z[i, j]
             loss += difference if difference.real > 0 else -difference  # its absolute value, also of a complex one
     return loss
 
 
-def cycle_subgradients(z: Array, K_G: Array, K_F: Array) -> dict[str, Array]:
+def cycle_subgradients(z: Array, K_G: Array, K_F: Array, at: Geometry = AS_STATED) -> dict[str, Array]:
     """2(a) and 2(b): one subgradient of the cycle loss by K_F and by K_G.
 
     t[i,j] = sign(u[i,j] - z[i,j]); at a kink, any number in [-1, 1] is right, and 0 is taken. As u is linear in K_F,
-    gF[k,q] = sum_{i,j} t[i,j] y[i-1+k, j-1+q]; as it is linear in y, gy[a,c] = sum_{i,j} t[i,j] K_F[a-i+1, c-j+1].
+    gF[k,l] = sum_{i,j} t[i,j] y[i-1+k, j-1+l]; as it is linear in y, gy[a,c] = sum_{i,j} t[i,j] K_F[a-i+1, c-j+1].
     The rest is problem 1(b).
     """
-    y = generate(z, K_G)
-    u = back_again(y, K_F)
-    gF, gy = np.zeros((4, 4)), np.zeros((3, 3))
-    for i in range(2):
-        for j in range(2):
+    y = generate(z, K_G, at)
+    u, H = back_again(y, K_F, at), len(y)
+    gF, gy = np.zeros(K_F.shape), np.zeros(y.shape)
+    for i in range(len(z)):
+        for j in range(len(z)):
             t = 0.0 if u[i, j] == z[i, j] else 1.0 if u[i, j] > z[i, j] else -1.0
-            for k in range(4):
-                for q in range(4):
-                    a, c = i - 1 + k, j - 1 + q
-                    if 0 <= a < 3 and 0 <= c < 3:
-                        gF[k, q] += t * y[a, c]
-                        gy[a, c] += t * K_F[k, q]
-    return {"K_F": gF, "K_G": through_generator(gy, z)}
+            for k in range(len(K_F)):
+                for l in range(len(K_F)):
+                    a, c = i - at.P_F + k, j - at.P_F + l
+                    if 0 <= a < H and 0 <= c < H:
+                        gF[k, l] += t * y[a, c]
+                        gy[a, c] += t * K_F[k, l]
+    return {"K_F": gF, "K_G": through_generator(gy, z, at)}
