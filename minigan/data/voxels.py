@@ -54,17 +54,19 @@ class Landscape(NamedTuple):
 class Voxels(ImageData):
     """Landscapes, one per image.
 
-    kind    "blocks" or "smooth"
-    origin  seed and name of the random stream that they are made of
+    kind     "blocks" or "smooth"
+    origin   seed and name of the random stream that they are made of
+    numbers  integers (N,): which landscapes of the stream they are
     """
 
     kind: str
     origin: tuple[int, str]
+    numbers: np.ndarray
 
     def partner(self) -> Voxels:
         """The same landscapes in the other kind, row for row."""
         kind = KINDS[1 - KINDS.index(self.kind)]
-        return _drawn(kind, len(self), self.images.shape[2], *self.origin)
+        return _drawn(kind, self.numbers, self.images.shape[2], *self.origin)
 
 
 def voxels(kind: str = "blocks", count: int = 400, size: int = 64, split: str = "train", seed: int = 0) -> Voxels:
@@ -84,14 +86,17 @@ def voxels(kind: str = "blocks", count: int = 400, size: int = 64, split: str = 
                           f"{split!r}")
     if count < 1 or not 16 <= size <= 256:
         raise OptionError(f"voxels: count={count} must be at least 1 and size={size} lie in 16 .. 256")
-    return _drawn(kind, count, size, seed, f"voxels/{kind}/{split}")
+    return _drawn(kind, np.arange(count), size, seed, f"voxels/{kind}/{split}")
 
 
-def _drawn(kind: str, count: int, size: int, seed: int, name: str) -> Voxels:
-    numbers = Stream(seed, name)
-    images = np.stack([_picture(_landscape(numbers), kind, size) for _ in range(count)])  # (N, size, size, 3)
-    source = f"{count:,} landscapes of {kind} ground, {size} x {size} pixels, drawn from seed {seed} ({name})"
-    return Voxels(channels_last(images), NO_LABELS, kind, source, kind, (seed, name))
+def _drawn(kind: str, numbers: np.ndarray, size: int, seed: int, name: str) -> Voxels:
+    """The landscapes with these numbers of a stream, row for row."""
+    stream, wanted = Stream(seed, name), set(numbers.tolist())
+    lands = ((number, _landscape(stream)) for number in range(max(wanted) + 1))  # one after another
+    pictures = {number: _picture(land, kind, size) for number, land in lands if number in wanted}
+    images = np.stack([pictures[number] for number in numbers.tolist()])  # (N, size, size, 3)
+    source = f"{len(images):,} landscapes of {kind} ground, {size} x {size} pixels, drawn from seed {seed} ({name})"
+    return Voxels(channels_last(images), NO_LABELS, kind, source, kind, (seed, name), numbers)
 
 
 def block_edges(images: np.ndarray) -> float:
@@ -211,14 +216,14 @@ def _first(land: Landscape, paths: Paths, up: np.ndarray, low: np.ndarray, high:
     hit = (land.eye[1] + slope * paths.leave < high) | (land.eye[1] + slope * paths.entry < low)
     hit &= np.logical_and.accumulate(inside, -1)  # (rows, columns, cells)
     number = hit.argmax(-1)
-    entry, leave, before, after = (_chosen(part, number) for part in (paths.entry, paths.leave, low, high))
+    entry, leave, before, after = (_on_the_way(part, number) for part in (paths.entry, paths.leave, low, high))
     before, after = (land.eye[1] + up[:, None] * at - ground for at, ground in ((entry, before), (leave, after)))
     share = np.clip(before / np.where(before == after, 1, before - after), 0, 1)
     distance = np.where(before < 0, entry, entry + share * (leave - entry))
     return number, np.where(hit.any(-1), distance, np.inf), before < 0
 
 
-def _chosen(part: np.ndarray, number: np.ndarray) -> np.ndarray:
+def _on_the_way(part: np.ndarray, number: np.ndarray) -> np.ndarray:
     """Values (columns, cells) at the cells of these numbers (rows, columns)."""
     return np.take_along_axis(part, number.T, -1).T
 
@@ -228,7 +233,7 @@ def _blocks(land: Landscape, paths: Paths, flat: np.ndarray, up: np.ndarray) -> 
     tops = np.maximum(np.floor(land.heights[:-1, :-1]) + 1, WATER)
     top = tops[np.clip(paths.x, 0, CELLS - 1), np.clip(paths.z, 0, CELLS - 1)]
     number, distance, wall = _first(land, paths, up, top, top)
-    x, z, axis = (_chosen(part, number) for part in (paths.x, paths.z, paths.axis))
+    x, z, axis = (_on_the_way(part, number) for part in (paths.x, paths.z, paths.axis))
     cell = np.clip(x, 0, CELLS - 1), np.clip(z, 0, CELLS - 1)
     at = np.where(np.isfinite(distance), distance, 0.0)
     px, py, pz = land.eye[0] + flat[0] * at, land.eye[1] + up[:, None] * at, land.eye[2] + flat[1] * at
