@@ -11,9 +11,9 @@ from minigan.ops._samples import normal
 def over_ranks(x: Array) -> Array:
     """The mean of x, of any shape, over the ranks that train together; with one process, x.
 
-    Forward   y = (x_0 + ... + x_(R-1)) / R,   the same on all R ranks
-    VJP       gx = (gy_0 + ... + gy_(R-1)) / R = over_ranks(gy)
-    Why       the loss is a sum over ranks, and x_r is in the y of every rank: its cotangent is the sum of all ranks' gy
+    Forward   y = sum_r x[r] / R,   x[r] on rank r of R; the same on all ranks
+    VJP       gx = sum_r gy[r] / R = over_ranks(gy)
+    Why       the loss is a sum over ranks, and x[r] is in the y of every rank: its cotangent is the sum of all ranks' gy
               over R. As a matrix, the operation is symmetric.
     """
     y, = joint().mean([x])
