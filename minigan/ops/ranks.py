@@ -13,8 +13,8 @@ def over_ranks(x: Array) -> Array:
 
     Forward   y = sum_r x[r] / R,   x[r] on rank r of R; the same on all ranks
     VJP       gx = sum_r gy[r] / R = over_ranks(gy)
-    Why       the loss is a sum over ranks, and x[r] is in the y of every rank: its cotangent is the sum of all ranks' gy
-              over R. As a matrix, the operation is symmetric.
+    Why       the loss is a sum over ranks, and x[r] is in the y of every rank: its cotangent is the sum of all ranks'
+              gy over R. As a matrix, the operation is symmetric.
     """
     y, = joint().mean([x])
     return y if joint().size > 1 else x.copy()
