@@ -48,7 +48,8 @@ def entry(op, code):
     missing = [name for name in PARTS[:3] if name not in parts(op.__doc__)]
     if missing:
         raise ValueError(f"{op.name}: its docstring has no line that begins with {missing[0]} and two spaces")
-    facts = [f"{len(op.samples(np.random.default_rng(0)))} samples in the gradient check"]
+    count = len(op.samples(np.random.default_rng(0)))
+    facts = [f"{count} sample{'s' * (count != 1)} in the gradient check"]
     if op.linear_in:
         facts.append(f"linear in {' and '.join(op.linear_in)}: checked to 1e-12, and as an adjoint")
     facts.append("a primitive, with its own rule" if op.name in PRIMITIVES else "made of primitives")
