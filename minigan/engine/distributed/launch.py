@@ -52,7 +52,6 @@ def _end_all(kind: type[BaseException], error: BaseException, trace: TracebackTy
     """An exception that nobody has caught ends all ranks: the others would wait for this one."""
     print(f"rank {world().rank} of {world().size}:", file=sys.stderr)
     sys.__excepthook__(kind, error, trace)
-    sys.stderr.flush()
     world().abort(1)
 
 

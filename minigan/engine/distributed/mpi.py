@@ -8,6 +8,7 @@ ranks, and a sum is computed once, so all have the same bytes.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ T = TypeVar("T")
 SHORT = 32 << 10  # bytes up to which all ranks gather everything: one message less
 PAUSE = 0.05  # seconds between two looks while a rank waits for the end
 PATIENCE = 1.5  # seconds in which all ranks fail, if they fail for one reason
+FORWARDED = 0.5  # seconds that the launcher is given to pass on what a rank has printed
 SENTENCE = 2000  # bytes of an error in words
 
 
@@ -125,4 +127,7 @@ class MPIWorld(World):
 
     def abort(self, status: int) -> None:
         """As World's; MPI kills the processes of all ranks."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        time.sleep(FORWARDED)  # the launcher passes on what was printed, but nothing more once it ends the ranks
         self.communicator.Abort(status)
