@@ -83,7 +83,7 @@ def test_the_lecturers_page_has_eight_weeks_with_every_exercise_and_lesson():
     columns = [row.split("|") for _, row in weeks]
     numbers = {int(n) for column in columns for n in re.findall(r"\b\d+\b", column[2])}
     assert numbers == set(range(1, 21))
-    assert {int(n) for column in columns for n in re.findall(r"lessons/(\d\d)_", column[0])} == set(range(1, 16))
+    assert {int(n) for column in columns for n in re.findall(r"lessons/(\d\d)_", column[0])} == set(range(1, 19))
     for place in re.findall(r"\]\((\.\./[^)]+)\)", text):
         assert (ROOT / "docs/teaching" / place).exists(), place
     assert handouts.LIST in text and "JupyterLite was not tried" in text
