@@ -65,7 +65,7 @@ def main() -> None:
         lambda_identity=options.lambda_identity, pool=options.pool, ema=options.ema, seed=options.seed,
         augment=options.augment)
     batches = data.Unpaired(*domains, batch_size=options.batch_size, seed=options.seed).to(options.device)
-    shown = [data.scaled(part.images[:SHOWN]) for part in test]
+    shown = [data.scaled(part.images[: min(SHOWN, *map(len, test))]) for part in test]
     folder = run.fit(trainer, batches, options, *domains, reals=report.rows(*shown),
                      sheet=lambda: report.there_and_back(trainer, *shown),
                      caption=report.there_and_back_rows(*(domain.name for domain in domains)))
