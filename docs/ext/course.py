@@ -11,11 +11,10 @@ Each lesson begins with a quotation, after its title:
 
 import html
 import re
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from minigan.teach.explain.layout import layout
+from minigan.teach.explain.layout import curve, layout
 
 FOLDER = Path(__file__).parents[1] / "lessons"
 PAGE = "lessons/index"
@@ -92,12 +91,7 @@ def graph(course: list[Lesson]) -> str:
     parts = [f'<svg viewBox="0 0 {drawing.width + 4:.0f} {drawing.height:.0f}" role="img" '
              'aria-label="which lesson builds on which">']
     for _, _, points in drawing.edges:
-        path = f"M{points[0][0] + 2:.0f} {points[0][1] + BOX / 2:.0f}"
-        for (x0, y0), (x1, y1) in pairwise(points):
-            middle, top = (y0 + y1) / 2, y1 - BOX / 2
-            path += f"C{x0 + 2:.0f} {middle:.0f} {x1 + 2:.0f} {middle:.0f} {x1 + 2:.0f} {top:.0f}"
-            path += f"V{y1 + BOX / 2:.0f}" if (x1, y1) != points[-1] else ""
-        parts.append(f'<path d="{path}"/>')
+        parts.append(f'<path d="{curve(points, BOX)}"/>')
     for x in course:
         (centre, y), width = drawing.centre[x.name], widths[x.name]
         parts.append(f'<a href="{x.name}.html"><title>{html.escape(x.title)}</title>'

@@ -57,6 +57,16 @@ CHECKS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (  # options that t
 )
 
 
+def grows(options: Mapping[str, Any]) -> bool:
+    """Whether a run's options are those of progressive growing."""
+    return "row" in options
+
+
+def draws(options: Mapping[str, Any]) -> bool:
+    """Whether a run with these options draws images from noise."""
+    return grows(options) or options.keys() >= {*NEEDED}
+
+
 class SavedGenerator:
     """A trained generator: noise in, images out, both NumPy arrays.
 
@@ -117,10 +127,10 @@ def load_generator(run: str | os.PathLike[str], which: str = "last") -> SavedGen
     """
     folder = user_path(run)
     options, config = dict(read_config(folder)["options"]), folder / "config.json"
-    grows = "row" in options
-    if grows and options.get("latent", 0) is None:
+    growing = grows(options)
+    if growing and options.get("latent", 0) is None:
         options["latent"] = options.get("width")  # as models.progressive
-    if missing := [name for name in (GROWING if grows else NEEDED) if name not in options]:
+    if missing := [name for name in (GROWING if growing else NEEDED) if name not in options]:
         raise DataError(f"{config}: the option{'s' * (len(missing) > 1)} {', '.join(missing)} "
                         f"{'are' if len(missing) > 1 else 'is'} missing; only runs of dcgan_mnist.py, "
                         "dcgan_pictures.py, progressive.py and wgan_mnist.py have a generator that draws from noise")
@@ -135,7 +145,7 @@ def load_generator(run: str | os.PathLike[str], which: str = "last") -> SavedGen
         raise DataError(f"{folder}: the weights are missing, {' or '.join(WEIGHTS[which])}: {why}")
     state = load_weights(weights)
     try:
-        network = _grown(state, options, folder) if grows else _dcgan(state, options, weights.name)
+        network = _grown(state, options, folder) if growing else _dcgan(state, options, weights.name)
     except (TypeError, ValueError) as error:
         raise DataError(f"{config}: its options make no generator ({error}); restore it or train again") from None
     try:
@@ -185,7 +195,7 @@ def load_discriminator(folder: Path, options: dict[str, Any]) -> Module:
         OptionError: the run is conditional, so that its discriminator judges images with labels only, or its networks
             grow.
     """
-    if "row" in options:
+    if grows(options):
         raise OptionError(f"{folder}: the networks of progressive growing have other features; take a run of "
                           "dcgan_mnist.py, dcgan_pictures.py or wgan_mnist.py")
     if options.get("conditional", "none") not in ("none", None):

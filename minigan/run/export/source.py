@@ -13,7 +13,7 @@ from minigan.errors import CheckpointError, DataError, OptionError
 from minigan.models.anysize import AnySize
 from minigan.nn import Module
 from minigan.report import read_config
-from minigan.run.saved import NEEDED, load_discriminator, load_generator
+from minigan.run.saved import draws, load_discriminator, load_generator
 
 SIDE = 64  # of images, if neither the caller nor the run's options say
 TRANSLATORS = ("averaged_ab", "g_ab", "generator")  # the first that is there is a run's default
@@ -45,8 +45,8 @@ def of_run(folder: Path, name: str | None = None, which: str = "last", shape: Se
             than the network's. CheckpointError: the weights are damaged, or of no network that is known.
     """
     options = read_config(folder)["options"] if folder.is_dir() else {}
-    draws = "row" in options or options.keys() >= {*NEEDED}
-    if not folder.is_dir() or (draws and name in (None, "generator")):  # load_generator has the error for no folder
+    drawn = draws(options)
+    if not folder.is_dir() or (drawn and name in (None, "generator")):  # load_generator has the error for no folder
         saved = load_generator(folder, which)
         return Source(saved.network, shapes_of(saved.network, shape), saved.weights, folder)
     names = [file.removesuffix(".safetensors") for file in inside.names(folder)
@@ -54,7 +54,7 @@ def of_run(folder: Path, name: str | None = None, which: str = "last", shape: Se
     if not names:
         raise DataError(f"{folder}: holds no weights: {NONE}")
     name = next((n for n in TRANSLATORS if n in names), None) if name is None else name
-    if draws and name == "discriminator":
+    if drawn and name == "discriminator":
         network = load_discriminator(folder, options)
         channels, side = _channels(network), int(options["size"])
         return Source(network, shapes_of(network, shape or (channels, side, side)), f"{name}.safetensors", folder)

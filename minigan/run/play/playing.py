@@ -24,7 +24,7 @@ from minigan.run.folder import read_config
 from minigan.run.manifest import record
 from minigan.run.play.looks import directions, effects
 from minigan.run.play.program import Numbers, Program
-from minigan.run.saved import GROWING, NEEDED, load_generator
+from minigan.run.saved import draws, load_generator
 
 BYTES = 8 / 3  # of a weight in the page: float16 as base64
 
@@ -42,7 +42,7 @@ def play_data(run: str | Path, which: str = "last", most: int = MOST_BYTES) -> d
     """
     folder = user_path(run)
     options = read_config(folder)["options"]
-    if "latent" in options and (options.keys() >= {*NEEDED} or options.keys() >= {*GROWING}):
+    if draws(options):
         return _drawing(folder, which, most)
     return _translating(folder, options, most)
 

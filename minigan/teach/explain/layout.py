@@ -58,6 +58,16 @@ def layout(widths: Mapping[Hashable, float], edges: Sequence[tuple[Hashable, Has
                    right - left, ROW * len(rows))
 
 
+def curve(points: Sequence[tuple[float, float]], box: float) -> str:
+    """An edge as the path of an SVG: it leaves a box of this height downwards, and arrives at the other from above."""
+    path = f"M{points[0][0] + 2:.0f} {points[0][1] + box / 2:.0f}"
+    for (x0, y0), (x1, y1) in pairwise(points):
+        middle, top = (y0 + y1) / 2, y1 - box / 2
+        path += f"C{x0 + 2:.0f} {middle:.0f} {x1 + 2:.0f} {middle:.0f} {x1 + 2:.0f} {top:.0f}"
+        path += f"V{y1 + box / 2:.0f}" if (x1, y1) != points[-1] else ""
+    return path
+
+
 def _ranks(boxes: Sequence[Hashable], edges: Sequence[tuple[Hashable, Hashable]]) -> dict[Hashable, int]:
     """Rows: below everything a box comes from, and as far down as that makes no edges longer in all."""
     sources: dict[Hashable, list[Hashable]] = {box: [] for box in boxes}

@@ -11,11 +11,10 @@ import os
 import re
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 from minigan.teach.explain.derivation import Derivation, Step, Value
 from minigan.teach.explain.formula import clauses, fields, mathml
-from minigan.teach.explain.layout import Drawing, layout
+from minigan.teach.explain.layout import Drawing, curve, layout
 from minigan.teach.explain.remarks import rms, short
 from minigan.teach.explain.skin import CSS, JS
 from minigan.teach.explain.text import Group, backward_of, call, given, groups, headline, meaning, numbers, together
@@ -105,14 +104,9 @@ def _steps(boxes: list[Box]) -> list[Box]:
 
 
 def _edges(drawing: Drawing) -> Iterator[str]:
-    """Curves that leave a box downwards and arrive from above."""
+    """The lines between boxes."""
     for start, end, points in drawing.edges:
-        path = f"M{points[0][0] + 2:.0f} {points[0][1] + BOX / 2:.0f}"
-        for (x0, y0), (x1, y1) in pairwise(points):
-            middle, top = (y0 + y1) / 2, y1 - BOX / 2
-            path += f"C{x0 + 2:.0f} {middle:.0f} {x1 + 2:.0f} {middle:.0f} {x1 + 2:.0f} {top:.0f}"
-            path += f"V{y1 + BOX / 2:.0f}" if (x1, y1) != points[-1] else ""
-        yield f'<path class="edge" data-from="{start}" data-to="{end}" d="{path}"/>'
+        yield f'<path class="edge" data-from="{start}" data-to="{end}" d="{curve(points, BOX)}"/>'
 
 
 def _drawn(box: Box, width: float, x: float, y: float, first: int | None) -> str:
