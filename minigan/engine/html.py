@@ -1,10 +1,11 @@
-"""How a notebook shows a Tensor: a table of facts, and its values, or a picture if it looks like images."""
+"""Notebooks: whether this is one, and how it shows a Tensor: a table of facts, and its values or a picture."""
 
 from __future__ import annotations
 
 import base64
 import html
 import struct
+import sys
 import zlib
 from collections.abc import Iterable
 
@@ -14,6 +15,12 @@ from minigan.engine import device as devices
 from minigan.engine.tensor import Tensor, bind
 
 MOST_VALUES, MOST_IMAGES, SMALLEST, LARGEST = 100, 16, 8, 512  # values, images; pixels of a side
+
+
+def in_notebook() -> bool:
+    """Whether the program runs in a Jupyter kernel: not if ipykernel, or even IPython, was only imported."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return hasattr(shell, "kernel")
 
 
 def table(rows: Iterable[Iterable[object]], head: Iterable[object] = ()) -> str:

@@ -12,7 +12,8 @@
     parts.py     programs of several runs       conditions.py  labels or clusters that a run is conditional on
     joining.py   --distributed: ranks meet      follower.py  a run on the ranks that write no files
     jobs.py      independent runs in parallel
-    notebook.py  what a notebook shows of a run  export/     networks as ONNX and PyTorch files
+    gallery.py   sample grids, curves, the page  notebook.py  what a notebook shows of a run
+    export/      networks as ONNX and PyTorch files
     interop/     beside PyTorch, Pillow, matplotlib
 """
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from minigan.errors import OptionError
 from minigan.run.durable import Keeper
+from minigan.run.gallery import Gallery, Sheet
 from minigan.run.session import Session
 
 
@@ -30,6 +30,13 @@ class _Silent:
     def close(self) -> None: ...
 
 
+class _Unseen(Gallery):
+    """Of a rank that shows nothing."""
+
+    def open_board(self, step: int) -> None:
+        """Nothing."""
+
+
 class Follower(Session):
     """A Session that writes nothing; what rank 0 measures, draws and saves meanwhile, it waits for in the next step.
 
@@ -37,10 +44,11 @@ class Follower(Session):
     0's alone.
     """
 
-    def open_files(self) -> None:
+    def open_files(self, sheet: Sheet) -> None:
         """Nothing to open."""
         self.keeper = _Keeper(self.folder, self.trainer, self.batches, self.score, self.config, self.options.keep)
         self.files = self.log = _Silent()  # type: ignore[assignment]
+        self.gallery = _Unseen(self.folder, self.files, self.log, sheet)
 
     def resume(self, changed: dict[str, Any]) -> None:
         """Continue from the checkpoint that rank 0 has read. Raises as Session's."""
@@ -58,10 +66,8 @@ class Follower(Session):
         """Rank 0 saves; its clock decides when."""
 
     def begin(self) -> None: ...  # noqa: D102
-    def open_board(self) -> None: ...  # noqa: D102
     def note(self, **event: Any) -> None: ...  # noqa: D102
     def measure(self, step: int) -> None: ...  # noqa: D102
     def show(self, name: str, step: int) -> None: ...  # noqa: D102
     def rescue(self, error: BaseException) -> None: ...  # noqa: D102
-    def current(self, name: str, update: Callable[[], object]) -> None: ...  # noqa: D102
     def record(self) -> None: ...  # noqa: D102

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from minigan.checkpoint import inside
+from minigan.engine.html import in_notebook
 from minigan.errors import DataError, require
 from minigan.report.words import clock
 from minigan.trainers import Progress
@@ -176,12 +177,6 @@ def note(folder: Path, **event: Any) -> None:
     """Append an event, such as a resumption or a roll-back, to events.jsonl."""
     with contextlib.suppress(OSError), inside.open_to_append(folder, "events.jsonl") as file:
         file.write(json.dumps(event) + "\n")
-
-
-def in_notebook() -> bool:
-    """Whether the program runs in a Jupyter kernel, which shows progress bars although it is no terminal."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    return hasattr(shell, "kernel")
 
 
 def memory() -> int:

@@ -25,6 +25,7 @@ from minigan.report.records import MOST_STEPS
 from minigan.run import folder as folders
 from minigan.run.board import tensorboardx
 from minigan.run.follower import Follower
+from minigan.run.gallery import Sheet
 from minigan.run.joining import check_equal
 from minigan.run.latent.pictures import write_default_pictures
 from minigan.run.manifest import Manifest, check_folder
@@ -33,7 +34,7 @@ from minigan.run.options import RunOptions
 from minigan.run.plan import check_length, planned_steps
 from minigan.run.play.playing import offer_play
 from minigan.run.saved import NEEDED
-from minigan.run.session import Scores, Session, Sheet
+from minigan.run.session import Scores, Session
 from minigan.trainers import GAN, Trainer
 
 SAMPLES = 64  # images in a sample grid
@@ -74,10 +75,10 @@ def train(trainer: GAN, images: ImageData, options: RunOptions) -> Path:
     session = opened(trainer, loader, options, [images], reals, sheet, score, caption)
     if trainer.asked and not trainer.classes:
         z = Stream(options.seed, "samples").normal((SAMPLES, trainer.latent))  # of the sample grid
-        session.view = lambda: trainer.judged(real, z)
+        session.gallery.view = lambda: trainer.judged(real, z)
     session.run()
     if trainer.steps >= LOOKED_INTO and options.recorded().keys() >= {*NEEDED}:
-        session.current("latent/", lambda: write_default_pictures(session.folder, options.seed))
+        session.gallery.current("latent/", lambda: write_default_pictures(session.folder, options.seed))
     _let_play(session)
     return RunFolder(session.folder)
 
@@ -138,7 +139,7 @@ def fit(trainer: Trainer, batches: Batches, options: RunOptions, *data: ImageDat
 def _let_play(session: Session) -> None:
     """Give report.html its live part, if the run has learnt enough, and its networks can run in a page."""
     if session.trainer.steps >= LOOKED_INTO:
-        session.current("the live part of report.html", lambda: offer_play(session.folder))
+        session.gallery.current("the live part of report.html", lambda: offer_play(session.folder))
 
 
 def opened(trainer: Trainer, batches: Batches, options: RunOptions, data: Sequence[ImageData], reals: np.ndarray,

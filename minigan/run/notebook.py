@@ -9,11 +9,10 @@ from typing import Any
 
 from minigan import report
 from minigan.checkpoint import inside
-from minigan.engine.html import picture, table
+from minigan.engine.html import in_notebook, picture, table
 from minigan.errors import DataError
 from minigan.report.embedded import inline
 from minigan.report.records import rows_of
-from minigan.run.log import in_notebook
 
 MOST = 20 << 20  # bytes of a picture
 

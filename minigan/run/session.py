@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -21,20 +20,16 @@ from minigan.engine import detect_anomaly, device
 from minigan.engine.distributed import agreed, agreement, compare_weights, world
 from minigan.errors import DataError, DistributedError, MiniganError, NonFiniteError, OptionError
 from minigan.run import signals
-from minigan.run.board import Board
 from minigan.run.durable import Cadence, Keeper, check_finite, check_weights
 from minigan.run.folder import write_config
+from minigan.run.gallery import Gallery, Sheet
 from minigan.run.log import Log, note, way_on
 from minigan.run.manifest import Manifest
-from minigan.run.notebook import Pictures
 from minigan.run.options import RunOptions
 from minigan.trainers import Progress, Trainer
 
 Scores = Callable[[Path, int], Any]  # (run folder, step): measures the networks and saves the scores there
-View = Callable[[], tuple[np.ndarray, np.ndarray]]  # D's outputs for real pictures (N,) and for generated ones (M,)
-Sheet = Callable[[], Callable[[], np.ndarray]]  # starts a picture, returns a function that waits for it
 SHEETS = 12  # least number of sample grids per run, if there are ten steps for each
-PAGE_SHARE, PAGE_EVERY = 0.01, 30.0  # largest share of the time for report.html; least seconds between two
 MOST_ROLLBACKS = 5  # a run that diverges more often needs another learning rate or another loss
 
 
@@ -49,29 +44,25 @@ class Session:
                  config: dict[str, Any], sheet: Sheet, score: Scores | None, deadline: float = math.inf,
                  earlier: Sequence[dict[str, Any]] = ()) -> None:
         self.folder, self.trainer, self.batches, self.options = folder, trainer, batches, options
-        self.sheet, self.score, self.steps = sheet, score, int(config["steps"])
-        self.view: View | None = None  # what the discriminator makes of pictures, for judged.jsonl
-        self.sheets: list[tuple[str, int, Callable[[], np.ndarray]]] = []  # name, step, picture to wait for
+        self.score, self.steps = score, int(config["steps"])
         self.config, self.earlier = config, earlier  # and what earlier processes did of this run
         self.ranks, self.signal = world(), 0  # the signal after which the run ends, on whichever rank it arrived
-        self.open_files()
+        self.open_files(sheet)
         self.cadence = Cadence(options.checkpoint_every)
-        self.board: Board | None = None
-        self.page_after = 0.0  # monotonic time of the next update of report.html
         self.save_at: int | None = None  # the step after which a checkpoint is due
         self.deadline = deadline  # monotonic time
         self.late = False  # whether the run ends before its last step, because the time is up
         self.between = False  # whether a step is complete, its metrics are written, and the next one has not begun
 
-    def open_files(self) -> None:
+    def open_files(self, sheet: Sheet) -> None:
         """Open the run's files, and lock its folder."""
         self.keeper = Keeper(self.folder, self.trainer, self.batches, self.score, self.config, self.options.keep)
         self.files = Manifest(self.folder)
         self.files.add("config.json", "metrics.jsonl", "reals.png", "curves.png", "report.html", "scores.json",
                        *(f"{name}.safetensors" for name in self.trainer.networks),
                        *(["scores.jsonl", "best.safetensors"] if self.score is not None else []))
-        self.pictures = Pictures()
         self.log = Log(self.folder, self.steps, self.options.batch_size * self.trainer.batches_per_step)  # locks it
+        self.gallery = Gallery(self.folder, self.files, self.log, sheet)
 
     def resume(self, changed: dict[str, Any]) -> None:
         """Continue from the newest undamaged checkpoint. Raises as `Keeper.restore`; OptionError if --steps is less."""
@@ -106,7 +97,7 @@ class Session:
         """Train to the end; weights are saved even if an error ends the run."""
         try:
             if self.options.tensorboard:
-                self.open_board()
+                self.gallery.open_board(self.trainer.steps)
             with detect_anomaly() if self.options.check_finite else contextlib.nullcontext(), signals.noticed():
                 if not self.trainer.steps:
                     with contextlib.suppress(NonFiniteError):  # of initial weights: the first step reports it
@@ -131,48 +122,24 @@ class Session:
             self.log.close()
         self.finish()
 
-    def open_board(self) -> None:
-        """Begin TensorBoard's files."""
-        inside.check(self.folder, "tensorboard", "folder")
-        self.board = Board(self.folder, self.trainer.steps)
-        self.files.add(*(f"tensorboard/{name}" for name in inside.names(self.folder, "tensorboard")
-                         if name.startswith("events.out.tfevents.")))
-
     def finish(self) -> None:
         """Save the last pictures, and print what there is to see."""
-        self.save_sheets()
-        if self.board is not None:
-            self.board.close()
+        self.gallery.save()
+        self.gallery.close_board()
         self.last_pictures()
         if self.log.done:
             print(printable(f"{self.folder}: {self.log.summary()}"))
         print("weights: " + ", ".join(f"{name} {_sha256(self.folder / f'{name}.safetensors')}"
                                       for name in self.trainer.networks))
-        self.current("the diagnosis", lambda: print("\n".join(report.diagnose(report.read_rows(self.log.path)))))
+        self.gallery.current("the diagnosis",
+                             lambda: print("\n".join(report.diagnose(report.read_rows(self.log.path)))))
         print(printable(f"to see it all: {self.folder / 'report.html'}"))
-
-    def current(self, name: str, update: Callable[[], object]) -> None:
-        """Update what is made of the run's records. The run can do without: an error is told, and does not end it."""
-        try:
-            update()
-        except Exception as error:  # of damaged records, or of a drawing package, which may raise anything
-            self.log.say(printable(f"{name} is not up to date: {type(error).__name__}: {error}"))
 
     def begin(self) -> None:
         """Save a checkpoint before the first step, so that a run that is killed at once can be continued."""
         check_weights(self.trainer)
-        self.draw("step_000000.png", 0)
+        self.gallery.draw("step_000000.png", 0)
         self.save()
-
-    def draw(self, name: str, step: int) -> None:
-        """Start the sample grid of a step; append what D makes of its pictures to judged.jsonl."""
-        self.sheets.append((name, step, self.sheet()))
-        if self.view is None:
-            return
-        real, fake = ([float(f"{value:.4g}") for value in outputs] for outputs in self.view())
-        self.files.add("judged.jsonl")
-        with inside.open_to_append(self.folder, "judged.jsonl") as file:
-            file.write(json.dumps({"step": step, "real": real, "fake": fake}) + "\n")
 
     def promptly(self, step: int) -> bool:
         """Whether the networks are needed in their state after this step; called once per step."""
@@ -220,11 +187,10 @@ class Session:
 
     def after_step(self, progress: Progress) -> None:
         """Log, check, score, draw, save, in this order; a resumed run depends on it."""
-        self.save_sheets()
+        self.gallery.save()
         self.log(progress)
         self.between = progress.step == self.trainer.steps
-        if self.board is not None:
-            self.board(progress)
+        self.gallery.record(progress)
         drawn = progress.epoch_ends or self.shown(progress.step)
         with agreement():
             check_finite(progress, self.options.check_finite)
@@ -252,14 +218,16 @@ class Session:
 
     def show(self, name: str, step: int) -> None:
         """Draw, save the weights, and update the page."""
-        self.draw(name, step)
+        self.gallery.draw(name, step)
         self.keep_weights()
-        self.page()
+        if self.gallery.page_is_due():
+            self.record()
+            self.gallery.page(live=True)
 
     def save(self) -> None:
         """Save a checkpoint, after all files that belong to it are on the disk."""
         start = time.monotonic()
-        self.save_sheets()
+        self.gallery.save()
         self.log.sync()
         self.save_state()
         self.cadence.saved(time.monotonic() - start)
@@ -278,7 +246,7 @@ class Session:
         count = self.keeper.rollbacks + 1
         if not self.options.rollback or count > MOST_ROLLBACKS:
             raise error
-        self.sheets.clear()
+        self.gallery.sheets.clear()
         self.log.sync()
         step, problems = self.keeper.restore()
         self.keeper.rollbacks = count
@@ -294,12 +262,10 @@ class Session:
         """Save weights and curves of a run that ends early; if the GPU is lost, the last epoch's weights remain."""
         with contextlib.suppress(Exception):
             self.log.sync()
-            if self.board is not None:
-                self.board.close()
-                self.board = None
+            self.gallery.close_board()
         if not isinstance(error, NonFiniteError):  # weights of a diverged run are NaN; keep the last epoch's
             with contextlib.suppress(Exception):
-                self.save_sheets()
+                self.gallery.save()
                 self.keep_weights()
             unsafe = signals.Stopped | DataError | DistributedError
             if self.between and not isinstance(error, unsafe):  # such as an error in a score
@@ -315,34 +281,15 @@ class Session:
     def last_pictures(self) -> None:
         """Draw the curves, and the page that shows everything, if there was a step."""
         if self.trainer.steps:
-            self.current("curves.png", lambda: report.loss_curves(self.log.path, self.folder / "curves.png"))
-            self.page(at_last=True)
-
-    def page(self, at_last: bool = False) -> None:
-        """Update report.html, unless that was done a moment ago."""
-        start = time.monotonic()
-        if at_last or start >= self.page_after:
+            self.gallery.curves()
             self.record()
-            self.current("report.html", lambda: report.report_page(self.folder, live=not at_last))
-            seconds = time.monotonic() - start
-            self.page_after = start + seconds + max(PAGE_EVERY, seconds / PAGE_SHARE)
+            self.gallery.page(live=False)
 
     def record(self) -> None:
         """Write config.json, with how many steps this process has done and the time they took."""
         session = {"steps": self.log.done, "seconds": round(self.log.elapsed(), 1),
                    "images_per_second": round(self.log.speed(), 1)}
         write_config(self.folder, {**self.config, "sessions": [*self.earlier, *[session] * bool(self.log.done)]})
-
-    def save_sheets(self) -> None:
-        """Wait for the pictures that were started, and save them."""
-        while self.sheets:
-            name, step, picture = self.sheets.pop()
-            pixels = picture()
-            self.files.add(f"samples/{name}")
-            report.save_png(pixels, self.folder / "samples" / name, scale=2)
-            self.pictures.show(pixels, step)
-            if self.board is not None:
-                self.board.picture(pixels, step)
 
     def keep_weights(self) -> None:
         """Save the weights of every network, for use elsewhere."""

@@ -15,7 +15,6 @@ and around the checks that its students do not see:
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import copy
 import inspect
@@ -28,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from minigan.engine import Tensor
+from minigan.engine.html import in_notebook
 from minigan.errors import OptionError
 from minigan.teach.lesson import install_cell
 from minigan.teach.mistakes import kind_of
@@ -96,12 +96,6 @@ def _verdict(mine: Any, reference: np.ndarray, rtol: float) -> tuple[str, str]:
 
 def _join(*parts: str) -> str:
     return "; ".join(part for part in parts if part)
-
-
-def in_notebook() -> bool:
-    """Whether this runs in a cell of a notebook, where a wrong answer must be a cell that fails."""
-    shell = getattr(builtins, "get_ipython", lambda: None)()  # IPython adds the function while it runs a cell
-    return hasattr(shell, "kernel")
 
 
 # ---- a file of exercises ----

@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-from minigan.teach.exercise import in_notebook
+from minigan.engine.html import in_notebook
 
 DIGEST = "c3b18f4170c57822"  # of the sorted names of the wrong rules
 
