@@ -42,7 +42,8 @@ def main() -> None:
         fit=option(("crop", "pad"), "your own images: the middle square, or the whole image on a white square"),
         strict=option(False, "end at the first of your own images that cannot be read"),
         upsample=option(("upconv", "deconv"), "up-convolutions or transposed convolutions"),
-        loss=option((*trainers.RECIPES, *trainers.TUNED), "losses of the two networks, with their published settings"),
+        loss=option((*trainers.TUNED, *trainers.RECIPES), "losses of the two networks, with their published settings; "
+                    "tuned: hinge_spectral at a higher learning rate, which draws the best pictures in ten minutes"),
         norm=option(("auto", "batch", "none", "spectral"), "the discriminator's normalisation; auto: the loss's own"),
         lr=option(float, "learning rate"), beta1=option(float, "Adam's decay of the mean gradient"),
         latent=option(100, "length of the noise vector"),
