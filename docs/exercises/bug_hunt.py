@@ -13,6 +13,8 @@ import sys
 
 import numpy as np
 
+from minigan.teach.exercise import in_notebook
+
 DIGEST = "c3b18f4170c57822"  # of the sorted names of the wrong rules
 
 
@@ -104,11 +106,11 @@ def suspects():
 
 
 # %%
-if "ipykernel" in sys.modules:  # nbgrader counts cells that fail
+if in_notebook():  # nbgrader counts cells that fail
     assert verdict(suspects()) == "exact", "not this set: look for inputs that a wrong rule cannot pass by luck"
 
 # %%
-if __name__ == "__main__" and "ipykernel" not in sys.modules:
+if __name__ == "__main__" and not in_notebook():
     try:
         found = suspects()
     except NotImplementedError:

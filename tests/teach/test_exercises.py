@@ -67,7 +67,8 @@ def test_a_marker_without_its_partner_is_an_error():
 
 
 @pytest.mark.parametrize("name", ["bug_hunt.py", "vjps.py", pytest.param("beyond.py", marks=pytest.mark.long)])
-def test_solutions_pass_and_blanks_do_not(name, capsys):
+def test_solutions_pass_and_blanks_do_not(name, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)  # to have imported it is not to run in a notebook
     status, output = run(FOLDER / "solutions" / name, capsys)
     assert status == 0 and "wrong" not in output and "not done" not in output
     status, output = run(FOLDER / name, capsys)
@@ -296,6 +297,25 @@ def test_notebooks_have_a_graded_check_after_every_solution(name, count):
     assert len({cell["id"] for cell in made["cells"]}) == len(made["cells"])
     assert made["cells"][0]["cell_type"] == "markdown" and made["cells"][0]["source"].startswith("# ")
     assert made["cells"][1]["source"] == INSTALL.strip("\n") and graded[1] is None
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")  # of the packages that run notebooks
+@pytest.mark.parametrize("name", NAMES)
+def test_in_a_notebook_the_checks_of_blanks_fail_and_those_of_solutions_do_not(name):
+    nbformat = pytest.importorskip("nbformat", reason="nbclient and ipykernel (extra `test`) run notebooks")
+    nbclient = pytest.importorskip("nbclient", reason="nbclient and ipykernel (extra `test`) run notebooks")
+    pytest.importorskip("ipykernel", reason="nbclient and ipykernel (extra `test`) run notebooks")
+
+    def failed(path):
+        book = nbformat.from_dict(notebook(path.read_text()))
+        nbclient.NotebookClient(book, timeout=300, kernel_name="python3", allow_errors=True).execute()
+        return book.cells, [i for i, cell in enumerate(book.cells) for output in cell.get("outputs", [])
+                            if output["output_type"] == "error"]
+
+    cells, at = failed(FOLDER / "solutions" / name)
+    assert at == []
+    assert failed(FOLDER / name)[1] == [i for i, c in enumerate(cells) if c["metadata"].get("nbgrader", {}).get("grade")]
 
 
 def test_the_readme_lists_every_exercise_and_its_code_runs(capsys):

@@ -10,7 +10,6 @@
 import ctypes
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -323,5 +322,5 @@ else:
 
 
 # %%
-if __name__ == "__main__" and "ipykernel" not in sys.modules:
+if __name__ == "__main__":
     sheet.end()
