@@ -160,6 +160,16 @@ def together() -> Iterator[None]:
         _Now.joint = before
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Context, inside of `together`, of what every rank computes of the joint batch by itself."""
+    before, _Now.joint = _Now.joint, ALONE
+    try:
+        yield
+    finally:
+        _Now.joint = before
+
+
 def agreed(error: BaseException) -> BaseException:
     """The error, marked as one that all ranks raise at this point: rank 0 reports it, and none need be stopped."""
     error.is_agreed = True  # type: ignore[attr-defined]
