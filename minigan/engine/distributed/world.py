@@ -23,7 +23,7 @@ class World:
     """The ranks of a program; this class is a world of one.
 
     rank, size   the number of this process, from 0, and of how many
-    joint_norm   whether batch norm uses the statistics of the joint batch
+    joint_norm   whether batch norm and minibatch statistics are those of the joint batch
     capturable   whether its sums may be part of a CUDA graph
 
     Except in a world of one, all ranks must call the same methods in the same order, or they wait for ever.
