@@ -15,6 +15,7 @@ Source  Salmon, Moraes, Dror & Shaw, Parallel random numbers: as easy as 1, 2, 3
 
 from __future__ import annotations
 
+import math
 import operator
 import zlib
 from collections.abc import Callable
@@ -77,25 +78,28 @@ def _real(dtype: DTypeLike) -> np.dtype[Any]:
 
 
 def uniform(
-    shape: Shape, *, seed: int, stream: int | str = 0, step: int = 0, dtype: DTypeLike = np.float32
+    shape: Shape, *, seed: int, stream: int | str = 0, step: int = 0, dtype: DTypeLike = np.float32, first: int = 0
 ) -> np.ndarray:
     """Uniform numbers in [0, 1): multiples of 2^-24 in float32, of 2^-53 in float64; exact, so 1 is never returned.
 
-    Raises ValueError if seed or step is outside [0, 2^64) or stream outside [0, 2^32), DTypeError for other dtypes.
+    With `first`, the numbers from this one on: uniform(n, first=k) is uniform(k + n)[k:], without computing the others.
+
+    Raises ValueError if seed, step or first is outside [0, 2^64) or stream outside [0, 2^32), DTypeError for other
+    dtypes.
     """
-    return kernels.uniform(_HOST, shape, _real(dtype), *_address(seed, stream, step))
+    return kernels.uniform(_HOST, shape, _real(dtype), *_address(seed, stream, step), _natural(first, "first"))
 
 
 def normal(
-    shape: Shape, *, seed: int, stream: int | str = 0, step: int = 0, dtype: DTypeLike = np.float32
+    shape: Shape, *, seed: int, stream: int | str = 0, step: int = 0, dtype: DTypeLike = np.float32, first: int = 0
 ) -> np.ndarray:
-    """Standard normal numbers by the Box-Muller transform of two uniforms u, v in [0, 1).
+    """Standard normal numbers by the Box-Muller transform of two uniforms u, v in [0, 1); `first` as in `uniform`.
 
     Forward   r = sqrt(-2 log(1 - u)),  (r cos 2 pi v, r sin 2 pi v)
     Why       1 - u lies in (0, 1], so the logarithm is finite: |value| <= 6.7 (float32, 32 bits of u) or 8.6 (float64).
     Source    Box & Muller, A note on the generation of random normal deviates, 1958. Raises as `uniform`.
     """
-    return kernels.normal(_HOST, shape, _real(dtype), *_address(seed, stream, step))
+    return kernels.normal(_HOST, shape, _real(dtype), *_address(seed, stream, step), _natural(first, "first"))
 
 
 def integers(low: int, high: int, shape: Shape, *, seed: int, stream: int | str = 0, step: int = 0) -> np.ndarray:
@@ -137,21 +141,23 @@ class Stream:
 
     def _fill(self, name: str, shape: Shape, dtype: DTypeLike, device: str, samples: int | None) -> Any:
         ranks = ALONE if samples is None else joint()
-        if ranks.size > 1 and samples is not None:
-            sizes = [shape] if isinstance(shape, int) else list(shape)
-            sizes[samples] = ranks.total(sizes[samples])
-            shape = tuple(sizes)
-        return ranks.rows(self._filled(name, shape, dtype, device), samples or 0)
+        if ranks.size == 1 or samples is None:
+            return self._filled(name, shape, dtype, device)
+        sizes = [shape] if isinstance(shape, int) else list(shape)
+        if all(size == 1 for size in sizes[:samples]):  # this rank's numbers follow one another in the joint array
+            return self._filled(name, shape, dtype, device, first=ranks.rank * math.prod(sizes))
+        sizes[samples] = ranks.total(sizes[samples])
+        return ranks.rows(self._filled(name, tuple(sizes), dtype, device), samples)
 
-    def _filled(self, name: str, shape: Shape, dtype: DTypeLike, device: str) -> Any:
+    def _filled(self, name: str, shape: Shape, dtype: DTypeLike, device: str, first: int = 0) -> Any:
         if device == "cpu":
-            return self._draw({"normal": normal, "uniform": uniform}[name], shape, dtype=dtype)
+            return self._draw({"normal": normal, "uniform": uniform}[name], shape, dtype=dtype, first=first)
         from minigan.engine import device as devices
         from minigan.engine.capture import counter
 
         like = devices.constant(0.0, _real(dtype), device)
         kernel = {"normal": kernels.normal, "uniform": kernels.uniform}[name]
-        values = kernel(like, shape, np.dtype(dtype), self.seed, self.id, counter(self, "step"))
+        values = kernel(like, shape, np.dtype(dtype), self.seed, self.id, counter(self, "step"), first)
         self.step += 1
         return values
 

@@ -103,11 +103,15 @@ def norm_grad(
     over: str,
     y: Array | None = None,
     slope: float | None = None,
+    share: Callable[[Array], Array] | None = None,
 ) -> tuple[Array, Array, Array]:
     """(gx, ggamma, gbeta): gx = rstd*(g - mean_over(g) - xhat*mean_over(g*xhat)), ggamma = sum gy*xhat, gbeta = sum gy.
 
     With a slope, gy first goes through the gate of y. Reads gy and x twice, writes gx once: the means must be known
     before the first gx, a*gy + b*x + c. (A gated gy waits in gx's memory.)
+
+    With `share`, for over "batch", gx has the means that share(sums) gives in place of those of these rows: sums (2, C)
+    are ggamma and gbeta, and a batch in several equal parts hands back their mean over the parts.
     """
     table, cotangents = _Table(x, merge=over == "batch"), _Table(gy, merge=over == "batch").data
     gx = empty_like(table.data)
@@ -124,6 +128,8 @@ def norm_grad(
     sum_g, sum_gx = _grad_sums(opened, table, mean)  # (G, C)
     sum_gxhat = sum_gx * rstd
     ggamma, gbeta = sum_gxhat.sum(0).astype(x.dtype), sum_g.sum(0).astype(x.dtype)
+    if share is not None:
+        sum_gxhat, sum_g = share(np.stack([ggamma, gbeta]))[:, None].astype(np.float64)  # (1, C) each
     weight = np.ones(len(gbeta)) if gamma is None else gamma.astype(np.float64)
     mean_g, mean_gxhat = (weight * total / table.pixels(slice(0, table.rows)) for total in (sum_g, sum_gxhat))
     if over == "layer":

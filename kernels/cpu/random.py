@@ -6,7 +6,8 @@ A value is addressed by (seed, stream, step) and its place in the array; nothing
     counter  (block, step low, step high, stream), four words of 32 bits; one block is four words of noise
 
 Every function takes `like` first, any array of the device on which the numbers are wanted; seed is in [0, 2^64), stream
-in [0, 2^32), and step in [0, 2^64) is an int or a Counter. `minigan.random` checks them.
+in [0, 2^32), and step in [0, 2^64) is an int or a Counter. `minigan.random` checks them. `first` is the position of the
+first number: the array is that part of the address's numbers, without those before it.
 
 Bits    Words, uniforms and integers are equal bit for bit everywhere. Normals are computed in float64 and rounded once.
 Source  Salmon, Moraes, Dror & Shaw, Parallel random numbers: as easy as 1, 2, 3, SC 2011.
@@ -63,14 +64,14 @@ def philox4x32(counter: Array, key: Array) -> Array:
     return np.stack(words, axis=-1).astype(np.uint32).reshape(*shape, 4)
 
 
-def _blocks(count: int, address: Address) -> Iterator[tuple[slice, Words]]:
-    """The words of blocks 0 .. count-1, _CHUNK of them at a time."""
-    (seed, stream), step = address[:2], integer(address[2])
-    if count > 1 << 32:
-        raise ValueError(f"one (seed, stream, step) addresses 2^32 blocks of four words, but {count} are asked for.")
+def _blocks(first: int, count: int, address: Address) -> Iterator[tuple[slice, Words]]:
+    """The words of blocks first .. first+count-1, _CHUNK of them at a time, with their places in 0 .. count-1."""
+    (seed, stream), step, last = address[:2], integer(address[2]), first + count
+    if last > 1 << 32:
+        raise ValueError(f"one (seed, stream, step) addresses 2^32 blocks of four words, but {last} are asked for.")
     k0, k1 = np.uint64(seed) & _LOW, np.uint64(seed) >> _HALF
     for start in range(0, count, _CHUNK):
-        c0 = np.arange(start, min(start + _CHUNK, count), dtype=np.uint64)
+        c0 = np.arange(first + start, first + min(start + _CHUNK, count), dtype=np.uint64)
         c1, c2, c3 = (np.full(len(c0), value, np.uint64) for value in (step & 0xFFFFFFFF, step >> 32, stream))
         words = (c0, c1, c2, c3)
         _rounds(words, k0, k1)
@@ -78,15 +79,20 @@ def _blocks(count: int, address: Address) -> Iterator[tuple[slice, Words]]:
 
 
 def _filled(
-    shape: Shape, dtype: DTypeLike, per_block: int, address: Address, convert: Callable[[Words, Array], None]
+    shape: Shape, dtype: DTypeLike, per_block: int, address: Address, convert: Callable[[Words, Array], None],
+    first: int = 0
 ) -> Array:
-    """An array whose element i comes from block i // per_block: `convert(words, out)` writes out, (n, per_block)."""
+    """An array whose element i comes from block (first + i) // per_block: `convert(words, out)` writes out.
+
+    out is (n, per_block), of whole blocks.
+    """
     shape = sizes_of(shape)
-    size = math.prod(shape)
+    start, skip = divmod(first, per_block)
+    size = skip + math.prod(shape)
     out = np.empty((-(-size // per_block), per_block), dtype)
-    for rows, words in _blocks(len(out), address):
+    for rows, words in _blocks(start, len(out), address):
         convert(words, out[rows])
-    return out.reshape(-1)[:size].reshape(shape)
+    return out.reshape(-1)[skip:size].reshape(shape)
 
 
 def _pairs(words: Words) -> tuple[Array, Array]:
@@ -98,7 +104,9 @@ def _unit53(word: Array) -> Array:
     return (word >> np.uint64(11)) * 2.0**-53  # every multiple of 2^-53 in [0, 1), exactly
 
 
-def uniform(like: Array, shape: Shape, dtype: DTypeLike, seed: int, stream: int, step: int | Counter) -> Array:
+def uniform(
+    like: Array, shape: Shape, dtype: DTypeLike, seed: int, stream: int, step: int | Counter, first: int = 0
+) -> Array:
     """Uniform numbers in [0, 1): multiples of 2^-24 in float32, of 2^-53 in float64. Exact, so 1 is never returned."""
 
     def convert32(words: Words, out: Array) -> None:
@@ -110,10 +118,12 @@ def uniform(like: Array, shape: Shape, dtype: DTypeLike, seed: int, stream: int,
             out[:, column] = _unit53(word)
 
     per_block, convert = (2, convert64) if np.dtype(dtype) == np.float64 else (4, convert32)
-    return _filled(shape, dtype, per_block, (seed, stream, step), convert)
+    return _filled(shape, dtype, per_block, (seed, stream, step), convert, first)
 
 
-def normal(like: Array, shape: Shape, dtype: DTypeLike, seed: int, stream: int, step: int | Counter) -> Array:
+def normal(
+    like: Array, shape: Shape, dtype: DTypeLike, seed: int, stream: int, step: int | Counter, first: int = 0
+) -> Array:
     """Standard normal numbers by the Box-Muller transform of two uniforms u, v in [0, 1).
 
     Forward   r = sqrt(-2 log(1 - u)),  (r cos 2 pi v, r sin 2 pi v)
@@ -135,7 +145,7 @@ def normal(like: Array, shape: Shape, dtype: DTypeLike, seed: int, stream: int, 
         box_muller(_unit53(first), _unit53(second), out)
 
     per_block, convert = (2, convert64) if np.dtype(dtype) == np.float64 else (4, convert32)
-    return _filled(shape, dtype, per_block, (seed, stream, step), convert)
+    return _filled(shape, dtype, per_block, (seed, stream, step), convert, first)
 
 
 def integers(like: Array, low: int, high: int, shape: Shape, seed: int, stream: int, step: int | Counter) -> Array:

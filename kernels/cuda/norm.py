@@ -6,6 +6,9 @@ Images are groups of tables with a column per channel: all pixels of a batch are
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+
+import numpy as np
 
 from ..values import DeviceArray, Moments
 from . import memory
@@ -87,12 +90,13 @@ def norm_grad(
     over: str,
     y: DeviceArray | None = None,
     slope: float | None = None,
+    share: Callable[[DeviceArray], DeviceArray] | None = None,
 ) -> tuple[DeviceArray, DeviceArray, DeviceArray]:
     """(gx, ggamma, gbeta): gx = rstd*(g - mean_over(g) - xhat*mean_over(g*xhat)), ggamma = sum gy*xhat, gbeta = sum gy.
 
-    With a slope, gy first goes through the gate of y.
+    With a slope, gy first goes through the gate of y. `share` is as on the CPU; gx is then corrected in a further pass.
     """
-    shape = x.shape
+    shape, image = x.shape, x
     gy, x, y = (None if v is None else _pixels_by_channels(v) for v in (gy, x, None if slope is None else y))
     N, P, C = x.shape
     groups, layer = 1 if over == "batch" else N, over == "layer"
@@ -104,7 +108,23 @@ def norm_grad(
     kernel("norm.cu", "norm_grad_sums", x, VEC=t.vec)(t.grid, t.block, (*inputs, *sums, *t.numbers, layer))
     kernel("norm.cu", "norm_grad_apply", x, VEC=t.vec)(
         t.grid, t.block, (*inputs, rstd, gamma, *sums, gx, ggamma, gbeta, groups, *t.numbers, layer))
-    return _image(gx, shape), ggamma, gbeta
+    gx = _image(gx, shape)
+    if share is not None:
+        gx += _correction(image, ggamma, gbeta, share, mean, rstd, gamma)
+    return gx, ggamma, gbeta
+
+
+def _correction(x: DeviceArray, ggamma: DeviceArray, gbeta: DeviceArray,
+                share: Callable[[DeviceArray], DeviceArray], mean: DeviceArray, rstd: DeviceArray,
+                gamma: DeviceArray | None) -> DeviceArray:
+    """What gx changes by if its two means are those of share's sums: an affine function of x.
+
+    gx is affine in both means, and they are sums that ggamma and gbeta hold.
+    """
+    own = np.stack([ggamma, gbeta])  # (2, C)
+    weight = rstd.reshape(-1) if gamma is None else rstd.reshape(-1) * gamma  # (C,)
+    scale, shift = (own - share(own)) * (x.dtype.type(x.shape[1] / x.size) * weight)
+    return norm_apply(x, mean, rstd, scale, shift)
 
 
 def _pixels_by_channels(x: DeviceArray) -> DeviceArray:

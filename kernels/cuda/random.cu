@@ -41,7 +41,7 @@ __device__ __forceinline__ unsigned long long pair_of(const Words& words, int i)
   return words.w[2 * i] | (unsigned long long)words.w[2 * i + 1] << 32;
 }
 
-// Pack i of an array of n numbers.
+// Pack i of an array of n numbers, made from block first + i.
 __device__ __forceinline__ void store(REAL* out, long long i, long long n, const Pack& pack) {
   if ((i + 1) * PACK <= n)
     *(Pack*)(out + i * PACK) = pack;
@@ -50,11 +50,11 @@ __device__ __forceinline__ void store(REAL* out, long long i, long long n, const
       if (i * PACK + e < n) out[i * PACK + e] = pack.v[e];
 }
 
-extern "C" __global__ void uniform(REAL* __restrict__ out, long long n, unsigned long long seed, unsigned stream,
-                                   const long long* base, unsigned long long step) {
+extern "C" __global__ void uniform(REAL* __restrict__ out, long long n, long long first, unsigned long long seed,
+                                   unsigned stream, const long long* base, unsigned long long step) {
   long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
   if (i * PACK >= n) return;
-  Words words = words_of(i, seed, stream, base, step);
+  Words words = words_of(first + i, seed, stream, base, step);
   Pack pack;
   for (int e = 0; e < PACK; e++)
     pack.v[e] = PACK == 4 ? (REAL)(words.w[e] >> 8) * (REAL)(1.0 / 16777216.0)  // multiples of 2^-24, exactly
@@ -63,11 +63,11 @@ extern "C" __global__ void uniform(REAL* __restrict__ out, long long n, unsigned
 }
 
 // Box-Muller: (r cos 2 pi v, r sin 2 pi v) with r = sqrt(-2 log(1 - u)) of two uniforms u, v in [0, 1).
-extern "C" __global__ void normal(REAL* __restrict__ out, long long n, unsigned long long seed, unsigned stream,
-                                  const long long* base, unsigned long long step) {
+extern "C" __global__ void normal(REAL* __restrict__ out, long long n, long long first, unsigned long long seed,
+                                  unsigned stream, const long long* base, unsigned long long step) {
   long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
   if (i * PACK >= n) return;
-  Words words = words_of(i, seed, stream, base, step);
+  Words words = words_of(first + i, seed, stream, base, step);
   Pack pack;
   for (int e = 0; e < PACK; e += 2) {
     double u = PACK == 4 ? words.w[e] * TWO_32 : (double)(pair_of(words, 0) >> 11) * TWO_53;
@@ -81,12 +81,12 @@ extern "C" __global__ void normal(REAL* __restrict__ out, long long n, unsigned 
 }
 
 // 64-bit words modulo range (0: as they are), plus low: integers of [low, low + range) in two's complement.
-extern "C" __global__ void integers(unsigned long long* __restrict__ out, long long n, unsigned long long range,
-                                    unsigned long long low, unsigned long long seed, unsigned stream,
-                                    const long long* base, unsigned long long step) {
+extern "C" __global__ void integers(unsigned long long* __restrict__ out, long long n, long long first,
+                                    unsigned long long range, unsigned long long low, unsigned long long seed,
+                                    unsigned stream, const long long* base, unsigned long long step) {
   long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
   if (2 * i >= n) return;
-  Words words = words_of(i, seed, stream, base, step);
+  Words words = words_of(first + i, seed, stream, base, step);
   for (int e = 0; e < 2 && 2 * i + e < n; e++) {
     unsigned long long word = pair_of(words, e);
     out[2 * i + e] = (range ? word % range : word) + low;

@@ -1,7 +1,7 @@
 """Launches random.cu: the numbers of cpu/random.py, computed on the device.
 
 A value is addressed by (seed, stream, step) and its place in the array, as on the CPU; `step` is an int, or a Counter
-that a captured graph increases. `like` is any array of the device.
+that a captured graph increases. `like` is any array of the device. `first` is as on the CPU.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ THREADS = 256
 
 
 def uniform(
-    like: DeviceArray, shape: Shape, dtype: DTypeLike, seed: int, stream: int, step: int | Counter
+    like: DeviceArray, shape: Shape, dtype: DTypeLike, seed: int, stream: int, step: int | Counter, first: int = 0
 ) -> DeviceArray:
     """Uniform numbers in [0, 1): multiples of 2^-24 in float32 and of 2^-53 in float64; the CPU's, bit for bit."""
-    return _filled("uniform", like, shape, dtype, (seed, stream, *integer(step)))
+    return _filled("uniform", like, shape, dtype, (seed, stream, *integer(step)), first)
 
 
 def normal(
-    like: DeviceArray, shape: Shape, dtype: DTypeLike, seed: int, stream: int, step: int | Counter
+    like: DeviceArray, shape: Shape, dtype: DTypeLike, seed: int, stream: int, step: int | Counter, first: int = 0
 ) -> DeviceArray:
     """Standard normal numbers by the Box-Muller transform; float32 ones differ from the CPU's once in 10^8."""
-    return _filled("normal", like, shape, dtype, (seed, stream, *integer(step)))
+    return _filled("normal", like, shape, dtype, (seed, stream, *integer(step)), first)
 
 
 def integers(
@@ -62,11 +62,15 @@ def philox4x32(counter: DeviceArray, key: DeviceArray) -> DeviceArray:
     return words
 
 
-def _filled(name: str, like: DeviceArray, shape: Shape, dtype: DTypeLike, arguments: tuple[Any, ...]) -> DeviceArray:
-    """An array whose 16 bytes number i come from block i of an address."""
-    out = empty(sizes_of(shape), np.dtype(dtype), like)
+def _filled(name: str, like: DeviceArray, shape: Shape, dtype: DTypeLike, arguments: tuple[Any, ...],
+            first: int = 0) -> DeviceArray:
+    """An array whose bytes are those of the address from number `first` on; a block of it has 16 bytes."""
+    shape, dtype = sizes_of(shape), np.dtype(dtype)
+    start, skip = divmod(first, 16 // dtype.itemsize)
+    out = empty(shape, dtype, like) if not skip else empty((skip + math.prod(shape),), dtype, like)
     packs = -(-out.nbytes // 16)
-    if packs > 1 << 32:
-        raise ValueError(f"one (seed, stream, step) addresses 2^32 blocks of four words, but {packs} are asked for.")
-    kernel("random.cu", name, out)(math.ceil(packs / THREADS), THREADS, (out, out.size, *arguments))
-    return out
+    if start + packs > 1 << 32:
+        raise ValueError("one (seed, stream, step) addresses 2^32 blocks of four words, but "
+                         f"{start + packs} are asked for.")
+    kernel("random.cu", name, out)(math.ceil(packs / THREADS), THREADS, (out, out.size, start, *arguments))
+    return out[skip:].copy().reshape(shape) if skip else out  # a copy: kernels read packs of 16 bytes

@@ -37,7 +37,7 @@
     X(reduce_sum, "rwiii")        \
     X(norm_stats, "rwwwiiif")     \
     X(norm_apply, "rrrrrwiiif")   \
-    X(norm_grad, "rrrrrrwwwiiif")
+    X(norm_grad, "rrrrrrrwwwiiif")
 
 /* One call. Arrays are contiguous and float32 (or, for b and B, bytes, of which `size` counts); a list's arrays follow one
  * another. */

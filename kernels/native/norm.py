@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .. import cpu
@@ -47,18 +49,22 @@ def norm_grad(
     over: str,
     y: Array | None = None,
     slope: float | None = None,
+    share: Callable[[Array], Array] | None = None,
 ) -> tuple[Array, Array, Array]:
-    """`cpu.norm_grad`, reading gy, x and y twice."""
+    """`cpu.norm_grad`, reading gy, x and y twice; with `share`, in two calls."""
     on = None if slope is None else y
     others = gy.dtype != FLOAT32 or x.dtype != FLOAT32 or (on is not None and on.dtype != FLOAT32)
     if others or not _are_plain(mean, rstd, gamma) or x.size == 0:
-        return cpu.norm_grad(gy, x, mean, rstd, gamma, over, y, slope)
+        return cpu.norm_grad(gy, x, mean, rstd, gamma, over, y, slope, share)
     last = channels_last(x)
     gx = empty(last.shape, last.dtype)
-    ggamma, gbeta = np.empty((2, x.shape[1]), np.float32)
-    on = None if on is None else channels_last(on)
-    LIBRARY.norm_grad(get_threads(), channels_last(gy), last, mean, rstd, gamma, on, gx, ggamma, gbeta,
-                      *_sizes(x, over == "batch"), 1 if slope is None else slope)
+    ggamma, gbeta = sums = np.empty((2, x.shape[1]), np.float32)
+    inputs = (channels_last(gy), last, mean, rstd, gamma, None if on is None else channels_last(on))
+    numbers = (*_sizes(x, over == "batch"), 1 if slope is None else slope)
+    LIBRARY.norm_grad(get_threads(), *inputs, None, gx if share is None else None, ggamma, gbeta, *numbers)
+    if share is not None:
+        given = np.ascontiguousarray(share(sums), np.float32)
+        LIBRARY.norm_grad(get_threads(), *inputs, given, gx, None, None, *numbers)
     return channels_first(gx), ggamma, gbeta
 
 

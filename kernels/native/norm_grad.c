@@ -3,7 +3,8 @@
  *     g = gate(gy, y)      gx = rstd * (gamma*g - mean(gamma*g) - xhat * mean(gamma*g*xhat))      ggamma, gbeta: sums of g*xhat, g
  *
  * Two passes over gy, x and y: sums, then gx = a*g + b*(x - mean) + c. The gate is computed in both: cheaper than to keep
- * g. Sums are float32 within a unit and double over units, in order.
+ * g. Sums are float32 within a unit and double over units, in order. Either pass may be left out: without gx, only the sums
+ * are computed; with sums given, such as those of several processes, gx is made of these.
  * Tasks: units of about 64 KB (table.h), then chunks of channels, or groups. Twin: cpu/norm.py.
  */
 #include "kernels.h"
@@ -11,7 +12,7 @@
 
 struct grad {
     struct table t;
-    const float *gy, *x, *mean, *rstd, *gamma, *on;
+    const float *gy, *x, *mean, *rstd, *gamma, *on, *given;
     float *gx, *ggamma, *gbeta;
     float *m, *a, *b, *c;    /* gx = a*g + b*(x - m) + c: a line each for every group */
     double *parts, *totals; /* (units, 2, C) and (groups, 2, C): sums of g and of g*(x - mean) */
@@ -62,6 +63,12 @@ static void totals_task(void *arg, long i, int worker)
         const double *sums = j->parts + (group * t->blocks + b) * 2 * C + c0;
         for (long c = 0; c < n; c++) totals[c] += sums[c], totals[C + c] += sums[C + c];
     }
+}
+
+/* totals (1, 2, C) from sums that are given: of g * xhat, then of g. */
+static void given_totals(struct grad *j)
+{
+    for (long c = 0, C = j->t.C; c < C; c++) j->totals[c] = j->given[C + c], j->totals[C + c] = j->given[c] / j->rstd[c];
 }
 
 static void prepare_mean_task(void *arg, long group, int worker)
@@ -136,12 +143,14 @@ static void gx_unit(const void *job, const struct unit *u, float *room)
     else BY_LINES(u, j->t.width, gx_line, j, u->at, u->group, 0)
 }
 
-/* gx, ggamma, gbeta from gy, x, mean, rstd, gamma (C,) or None, y or None (no rectifier). */
+/* gx or None, ggamma, gbeta from gy, x, mean, rstd, gamma (C,) or None, y or None (no rectifier), and None; or gx alone,
+ * with ggamma and gbeta None, from these and, for one group, the sums (2, C) of g*xhat and of g. */
 int norm_grad(const struct call *c)
 {
     struct grad j = {.gy = c->arrays[0].data, .x = c->arrays[1].data, .mean = c->arrays[2].data,
                      .rstd = c->arrays[3].data, .gamma = c->arrays[4].data, .on = c->arrays[5].data,
-                     .gx = c->arrays[6].data, .ggamma = c->arrays[7].data, .gbeta = c->arrays[8].data, .slope = c->f[0]};
+                     .given = c->arrays[6].data, .gx = c->arrays[7].data, .ggamma = c->arrays[8].data,
+                     .gbeta = c->arrays[9].data, .slope = c->f[0]};
     struct table *t = &j.t;
     long size = c->arrays[1].size;
     if (!tabulate(t, c->i[0], c->i[1], c->i[2], size)) return WRONG_SIZE;
@@ -153,19 +162,31 @@ int norm_grad(const struct call *c)
     NEED(3, j.per_group ? t->groups : numbers);
     NEED_OR_NONE(4, t->C);
     NEED_OR_NONE(5, size);
-    NEED(6, size);
-    NEED(7, t->C);
-    NEED(8, t->C);
+    if (j.given) {
+        if (t->groups != 1 || j.per_group) return WRONG_SIZE;
+        NEED(6, 2 * t->C);
+        NEED(7, size);
+    } else {
+        NEED_OR_NONE(7, size);
+        NEED(8, t->C);
+        NEED(9, t->C);
+    }
     j.parts = (double *)borrow(parts + 4 * numbers + 4 * lines + workers(c->threads, unit_tasks(t)) * each + LINE);
     if (!j.parts) return NO_MEMORY;
     j.totals = j.parts + parts / 2;
     j.m = (float *)(j.totals + 2 * numbers), j.a = j.m + lines, j.b = j.a + lines, j.c = j.b + lines;
     parallel(worth(c->threads, lines), prepare_mean_task, &j, t->groups);
-    for_each_unit(c->threads, t, sums_unit, &j, j.c + lines, each);
-    parallel(worth(c->threads, parts), totals_task, &j, t->groups * chunks(t));
-    parallel(worth(c->threads, lines), prepare_grad_task, &j, t->groups);
-    parallel(worth(c->threads, numbers), parameters_task, &j, chunks(t));
-    for_each_unit(c->threads, t, gx_unit, &j, NULL, 0);
+    if (j.given) {
+        given_totals(&j);
+    } else {
+        for_each_unit(c->threads, t, sums_unit, &j, j.c + lines, each);
+        parallel(worth(c->threads, parts), totals_task, &j, t->groups * chunks(t));
+        parallel(worth(c->threads, numbers), parameters_task, &j, chunks(t));
+    }
+    if (j.gx) {
+        parallel(worth(c->threads, lines), prepare_grad_task, &j, t->groups);
+        for_each_unit(c->threads, t, gx_unit, &j, NULL, 0);
+    }
     give_back((float *)j.parts);
     return DONE;
 }

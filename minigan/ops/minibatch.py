@@ -2,17 +2,36 @@
 
     minibatch_stddev           one more channel: how far the images of a group differ
     minibatch_discrimination   learnt similarities of every sample to all others
+
+Of ranks that train together, the minibatch is the joint one, unless their World has joint_norm = False.
 """
 
 from __future__ import annotations
 
 from minigan.engine import Operand, S, Tensor, operation
+from minigan.engine.distributed import ALONE, World, joint
 from minigan.errors import OptionError, ShapeError
 from minigan.ops._samples import normal
 from minigan.ops.elementwise import abs, exp, sqrt
 from minigan.ops.linear import linear
+from minigan.ops.ranks import over_ranks
 from minigan.ops.reduce import mean, sum
-from minigan.ops.shape import broadcast_to, concat, reshape
+from minigan.ops.shape import broadcast_to, concat, reshape, scatter
+
+
+def _sharing() -> World:
+    """The ranks whose samples are one minibatch."""
+    return joint() if joint().joint_norm else ALONE
+
+
+def _of_all(x: Operand, ranks: World) -> Operand:
+    """The rows x (n, ...) of all ranks, one rank's after the other, (ranks n, ...).
+
+    R times the mean over R ranks of each one's rows among zeros: so all its derivatives are those of over_ranks.
+    """
+    if ranks.size == 1:
+        return x
+    return over_ranks(scatter(x * ranks.size, index=(ranks.part(len(x)),), shape=(ranks.total(len(x)), *x.shape[1:])))
 
 
 def group_size(count: int, group: int) -> int:
@@ -49,14 +68,16 @@ def minibatch_stddev(x: Operand, group: int = 4, eps: float = 1e-8) -> Tensor:
         raise ShapeError(f"minibatch_stddev: x {x.shape} must be (N, C, ...), and not empty")
     if group < 1:
         raise OptionError(f"minibatch_stddev: group={group} must be at least 1")
-    G = group_size(len(x), group)
-    M, (C, *space) = len(x) // G, x.shape[1:]
-    groups = reshape(x, (G, M, C, *space))  # (G, M, C, H, W): image n = g M + m
+    ranks = _sharing()
+    N, (C, *space) = ranks.total(len(x)), x.shape[1:]
+    G = group_size(N, group)
+    M = N // G
+    groups = reshape(_of_all(x, ranks), (G, M, C, *space))  # (G, M, C, H, W): image n = g M + m
     centred = groups - mean(groups, 0, True)
     spread = sqrt(mean(centred * centred, 0) + eps)  # (M, C, H, W)
     s = mean(spread, tuple(range(1, spread.ndim)), True)  # (M, 1, 1, 1)
-    channel = reshape(broadcast_to(s, (G, M, 1, *space)), (len(x), 1, *space))  # (N, 1, H, W)
-    return concat([x, channel], 1)
+    channel = reshape(broadcast_to(s, (G, M, 1, *space)), (N, 1, *space))  # (N, 1, H, W)
+    return concat([x, channel if ranks.size == 1 else channel[ranks.part(len(x))]], 1)
 
 
 @operation(samples=lambda rng: [S(normal(rng, 3, 4), normal(rng, 6, 4), dims=3),
@@ -77,10 +98,10 @@ def minibatch_discrimination(x: Operand, w: Operand, dims: int) -> Tensor:
     if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[1] or dims < 1 or w.shape[0] % dims:
         raise ShapeError(f"minibatch_discrimination: x {x.shape} must be (N, A) and w {w.shape} (B dims, A) with "
                          f"dims={dims}")
-    N, B = len(x), w.shape[0] // dims
-    m = linear(x, w)
-    apart = reshape(m, (N, 1, B, dims)) - reshape(m, (1, N, B, dims))  # (N, N, B, dims)
-    similar = exp(-sum(abs(apart), 3))  # (N, N, B)
+    ranks, B = _sharing(), w.shape[0] // dims
+    n, N, m = len(x), ranks.total(len(x)), linear(x, w)  # n of the N samples are this rank's
+    apart = reshape(m, (n, 1, B, dims)) - reshape(_of_all(m, ranks), (1, N, B, dims))  # (n, N, B, dims)
+    similar = exp(-sum(abs(apart), 3))  # (n, N, B)
     return concat([x, sum(similar, 1)], 1)
 
 

@@ -148,22 +148,13 @@ def _normalize_onnx(o, x, gamma, beta, over, eps, slope=None, moments=None):
 def _normalize_grad(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None):
     """The three cotangents from two sweeps over x and gy; equals the rules above on every sample."""
     m = _moments(x, over, eps) if moments is None else moments
-    own = kernels.norm_grad(gy, x, m.mean, m.rstd, gamma, "batch" if over == "joint" else over, y, slope)
-    return _with_joint_means(own, x, gamma, m) if over == "joint" and joint().size > 1 else own
+    share = _of_all_ranks if over == "joint" and joint().size > 1 else None
+    return kernels.norm_grad(gy, x, m.mean, m.rstd, gamma, "batch" if over == "joint" else over, y, slope, share)
 
 
-def _with_joint_means(own, x, gamma, m):
-    """The three cotangents, of which gx has the means of g and of g xhat of this rank's rows, with the joint means.
-
-    gx is affine in both means, and they are sums that ggamma and gbeta hold.
-    """
-    gx, ggamma, gbeta = own
-    mine = np.stack([ggamma, gbeta]) * x.dtype.type(x.shape[1] / x.size)  # (2, C)
-    ours, = joint().mean([mine])
-    weight = m.rstd.reshape(-1) if gamma is None else m.rstd.reshape(-1) * gamma  # (C,)
-    scale, shift = (mine - ours) * weight
-    gx += kernels.norm_apply(x, m.mean, m.rstd, scale, shift)
-    return gx, ggamma, gbeta
+def _of_all_ranks(sums):
+    """The mean over ranks of sums (2, C) over their rows: divided by a rank's rows, those of all."""
+    return joint().mean([sums])[0]
 
 
 def _affine(op, x, gamma, beta):

@@ -131,8 +131,8 @@ class RunOptions:
 
     distributed: bool = option(False, "train on all ranks that mpiexec or srun has started, with --batch-size images "
                                "in all of them together; see docs/distributed.md", group="durable")
-    local_norm: bool = option(False, "with --distributed, batch norm uses the statistics of each rank's own images",
-                              group="durable")
+    local_norm: bool = option(False, "with --distributed, batch norm and minibatch statistics are those of each "
+                              "rank's own images", group="durable")
     check_ranks: int = option(100, "with --distributed, steps between comparisons of all ranks' weights",
                               kind=positive(int), metavar="N", group="durable")
 

@@ -18,14 +18,16 @@ from __future__ import annotations
 __all__ = ["Progressive"]
 
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from minigan import ops, optim
-from minigan.data.batches import Batch, Batches
+from minigan.data.batches import Batch, Batches, Endless
 from minigan.engine import Array, Tensor, counter, tensor
+from minigan.engine.distributed import ALONE, alone, joint
 from minigan.errors import CheckpointError, OptionError, ShapeError
 from minigan.losses import GANLoss, gan_loss, gradient_penalty
 from minigan.models.progressive import Growing, halved
@@ -127,8 +129,17 @@ class Progressive(GAN):
     # ---- a step ----
     def draw(self, batches: Batches) -> list[Batch]:
         """The real images of each discriminator step: one batch, or several as one array."""
-        together = [[next(batches) for _ in range(self.phase().batches)] for _ in range(self.n_critic)]
-        return [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in together]
+        return [self._joined(batches, self.phase().batches) for _ in range(self.n_critic)]
+
+    @staticmethod
+    def _joined(batches: Batches, count: int) -> Array:
+        """The next `count` batches as one array; of several ranks, this one's rows of that array, not of each batch."""
+        if count == 1:
+            return next(batches)
+        ranks = ALONE if isinstance(batches, Endless) else joint()  # a plain iterator gives each rank what it gives
+        with alone() if ranks.size > 1 else nullcontext():
+            whole = np.concatenate([next(batches) for _ in range(count)])
+        return whole[ranks.part(ranks.share(len(whole)))]
 
     def update(self, batch: Batch, plan: Any = None) -> dict[str, Tensor]:
         """One iteration of GAN's algorithm at the present side.

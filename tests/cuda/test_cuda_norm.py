@@ -34,6 +34,18 @@ def compute(module, x, gy, gamma, beta, over, slope=None):
     return mean, var, y, *module.norm_grad(gy, x, mean, rstd, gamma, over, y, slope)
 
 
+@pytest.mark.parametrize("affine, slope", [(True, None), (False, 0.2)])
+def test_sums_that_are_shared_are_used_as_by_the_twin(device, affine, slope):
+    x, gy, gamma, beta = draw((4, 5, 3, 6))
+    mean, _, rstd = cpu.norm_stats(x, "batch", EPS)
+    arguments = (gy, x, mean, rstd, gamma if affine else None, "batch", x, slope)
+    wanted = cpu.norm_grad(*arguments, lambda sums: 0.5 * sums + 0.25)
+    result = norm.norm_grad(*(device.put(a) if isinstance(a, np.ndarray) else a for a in arguments),
+                            lambda sums: 0.5 * sums + 0.25)
+    for a, b in zip(result, wanted, strict=True):
+        np.testing.assert_allclose(device.get(a), b, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("over, shape", CASES)
 @pytest.mark.parametrize("affine, slope", [(True, None), (False, 0.2)])
 def test_equals_the_twin(device, over, shape, affine, slope):

@@ -51,6 +51,18 @@ def test_uniform_is_the_cpus_bit_for_bit(device, dtype, address):
 
 
 @pytest.mark.parametrize("dtype", REALS)
+def test_a_part_of_an_array_has_the_bits_of_the_whole(device, dtype):
+    """A rank's rows of a joint batch: from any number on, within a block of words or not."""
+    for name in ("uniform", "normal"):
+        kernel = getattr(random, name)
+        whole = device.get(kernel(like(device), 4000, dtype, 1, 7, 2))
+        for first, shape in ((0, 5), (1, (2, 3)), (6, 7), (1500, (3, 500)), (3999, 1)):
+            for _ in device.orders():
+                part = device.get(kernel(like(device), shape, dtype, 1, 7, 2, first))
+                assert part.tobytes() == whole[first : first + part.size].tobytes()
+
+
+@pytest.mark.parametrize("dtype", REALS)
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_normal_is_the_cpus_to_its_last_place(device, dtype, address):
     """Both sides compute in float64; after rounding to float32, at most a few of a hundred thousand may differ."""

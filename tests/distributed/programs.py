@@ -42,6 +42,12 @@ def critic(norm="none"):
                          wrap(nn.Conv2d(8, 1, 2)))
 
 
+def critic_of_minibatches():
+    """With both statistics of the minibatch: the deviation of groups, and learnt similarities."""
+    return nn.Sequential(nn.Conv2d(1, 4, 4, 2, 1), nn.LeakyReLU(0.2), nn.MinibatchStddev(4), nn.Conv2d(5, 4, 4),
+                         nn.LeakyReLU(0.2), nn.Flatten(), nn.MinibatchDiscrimination(4, 2, 3), nn.Linear(6, 1))
+
+
 def translators(dtype, norm="batch"):
     return [models.ResnetGenerator(1, 1, 2, 1, norm, "upconv").astype(dtype) for _ in "ab"]
 
@@ -75,14 +81,14 @@ def cyclegan(dtype):
     return trainers.CycleGAN(*translators(dtype), *judges(dtype), pool=5, seed=1, ema=0.9), domains()
 
 
-def task_cyclegan(dtype):
-    reader = nn.Sequential(nn.Conv2d(1, 3, 6), nn.Flatten()).astype(dtype)
-    networks = *translators(dtype), *judges(dtype), reader
+def task_cyclegan(dtype, norm="batch"):
+    reader = nn.Sequential(nn.Conv2d(1, 3, SIZE - 2), nn.Flatten()).astype(dtype)
+    networks = *translators(dtype, norm), *judges(dtype, norm), reader
     return trainers.TaskCycleGAN(*networks, pool=5, crop=2, seed=1), labelled_domains()
 
 
-def semi_supervised(dtype):
-    networks = *translators(dtype), *judges(dtype), (pictures(5, 3), pictures(5, 4))
+def semi_supervised(dtype, norm="batch"):
+    networks = *translators(dtype, norm), *judges(dtype, norm), (pictures(5, 3), pictures(5, 4))
     return trainers.SemiSupervised(*networks, pool=5, seed=1), domains()
 
 
@@ -99,20 +105,32 @@ def combogan(dtype):
             data.Unpaired(*(pictures(16, n) for n in range(3)), batch_size=BATCH, seed=1))
 
 
+def progressive(dtype, variation, minibatch=BATCH):
+    """Grows to 8 x 8 within three steps, with statistics of the minibatch."""
+    networks = models.progressive(1, SIZE, 4, 4, variation=variation)
+    lengths = {"fade_images": BATCH, "stable_images": BATCH, "minibatch": dict.fromkeys((4, 8), minibatch)}
+    return trainers.Progressive(*(n.astype(dtype) for n in networks), batch_size=BATCH, seed=1, **lengths), images()
+
+
 CASES = {  # every trainer of GANs and of translation, with joint batch norm where it may have batch norm
     "gan": gan,
     "gan, augmented, r1, noise": partial(gan, norm="none", augment="colour,translation,cutout", r1=1.0, r1_every=2,
                                          instance_noise=0.1, n_discriminator=2),
     **{f"wgan {lipschitz}": partial(wgan, lipschitz=lipschitz) for lipschitz in ("clip", "gp", "spectral")},
     "cyclegan": cyclegan, "task cyclegan": task_cyclegan, "semi-supervised": semi_supervised, "pix2pix": pix2pix,
-    "combogan": combogan,
+    "combogan": combogan, "progressive stddev": partial(progressive, variation="stddev", minibatch=2 * BATCH),
+    "progressive discrimination": partial(progressive, variation="discrimination"),
+}
+INSTANCE = {  # nearly constant maps, which instance norm magnifies, with rounding errors
+    "task cyclegan, instance": partial(task_cyclegan, norm="instance"),
+    "semi-supervised, instance": partial(semi_supervised, norm="instance"),
 }
 
 
 def made(name, dtype):
     """A trainer and its batches; the same for a name."""
     mg.seed(3)
-    return CASES[name](np.dtype(dtype))
+    return {**CASES, **INSTANCE}[name](np.dtype(dtype))
 
 
 def weights(trainer):
@@ -121,10 +139,13 @@ def weights(trainer):
                            for _, array in sorted(network.state_dict().items())])
 
 
-def trained(name, dtype, steps=STEPS, compare=False):
-    """After some steps: the trainer, and its metrics per step."""
+def trained(name, dtype, steps=STEPS, compare=False, rounding=0.0):
+    """After some steps: the trainer, and its metrics per step. Its first weights are w (1 +- rounding)."""
     trainer, batches = made(name, dtype)
-    rows = []
+    rows, rng = [], np.random.default_rng(9)
+    for network in trainer.networks.values() if rounding else ():
+        for p in network.parameters():
+            p.data = (p.data * (1 + rng.choice([-rounding, rounding], p.shape))).astype(dtype)
 
     def on_step(progress):
         rows.append(list(progress.metrics.values()))
@@ -163,6 +184,21 @@ def equality(dtype, steps, *names):
     return results
 
 
+def sensitivity(*names):
+    """Largest differences in float32 of the metrics of each step from one process with the joint batch.
+
+    Of two ranks, and of one process whose first weights were rounded otherwise: multiplied by 1 +- 2^-23.
+    """
+    results, ours = {}, {name: trained(name, "float32", STEPS)[1] for name in names}
+    if distributed.world().rank == 0:
+        for name in names:
+            with world_of(distributed.ALONE):
+                one, other = trained(name, "float32", STEPS)[1], trained(name, "float32", STEPS, rounding=2.0**-23)[1]
+            results[name] = [np.abs(np.subtract(rows, one)).max(1).tolist() for rows in (ours[name], other)]
+    distributed.world().wait_for_end()
+    return results
+
+
 def local_norm():
     """With joint_norm = False: the ranks' weights are equal, and not those of the joint batch."""
     distributed.world().joint_norm = False
@@ -172,15 +208,14 @@ def local_norm():
     return distance(weights(trainer), weights(other))
 
 
-def differences():
-    """The joint WGAN-GP loss of a critic with batch norm: its gradient, averaged over ranks, against differences.
+def differences(kind):
+    """The joint WGAN-GP loss of a critic with statistics of the batch: its gradient, averaged, against differences.
 
-    Returns the largest relative error over all parameters, each in a random direction, and how much the joint
-    statistics matter: the same error of a gradient whose backward pass keeps to each rank's own rows.
+    Returns the largest error over all parameters, each in a random direction, relative to the largest slope.
     """
     ranks, h = distributed.world(), 1e-5
     mg.seed(5)
-    net = critic("batch").astype(np.float64)
+    net = (critic("batch") if kind == "batch norm" else critic_of_minibatches()).astype(np.float64)
     rng = np.random.default_rng(0)
     real, fake = (mg.tensor(ranks.rows(rng.normal(size=(6, 1, SIZE, SIZE)))) for _ in range(2))
     directions = [rng.normal(size=p.shape) for p in net.parameters()]

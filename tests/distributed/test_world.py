@@ -6,6 +6,7 @@ import pytest
 import minigan as mg
 from minigan import data, distributed
 from minigan.data import DiffAugment
+from minigan.data.batches import as_batches
 from minigan.engine.distributed.checks import check_same, compare_weights
 from minigan.engine.distributed.world import ALONE, World, apart, flattened, in_order
 from minigan.errors import DistributedError, OptionError
@@ -57,6 +58,9 @@ def test_random_numbers_of_a_batch_are_rows_of_the_joint_ones(parts, size):
     joint = Stream(7, "noise").normal((8, 3))
     own = parts(size, lambda: Stream(7, "noise").normal((8 // size, 3), samples=0))
     np.testing.assert_array_equal(np.concatenate(own), joint)
+    single = Stream(7, "noise").uniform((1, 8, 3), np.float64)  # an axis of samples that is not the first one
+    own = parts(size, lambda: Stream(7, "noise").uniform((1, 8 // size, 3), np.float64, samples=1))
+    np.testing.assert_array_equal(np.concatenate(own, 1), single)
     x = mg.tensor(np.zeros((8 // size, 1, 4, 4)))
     draws = parts(size, lambda: DiffAugment("cutout", Stream(1, "augment")).draw(x))
     np.testing.assert_array_equal(np.concatenate(draws, 1), DiffAugment("cutout", Stream(1, "augment")).draw(
@@ -68,6 +72,33 @@ def test_dropout_drops_what_it_drops_from_the_joint_batch(parts):
     joint = mg.ops.dropout(mg.tensor(x), 0.5, stream=Stream(2, "dropout")).data
     own = parts(2, lambda: mg.ops.dropout(mg.tensor(x[:4]), 0.5, stream=Stream(2, "dropout")).data)
     np.testing.assert_array_equal(np.concatenate(own), joint)
+
+
+def test_a_minibatch_of_several_batches_is_the_joint_one(parts):
+    """Progressive joins batches; each rank has its rows of what one process joins, in its order."""
+    networks = mg.models.progressive(1, 8, 4, 4)
+
+    def drawn(batches):
+        trainer = mg.trainers.Progressive(*networks, batch_size=4, minibatch={4: 8})
+        return trainer.draw(batches())[0]
+
+    def images():
+        return data.Loader(np.random.default_rng(0).integers(0, 256, (22, 1, 8, 8), np.uint8), 4, seed=3)
+
+    np.testing.assert_array_equal(np.concatenate(parts(2, lambda: drawn(images))), drawn(images))
+    plain = parts(2, lambda: drawn(lambda: as_batches(iter(np.arange(2.0)[:, None]))))  # a plain iterator's
+    assert all(part.ravel().tolist() == [0, 1] for part in plain)
+
+
+def test_a_world_may_keep_to_its_own_minibatch(parts):
+    """joint_norm = False: the deviation within each rank's rows, and no message, which these worlds could not send."""
+    x = np.random.default_rng(0).normal(size=(4, 2, 3, 3))
+    Part.joint_norm = False
+    try:
+        for y in parts(2, lambda: mg.ops.minibatch_stddev(mg.tensor(x)).data):
+            np.testing.assert_array_equal(y, mg.ops.minibatch_stddev(mg.tensor(x)).data)
+    finally:
+        del Part.joint_norm
 
 
 def test_outside_a_step_every_rank_is_alone():

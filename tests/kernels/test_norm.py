@@ -32,6 +32,23 @@ def test_equal_numpy(over, shape, affine):
         np.testing.assert_allclose(result, wanted, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("dtype, bound", [(np.float64, 1e-11), (np.float32, 1e-4)])
+@pytest.mark.parametrize("slope", [None, 0.2])
+def test_a_batch_in_two_parts_that_share_their_sums(dtype, bound, slope):
+    """Each part has its own ggamma and gbeta, which are sums, and its rows of the whole batch's gx."""
+    x, gy, gamma, _ = draw((4, 5, 3, 6), dtype)
+    mean, _, rstd = kernels.norm_stats(x, "batch", 1e-5)
+    whole = kernels.norm_grad(gy, x, mean, rstd, gamma, "batch", x, slope)
+    cut = [(gy[rows], x[rows], mean, rstd, gamma, "batch", x[rows], slope) for rows in (slice(2), slice(2, 4))]
+    both = np.mean([np.stack(kernels.norm_grad(*part)[1:]) for part in cut], 0).astype(dtype)  # (2, C)
+    seen = []
+    parts = [kernels.norm_grad(*part, lambda sums: seen.append(sums.copy()) or both) for part in cut]
+    np.testing.assert_allclose(np.concatenate([gx for gx, _, _ in parts]), whole[0], rtol=bound, atol=bound)
+    for place in (1, 2):
+        np.testing.assert_allclose(sum(part[place] for part in parts), whole[place], rtol=bound, atol=bound)
+    np.testing.assert_array_equal(seen, [np.stack(part[1:]) for part in parts])
+
+
 @pytest.mark.parametrize("over, shape", CASES)
 def test_float32_stays_float32_and_close(over, shape):
     arguments = draw(shape, np.float32)

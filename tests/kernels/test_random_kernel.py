@@ -40,6 +40,21 @@ def test_where_the_bits_of_a_value_come_from():
     np.testing.assert_array_equal(wide.ravel(), (pairs >> np.uint64(11)) / 2**53)
 
 
+@pytest.mark.parametrize("name", ["uniform", "normal"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_part_of_an_array_is_computed_without_the_rest(name, dtype):
+    """From any number on, within a block of words, across the end of a chunk of blocks, and at the last block."""
+    kernel = getattr(kernels, name)
+    whole = kernel(LIKE, 40_000, dtype, SEED, STREAM, STEP)
+    for first, count in ((0, 5), (1, 2), (3, 1), (6, 7), (32_767, 5), (39_999, 1), (40_000, 0)):
+        part = kernel(LIKE, count, dtype, SEED, STREAM, STEP, first)
+        assert part.tobytes() == whole[first : first + count].tobytes()
+    end = (16 // np.dtype(dtype).itemsize) << 32
+    assert kernel(LIKE, 1, dtype, SEED, STREAM, STEP, end - 1).shape == (1,)
+    with pytest.raises(ValueError, match=r"addresses 2\^32 blocks of four words, but 4294967297 are"):
+        kernel(LIKE, 1, dtype, SEED, STREAM, STEP, end)
+
+
 def test_a_step_may_be_read_from_an_array_across_the_carry_of_its_words():
     base = np.array([2**32 - 2])
     for offset in range(4):

@@ -121,6 +121,8 @@ def others(rng):
             yield "norm_stats", (x, over, 1e-5)
             yield "norm_apply", (x, mean, rstd, gamma, beta, 0.2)
             yield "norm_grad", (gy, x, mean, rstd, gamma, over, x, 0.2)
+            if over == "batch":
+                yield "norm_grad", (gy, x, mean, rstd, gamma, over, x, 0.2, lambda sums: 0.5 * sums)
         if min(shape[2:]) > 2:
             y, index = cpu.max_pool2d(x, (3, 2), (2, 1), (1, 1))
             yield "max_pool2d", (x, (3, 2), (2, 1), (1, 1))

@@ -183,3 +183,7 @@ def test_wrong_sizes_are_refused(rng):
         native.norm_apply(x, ones, ones, small, None)
     with pytest.raises(ValueError, match="norm_grad: an array is missing, or smaller"):
         native.norm_grad(small.reshape(1, 2), x, ones, ones, None, "batch")
+    with pytest.raises(ValueError, match="norm_grad: an array is missing, or smaller"):
+        native.norm_grad(x, x, ones, ones, None, "batch", share=lambda sums: sums[:1])
+    with pytest.raises(ValueError, match="norm_grad: an array is missing, or smaller"):  # sums are of one group
+        native.norm_grad(x, x, *np.ones((2, 2, 3, 1, 1), np.float32), None, "instance", share=lambda sums: sums)

@@ -17,6 +17,7 @@ from minigan.engine.distributed.world import (
     World,
     agreed,
     agreement,
+    alone,
     is_agreed,
     joint,
     set_world,
@@ -24,5 +25,5 @@ from minigan.engine.distributed.world import (
     world,
 )
 
-__all__ = ["ALONE", "World", "agreed", "agreement", "check_same", "compare_weights", "is_agreed", "is_launched",
-           "joint", "set_world", "start", "together", "world"]
+__all__ = ["ALONE", "World", "agreed", "agreement", "alone", "check_same", "compare_weights", "is_agreed",
+           "is_launched", "joint", "set_world", "start", "together", "world"]

@@ -34,7 +34,7 @@ def start(joint_norm: bool = True) -> World:
     second call returns the same world.
 
     Args:
-        joint_norm: False lets batch norm use the statistics of each rank's own rows.
+        joint_norm: False: batch norm and minibatch statistics are those of each rank's own rows.
 
     Raises:
         ModuleNotFoundError: mpi4py is missing.

@@ -60,21 +60,24 @@ class MPIWorld(World):
         else:
             send[:size] = device.asnumpy(flattened(arrays))
         send[size:] = 0
-        total = self._sum(send, reuse)[:size]
-        total *= total.dtype.type(1 / self.size)
+        total = self._mean(send, reuse)[:size]
         return total if where == "cpu" else device.put(total, where)
 
-    def _sum(self, send: np.ndarray, reuse: bool) -> np.ndarray:
-        """The sum over ranks of send (n,), n a multiple of the ranks; in memory of its own unless `reuse`."""
+    def _mean(self, send: np.ndarray, reuse: bool) -> np.ndarray:
+        """The mean over ranks of send (n,), n a multiple of the ranks; in memory of its own unless `reuse`."""
+        share = send.dtype.type(1 / self.size)
         if send.nbytes <= SHORT:
             every = self._memory("every", self.size * send.size, send.dtype).reshape(self.size, -1)  # (ranks, n)
             self.communicator.Allgather(send, every)
             total: np.ndarray = in_order(every)
+            total *= share
             return total
         parts = self._memory("parts", send.size, send.dtype)
         self.communicator.Alltoall(send, parts)
         total = self._memory("total", send.size, send.dtype) if reuse else np.empty_like(send)
-        self.communicator.Allgather(in_order(parts.reshape(self.size, -1)), total)  # of (ranks, n / ranks)
+        part = in_order(parts.reshape(self.size, -1))  # of (ranks, n / ranks)
+        part *= share
+        self.communicator.Allgather(part, total)
         return total
 
     def _memory(self, name: str, size: int, dtype: Any) -> np.ndarray:

@@ -23,7 +23,7 @@ class World:
     """The ranks of a program; this class is a world of one.
 
     rank, size   the number of this process, from 0, and of how many
-    joint_norm   whether batch norm uses the statistics of the joint batch
+    joint_norm   whether batch norm and minibatch statistics are those of the joint batch
     capturable   whether its sums may be part of a CUDA graph
 
     Except in a world of one, all ranks must call the same methods in the same order, or they wait for ever.
@@ -154,6 +154,16 @@ def together() -> Iterator[None]:
     batch are rows of the joint batch's, and batch norm uses the joint batch's statistics.
     """
     before, _Now.joint = _Now.joint, _Now.world
+    try:
+        yield
+    finally:
+        _Now.joint = before
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Context, inside of `together`, of what every rank computes of the joint batch by itself."""
+    before, _Now.joint = _Now.joint, ALONE
     try:
         yield
     finally:
