@@ -83,13 +83,14 @@ def main() -> None:
     judge = models.PatchDiscriminator(channels, options.width, models.layers_for(options.size), "none")
     trainer = trainers.Codec(*networks, judge, options.loss, options.lr, lambda_mse=options.lambda_mse,
                              lambda_gan=options.lambda_gan)
+    batches = data.Loader(train.images, options.batch_size, options.seed).to(options.device)
     shown = data.scaled(test.spread(SHOWN).images)
 
     def sheet():
         drawn = trainer.translate(shown)
         return lambda: report.rows(shown, drawn)
 
-    folder = run.fit(trainer, data.Loader(train.images, options.batch_size, options.seed), options, train,
+    folder = run.fit(trainer, batches, options, train,
                      reals=report.rows(shown), sheet=sheet, caption="Rows: pictures; as they come back.")
     score(codec.save_prior(folder, *networks, train.images), train.images, test.images, folder)
 

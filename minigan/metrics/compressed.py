@@ -22,7 +22,7 @@ from minigan.errors import OptionError, ShapeError, require
 from minigan.metrics.pictures import psnr
 
 QUALITIES = (0, 1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 18, 20, 25, 30, 40, 50, 60, 75, 90)
-SHRINKS = (1.0, 1.25, 1.5, 1.6, 1.75, 2.0, 2.5, 3.0, 4.0)  # below a format's least size, a smaller picture is the best choice
+SHRINKS = (1.0, 1.25, 1.5, 1.6, 1.75, 2.0, 2.5, 3.0, 4.0)  # a format has a least size: below it, reduce the picture
 TRIED = 32  # pictures on which the setting is chosen
 TOLERANCE = 1.03  # qualities are whole numbers: a payload this much above what is asked for still counts as equal
 WEBP_HEADERS = 30  # RIFF 12, chunk 8, frame 10: RFC 6386, section 9.1, and the WebP container's description

@@ -7,7 +7,7 @@ The layers are those of Agustsson et al.: c7s1, strided convolutions, a projecti
 residual blocks, up-samplings, c7s1. There is no instance norm: it would remove each feature map's mean and contrast,
 and with them a picture's colours.
 Source   Agustsson, Tschannen, Mentzer, Timofte & Van Gool, Generative adversarial networks for extreme learned image
-compression, 2018, sections 3 and A.
+compression, 2018, on generative compression and its architecture.
 """
 
 from __future__ import annotations

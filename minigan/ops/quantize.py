@@ -6,7 +6,7 @@ Rounding has no useful derivative. Training uses the nearest level in the forwar
 the mean level sum_j c_j p_j(x) in the backward pass.
 Source   Agustsson, Mentzer, Tschannen, Cavigelli, Timofte, Benini & Van Gool, Soft-to-hard vector quantization for
 end-to-end learning compressible representations, 2017; Mentzer et al., Conditional probability models for deep image
-compression, 2018, section 3.2.
+compression, 2018, on quantisation.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def soft_levels(x: Array, levels: int, moment: int = 1, sharpness: float = 1.0) 
     VJP       gx = gy 2 s (M_{m+1}(x) - y M_1(x))
     Why       dp_j/dx = 2 s p_j (c_j - M_1), the term -2 s x being common to all logits. So the derivative of a mean is
               a covariance with c; for m = 1 it is 2 s Var(c): largest half-way between levels, 0 far outside of them.
-    Source    Mentzer et al., Conditional probability models for deep image compression, 2018, equation 3.
+    Source    Mentzer et al., Conditional probability models for deep image compression, 2018.
     """
     half = (levels - 1) / 2
     reach = half + 20 / sharpness  # from there on the outer level has all the weight, to rounding

@@ -6,7 +6,7 @@ The code q is a grid of whole numbers with a bounded number of values, so its ra
 cannot hold, the squared error makes a blur and the game a plausible detail. q is differentiated as ops.quantize says.
 
 Source: Agustsson, Tschannen, Mentzer, Timofte & Van Gool, Generative adversarial networks for extreme learned image
-compression, 2018, equations 3 and 6, with beta = 0 and d the mean squared error.
+compression, 2018, the objective of generative compression with beta = 0 and d the mean squared error.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Codec(Translation):
         discriminator: pictures to logits, or a list of them (MultiScaleDiscriminator).
         loss: the name of a pair in minigan.losses, or a pair; the paper's is least squares.
         lr, betas: Adam's, for all networks.
-        lambda_mse: weight of the mean squared error of pixels in [-1, 1]; 10 in the paper's code lengths.
+        lambda_mse: weight of the mean squared error of pixels in [-1, 1].
         lambda_gan: weight of the adversarial loss; 0 trains without a discriminator.
         optimizer: makes an optimiser from parameters, in place of Adam.
 

@@ -1,4 +1,4 @@
-"""CycleGAN with pools, pix2pix with dropout, ComboGAN with random domains, a codec: stopped and continued, same bytes."""
+"""CycleGAN with pools, pix2pix with dropout, ComboGAN with random domains, a codec: stopped and resumed, same bytes."""
 
 import numpy as np
 import pytest
