@@ -22,7 +22,7 @@ from minigan import data, models, report, run, trainers
 from minigan.errors import DataError, require
 from minigan.run import codec, option
 
-SHOWN = 12
+SHOWN, LEAST = 12, 80
 
 
 def pictures(options):
@@ -33,8 +33,9 @@ def pictures(options):
                 for split, limit in zip(("train", "test"), few, strict=True)]
     whole = data.image_folder(options.data, options.size, "auto", options.strict, recursive=True)
     held = np.arange(len(whole)) % 10 == 9
-    if held.sum() < 2:
-        raise DataError(f"{options.data}: {len(whole)} images; 20 are needed, of which every tenth is for the test")
+    if len(whole) < LEAST:
+        raise DataError(f"{options.data}: {len(whole)} images; at least {LEAST} are needed: every tenth is for "
+                        "the test, and the others also for the features of the Frechet distance")
     return [replace(whole, images=whole.images[rows]) for rows in (~held, held)]
 
 
@@ -65,8 +66,8 @@ def score(saved, train, test, folder):
 def main() -> None:
     """Options, pictures, networks, trainer; train; score."""
     options = run.options(
-        __doc__, name="codec", batch_size=8, schedule="half_linear", default_steps=1500,
-        size=option(64, "side of the pictures in pixels, a multiple of 2 to the power of --halvings"),
+        __doc__, name="codec", batch_size=8, schedule="half_linear", default_steps=1200,
+        size=option((64, 32, 128, 256), "side of the pictures in pixels"),
         code=option(8, "numbers at each place of the grid: the rate is proportional to it"),
         levels=option(5, "values of each number"), halvings=option(3, "halvings from the picture to the grid"),
         width=option(16, "channels of the first layers"), blocks=option(2, "residual blocks of the decoder"),

@@ -18,7 +18,7 @@ from itertools import pairwise
 
 from minigan import nn, ops
 from minigan.engine import Tensor
-from minigan.errors import OptionError
+from minigan.errors import OptionError, ShapeError
 from minigan.models.anysize import check_images
 from minigan.models.mlp import dcgan_weights
 from minigan.models.resnet import ResnetBlock
@@ -59,9 +59,12 @@ class CodecEncoder(nn.Module):
         """The levels of pictures whose sides are multiples of 2^halvings.
 
         Raises:
-            ShapeError: other channels, or no pictures.
+            ShapeError: other sides or channels, or no pictures.
         """
         check_images("CodecEncoder", x, self.in_channels)
+        if any(side % self.multiple for side in x.shape[2:]):
+            raise ShapeError(f"CodecEncoder: x {x.shape} has sides that are no multiples of {self.multiple}; choose "
+                             "another size, or fewer halvings")
         return ops.quantize(self.model(x), self.levels)
 
 

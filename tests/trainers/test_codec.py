@@ -133,6 +133,8 @@ def test_what_is_refused():
         trainers.Codec(encoder, decoder, judge).update([pictures(0, np.float32)] * 2)
     with pytest.raises(ShapeError, match=r"take \(N, 3, H, W\)"):
         trainers.Codec(encoder, decoder, judge).update(pictures(0, np.float32)[:, :1])
+    with pytest.raises(ShapeError, match="sides that are no multiples of 4; choose another size"):
+        trainers.Codec(encoder, decoder, judge).update(pictures(0, np.float32)[:, :, :30])
     for options in ({"levels": 1}, {"code": 0}, {"blocks": -1}, {"halvings": 0}):
         with pytest.raises(OptionError, match=f"{next(iter(options))}="):
             models.codec(3, **options)
