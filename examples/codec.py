@@ -1,6 +1,6 @@
 """Compress pictures with a generative codec: a small grid of whole numbers, and a decoder that draws from it.
 
-    python examples/codec.py                                OpenMoji, 64 pixels: ten minutes on two CPU cores
+    python examples/codec.py                                OpenMoji, 64 pixels: some minutes on two CPU cores
     python examples/codec.py --lambda-gan 0                 the same networks, with the squared error alone
     python examples/codec.py --code 4                       half the rate
     python examples/codec.py --data photographs             your own images
