@@ -15,6 +15,7 @@ from typing import Any
 
 PACKAGES = {  # optional packages: name of the import: (name for pip, extra of minigan that installs it)
     "PIL": ("Pillow", "examples"),
+    "constriction": ("constriction", "codec"),
     "cupy": ("CuPy", "cuda13"),
     "matplotlib": ("matplotlib", "examples"),
     "mlxtend": ("mlxtend", "examples"),

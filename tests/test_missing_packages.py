@@ -39,6 +39,9 @@ USES = {  # what needs a package: (name of the import, an expression, the words 
     "svm": ("sklearn", "metrics.svm.svm_accuracy(noise, 1, 1, 1)", "this measure"),
     "map": ("sklearn", "maps.layout(noise)", "the map"),
     "probe": ("sklearn", "units.probe_units(noise[:, 0, 0], np.arange(20) > 9)", "the probe"),
+    "code": ("constriction", "coder.constriction()", "the entropy coder"),
+    "other formats": ("PIL", "metrics.compressed_to('JPEG', np.zeros((1, 3, 8, 8), np.uint8), 9)",
+                      "a comparison with other formats"),
     "ONNX": ("onnx", "mg.export(net, 'x.onnx', shape=(2,), check=False)", "an export to ONNX"),
     "ONNX Runtime": ("onnxruntime", "mg.export(net, 'x.onnx', shape=(2,))", "an export to ONNX"),
     "TensorBoard": ("tensorboardX", "run.board.Board(pathlib.Path('x'))", "--tensorboard"),
@@ -52,6 +55,7 @@ import figures.toy
 import numpy as np
 from minigan import checkpoint, data, metrics, report, run
 import minigan.data.openmoji_drawn, minigan.data.pictures, minigan.metrics.svm, minigan.run.board
+from minigan.run.codec import coder
 from minigan.run.latent import maps, units
 noise = np.random.default_rng(0).uniform(-1, 1, (20, 1, 28, 28))
 import minigan as mg

@@ -6,6 +6,7 @@
 
 from minigan.metrics.classifier import *
 from minigan.metrics.clusters import *
+from minigan.metrics.compressed import *
 from minigan.metrics.coverage import *
 from minigan.metrics.distances import *
 from minigan.metrics.images import *

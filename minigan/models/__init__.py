@@ -1,5 +1,6 @@
 """Networks: generators from noise with their discriminators, and generators and discriminators for translation."""
 
+from minigan.models.codec import *
 from minigan.models.conditional import *
 from minigan.models.dcgan import *
 from minigan.models.mlp import *

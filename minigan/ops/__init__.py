@@ -11,6 +11,7 @@ from minigan.ops.minibatch import *
 from minigan.ops.norm import *
 from minigan.ops.pad import *
 from minigan.ops.pool import *
+from minigan.ops.quantize import *
 from minigan.ops.ranks import *
 from minigan.ops.reduce import *
 from minigan.ops.resample import *

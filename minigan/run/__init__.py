@@ -10,6 +10,7 @@
     manifest.py  which files are the run's own  console.py   printing that never ends a program
     play/        networks as programs for a page
     parts.py     programs of several runs       conditions.py  labels or clusters that a run is conditional on
+    codec/       pictures to bytes and back, with the networks of a run
     joining.py   --distributed: ranks meet      follower.py  a run on the ranks that write no files
     jobs.py      independent runs in parallel
     gallery.py   sample grids, curves, the page  notebook.py  what a notebook shows of a run

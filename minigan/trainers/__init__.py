@@ -9,6 +9,7 @@ from minigan.errors import gather
 
 if TYPE_CHECKING:  # for type checkers and editors, which cannot follow `gather`
     from minigan.trainers.base import *
+    from minigan.trainers.codec import *
     from minigan.trainers.combogan import *
     from minigan.trainers.cyclegan import *
     from minigan.trainers.gan import *

@@ -22,8 +22,8 @@ def test_every_command_answers_to_help(name, capsys):
 def test_without_a_name_the_commands_are_listed(capsys):
     assert main([]) == 0
     listed = capsys.readouterr().out
-    assert {*COMMANDS} == {"compare", "explain", "export", "gradcheck", "latent", "metrics", "play", "report", "runs",
-                           "sample"}
+    assert {*COMMANDS} == {"codec", "compare", "explain", "export", "gradcheck", "latent", "metrics", "play", "report",
+                           "runs", "sample"}
     assert all(COMMANDS.values()) and all(f"  {name:<10} {purpose}\n" in listed for name, purpose in COMMANDS.items())
 
 

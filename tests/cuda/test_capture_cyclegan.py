@@ -63,6 +63,17 @@ def test_captured_pix2pix_steps_are_plain_steps(on):
     assert [key for key in states[0] if states[0][key].tobytes() != states[1][key].tobytes()] == []
 
 
+def test_captured_codec_steps_are_plain_steps(on):
+    states = []
+    for graph in (False, True):
+        mg.seed(0)
+        trainer = trainers.Codec(*models.codec(1, 1, 2, 5, 1, 0), models.PatchDiscriminator(1, 1, 1, "none"))
+        pictures = np.random.default_rng(0).integers(0, 256, (8, 1, 8, 8), np.uint8)
+        trainer.fit(data.Loader(pictures, 2).to(mg.device.default()), 4, graph=graph)
+        states.append(dict(flat(trainer.state_dict())))
+    assert [key for key in states[0] if states[0][key].tobytes() != states[1][key].tobytes()] == []
+
+
 def test_a_combogan_trains_on_a_device(on):
     """The networks of a step are drawn on the host, so its steps are plain ones; the losses are those of the CPU."""
     rows = []

@@ -1,4 +1,4 @@
-"""CycleGAN with pools, pix2pix with dropout, ComboGAN with random domains: stopped and continued, the same bytes."""
+"""CycleGAN with pools, pix2pix with dropout, ComboGAN with random domains, a codec: stopped and resumed, same bytes."""
 
 import numpy as np
 import pytest
@@ -38,6 +38,11 @@ def combogan():
     return trainer, data.Unpaired(*domains, batch_size=2, seed=1), lambda x: trainer.translate(x, 0, 2)
 
 
+def codec():
+    trainer = trainers.Codec(*models.codec(1, 4, 2, 5, 2, 1), judge(1))
+    return trainer, data.Loader(pictures(7, 0), 2, seed=1), trainer.translate
+
+
 def trained(make, out, *arguments, spoiled=False):
     options = run.options("", ["--out", str(out), "--batch-size", "2", *arguments], name="x")
     trainer, batches, translate = make()
@@ -54,7 +59,7 @@ def trained(make, out, *arguments, spoiled=False):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("make", [cyclegan, pix2pix, combogan])
+@pytest.mark.parametrize("make", [cyclegan, pix2pix, combogan, codec])
 def test_stopped_and_continued_is_not_stopped(tmp_path, make):
     """In the middle of an epoch, with pools half full."""
     trained(make, tmp_path / "whole", "--steps", "8")
