@@ -12,7 +12,8 @@ from __future__ import annotations
 __all__ = ["VGG", "VGG19"]
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,24 @@ import numpy as np
 from minigan import nn, ops
 from minigan.engine import Tensor, device, no_grad, tensor
 from minigan.errors import CheckpointError, OptionError, ShapeError
+from minigan.models.anysize import check_choice
 from minigan.nn import init
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation of pixels from 0 to 1, by torchvision
 UNIT = ((0.5,) * 3, (0.5,) * 3)  # leaves images in [-1, 1] as they are
 VGG19_SIZES = ((64, 128, 256, 512, 512), (2, 2, 4, 4, 1))  # up to conv5_1
 CHUNK = 32  # images whose maps are computed at a time
+
+
+class _Mean(nn.Module):
+    """The mean of each 2 x 2 places."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, H // 2, W // 2)."""
+        return ops.avg_pool2d(x, 2)
+
+
+POOLS: dict[str, Callable[[], nn.Module]] = {"max": partial(nn.MaxPool2d, 2), "average": _Mean}
 
 
 class VGG(nn.Module):
@@ -36,16 +49,19 @@ class VGG(nn.Module):
         convolutions: their number in each block.
         pixels: mean and standard deviation of red, green and blue, from 0 to 1; images are first shifted and scaled
             by them. The default changes nothing.
+        pool: "max", torchvision's, or "average", which Gatys et al. found better for images that are optimised: each
+            pixel has a gradient, not one in four.
 
     Initial weights are He's.
 
     Raises:
-        OptionError: no block, or not one number of convolutions for each width.
+        OptionError: no block, not one number of convolutions for each width, or another pool.
     """
 
     def __init__(self, widths: Sequence[int], convolutions: Sequence[int],
-                 pixels: tuple[Sequence[float], Sequence[float]] = UNIT) -> None:
+                 pixels: tuple[Sequence[float], Sequence[float]] = UNIT, pool: str = "max") -> None:
         super().__init__()
+        check_choice("VGG", "pool", pool, tuple(POOLS))
         if len(widths) != len(convolutions) or not widths or min(*widths, *convolutions) < 1:
             raise OptionError(f"VGG: widths={tuple(widths)} and convolutions={tuple(convolutions)} must be one positive "
                               "number for each block")
@@ -53,7 +69,7 @@ class VGG(nn.Module):
         self.places: dict[str, int] = {}  # of each named map: its layer's number in `features`
         channels = 3
         for block, (width, count) in enumerate(zip(widths, convolutions, strict=True), 1):
-            layers += [nn.MaxPool2d(2)] if block > 1 else []
+            layers += [POOLS[pool]()] if block > 1 else []
             for number in range(1, count + 1):
                 layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
                 self.places[f"relu{block}_{number}"], channels = len(layers) - 1, width
@@ -111,11 +127,13 @@ class VGG(nn.Module):
                              + (f", or use {others} only" if others else ""))
 
     def balance(self, images: Sequence[np.ndarray]) -> None:
-        """Scale the weights so that the mean of each channel of each map, over all places of these images, is 1.
+        """Scale the weights so that the mean square of each channel of each map, over all places of these images, is 1.
 
+        Then the Gram matrices of these images have 1 on their diagonals, on average: all layers and channels count.
         As ReLU(a x) = a ReLU(x) for a > 0, and so for pooling, maps change by a factor per channel only: a layer's
-        filters are divided by their mean, and the next layer's multiplied. Channels that are always 0 stay so.
-        Source: Gatys, Ecker & Bethge, 2016, section 2.
+        filters are divided by theirs, and the next layer's multiplied. Channels that are always 0 stay so.
+        Source: Gatys, Ecker & Bethge, 2016, section 2, with means of 1; of a channel that is rarely on, that would leave
+        the largest squares.
 
         Args:
             images: arrays (N, 1 or 3, H, W) in [-1, 1], of one size or several.
@@ -124,18 +142,17 @@ class VGG(nn.Module):
             ShapeError: images without maps, as in `maps`.
         """
         below = np.ones(3)
-        means = self._means(images)
-        for name, own in means.items():
+        for name, own in self._sizes(images).items():
             convolution: Any = self.features[self.places[name] - 1]
-            weight, bias = convolution.weight, convolution.bias
             factors = (below[None, :] / own[:, None])[:, :, None, None]  # (O, C, 1, 1)
-            for parameter, factor in ((weight, factors), (bias, 1 / own)):
+            for parameter, factor in ((convolution.weight, factors), (convolution.bias, 1 / own)):
                 target = parameter.writable()
-                target[...] = device.put((device.asnumpy(target) * factor).astype(target.dtype), parameter.device)
+                scaled = (device.asnumpy(target) * factor).astype(target.dtype)
+                target[...] = device.put(scaled, parameter.device)
             below = own
 
-    def _means(self, images: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """The mean (C,) of each channel of each map over all places; 1 where it is 0."""
+    def _sizes(self, images: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """The root mean square (C,) of each channel of each map over all places; 1 where it is 0."""
         names, parameter = list(self.places), self.parameters()[0]
         sums, places = {name: np.zeros(self.channels(name)) for name in names}, dict.fromkeys(names, 0)
         for batch in images:
@@ -143,10 +160,10 @@ class VGG(nn.Module):
                 with no_grad():
                     x = tensor(batch[start : start + CHUNK], dtype=parameter.dtype, device=parameter.device)
                     for name, own in zip(names, self.maps(x, names), strict=True):
-                        sums[name] += device.asnumpy(own.data).sum((0, 2, 3), dtype=np.float64)
+                        sums[name] += np.square(device.asnumpy(own.data), dtype=np.float64).sum((0, 2, 3))
                         places[name] += own.size // own.shape[1]
-        means = {name: sums[name] / places[name] for name in names}
-        return {name: np.where(mean > 1e-6, mean, 1.0) for name, mean in means.items()}
+        sizes = {name: np.sqrt(sums[name] / places[name]) for name in names}
+        return {name: np.where(size > 1e-6, size, 1.0) for name, size in sizes.items()}
 
 
 class VGG19(VGG):
@@ -157,16 +174,17 @@ class VGG19(VGG):
     Args:
         weights: arrays by name, as from `checkpoint.load_weights`, which reads .safetensors and .pth without running
             code; None: random ones. Those of the layers above, `features.30.` and on and `classifier.`, are left out.
+        pool: as VGG's.
 
     Raises:
-        CheckpointError: weights of another network.
+        CheckpointError: weights of another network. OptionError: another pool.
     """
 
-    def __init__(self, weights: Mapping[str, np.ndarray] | None = None) -> None:
+    def __init__(self, weights: Mapping[str, np.ndarray] | None = None, pool: str = "max") -> None:
         own = _shapes(*VGG19_SIZES)
         if weights is not None:
             _check_vgg19(weights, own)  # before 52 MB of random weights are drawn
-        super().__init__(*VGG19_SIZES, pixels=IMAGENET)
+        super().__init__(*VGG19_SIZES, IMAGENET, pool)
         if weights is not None:
             self.load_state_dict({name: weights[name] for name in own})
 

@@ -1,6 +1,7 @@
 """Style transfer by optimisation: the pixels of an image are changed until its maps are those that are wanted.
 
-    minimise over x in [-1, 1]:   lambda_content content(x, c)  +  lambda_style style(x, s)        see perceptual.py
+    minimise over x in [-1, 1]:
+    lambda_content content(x, c)  +  lambda_style style(x, s)  +  lambda_smooth smoothness(x)        see perceptual.py
 
 No network is trained. Each picture takes some hundred steps through the network of features, forward and back.
 Source: Gatys, Ecker & Bethge, Image style transfer using convolutional neural networks, 2016, section 2.3, by L-BFGS.
@@ -19,8 +20,7 @@ from minigan.engine import Tensor, grad, tensor
 from minigan.errors import NonFiniteError, OptionError, ShapeError, require
 from minigan.models.vgg import VGG
 from minigan.optim import Adam
-from minigan.trainers.perceptual import Perception
-from minigan.trainers.translation import check_weights
+from minigan.trainers.perceptual import Perception, check_judgement, smoothness
 
 METHODS = ("lbfgs", "adam")
 
@@ -41,7 +41,7 @@ class Stylised(NamedTuple):
 
 
 def stylised(network: VGG | Perception, content: np.ndarray, style: np.ndarray, lambda_content: float = 1.0,
-             lambda_style: float = 10.0, steps: int = 200, method: str = "lbfgs", lr: float = 0.05,
+             lambda_style: float = 10.0, lambda_smooth: float = 0.0, steps: int = 200, method: str = "lbfgs", lr: float = 0.05,
              start: np.ndarray | None = None) -> Stylised:
     """Images with the content of some pictures and the style of one or as many.
 
@@ -49,7 +49,7 @@ def stylised(network: VGG | Perception, content: np.ndarray, style: np.ndarray, 
         network: models.VGG or VGG19; with Perception.of(network, content, style), by other layers.
         content: (N, 1 or 3, H, W) in [-1, 1]; grey ones become RGB.
         style: (1 or N, 1 or 3, H', W'), of any size: one for all, or one for each.
-        lambda_content, lambda_style: weights of the losses.
+        lambda_content, lambda_style, lambda_smooth: weights of the losses. The paper has no smoothness.
         steps: iterations; of L-BFGS each has one evaluation or a few.
         method: "lbfgs", SciPy's L-BFGS-B with the bounds -1 and 1, or "adam", clipped to them after each step.
         lr: Adam's learning rate, in pixels, of which 2 are the range.
@@ -63,7 +63,7 @@ def stylised(network: VGG | Perception, content: np.ndarray, style: np.ndarray, 
         NonFiniteError: a loss is NaN or infinite. ModuleNotFoundError: "lbfgs" without SciPy.
     """
     judge = network if isinstance(network, Perception) else Perception.of(network)
-    check_weights("stylised", lambda_content=lambda_content, lambda_style=lambda_style)
+    check_judgement("stylised", lambda_content, lambda_style, lambda_smooth)
     if method not in METHODS or steps < 1 or not lr > 0:
         raise OptionError(f"stylised: method={method!r} must be one of {', '.join(METHODS)}, steps={steps} at least 1 "
                           f"and lr={lr} above 0")
@@ -77,7 +77,7 @@ def stylised(network: VGG | Perception, content: np.ndarray, style: np.ndarray, 
     first = c.numpy() if start is None else np.asarray(start)
     if first.shape != c.shape:
         raise ShapeError(f"stylised: start {first.shape} must have the content's shape {c.shape}")
-    problem = _Problem(judge, c, s, (lambda_content, lambda_style))
+    problem = _Problem(judge, c, s, (lambda_content, lambda_style, lambda_smooth))
     pixels = (_by_lbfgs if method == "lbfgs" else _by_adam)(problem, np.clip(first, -1, 1), steps, lr)
     problem(problem.pixels(pixels))  # the last line of the curve is that of the images
     curve = np.array(problem.curve)
@@ -91,7 +91,7 @@ class _Problem:
     steps do not depend on how many images there are.
     """
 
-    def __init__(self, judge: Perception, content: Tensor, style: Tensor, weights: tuple[float, float]) -> None:
+    def __init__(self, judge: Perception, content: Tensor, style: Tensor, weights: tuple[float, ...]) -> None:
         self.judge, self.weights = judge, weights
         self.content, grams = judge.targets(content, style)
         self.grams = [g if len(g) == len(content) else Tensor(g.data.repeat(len(content), 0)) for g in grams]
@@ -106,6 +106,8 @@ class _Problem:
         """The sum over images, a scalar."""
         content, style = self.judge.losses(x, self.content, self.grams)
         total = self.weights[0] * content + self.weights[1] * style
+        if self.weights[2]:
+            total = total + self.weights[2] * smoothness(x)
         self.curve.append((total.item(), content.item(), style.item()))
         if not np.isfinite(self.curve[-1][0]):
             raise NonFiniteError(f"stylised: the loss is {self.curve[-1][0]} at evaluation {len(self.curve)}: lower the "

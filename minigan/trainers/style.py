@@ -1,6 +1,7 @@
 """Style transfer in one pass: a network learns from many contents and styles, and then serves pictures it never saw.
 
-    minimise over the network:   lambda_content content(y, c)  +  lambda_style style(y, s),    y = network(c, s)
+    minimise over the network, with y = network(c, s):
+    lambda_content content(y, c)  +  lambda_style style(y, s)  +  lambda_smooth smoothness(y)        see perceptual.py
 
 The losses are those of Gatys et al.; what they do for each picture by itself, the network learns to do at once.
 Source: Ghiasi, Lee, Kudlur, Dumoulin & Shlens, Exploring the structure of a real-time, arbitrary neural artistic
@@ -24,8 +25,8 @@ from minigan.models.style import StyleNetwork, statistics
 from minigan.models.vgg import VGG
 from minigan.nn import Module
 from minigan.optim import Adam, OptimizerFactory
-from minigan.trainers.perceptual import Perception, gram
-from minigan.trainers.translation import Translation, check_weights, two_parts, values
+from minigan.trainers.perceptual import Perception, check_judgement, gram, smoothness
+from minigan.trainers.translation import Translation, Weighted, total, two_parts, values
 
 
 class StyleTransfer(Translation):
@@ -35,7 +36,7 @@ class StyleTransfer(Translation):
         network: models.StyleNetwork, made for `StyleTransfer.statistics_of(judge)` features.
         judge: models.VGG or VGG19, or Perception.of it with other layers; its weights stay as they are, and are no part
             of the state: make it in the same way to resume.
-        lambda_content, lambda_style: weights of the losses.
+        lambda_content, lambda_style, lambda_smooth: weights of the losses. The paper has no smoothness.
         lr: Adam's.
         optimizer: makes the optimiser from the parameters, in place of Adam.
 
@@ -44,14 +45,16 @@ class StyleTransfer(Translation):
     """
 
     def __init__(self, network: StyleNetwork, judge: VGG | Perception, lambda_content: float = 1.0,
-                 lambda_style: float = 10.0, lr: float = 1e-3, optimizer: OptimizerFactory | None = None) -> None:
+                 lambda_style: float = 10.0, lambda_smooth: float = 0.0, lr: float = 1e-3,
+                 optimizer: OptimizerFactory | None = None) -> None:
         super().__init__()
-        check_weights("StyleTransfer", lambda_content=lambda_content, lambda_style=lambda_style)
+        check_judgement("StyleTransfer", lambda_content, lambda_style, lambda_smooth)
         self.judge = judge if isinstance(judge, Perception) else Perception.of(judge)
         if network.features != (needed := self.statistics_of(self.judge)):
             raise OptionError(f"StyleTransfer: the network is for {network.features} statistics of a style, but its "
                               f"judge has {needed}; make it with features={needed}")
-        self.lambda_content, self.lambda_style, self.network = lambda_content, lambda_style, network
+        self.lambda_content, self.lambda_style, self.lambda_smooth = lambda_content, lambda_style, lambda_smooth
+        self.network = network
         self.prepare({"network": network})
         self.optimizer = (optimizer or partial(Adam, lr=lr))(network.parameters())
         self.optimizers = {"optimizer": self.optimizer}
@@ -70,7 +73,7 @@ class StyleTransfer(Translation):
             plan: not used.
 
         Returns:
-            content and style, the losses before the step, without weights.
+            content and style, and smoothness if it has a weight: the losses before the step, without weights.
 
         Raises:
             OptionError: not two batches.
@@ -86,9 +89,13 @@ class StyleTransfer(Translation):
             wanted = self.judge.maps(contents)[0]
             patterns = self.judge.maps(styles)[1]
             grams, numbers = [gram(maps) for maps in patterns], statistics(patterns)
-        content, style = self.judge.losses(self.network(contents, numbers), wanted, grams)
-        self.optimizer.minimize(self.lambda_content * content + self.lambda_style * style)
-        return values({"content": (self.lambda_content, content), "style": (self.lambda_style, style)})
+        image = self.network(contents, numbers)
+        content, style = self.judge.losses(image, wanted, grams)
+        losses: Weighted = {"content": (self.lambda_content, content), "style": (self.lambda_style, style)}
+        if self.lambda_smooth:
+            losses["smoothness"] = (self.lambda_smooth, smoothness(image))
+        self.optimizer.minimize(total(losses))
+        return values(losses)
 
     def translate(self, images: Array, styles: Array) -> np.ndarray:
         """Images (N, C, H, W) in [-1, 1] in a style (1, 1 or 3, H', W'), or each in its own of N; on the host."""

@@ -106,7 +106,7 @@ def test_weights_of_another_network_and_code_are_refused(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_balancing_makes_every_mean_1_and_changes_scales_only():
+def test_balancing_makes_every_mean_square_1_and_changes_scales_only():
     mg.seed(0)
     network, batches = models.VGG((6, 8), (2, 1), models.vgg.IMAGENET), [pictures(3), pictures(2, 1, 24)]
     names = list(network.places)
@@ -114,10 +114,10 @@ def test_balancing_makes_every_mean_1_and_changes_scales_only():
     network.balance(batches)
     after = [[m.numpy() for m in network.maps(mg.tensor(x), names)] for x in batches]
     for layer in range(len(names)):
-        means = [m[layer].astype(np.float64).sum((0, 2, 3)) for m in after]
+        squares = [np.square(m[layer], dtype=np.float64).sum((0, 2, 3)) for m in after]
         count = sum(m[layer][:, 0].size for m in after)
         alive = np.array([m[layer].max((0, 2, 3)) for m in before]).max(0) > 0
-        np.testing.assert_allclose((sum(means) / count)[alive], 1, rtol=1e-5)
+        np.testing.assert_allclose((sum(squares) / count)[alive], 1, rtol=1e-5)
         for one, other in zip(before, after, strict=True):
             ratio = (other[layer].sum((0, 2, 3)) + 1e-9) / (one[layer].sum((0, 2, 3)) + 1e-9)
             np.testing.assert_allclose(other[layer], ratio[None, :, None, None] * one[layer], rtol=2e-3, atol=1e-4)

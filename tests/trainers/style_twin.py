@@ -1,4 +1,4 @@
-"""Style transfer in PyTorch, with the library's names of modules: features, Gatys et al.'s losses, Ghiasi et al.'s network."""
+"""Style transfer in PyTorch, with the library's names of modules: features, losses, Ghiasi et al.'s network."""
 
 import numpy as np
 import torch
@@ -8,11 +8,11 @@ from torch.nn import functional
 torch.set_num_threads(1)  # the networks are small, and other tests run beside these
 
 
-def features(widths, convolutions):
+def features(widths, convolutions, average=False):
     """Blocks of convolutions as in torchvision's VGG; a module `features`."""
     layers, inputs = [], 3
     for block, (width, count) in enumerate(zip(widths, convolutions, strict=True)):
-        layers += [nn.MaxPool2d(2, 2)] if block else []
+        layers += [nn.AvgPool2d(2, 2) if average else nn.MaxPool2d(2, 2)] if block else []
         for _ in range(count):
             layers += [nn.Conv2d(inputs, width, 3, 1, 1), nn.ReLU()]
             inputs = width
@@ -47,6 +47,10 @@ def losses(network, y, content, grams, content_places, style_places):
     own = [(a - b).pow(2).mean() for a, b in zip(maps(network, y, content_places), content, strict=True)]
     style = [(gram(a) - b).pow(2).mean() for a, b in zip(maps(network, y, style_places), grams, strict=True)]
     return sum(own), sum(style) / len(style)
+
+
+def smoothness(x):
+    return x.diff(dim=2).pow(2).mean() + x.diff(dim=3).pow(2).mean()
 
 
 class Norm(nn.Module):
@@ -98,9 +102,10 @@ def statistics(found):
 class StyleTransfer:
     """Ghiasi et al.'s step, by Adam."""
 
-    def __init__(self, network, judge, content_places, style_places, lambda_style, lr):
+    def __init__(self, network, judge, content_places, style_places, lambda_style, lambda_smooth, lr):
         self.network, self.judge, self.places = network, judge, (content_places, style_places)
-        self.lambda_style, self.optimizer = lambda_style, torch.optim.Adam(network.parameters(), lr, betas=(0.9, 0.999))
+        self.weights = lambda_style, lambda_smooth
+        self.optimizer = torch.optim.Adam(network.parameters(), lr, betas=(0.9, 0.999))
 
     def step(self, contents, styles):
         with torch.no_grad():
@@ -108,7 +113,8 @@ class StyleTransfer:
             patterns = maps(self.judge, styles, self.places[1])
         y = self.network(contents, statistics(patterns))
         content, style = losses(self.judge, y, wanted, [gram(x) for x in patterns], *self.places)
+        smooth = smoothness(y)
         self.optimizer.zero_grad()
-        (content + self.lambda_style * style).backward()
+        (content + self.weights[0] * style + self.weights[1] * smooth).backward()
         self.optimizer.step()
-        return content.item(), style.item()
+        return content.item(), style.item(), smooth.item()

@@ -18,7 +18,7 @@ PRECISIONS = [(np.float32, 1e-4), (np.float64, 1e-9)]
 def judge(dtype=np.float32):
     """A small network of features, always the same."""
     mg.seed(4)
-    return trainers.Perception.of(models.VGG(*SIZES).astype(dtype), CONTENT, STYLE)
+    return trainers.Perception.of(models.VGG(*SIZES, pool="average").astype(dtype), CONTENT, STYLE)
 
 
 def pictures(name, n=2, channels=3, size=16, dtype=np.float32):
@@ -63,7 +63,7 @@ def twin_of(perception, dtype):
     torch = pytest.importorskip("torch", reason="PyTorch, the oracle, is not installed")
     import style_twin
 
-    network = style_twin.load(style_twin.features(*SIZES), perception.network.state_dict())
+    network = style_twin.load(style_twin.features(*SIZES, average=True), perception.network.state_dict())
     places = [[perception.network.places[name] for name in names] for names in (CONTENT, STYLE)]
     return torch, style_twin, network.to(getattr(torch, np.dtype(dtype).name)), places
 
@@ -75,7 +75,8 @@ def test_the_curve_is_pytorchs(dtype, rtol, method):
     perception, steps = judge(dtype), 12
     torch, style_twin, network, places = twin_of(perception, dtype)
     c, s = pictures("c", 1, 1, 16, dtype), pictures("s", 1, 3, 16, dtype)[:, :, :12]
-    got = trainers.stylised(perception, c, s, lambda_content=2.0, lambda_style=30.0, steps=steps, method=method)
+    got = trainers.stylised(perception, c, s, lambda_content=2.0, lambda_style=30.0, lambda_smooth=0.5, steps=steps,
+                             method=method)
     start, curve = torch.from_numpy(c.repeat(3, 1)), []
     with torch.no_grad():
         wanted = style_twin.maps(network, start, places[0])
@@ -83,7 +84,7 @@ def test_the_curve_is_pytorchs(dtype, rtol, method):
 
     def total(x):
         content, style = style_twin.losses(network, x, wanted, grams, *places)
-        value = 2.0 * content + 30.0 * style
+        value = 2.0 * content + 30.0 * style + 0.5 * style_twin.smoothness(x)
         curve.append((value.item(), content.item(), style.item()))
         return value
 
@@ -124,10 +125,11 @@ def test_pictures_of_a_batch_are_problems_of_their_own():
 # ---- Ghiasi et al. ----
 @pytest.mark.parametrize(("dtype", "rtol"), PRECISIONS)
 def test_ten_steps_of_the_style_network_are_pytorchs(dtype, rtol):
-    trainer = style_trainer(dtype, lambda_style=20.0)
+    trainer = style_trainer(dtype, lambda_style=20.0, lambda_smooth=0.5)
     torch, style_twin, network, places = twin_of(trainer.judge, dtype)
     twin = style_twin.StyleNetwork(3, trainer.network.features, 2, 1, 5).to(next(network.parameters()).dtype)
-    twin = style_twin.StyleTransfer(style_twin.load(twin, trainer.network.state_dict()), network, *places, 20.0, 5e-3)
+    twin = style_twin.StyleTransfer(style_twin.load(twin, trainer.network.state_dict()), network, *places, 20.0, 0.5,
+                                     5e-3)
     for step in range(10):
         batch = [pictures(f"{name}{step}", dtype=dtype) for name in "cs"]
         metrics = trainer.step(batch)
@@ -137,8 +139,8 @@ def test_ten_steps_of_the_style_network_are_pytorchs(dtype, rtol):
 
 def test_the_judge_does_not_learn_and_the_losses_fall():
     trainer, before = style_trainer(), judge().network.state_dict()
-    batch = pictures("c"), pictures("s")
-    first, *_, last = (trainer.step(batch) for _ in range(30))
+    batch = [np.kron(pictures(name, size=4), np.ones((4, 4), np.float32)) for name in "cs"]  # squares of one colour
+    first, *_, last = (trainer.step(batch) for _ in range(60))
     assert last["content"] + 10 * last["style"] < 0.8 * (first["content"] + 10 * first["style"])
     assert all(np.array_equal(array, before[name]) for name, array in trainer.judge.network.state_dict().items())
 
@@ -228,6 +230,7 @@ def test_pix2pix_minimises_it_with_its_weight():
     (lambda: trainers.stylised(judge(), pictures("c"), pictures("s"), method="sgd"), OptionError, "lbfgs, adam"),
     (lambda: trainers.stylised(judge(), pictures("c"), pictures("s"), lambda_style=-1.0), OptionError,
      "lambda_style=-1.0 must be a number >= 0"),
+    (lambda: style_trainer(lambda_content=0, lambda_style=0), OptionError, "one must be above 0"),
     (lambda: trainers.stylised(judge(), pictures("c") * np.nan, pictures("s"), method="adam"), NonFiniteError,
      "the loss is nan at evaluation 1"),
     (lambda: trainers.Perception.of(models.VGG(*SIZES), ("conv4_2",)), OptionError, "must be some of relu1_1, relu1_2"),

@@ -1,0 +1,51 @@
+"""The pictures of style_transfer.py: those that are given, or what is there offline."""
+
+import numpy as np
+
+from minigan import data, report
+from minigan.data.pictures import read_picture, square
+from minigan.errors import require
+
+SIDE = 64  # of pictures that a network learns from
+
+
+def given(options):
+    """CONTENT and STYLE, or their defaults, as ImageData of pictures (N, 3, size, size)."""
+    return [pictures(path, options.size) or default(options.size)
+            for path, default in ((options.content, default_content), (options.style, default_style))]
+
+
+def pictures(path, size):
+    """The pictures of a folder, or the one in a file, (N, 3, size, size); None if path is None."""
+    if path is None or path.is_dir():
+        return path and data.image_folder(path, size, 3)
+    return one(square(read_picture(path, 3), size), str(path))
+
+
+def one(pixels, source, credit=""):
+    """One picture, uint8 (H, W, 3), as ImageData."""
+    return data.ImageData(pixels.transpose(2, 0, 1)[None], np.zeros(0, np.uint8), "picture", source, credit=credit)
+
+
+def default_content(size):
+    """A pagoda, from scikit-learn's photographs."""
+    photograph = require("sklearn.datasets", "the sample photograph").load_sample_image("china.jpg")
+    return one(square(photograph[:, :427], size), "scikit-learn's china.jpg")
+
+
+def default_style(size):
+    """Sixteen emojis side by side."""
+    emojis = data.openmoji(max(8, size // 4), groups=("animals-nature", "food-drink"), limit=16)
+    return one(square(report.grid(emojis.images, 4, pad=0), size), emojis.source, emojis.credit)
+
+
+def to_learn_from(options):
+    """Contents and styles for a network: of the folders that were named, or what is there offline."""
+    few = 8 if options.smoke else None
+    parts = [data.patches("colour", few or 500, SIDE), data.openmoji(SIDE, limit=few),
+             data.voxels("blocks", few or 60, SIDE)]
+    mixed = np.concatenate([part.images for part in parts])
+    styles = data.ImageData(mixed, np.zeros(0, np.uint8), "styles", f"{len(mixed):,} styles: photographs, emojis, "
+                            "landscapes of blocks", credit=parts[1].credit)
+    folders = [path if path and path.is_dir() else None for path in (options.content, options.style)]
+    return [pictures(path, SIDE) or default for path, default in zip(folders, (parts[0], styles), strict=True)]
