@@ -1,51 +1,55 @@
 """The pictures of style_transfer.py: those that are given, or what is there offline."""
 
+from pathlib import Path
+
 import numpy as np
 
 from minigan import data, report
+from minigan.data import ImageData
 from minigan.data.pictures import read_picture, square
 from minigan.errors import require
+from minigan.run import RunOptions
 
 SIDE = 64  # of pictures that a network learns from
 
 
-def given(options):
+def given(options: RunOptions) -> list[ImageData]:
     """CONTENT and STYLE, or their defaults, as ImageData of pictures (N, 3, size, size)."""
     return [pictures(path, options.size) or default(options.size)
             for path, default in ((options.content, default_content), (options.style, default_style))]
 
 
-def pictures(path, size):
+def pictures(path: Path | None, size: int) -> ImageData | None:
     """The pictures of a folder, or the one in a file, (N, 3, size, size); None if path is None."""
-    if path is None or path.is_dir():
-        return path and data.image_folder(path, size, 3)
-    return one(square(read_picture(path, 3), size), str(path))
+    if path is None:
+        return None
+    return data.image_folder(path, size, 3) if path.is_dir() else one(square(read_picture(path, 3), size), str(path))
 
 
-def one(pixels, source, credit=""):
+def one(pixels: np.ndarray, source: str, credit: str = "") -> ImageData:
     """One picture, uint8 (H, W, 3), as ImageData."""
-    return data.ImageData(pixels.transpose(2, 0, 1)[None], np.zeros(0, np.uint8), "picture", source, credit=credit)
+    return ImageData(pixels.transpose(2, 0, 1)[None], np.zeros(0, np.uint8), "picture", source, credit=credit)
 
 
-def default_content(size):
+def default_content(size: int) -> ImageData:
     """A pagoda, from scikit-learn's photographs."""
     photograph = require("sklearn.datasets", "the sample photograph").load_sample_image("china.jpg")
     return one(square(photograph[:, :427], size), "scikit-learn's china.jpg")
 
 
-def default_style(size):
+def default_style(size: int) -> ImageData:
     """Sixteen emojis side by side."""
     emojis = data.openmoji(max(8, size // 4), groups=("animals-nature", "food-drink"), limit=16)
     return one(square(report.grid(emojis.images, 4, pad=0), size), emojis.source, emojis.credit)
 
 
-def to_learn_from(options):
+def to_learn_from(options: RunOptions) -> list[ImageData]:
     """Contents and styles for a network: of the folders that were named, or what is there offline."""
     few = 8 if options.smoke else None
     parts = [data.patches("colour", few or 500, SIDE), data.openmoji(SIDE, limit=few),
              data.voxels("blocks", few or 60, SIDE)]
     mixed = np.concatenate([part.images for part in parts])
-    styles = data.ImageData(mixed, np.zeros(0, np.uint8), "styles", f"{len(mixed):,} styles: photographs, emojis, "
-                            "landscapes of blocks", credit=parts[1].credit)
+    styles = ImageData(mixed, np.zeros(0, np.uint8), "styles", f"{len(mixed):,} styles: photographs, emojis, "
+                       "landscapes of blocks", credit=parts[1].credit)
     folders = [path if path and path.is_dir() else None for path in (options.content, options.style)]
     return [pictures(path, SIDE) or default for path, default in zip(folders, (parts[0], styles), strict=True)]

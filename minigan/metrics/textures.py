@@ -3,9 +3,9 @@
     patch 48 x 48 -> models.VGG, 16 16 | 32 32 | 64 64 | 64 -> mean over places -> which picture is it from?
 
 The papers use VGG-19, a download of 550 MB that has learnt to name what photographs show. Here a network of 0.1 M
-numbers learns to tell from which of some hundred pictures a patch is: photographs, emojis, scenes and landscapes, patches
-mirrored and with other brightness and contrast. So it has to see textures, colours and strokes. Whether patches of one
-unseen picture have similar Gram matrices was measured, see docs/style.md.
+numbers learns to tell from which of some hundred pictures a patch is, mirrored or not and with other light. They are
+photographs, emojis, scenes and landscapes. So it has to see textures, colours and strokes. Whether patches of one unseen
+picture have similar Gram matrices was measured, see docs/style.md.
 
 `picture_features` is another notion: one short vector of what a whole picture looks like, learnt anew from the pictures
 that are compared. These maps keep places and details, and are one and the same network for all pictures.
@@ -78,8 +78,9 @@ def style_features(settings: Settings = Settings(), quiet: bool = False) -> VGG:
         path, network = _file(pictures, settings), VGG(WIDTHS, CONVOLUTIONS, pool="average")
         if not _was_read(network, path):
             if not quiet:
-                print(f"training the features that judge style, once: {settings.steps:,} steps, some two minutes on one "
-                      f"core; kept in {path.parent if path else 'no cache: set MINIGAN_CACHE'}", file=sys.stderr)
+                print(f"training the features that judge style, once: {settings.steps:,} steps, some ten in a second "
+                      f"on one core; kept in {path.parent if path else 'no cache: set MINIGAN_CACHE'}",
+                      file=sys.stderr)
             _train(network, pictures, settings)
             if path is not None:
                 with contextlib.suppress(OSError, CheckpointError, ModuleNotFoundError):  # the cache only saves time
@@ -127,7 +128,8 @@ def _file(pictures: np.ndarray, settings: Settings) -> Path | None:
     cache = cache_folder("metrics")
     if cache is None:
         return None
-    recipe = {**asdict(settings), "network": (WIDTHS, CONVOLUTIONS, "average"), "patch": PATCH, "pictures": pictures.shape}
+    recipe = {**asdict(settings), "network": (WIDTHS, CONVOLUTIONS, "average"), "patch": PATCH,
+              "pictures": pictures.shape}
     sha = hashlib.sha256(json.dumps(recipe).encode())
     sha.update(np.ascontiguousarray(pictures.transpose(0, 2, 3, 1)).data)
     return cache / f"textures-{sha.hexdigest()[:16]}.safetensors"

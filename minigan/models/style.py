@@ -52,7 +52,7 @@ class ConditionalInstanceNorm2d(nn.Module):
             ShapeError: other sizes.
         """
         N, C = x.shape[:2]
-        if C != self.channels or parameters.shape != (N, 2 * C):
+        if self.channels != C or parameters.shape != (N, 2 * C):
             raise ShapeError(f"conditional instance norm: x {x.shape} and parameters {parameters.shape}: the layer is "
                              f"for C={self.channels} channels, and needs {2 * self.channels} parameters for each of "
                              "the images")
@@ -134,7 +134,7 @@ class StyleNetwork(AnySize):
         return cropped(self.last(y), border)
 
     def parameters_of(self, style: Tensor, count: int) -> list[Tensor]:
-        """g and b of each conditional norm, (count, 2 C), for statistics (1 or count, features)."""
+        """G and b of each conditional norm, (count, 2 C), for statistics (1 or count, features)."""
         predicted = self.expand(self.squeeze(style))
         if len(predicted) != count:
             predicted = ops.concat([predicted] * count, 0)

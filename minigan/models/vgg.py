@@ -11,7 +11,6 @@ from __future__ import annotations
 
 __all__ = ["VGG", "VGG19"]
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -63,8 +62,8 @@ class VGG(nn.Module):
         super().__init__()
         check_choice("VGG", "pool", pool, tuple(POOLS))
         if len(widths) != len(convolutions) or not widths or min(*widths, *convolutions) < 1:
-            raise OptionError(f"VGG: widths={tuple(widths)} and convolutions={tuple(convolutions)} must be one positive "
-                              "number for each block")
+            raise OptionError(f"VGG: widths={tuple(widths)} and convolutions={tuple(convolutions)} must be one "
+                              "positive number for each block")
         layers: list[nn.Module] = []
         self.places: dict[str, int] = {}  # of each named map: its layer's number in `features`
         channels = 3
@@ -122,8 +121,8 @@ class VGG(nn.Module):
         deepest, side = max(names, key=lambda name: self.places[name]), min(shape[2:])
         if side < _least(deepest):
             others = ", ".join(name for name in self.places if _least(name) <= side)
-            raise ShapeError(f"{owner}: images of {shape[2]}x{shape[3]} are too small for {deepest}, whose map would be "
-                             f"of less than 2x2: enlarge them to {_least(deepest)} pixels or more"
+            raise ShapeError(f"{owner}: images of {shape[2]}x{shape[3]} are too small for {deepest}, whose map would "
+                             f"be of less than 2x2: enlarge them to {_least(deepest)} pixels or more"
                              + (f", or use {others} only" if others else ""))
 
     def balance(self, images: Sequence[np.ndarray]) -> None:
@@ -132,8 +131,8 @@ class VGG(nn.Module):
         Then the Gram matrices of these images have 1 on their diagonals, on average: all layers and channels count.
         As ReLU(a x) = a ReLU(x) for a > 0, and so for pooling, maps change by a factor per channel only: a layer's
         filters are divided by theirs, and the next layer's multiplied. Channels that are always 0 stay so.
-        Source: Gatys, Ecker & Bethge, 2016, section 2, with means of 1; of a channel that is rarely on, that would leave
-        the largest squares.
+        Source: Gatys, Ecker & Bethge, 2016, section 2, with means of 1; that would leave the largest squares to
+        channels that are rarely on.
 
         Args:
             images: arrays (N, 1 or 3, H, W) in [-1, 1], of one size or several.

@@ -41,8 +41,8 @@ class Stylised(NamedTuple):
 
 
 def stylised(network: VGG | Perception, content: np.ndarray, style: np.ndarray, lambda_content: float = 1.0,
-             lambda_style: float = 10.0, lambda_smooth: float = 0.0, steps: int = 200, method: str = "lbfgs", lr: float = 0.05,
-             start: np.ndarray | None = None) -> Stylised:
+             lambda_style: float = 10.0, lambda_smooth: float = 0.0, steps: int = 200, method: str = "lbfgs",
+             lr: float = 0.05, start: np.ndarray | None = None) -> Stylised:
     """Images with the content of some pictures and the style of one or as many.
 
     Args:
@@ -110,8 +110,8 @@ class _Problem:
             total = total + self.weights[2] * smoothness(x)
         self.curve.append((total.item(), content.item(), style.item()))
         if not np.isfinite(self.curve[-1][0]):
-            raise NonFiniteError(f"stylised: the loss is {self.curve[-1][0]} at evaluation {len(self.curve)}: lower the "
-                                 "learning rate, or check the network's weights")
+            raise NonFiniteError(f"stylised: the loss is {self.curve[-1][0]} at evaluation {len(self.curve)}: lower "
+                                 "the learning rate, or check the network's weights")
         return float(len(x)) * total
 
 

@@ -147,8 +147,8 @@ class Perception(NamedTuple):
             ShapeError: other numbers of pictures, or as VGG.maps.
         """
         if not len(images) == len(contents) == len(styles):
-            raise ShapeError(f"measured: {len(images)} images, {len(contents)} contents and {len(styles)} styles; there "
-                             "must be one of each for each image")
+            raise ShapeError(f"measured: {len(images)} images, {len(contents)} contents and {len(styles)} styles; "
+                             "there must be one of each for each image")
         first = self.network.parameters()[0]
         sums = np.zeros(2)
         with no_grad():

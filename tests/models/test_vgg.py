@@ -1,4 +1,4 @@
-"""Networks of features: VGG-19 beside PyTorch's with the same weights, from both kinds of files; scales; bad weights."""
+"""Networks of features: VGG-19 beside PyTorch's with the same weights, from both kinds of files; scales; errors."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def pictures(n=1, channels=3, size=32):
 
 @pytest.mark.long
 def test_vgg19_is_pytorchs_with_weights_from_either_kind_of_file(tmp_path):
-    """Random weights under torchvision's names, with those of the layers above; preprocessing as torchvision does it."""
+    """Random weights under torchvision's names, with those of the layers above; pixels scaled as by torchvision."""
     torch = pytest.importorskip("torch", reason="PyTorch, the oracle, is not installed")
     nn, layers, inputs = torch.nn, [], 3
     torch.manual_seed(0)
