@@ -71,6 +71,9 @@ def main() -> None:
         judge.balance([data.scaled(data.patches("colour", 64).images)])
     else:
         judge = metrics.style_features(metrics.textures.QUICK if options.smoke else metrics.textures.Settings())
+    perception = trainers.Perception.of(judge)
+    for part in given:
+        judge.check(part.images.shape, perception.style)  # before anything is trained or written
     contents, styles = (data.scaled(part.images) for part in given)
     styles = styles[np.arange(len(contents)) % len(styles)]  # one for each
     if options.method == "ghiasi" or options.network:
@@ -86,8 +89,7 @@ def main() -> None:
     results = transfer(contents, styles)
     scores = {"seconds": time.perf_counter() - start}
     for name, images in (("as they are", contents), ("stylised", results)):
-        scores[name] = dict(zip(("content", "style"), trainers.Perception.of(judge).measured(images, contents, styles),
-                                strict=True))
+        scores[name] = dict(zip(("content", "style"), perception.measured(images, contents, styles), strict=True))
         print(f"{name:<12} content loss {scores[name]['content']:.4f}  style loss {scores[name]['style']:.4f}")
     print(f"{len(results)} of {options.size}x{options.size} pixels in {scores['seconds']:.2f} s", *{
         part.credit for part in given if part.credit}, sep="\n")
