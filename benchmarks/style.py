@@ -6,7 +6,7 @@
 
 Unseen hills are translated by CycleGAN, by Gatys et al.'s optimisation and by Ghiasi et al.'s network, each hill in the
 style of one landscape of blocks. Printed for each: content loss to the hill, style loss to that landscape, PSNR to the
-true blocks, the share of the blocks' edges that are drawn (data.block_edges), and the seconds for all pictures. Written:
+true blocks, the share of the blocks' edges that are drawn (data.block_edges), and the time in seconds. Written:
 style.json, and style.png with a row for hills, styles, each method, and the truth.
 """
 

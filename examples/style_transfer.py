@@ -53,18 +53,18 @@ def by_network(options, judge, *given):
 def main() -> None:
     """Options, features, pictures; optimise or train; score and write."""
     options = run.options(
-        __doc__, name="style_transfer", batch_size=4, schedule="half_linear", default_steps=1500,
+        __doc__, name="style_transfer", batch_size=4, schedule="half_linear", default_steps=2500,
         content=option(None, "picture or folder (default: a photograph)", kind=user_path, flag="CONTENT"),
         style=option(None, "picture or folder (default: emojis)", kind=user_path, flag="STYLE"),
         method=option(("gatys", "ghiasi"), "optimise each picture, or train a network that does it in one pass"),
         network=option(None, "weights of an earlier --method ghiasi with the same features, --width and --blocks",
                        kind=user_path),
         weights=option(None, "torchvision's weights of VGG-19, .pth or .safetensors", kind=user_path),
-        size=option(128, "side of the pictures in pixels"), iterations=option(150, "of the optimiser, for gatys"),
+        size=option(128, "side of the pictures in pixels"), iterations=option(100, "of the optimiser, for gatys"),
         optimizer=option(("lbfgs", "adam"), "for gatys"), lambda_content=option(1.0, "weight of the content loss"),
-        lambda_style=option(10.0, "weight of the style loss"), lambda_smooth=option(0.2, "weight of the smoothness"),
+        lambda_style=option(3.0, "weight of the style loss"), lambda_smooth=option(0.2, "weight of the smoothness"),
         width=option(16, "channels of the network's first layer"), blocks=option(3, "its residual blocks"),
-        lr=option(2e-3, "its learning rate"))
+        lr=option(5e-4, "its learning rate"))
     given = sources.given(options)
     if options.weights:
         judge = models.VGG19(checkpoint.load_weights(options.weights), pool="average")

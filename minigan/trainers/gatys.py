@@ -41,7 +41,7 @@ class Stylised(NamedTuple):
 
 
 def stylised(network: VGG | Perception, content: np.ndarray, style: np.ndarray, lambda_content: float = 1.0,
-             lambda_style: float = 10.0, lambda_smooth: float = 0.0, steps: int = 200, method: str = "lbfgs",
+             lambda_style: float = 3.0, lambda_smooth: float = 0.0, steps: int = 200, method: str = "lbfgs",
              lr: float = 0.05, start: np.ndarray | None = None) -> Stylised:
     """Images with the content of some pictures and the style of one or as many.
 

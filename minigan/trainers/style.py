@@ -37,7 +37,7 @@ class StyleTransfer(Translation):
         judge: models.VGG or VGG19, or Perception.of it with other layers; its weights stay as they are, and are no part
             of the state: make it in the same way to resume.
         lambda_content, lambda_style, lambda_smooth: weights of the losses. The paper has no smoothness.
-        lr: Adam's.
+        lr: Adam's. With 2e-3 the outputs of small networks saturated, and all pictures became white.
         optimizer: makes the optimiser from the parameters, in place of Adam.
 
     Raises:
@@ -45,7 +45,7 @@ class StyleTransfer(Translation):
     """
 
     def __init__(self, network: StyleNetwork, judge: VGG | Perception, lambda_content: float = 1.0,
-                 lambda_style: float = 10.0, lambda_smooth: float = 0.0, lr: float = 1e-3,
+                 lambda_style: float = 3.0, lambda_smooth: float = 0.0, lr: float = 5e-4,
                  optimizer: OptimizerFactory | None = None) -> None:
         super().__init__()
         check_judgement("StyleTransfer", lambda_content, lambda_style, lambda_smooth)

@@ -141,7 +141,7 @@ def test_the_judge_does_not_learn_and_the_losses_fall():
     trainer, before = style_trainer(), judge().network.state_dict()
     batch = [np.kron(pictures(name, size=4), np.ones((4, 4), np.float32)) for name in "cs"]  # squares of one colour
     first, *_, last = (trainer.step(batch) for _ in range(60))
-    assert last["content"] + 10 * last["style"] < 0.8 * (first["content"] + 10 * first["style"])
+    assert last["content"] + 3 * last["style"] < 0.8 * (first["content"] + 3 * first["style"])
     assert all(np.array_equal(array, before[name]) for name, array in trainer.judge.network.state_dict().items())
 
 
