@@ -122,6 +122,13 @@ def test_pictures_of_a_batch_are_problems_of_their_own():
         np.testing.assert_allclose(both[n], alone[0], atol=2e-4)  # Adam's step depends on a gradient's scale by eps
 
 
+def test_without_scipy_the_error_says_what_to_install_and_adam_works(without):
+    without("scipy")
+    with pytest.raises(ModuleNotFoundError, match=r"L-BFGS needs SciPy: run `pip install"):
+        trainers.stylised(judge(), pictures("c", 1), pictures("s", 1))
+    assert len(trainers.stylised(judge(), pictures("c", 1), pictures("s", 1), steps=1, method="adam").curve) == 2
+
+
 # ---- Ghiasi et al. ----
 @pytest.mark.parametrize(("dtype", "rtol"), PRECISIONS)
 def test_ten_steps_of_the_style_network_are_pytorchs(dtype, rtol):
