@@ -4,6 +4,7 @@
     python examples/pix2pix_pictures.py --lambda-gan 0             the same U-Net, with the L1 loss alone
     python examples/pix2pix_pictures.py --direction BtoA           from colour to ink
     python examples/pix2pix_pictures.py --scales 2 --lambda-features 10    as in pix2pixHD
+    python examples/pix2pix_pictures.py --lambda-perceptual 10     also its perceptual loss, see docs/style.md
     python examples/pix2pix_pictures.py --device cuda --size 128 --width 64 --dropout 0.5 --steps 20000    on a GPU
 
 The emojis come with `pip install -e ".[pictures]"`. Scores on pictures that were not trained on, beside those of two
@@ -44,6 +45,14 @@ def score(trainer, train, test, folder):
     run.write_scores(folder, scores)
 
 
+def perception(options):
+    """The network of the perceptual loss; None without one."""
+    from minigan import metrics
+
+    quick = metrics.textures.QUICK if options.smoke else metrics.textures.Settings()
+    return metrics.style_features(quick) if options.lambda_perceptual else None
+
+
 def main() -> None:
     """Options, pairs, networks, trainer; train; score."""
     options = run.options(
@@ -58,6 +67,7 @@ def main() -> None:
         lambda_l1=option(100.0, "weight of the mean absolute difference from the target"),
         lambda_gan=option(1.0, "weight of the adversarial loss; 0 for none"),
         lambda_features=option(0.0, "weight of feature matching in the discriminator's layers; 10 in pix2pixHD"),
+        lambda_perceptual=option(0.0, "weight of the differences of maps of metrics.style_features; 10 in pix2pixHD"),
         direction=option(("AtoB", "BtoA"), "from A (ink) to B (colour), or back"),
     )
     require("scipy.ndimage", "the score")  # fails before the training, not after it
@@ -72,7 +82,8 @@ def main() -> None:
     judge = (models.PatchDiscriminator(a + b, options.width, layers, options.norm) if options.scales == 1 else
              models.MultiScaleDiscriminator(a + b, options.width, layers, options.scales, options.norm))
     trainer = trainers.Pix2Pix(generator, judge, options.loss, options.lr, lambda_l1=options.lambda_l1,
-                               lambda_features=options.lambda_features, lambda_gan=options.lambda_gan)
+                               lambda_features=options.lambda_features, lambda_gan=options.lambda_gan,
+                               lambda_perceptual=options.lambda_perceptual, features=perception(options))
     lines, real = (data.scaled(domain.spread(SHOWN).images) for domain in test)
 
     def sheet():
@@ -88,4 +99,4 @@ if __name__ == "__main__":
     run.main(main)
 
 # ci: --smoke --size 32 --width 4
-# ci: --smoke --size 32 --width 4 --direction BtoA --lambda-gan 0
+# ci: --smoke --size 32 --width 4 --direction BtoA --lambda-gan 0 --lambda-perceptual 1

@@ -71,6 +71,18 @@ def edges(count: int = 1000, size: int = 64, split: str = "train", directory: st
         for from_, what in ((lines, "edges"), (pictures, "photographs")))
 
 
+def photograph_cells(size: int) -> np.ndarray:
+    """scikit-learn's two photographs cut into squares without overlap, uint8 (N, 3, size, size).
+
+    Raises:
+        DataError: scikit-learn is missing.
+    """
+    return np.stack([picture[row : row + size, column : column + size].transpose(2, 0, 1)
+                     for picture in _photographs(None)[0]
+                     for row in range(0, picture.shape[0] - size + 1, size)
+                     for column in range(0, picture.shape[1] - size + 1, size)])
+
+
 def luma(pixels: np.ndarray) -> np.ndarray:
     """The grey values of pixels uint8 (..., 3), as uint8 (...): their sum weighted by LUMA, rounded."""
     grey: np.ndarray = np.rint(pixels @ np.array(LUMA)).astype(np.uint8)

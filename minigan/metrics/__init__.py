@@ -13,4 +13,5 @@ from minigan.metrics.images import *
 from minigan.metrics.pictures import *
 from minigan.metrics.scorer import *
 from minigan.metrics.svm import *
+from minigan.metrics.textures import *
 from minigan.metrics.translation import *

@@ -9,4 +9,6 @@ from minigan.models.progressive import *
 from minigan.models.rebuilt import *
 from minigan.models.residual import *
 from minigan.models.resnet import *
+from minigan.models.style import *
 from minigan.models.unet import *
+from minigan.models.vgg import *

@@ -49,7 +49,8 @@ _SIGNS: tuple[tuple[tuple[str, ...], Callable[[_Means], bool], str], ...] = (
 )
 _SHOWN = (("d_real", "D(x) {:.2f}"), ("d_fake", "D(G(z)) {:.2f}"), ("wasserstein", "Wasserstein estimate {:.3g}"),
           ("penalty", "penalty {:.2g}"), ("clipped", "clipped {:.0%}"), ("g_slope", "gradient at G's output {:.2g}"),
-          ("l1", "distance to the target {:.3f}"),
+          ("l1", "distance to the target {:.3f}"), ("perceptual", "perceptual loss {:.3f}"),
+          ("content", "content loss {:.3f}"), ("style", "style loss {:.3f}"),
           *((f"{key}_{domain}", f"{name}_{domain} {{:.2f}}")
             for key, name in (("d", "D"), ("g", "G"), ("cycle", "cycle")) for domain in "ab"))
 

@@ -69,7 +69,8 @@ def option(default: Any, help: str = "", *, kind: Callable[[str], Any] | None = 
             the algorithm's own value. With False, the option is a flag without a value.
         help: text for --help; the default is added.
         kind: converts text to the value; by default, the type of the default.
-        flag: the name on the command line; by default --NAME.
+        flag: the name on the command line; by default --NAME. Without dashes, the option is given by its place, or
+            not at all.
         metavar: the name of the value in --help.
         group: the programs that offer it: "every" one, those that can resume ("durable"), or score samples ("scored").
     """
@@ -280,6 +281,9 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None
     if isinstance(field.default, bool):
         action = "store_false" if field.default else "store_true"
         parser.add_argument(flag, dest=field.name, action=action, help=meta["help"])
+    elif not flag.startswith("-"):
+        parser.add_argument(field.name, nargs="?", type=meta["kind"], default=field.default, metavar=flag,
+                            help=meta["help"])
     else:
         parser.add_argument(flag, dest=field.name, type=meta["kind"], default=field.default, choices=meta["choices"],
                             metavar=meta["metavar"], help=meta["help"])

@@ -22,8 +22,10 @@ from minigan.data.batches import Batch
 from minigan.engine import Array, Tensor, no_grad
 from minigan.errors import OptionError, ShapeError
 from minigan.losses import GANLoss, gan_loss, l1
+from minigan.models.vgg import VGG
 from minigan.nn import Module
 from minigan.optim import Adam, OptimizerFactory
+from minigan.trainers.perceptual import perceptual_loss
 from minigan.trainers.translation import (
     Logits,
     Translation,
@@ -54,6 +56,8 @@ class Pix2Pix(Translation):
         lambda_gan: weight of the adversarial loss; 0 trains the generator alone, on the other terms.
         lambda_features: weight of feature matching: 4 times the mean absolute difference of the outputs of D's layers
             for the fake and the real pair; 10 in pix2pixHD, 0 for none. The discriminator needs `features`.
+        lambda_perceptual: weight of `perceptual_loss`, the differences of the maps of `features`; 10 in pix2pixHD.
+        features: the network of that loss, as models.VGG19 or metrics.style_features(); it does not learn.
         optimizer: makes the optimiser of a network from its parameters, in place of Adam.
 
     As in the paper, the only noise is the dropout of the generator, see models.UnetGenerator.
@@ -61,18 +65,20 @@ class Pix2Pix(Translation):
     Source of feature matching: Wang et al., High-resolution image synthesis with conditional GANs, 2018, equation 4.
 
     Raises:
-        OptionError: a negative weight, networks whose channels do not fit together, or feature matching with a
-            discriminator that has no `features`.
+        OptionError: a negative weight, networks whose channels do not fit together, feature matching with a
+            discriminator that has no `features`, or a perceptual loss without a network, or of other images than grey
+            or RGB ones.
     """
 
     def __init__(self, generator: Module, discriminator: Module, loss: str | GANLoss = "non_saturating",
                  lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999), lambda_l1: float = 100.0,
                  lambda_features: float = 0.0, optimizer: OptimizerFactory | None = None,
-                 lambda_gan: float = 1.0) -> None:
+                 lambda_gan: float = 1.0, lambda_perceptual: float = 0.0, features: VGG | None = None) -> None:
         super().__init__()
         self.channels = channels(generator, "generator", "Pix2Pix")
         check_discriminator(discriminator, sum(self.channels), "discriminator", "Pix2Pix")
-        check_weights("Pix2Pix", lambda_l1=lambda_l1, lambda_features=lambda_features, lambda_gan=lambda_gan)
+        check_weights("Pix2Pix", lambda_l1=lambda_l1, lambda_features=lambda_features, lambda_gan=lambda_gan,
+                      lambda_perceptual=lambda_perceptual)
         if not lambda_gan and (lambda_features or not lambda_l1):
             raise OptionError(f"Pix2Pix: with lambda_gan=0 no discriminator is trained, so lambda_l1={lambda_l1} must "
                               f"be above 0 and lambda_features={lambda_features} must be 0")
@@ -80,7 +86,8 @@ class Pix2Pix(Translation):
             raise OptionError(f"Pix2Pix: lambda_features={lambda_features} needs a discriminator with `features`, as "
                               "models.PatchDiscriminator and models.MultiScaleDiscriminator have")
         self.loss, self.lambda_l1, self.lambda_features = gan_loss(loss), lambda_l1, lambda_features
-        self.lambda_gan = lambda_gan
+        self.lambda_gan, self.lambda_perceptual = lambda_gan, lambda_perceptual
+        self.features = _perceptive(features, lambda_perceptual, self.channels[1])
         self.generator, self.discriminator = generator, discriminator
         self.prepare({"generator": generator, "discriminator": discriminator})
         optimizer = optimizer or partial(Adam, lr=lr, betas=betas)
@@ -96,8 +103,8 @@ class Pix2Pix(Translation):
 
         Returns:
             d_loss, half the discriminator's loss before its update; g_loss, the generator's adversarial loss; l1, the
-            mean absolute difference; features, the feature matching loss, if lambda_features > 0; all without weights.
-            With lambda_gan=0, only l1.
+            mean absolute difference; perceptual, if lambda_perceptual > 0; features, the feature matching loss, if
+            lambda_features > 0; all without weights. With lambda_gan=0, only l1 and perceptual.
 
         Raises:
             OptionError: not two batches.
@@ -125,6 +132,8 @@ class Pix2Pix(Translation):
     def generator_losses(self, a: Tensor, b: Tensor, fake: Tensor) -> Weighted:
         """The terms that the generator minimises."""
         losses = {"l1": (self.lambda_l1, l1(fake, b))}
+        if self.features is not None:
+            losses["perceptual"] = (self.lambda_perceptual, perceptual_loss(self.features, fake, b))
         if not self.lambda_gan:
             return losses
         if not self.lambda_features:
@@ -139,6 +148,19 @@ class Pix2Pix(Translation):
     def translate(self, images: Array) -> np.ndarray:
         """Images (N, C, H, W) in [-1, 1] translated from a to b, on the host."""
         return self.translate_with(self.generator, images)
+
+
+def _perceptive(features: VGG | None, weight: float, channels: int) -> VGG | None:
+    """The network of the perceptual loss, frozen; None without a weight. Raises OptionError as Pix2Pix."""
+    if not weight:
+        return None
+    if features is None:
+        raise OptionError(f"Pix2Pix: lambda_perceptual={weight} needs features, such as metrics.style_features()")
+    if channels not in (1, 3):
+        raise OptionError(f"Pix2Pix: lambda_perceptual={weight} is for grey or RGB images, but the targets have "
+                          f"{channels} channels; use lambda_perceptual=0")
+    features.requires_grad_(False)
+    return features
 
 
 def feature_matching(fake: Features, real: Features) -> Tensor:

@@ -24,3 +24,13 @@ def test_a_leading_tilde_of_a_run(tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     with pytest.raises(DataError, match="config.json is missing"):
         mg.load_generator("~/mine")
+
+
+def test_an_option_without_dashes_has_a_place():
+    own = {"picture": run.option(None, "a picture", kind=Path, flag="PICTURE"),
+           "other": run.option("x", "another", flag="OTHER")}
+    for words, values in (([], (None, "x")), (["a.png"], (Path("a.png"), "x")),
+                          (["--steps", "3", "a.png", "y"], (Path("a.png"), "y"))):
+        options = run.options("A program.", [*words, "--device", "cpu"], name="x", **own)
+        assert (options.picture, options.other) == values
+        assert options.recorded()["picture"] == (None if values[0] is None else "a.png")
