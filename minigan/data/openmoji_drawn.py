@@ -24,7 +24,7 @@ import numpy as np
 
 from minigan.data import store
 from minigan.data.listing import shortened
-from minigan.data.pictures import decoded_png
+from minigan.data.pictures import decoded_own
 from minigan.errors import DataError, require
 
 WHAT = "OpenMoji"  # in messages about missing packages
@@ -91,7 +91,7 @@ def draw(svg: str, size: int) -> np.ndarray:
     """
     png = require("resvg_py", WHAT).svg_to_bytes(svg_string=svg, width=size, height=size, background="#ffffff",
                                                  skip_system_fonts=True)
-    pixels = decoded_png(png)
+    pixels = decoded_own(png)
     if pixels.shape[:2] != (size, size):
         raise ValueError(f"it is {pixels.shape[1]} x {pixels.shape[0]} pixels, not square")
     return pixels

@@ -88,10 +88,10 @@ def decoded(path: Path, channels: int | None = None) -> tuple[np.ndarray, str]:
     return pixels[:, :, None] if pixels.ndim == 2 else pixels, note
 
 
-def decoded_png(content: bytes) -> np.ndarray:
-    """RGB pixels uint8 (H, W, 3) of a PNG in memory, which another part of this program has made."""
-    with _pillow()[0].open(io.BytesIO(content), formats=["PNG"]) as image:
-        return np.array(image.convert("RGB"))
+def decoded_own(content: bytes, kind: str = "PNG", channels: int = 3) -> np.ndarray:
+    """Pixels uint8 (H, W, 3), or grey (H, W), of a picture in memory, which another part of this program has made."""
+    with _pillow()[0].open(io.BytesIO(content), formats=[kind]) as image:
+        return np.array(image.convert("RGB" if channels == 3 else "L"))
 
 
 def square(pixels: np.ndarray, size: int | None) -> np.ndarray:

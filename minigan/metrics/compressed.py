@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigan.data.images import channels_last
+from minigan.data.pictures import decoded_own
 from minigan.errors import OptionError, ShapeError, require
 from minigan.metrics.pictures import psnr
 
@@ -87,8 +88,7 @@ def _one(kind: str, pixels: np.ndarray, quality: int, shrink: float) -> tuple[np
         file = len(_written(picture, "JPEG", quality=max(1, quality), optimize=True))
         content = _written(picture, "JPEG", quality=max(1, quality))
         payload = len(content) - _scan(content) - len(END)
-    with image_module.open(io.BytesIO(content), formats=[kind]) as read:
-        back = read.convert("L" if C == 1 else "RGB").resize((W, H), image_module.Resampling.BICUBIC)
+    back = image_module.fromarray(decoded_own(content, kind, C)).resize((W, H), image_module.Resampling.BICUBIC)
     return np.asarray(back).reshape(H, W, C), file, payload
 
 
