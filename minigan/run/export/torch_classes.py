@@ -89,6 +89,10 @@ if above or left:
 return self.model(x)[:, :, top : top + H, first : first + W]""", "multiple, smallest"),
     "Residual": _holding("Residual", "x plus a change, clipped to [-1, 1].", "change", """x
 return (x + self.change(x)).clamp(-1, 1)"""),
+    "Chroma": _holding("Chroma", "The colours of images, with the luma of x; clipped to [-1, 1].", "painted", """x
+c = self.painted(x)
+light = 0.299 * c[:, 0:1] + 0.587 * c[:, 1:2] + 0.114 * c[:, 2:3]
+return (x + (c - light)).clamp(-1, 1)"""),
     "Grey": _holding("Grey", "Images in grey: the mean of their channels.", "coloured", """x
 grey = self.coloured(x).mean(1, keepdim=True)
 return grey.expand(-1, self.out_channels, -1, -1)""", "out_channels"),
