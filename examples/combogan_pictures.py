@@ -4,11 +4,11 @@
     python examples/combogan_pictures.py --steps 6000  longer, better
     python examples/combogan_pictures.py --device cuda --size 128 --width 64 --blocks 6 --steps 40000    on a GPU
 
-Three encoders and three decoders, not six generators. The domains share no picture: a third of the training pictures is
-seen in ink only, a third in grey only, a third in colour only. Test pictures are known in all three kinds: the scores of
-all six translations beside those of the picture as it is. The emojis come with `pip install -e ".[pictures]"`. Output in
+Three encoders and three decoders, not six generators. The domains share no picture: a third of the training pictures
+is seen in ink only, a third in grey only, a third in colour only. Test pictures are known in all three kinds: all six
+translations are scored, beside the picture as it is. The emojis come with `pip install -e ".[pictures]"`. Output in
 runs/combogan_pictures/: samples with three rows per domain (the pictures and their two translations), curves, metrics,
-weights, scores.json. `python examples/translate.py runs/combogan_pictures --way 0-2 FILE...` colours your own drawings.
+weights, scores.json. `python examples/translate.py runs/combogan_pictures --way 0-2 FILE...` colours your drawings.
 """
 
 from minigan import data, models, report, run, trainers
@@ -69,7 +69,7 @@ def main() -> None:
         return lambda: report.rows(*images)
 
     folder = run.fit(trainer, batches, options, *domains, reals=report.rows(*shown), sheet=sheet,
-                     caption="Of ink, grey and colour in turn: pictures, and their translations to the other two kinds.")
+                     caption="Of ink, grey and colour in turn: pictures, and their translations to the other kinds.")
     score(trainer, domains, test, folder)
 
 

@@ -6,12 +6,12 @@
     python examples/cyclegan_pictures.py --generator plain           the generators learn the light of a picture, too
     python examples/cyclegan_pictures.py --device cuda --size 128 --width 64 --steps 20000    on a GPU
 
-The emojis come with `pip install -e ".[pictures]"`. The two domains share no picture: one half of the training pictures
-is seen in grey (or ink) only, the other in colour only. Test pictures are known in both, and scored beside what needs no
-learning: the picture as it is, one mean colour, for grey ones their tint, and the mean colour of each grey level. PSNR,
-SSIM, colourfulness, the Frechet distance to the true pictures in features of an autoencoder trained on the target's
-training pictures, and the difference of pictures there and back. Output in runs/cyclegan_pictures/: samples with six
-rows (grey, coloured, and back; colour, in grey, and back), curves, metrics, weights, scores.json.
+The emojis come with `pip install -e ".[pictures]"`. The two domains share no picture: one half of the training
+pictures is seen in grey (or ink) only, the other in colour only. Test pictures are known in both, and scored beside
+what needs no learning: the picture as it is, one mean colour, for grey ones their tint, and the mean colour of each
+grey level. PSNR, SSIM, colourfulness, the Frechet distance to the true pictures in features of an autoencoder trained
+on the training pictures of both, and the difference of pictures there and back. Output in runs/cyclegan_pictures/:
+samples with six rows (grey, coloured, and back; colour, in grey, and back), curves, metrics, weights, scores.json.
 """
 
 import numpy as np
@@ -24,11 +24,10 @@ SHOWN = 12
 
 
 def pictures(options, split):
-    """Both domains in three channels, of other pictures to train on, of the same ones to test on; or two groups."""
+    """Both domains: of other pictures to train on, of the same ones to test on; or two groups, which have one part."""
     limit = {"train": 64, "test": 40}[split] if options.smoke else None
     if options.domains == "animals-vehicles":
-        return [data.openmoji(options.size, split=split, groups=name, limit=limit)
-                for name in options.domains.split("-")]
+        return [data.openmoji(options.size, groups=name, limit=limit) for name in options.domains.split("-")]
     return data.openmoji_domains((options.domains.split("-")[0].replace("ink", "line"), "colour"), options.size, split,
                                  limit)
 
@@ -38,16 +37,10 @@ def rgb(domain):
     return np.repeat(domain.images, 3 // domain.images.shape[1], 1)
 
 
-def shape(images):
-    """Where a picture (N, 3, H, W) is not white, in [-1, 1] or uint8: a mask (N, 1, H, W), 1 or -1."""
-    images = data.scaled(images) if images.dtype == np.uint8 else images
-    return np.where(images.min(1, keepdims=True) < 0.8, 1.0, -1.0)
-
-
 def without_learning(domains, test, i):
     """What each way of translating test pictures of domain i without a network makes of them."""
-    known, sources = rgb(domains[1 - i]), rgb(test[i])
-    mean = np.rint(known.mean((0, 2, 3), keepdims=True)).astype(np.uint8)
+    known, sources = rgb(domains[1 - i]), data.scaled(rgb(test[i]))
+    mean = data.scaled(known.mean((0, 2, 3), keepdims=True))
     made = {"as it is": sources, "mean colour": np.broadcast_to(mean, sources.shape)}
     if i == 0 and (grey := test[0].images).shape[1] == 1:
         from minigan import metrics
@@ -56,19 +49,20 @@ def without_learning(domains, test, i):
 
 
 def score(trainer, domains, test, folder):
-    """Print and save the scores of both ways; of two groups, without true partners, only Frechet distances."""
+    """Print and save the scores of both ways; of two groups, without true partners, Frechet distances and shapes."""
     from minigan import metrics
 
+    features = metrics.picture_features(np.concatenate([*map(rgb, domains)]))
     scores, paired = {}, len(test[0]) == len(test[1]) and np.array_equal(test[0].codes, test[1].codes)
     for i, way in enumerate(("ab", "ba")):
         sources, truth = data.scaled(rgb(test[i])), rgb(test[1 - i])
-        features, there = metrics.picture_features(rgb(domains[1 - i])), trainer.translate(sources, way)
+        there = trainer.translate(sources, way)
         print(f"{test[i].source} -> {domains[1 - i].source}")
         for name, images in {"translated": there, **without_learning(domains, test, i)}.items():
             scores[f"{way}, {name}"] = row = (
                 metrics.picture_scores(images, truth, features) if paired else
                 {"frechet": metrics.frechet(features(images), features(rgb(domains[1 - i]))),
-                 "shape kept": metrics.iou(shape(images), shape(sources))})
+                 "shape kept": metrics.iou(*(-x.min(1, keepdims=True) for x in (images, sources)), -0.8)})  # not white
             print(f"    {name:<14} " + "  ".join(f"{measure} {value:.3f}" for measure, value in row.items()))
         scores[f"{way}, there and back"] = {"l1": metrics.l1(trainer.translate(there, "ab" if i else "ba"), sources)}
         print(f"    there and back l1 {scores[f'{way}, there and back']['l1']:.3f}")

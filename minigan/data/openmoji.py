@@ -90,9 +90,9 @@ def openmoji_domains(kinds: Sequence[str] = ("grey", "colour"), size: int = 64, 
     """One domain per kind, for `data.Unpaired`: to train on, each of other pictures; to test on, all of the same.
 
     The training pictures are shared out among the kinds by a hash of their families, so that no picture, nor one of
-    another gender or side, is in two domains: a network cannot have seen the true partner of anything. The test pictures
-    of all kinds are the same, row for row, to score translations by. No flags if one kind is "line". Other arguments
-    and errors are those of `openmoji`; a limit is for each domain.
+    another gender or side, is in two domains: a network cannot have seen the true partner of anything. The test
+    pictures of all kinds are the same, row for row, to score translations by. No flags if one kind is "line". Other
+    arguments and errors are those of `openmoji`; a limit is for each domain.
 
     Raises:
         OptionError: fewer than two kinds.

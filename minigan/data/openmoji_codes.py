@@ -59,8 +59,8 @@ _RUNS = [(int(first, 16), int(last or first, 16), name)
          for first, _, last in (part.partition("-") for part in ranges.split())]
 _SUBGROUPS = {  # parts of two groups whose shapes have little in common
     "animals": "1F400-1F43D 1F43F 1F54A 1F577 1F980-1F9AE 1FAB0-1FAB3 1FABC 1FABF 1FACD-1FACF",
-    "vehicles": "26F4-26F5 2708 1F3CD-1F3CE 1F680-1F68E 1F690-1F6A2 1F6A4 1F6B2 1F6E5 1F6E9 1F6EB-1F6EC 1F6F0 1F6F3-1F6F6 "
-                "1F6F8-1F6FC 1F9BC-1F9BD 1FA82"}
+    "vehicles": "26F4-26F5 2708 1F3CD-1F3CE 1F680-1F68E 1F690-1F6A2 1F6A4 1F6B2 1F6E5 1F6E9 1F6EB-1F6EC 1F6F0 "
+                "1F6F3-1F6F6 1F6F8-1F6FC 1F9BC-1F9BD 1FA82"}
 SUBGROUPS = tuple(_SUBGROUPS)
 GROUPS = ("smileys-emotion", "people-body", "animals-nature", "food-drink", "travel-places", "activities", "objects",
           "symbols", "flags", "component", "extras-openmoji", "extras-unicode")

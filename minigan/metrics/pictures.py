@@ -174,8 +174,8 @@ def mean_coloured(grey: np.ndarray, colours: np.ndarray) -> np.ndarray:
 def level_coloured(grey: np.ndarray, colours: np.ndarray) -> np.ndarray:
     """Grey images in which each of 256 grey levels has the mean colour of that luma in `colours`; as mean_coloured.
 
-    A colouring pixel by pixel that minimises the mean squared error, if both show the same things; it knows that grey is
-    luma. What is better has used the surroundings of a pixel. Levels that `colours` lack take the nearest one's colour.
+    A colouring pixel by pixel that minimises the mean squared error, if both show the same things; it knows that grey
+    is luma. What is better has used a pixel's surroundings. Levels that `colours` lack take the nearest one's colour.
 
     Raises:
         ShapeError: as mean_coloured.

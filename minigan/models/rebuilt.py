@@ -26,7 +26,8 @@ from minigan.nn import Module
 Weights = Mapping[str, np.ndarray]
 NORMS = ("batch", "instance", "none")  # the first that fits is taken
 UPSAMPLES = ("upconv", "deconv")
-WRAPPERS: dict[str, Any] = {"change.": Residual, "coloured.": Grey, "painted.": Chroma}  # by the prefix of all their weights' names
+WRAPPERS: dict[str, Any] = {  # by the prefix of all their weights' names
+    "change.": Residual, "coloured.": Grey, "painted.": Chroma}
 NO_FIT = "these weights fit no generator of minigan.models: "  # how the errors begin
 MOST_WRAPPERS, MOST_BLOCKS, MOST_HALVINGS = 4, 256, 32
 FOREIGN = re.compile(r"(?:(?!model\.|change\.|coloured\.|painted\.)[^.]+\.)+"  # before our names

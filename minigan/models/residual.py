@@ -68,8 +68,8 @@ class Chroma(nn.Module):
     """A generator's colours with the light of its input: grey images (N, 3, H, W) of equal channels to colour ones.
 
     y = clip(x + c - luma(c), -1, 1) with c = painted(x): before the clip, y has exactly the luma of x, whatever c is,
-    and every colour of that luma can be drawn, by c = y. What a colouring must keep need not be learnt, and in a CycleGAN
-    the way back is settled: the grey picture of y is known.
+    and every colour of that luma can be drawn, by c = y. What a colouring must keep need not be learnt, and in a
+    CycleGAN the way back is settled: the grey picture of y is known.
 
     Args:
         painted: a generator from 3 channels to 3, such as UnetGenerator.
@@ -81,8 +81,8 @@ class Chroma(nn.Module):
     def __init__(self, painted: AnySize) -> None:
         super().__init__()
         if (painted.in_channels, painted.out_channels) != (3, 3):
-            raise OptionError(f"Chroma: the network takes {painted.in_channels} channels to {painted.out_channels}, but "
-                              "luma is of red, green and blue; use 3 channels for grey images too")
+            raise OptionError(f"Chroma: the network takes {painted.in_channels} channels to {painted.out_channels}, "
+                              "but luma is of red, green and blue; use 3 channels for grey images too")
         self.painted = painted
         self.in_channels = self.out_channels = 3
 

@@ -168,7 +168,7 @@ def _residual(program: Program, network: Any, x: int) -> int:
 
 
 def _chroma(program: Program, network: Any, x: int) -> int:
-    """c - luma(c) is a 1x1 convolution of c."""
+    """The colours of one image with the light of another; c - luma(c) is a 1x1 convolution of c."""
     weight = program.numbers.filters((np.eye(3) - np.array(LUMA))[:, :, None, None])  # (3, 3, 1, 1)
     painted = program.write(network.painted, x, "painted")
     chroma = program.step("conv2d", painted, w=weight, b=None, stride=[1, 1], padding=[0, 0])
