@@ -42,6 +42,8 @@ def without_learning(domains, test, i):
     known, sources = rgb(domains[1 - i]), data.scaled(rgb(test[i]))
     mean = data.scaled(known.mean((0, 2, 3), keepdims=True))
     made = {"as it is": sources, "mean colour": np.broadcast_to(mean, sources.shape)}
+    if i and test[0].images.shape[1] == 1:
+        made["without colour"] = sources.mean(1, keepdims=True).repeat(3, 1)
     if i == 0 and (grey := test[0].images).shape[1] == 1:
         from minigan import metrics
         made |= {"tinted": metrics.mean_coloured(grey, known), "by grey level": metrics.level_coloured(grey, known)}
@@ -75,8 +77,8 @@ def main() -> None:
         __doc__, name="cyclegan_pictures", batch_size=4, schedule="half_linear", default_steps=1000,
         size=option(64, "side of the images in pixels"),
         domains=option(("grey-colour", "ink-colour", "animals-vehicles"), "what is translated into what, and back"),
-        generator=option(("chroma", "plain"), "of grey pictures to colour: one that only adds colours, whose light is "
-                         "that of the grey picture, or a plain U-Net, as for other domains"),
+        generator=option(("chroma", "plain"), "between grey and colour: one that only adds colours, whose light is "
+                         "that of the grey picture, and one that changes a copy; or plain U-Nets, as for others"),
         loss=option(("least_squares", "non_saturating", "hinge"), "adversarial loss"),
         norm=option(("batch", "instance", "none"), "normalisation in the generators"),
         width=option(16, "channels of the first layers"), depth=option(4, "halvings of the image in the U-Nets"),
@@ -92,7 +94,7 @@ def main() -> None:
     domains, test = (pictures(options, split) for split in ("train", "test"))
     there, back = (models.UnetGenerator(3, 3, options.width, options.depth, options.norm) for _ in domains)
     if options.domains == "grey-colour" and options.generator == "chroma":
-        there = models.Chroma(there)
+        there, back = models.Chroma(there), models.Residual(back)
     judges = [models.PatchDiscriminator(3, options.width, options.layers, "none") for _ in domains]
     trainer = trainers.CycleGAN(
         there, back if options.domains == "animals-vehicles" else models.Grey(back), *judges, options.loss, options.lr,
