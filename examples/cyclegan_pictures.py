@@ -42,12 +42,10 @@ def without_learning(domains, test, i):
     known, sources = rgb(domains[1 - i]), data.scaled(rgb(test[i]))
     mean = data.scaled(known.mean((0, 2, 3), keepdims=True))
     made = {"as it is": sources, "mean colour": np.broadcast_to(mean, sources.shape)}
-    if i and test[0].images.shape[1] == 1:
-        made["without colour"] = sources.mean(1, keepdims=True).repeat(3, 1)
     if i == 0 and (grey := test[0].images).shape[1] == 1:
         from minigan import metrics
         made |= {"tinted": metrics.mean_coloured(grey, known), "by grey level": metrics.level_coloured(grey, known)}
-    return made
+    return made if i == 0 else made | {"without colour": sources.mean(1, keepdims=True).repeat(3, 1)}
 
 
 def score(trainer, domains, test, folder):
@@ -83,7 +81,7 @@ def main() -> None:
         norm=option(("batch", "instance", "none"), "normalisation in the generators"),
         width=option(16, "channels of the first layers"), depth=option(4, "halvings of the image in the U-Nets"),
         layers=option(2, "strided layers of the discriminators: 1 sees patches of 16 pixels, 2 of 34, 3 of 70"),
-        lr=option(4e-4, "learning rate"),
+        lr=option(1e-3, "learning rate"),
         lambda_cycle=option(10.0, "weight of the cycle losses: a translation there and back should restore the image"),
         lambda_identity=option(0.0, "weight of the identity losses: images of the target domain should not change"),
         pool=option(50, "older generated images that each discriminator sees again; 0 for none"),
@@ -94,12 +92,14 @@ def main() -> None:
     domains, test = (pictures(options, split) for split in ("train", "test"))
     there, back = (models.UnetGenerator(3, 3, options.width, options.depth, options.norm) for _ in domains)
     if options.domains == "grey-colour" and options.generator == "chroma":
-        there, back = models.Chroma(there), models.Residual(back)
+        there, back = models.Chroma(there), models.Luma(models.Residual(back))
+    elif options.domains != "animals-vehicles":
+        back = models.Grey(back)
     judges = [models.PatchDiscriminator(3, options.width, options.layers, "none") for _ in domains]
     trainer = trainers.CycleGAN(
-        there, back if options.domains == "animals-vehicles" else models.Grey(back), *judges, options.loss, options.lr,
-        lambda_cycle=options.lambda_cycle, lambda_identity=options.lambda_identity, pool=options.pool, ema=options.ema,
-        seed=options.seed, augment=options.augment)
+        there, back, *judges, options.loss, options.lr, lambda_cycle=options.lambda_cycle,
+        lambda_identity=options.lambda_identity, pool=options.pool, ema=options.ema, seed=options.seed,
+        augment=options.augment)
     batches = data.Unpaired(*map(rgb, domains), batch_size=options.batch_size, seed=options.seed).to(options.device)
     shown = [data.scaled(rgb(part.spread(min(SHOWN, *map(len, test))))) for part in test]
     folder = run.fit(trainer, batches, options, *domains, reals=report.rows(*shown),

@@ -1,7 +1,8 @@
-"""Generators that wrap another: Residual adds its output to the input, Grey takes the colour from it, Chroma the light.
+"""Generators that wrap another: Residual adds its output to the input, Grey and Luma take its colour, Chroma its light.
 
     Residual    y = clip(x + change(x), -1, 1)        Grey    y = mean of the channels of coloured(x)
-    Chroma      y = clip(x + c - luma(c), -1, 1),     c = painted(x)
+    Chroma      y = clip(x + c - luma(c), -1, 1)      Luma    y = luma of the channels of lit(x)
+                with c = painted(x)
 
 Some translations keep most of a picture, as colouring keeps its light and detail; a generator that draws y from nothing
 must first learn to copy. A Residual starts close to a copy: with DCGAN's initial weights the change is small.
@@ -10,7 +11,7 @@ Source   He, Zhang, Ren & Sun, Deep residual learning for image recognition, 201
 
 from __future__ import annotations
 
-__all__ = ["Chroma", "Grey", "Residual"]
+__all__ = ["Chroma", "Grey", "Luma", "Residual"]
 
 from minigan import nn, ops
 from minigan.engine import Tensor
@@ -89,5 +90,34 @@ class Chroma(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Coloured images (N, 3, H, W)."""
         c = self.painted(x)
-        light = LUMA[0] * c[:, 0:1] + LUMA[1] * c[:, 1:2] + LUMA[2] * c[:, 2:3]  # (N, 1, H, W)
-        return ops.clip(x + (c - light), -1, 1)
+        return ops.clip(x + (c - luma(c)), -1, 1)
+
+
+class Luma(nn.Module):
+    """A generator's images (N, 3, H, W) in grey: each channel of y is the luma of lit(x).
+
+    Of a Residual, which begins close to a copy, it begins close to the luma of x, the way back of Chroma.
+
+    Args:
+        lit: the generator, with 3 channels.
+
+    Raises:
+        OptionError: `lit` has other numbers of channels.
+    """
+
+    def __init__(self, lit: AnySize | Residual) -> None:
+        super().__init__()
+        if (lit.in_channels, lit.out_channels) != (3, 3):
+            raise OptionError(f"Luma: the network takes {lit.in_channels} channels to {lit.out_channels}, but luma is "
+                              "of red, green and blue; use 3 channels for grey images too")
+        self.lit = lit
+        self.in_channels = self.out_channels = 3
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Grey images (N, 3, H, W)."""
+        return ops.concat([luma(self.lit(x))] * 3, 1)
+
+
+def luma(c: Tensor) -> Tensor:
+    """The brightness (N, 1, H, W) of colours (N, 3, H, W)."""
+    return LUMA[0] * c[:, 0:1] + LUMA[1] * c[:, 1:2] + LUMA[2] * c[:, 2:3]

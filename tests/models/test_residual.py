@@ -1,4 +1,4 @@
-"""Residual, Grey and Chroma: their outputs, a start close to a copy, and how they are rebuilt from their weights."""
+"""Residual, Grey, Chroma and Luma: their outputs, where they begin, and how they are rebuilt from their weights."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_grey_is_the_mean_of_the_channels_and_is_made_again_from_its_weights():
     np.testing.assert_array_equal(again(x).data, made)
 
 
-def luma(images):
+def luma_of(images):
     return np.tensordot((0.299, 0.587, 0.114), images, (0, 1))  # of BT.601; (N, H, W)
 
 
@@ -65,25 +65,35 @@ def test_chroma_keeps_the_light_and_can_draw_any_colour_of_it():
             return mg.tensor(colours)
 
     colours = images()
-    grey = np.repeat(luma(colours)[:, None], 3, 1).astype(np.float32)
+    grey = np.repeat(luma_of(colours)[:, None], 3, 1).astype(np.float32)
     network = models.Chroma(models.UnetGenerator(3, 3, 4, 2, "none"))
     for parameter in network.parameters():
         parameter.data = 5 * parameter.data
     made = network(mg.tensor(0.3 * grey)).data  # far from black and white, so that nothing is clipped
-    np.testing.assert_allclose(luma(made), luma(0.3 * grey), atol=1e-6)
+    np.testing.assert_allclose(luma_of(made), luma_of(0.3 * grey), atol=1e-6)
     assert np.ptp(made, 1).max() > 0.01  # and it is no longer grey
     network.painted = Drawn()
     np.testing.assert_allclose(network(mg.tensor(grey)).data, colours, atol=1e-6)
     assert LUMA == LUMA_OF_DATA  # models may not import data
 
 
-def test_chroma_is_made_again_from_its_weights():
-    network, x = models.Chroma(models.UnetGenerator(3, 3, 4, 3, "batch")).eval(), mg.tensor(images())
+@pytest.mark.parametrize("kind", [models.Chroma, models.Luma])
+def test_they_are_made_again_from_their_weights(kind):
+    network, x = kind(models.UnetGenerator(3, 3, 4, 3, "batch")).eval(), mg.tensor(images())
     again = models.generator_of(dict(sorted(network.state_dict().items())))
-    assert isinstance(again, models.Chroma)
+    assert isinstance(again, kind)
     np.testing.assert_array_equal(again(x).data, network(x).data)
     with pytest.raises(OptionError, match="takes 1 channels to 3, but luma is of red, green and blue"):
-        models.Chroma(models.UnetGenerator(1, 3, 4, 2))
+        kind(models.UnetGenerator(1, 3, 4, 2))
+
+
+def test_luma_begins_as_the_way_back_of_chroma():
+    mg.seed(0)
+    unet = models.UnetGenerator(3, 3, 4, 3, "instance")
+    x, made = images(), models.Luma(models.Residual(unet))(mg.tensor(images())).data
+    assert np.ptp(made, 1).max() == 0
+    np.testing.assert_allclose(made[:, 0], luma_of(models.Residual(unet)(mg.tensor(x)).data), atol=1e-6)
+    assert np.abs(made[:, 0] - luma_of(x)).mean() < 0.1
 
 
 def test_channels_that_cannot_be_added():

@@ -227,6 +227,7 @@ def translating_runs(tmp_path):
     change = models.Grey(models.Residual(models.UnetGenerator(3, 3, 4, 3, "instance")))
     chroma = models.Chroma(models.UnetGenerator(3, 3, 4, 3, "instance"))
     yield folder_of(tmp_path / "residual", {"size": 16}, 2, g_ab=chroma, g_ba=change)
+    yield folder_of(tmp_path / "luma", {"size": 16}, 2, g_ab=models.Luma(models.UnetGenerator(3, 3, 4, 3, "instance")))
     yield folder_of(tmp_path / "combogan", {"size": 16}, 2, encoder0=models.ResnetEncoder(1, 4, 1),
                     encoder1=models.ResnetEncoder(1, 4, 1), decoder0=models.ResnetDecoder(1, 4, 1),
                     decoder1=models.ResnetDecoder(1, 4, 1))
