@@ -92,7 +92,7 @@ def main() -> None:
     domains, test = (pictures(options, split) for split in ("train", "test"))
     there, back = (models.UnetGenerator(3, 3, options.width, options.depth, options.norm) for _ in domains)
     if options.domains == "grey-colour" and options.generator == "chroma":
-        there, back = models.Chroma(there), models.Luma(models.Residual(back))
+        there, back = models.Chroma(there), models.Luma()
     elif options.domains != "animals-vehicles":
         back = models.Grey(back)
     judges = [models.PatchDiscriminator(3, options.width, options.layers, "none") for _ in domains]

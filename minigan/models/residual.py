@@ -13,6 +13,8 @@ from __future__ import annotations
 
 __all__ = ["Chroma", "Grey", "Luma", "Residual"]
 
+import numpy as np
+
 from minigan import nn, ops
 from minigan.engine import Tensor
 from minigan.errors import OptionError
@@ -96,21 +98,23 @@ class Chroma(nn.Module):
 class Luma(nn.Module):
     """A generator's images (N, 3, H, W) in grey: each channel of y is the luma of lit(x).
 
-    Of a Residual, which begins close to a copy, it begins close to the luma of x, the way back of Chroma.
-
     Args:
-        lit: the generator, with 3 channels.
+        lit: the generator, with 3 channels; None for x itself. That undoes Chroma exactly: where grey is known to be
+            luma, the way back need not be learnt, and cannot hide colours in wrong greys. A buffer, `shares`, stands
+            for the weights that it has not, so that it can be made again from a file.
 
     Raises:
         OptionError: `lit` has other numbers of channels.
     """
 
-    def __init__(self, lit: AnySize | Residual) -> None:
+    def __init__(self, lit: AnySize | Residual | None = None) -> None:
         super().__init__()
-        if (lit.in_channels, lit.out_channels) != (3, 3):
+        if lit is not None and (lit.in_channels, lit.out_channels) != (3, 3):
             raise OptionError(f"Luma: the network takes {lit.in_channels} channels to {lit.out_channels}, but luma is "
                               "of red, green and blue; use 3 channels for grey images too")
-        self.lit = lit
+        self.lit: nn.Module = nn.Identity() if lit is None else lit
+        if lit is None:
+            self.register_buffer("shares", np.array(LUMA, np.float32))
         self.in_channels = self.out_channels = 3
 
     def forward(self, x: Tensor) -> Tensor:

@@ -87,13 +87,16 @@ def test_they_are_made_again_from_their_weights(kind):
         kind(models.UnetGenerator(1, 3, 4, 2))
 
 
-def test_luma_begins_as_the_way_back_of_chroma():
-    mg.seed(0)
-    unet = models.UnetGenerator(3, 3, 4, 3, "instance")
-    x, made = images(), models.Luma(models.Residual(unet))(mg.tensor(images())).data
-    assert np.ptp(made, 1).max() == 0
-    np.testing.assert_allclose(made[:, 0], luma_of(models.Residual(unet)(mg.tensor(x)).data), atol=1e-6)
-    assert np.abs(made[:, 0] - luma_of(x)).mean() < 0.1
+def test_luma_is_that_of_a_generator_or_of_the_image_itself_without_weights():
+    unet, x = models.UnetGenerator(3, 3, 4, 3, "instance"), images()
+    for network, expected in ((models.Luma(unet), unet(mg.tensor(x)).data), (models.Luma(), x)):
+        made = network(mg.tensor(x)).data
+        assert np.ptp(made, 1).max() == 0
+        np.testing.assert_allclose(made[:, 0], luma_of(expected), atol=1e-6)
+    plain = models.Luma()
+    assert not plain.parameters() and isinstance(models.generator_of(plain.state_dict()), models.Luma)
+    grey = np.repeat(0.3 * x[:, :1], 3, 1)
+    np.testing.assert_allclose(plain(models.Chroma(unet)(mg.tensor(grey))).data, grey, atol=1e-6)  # undoes Chroma
 
 
 def test_channels_that_cannot_be_added():
