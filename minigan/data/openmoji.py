@@ -108,7 +108,8 @@ def openmoji_domains(kinds: Sequence[str] = ("grey", "colour"), size: int = 64, 
                for part, kind in zip(parts, kinds, strict=True)]
     if split == "test":
         shared = set.intersection(*(set(domain.codes.tolist()) for domain in domains))
-        domains = [domain._rows(np.isin(domain.codes, [*shared]), domain.source) for domain in domains]
+        domains = [domain if len(domain) == len(shared) else domain._rows(
+            np.isin(domain.codes, [*shared]), f"{len(shared):,} of: {domain.source}") for domain in domains]
     return domains
 
 
