@@ -1,9 +1,9 @@
 """Colour grey pictures with unpaired emojis (CycleGAN), and score them by the true partners, which no network has seen.
 
-    python examples/cyclegan_pictures.py                             grey <-> colour, 64 pixels
+    python examples/cyclegan_pictures.py                             grey <-> colour, 3,000 steps: minutes on one core
     python examples/cyclegan_pictures.py --domains ink-colour        ink drawings <-> colour
     python examples/cyclegan_pictures.py --domains animals-vehicles  what cannot succeed: shapes that are far apart
-    python examples/cyclegan_pictures.py --generator plain           the generators learn the light of a picture, too
+    python examples/cyclegan_pictures.py --generator plain           two U-Nets, which must learn light, too, and fail
     python examples/cyclegan_pictures.py --device cuda --size 128 --width 64 --steps 20000    on a GPU
 
 The emojis come with `pip install -e ".[pictures]"`. The two domains share no picture: one half of the training
@@ -72,11 +72,11 @@ def score(trainer, domains, test, folder):
 def main() -> None:
     """Options, pictures, networks, trainer; train; score."""
     options = run.options(
-        __doc__, name="cyclegan_pictures", batch_size=4, schedule="half_linear", default_steps=1000,
+        __doc__, name="cyclegan_pictures", batch_size=4, schedule="half_linear", default_steps=3000,
         size=option(64, "side of the images in pixels"),
         domains=option(("grey-colour", "ink-colour", "animals-vehicles"), "what is translated into what, and back"),
         generator=option(("chroma", "plain"), "between grey and colour: one that only adds colours, whose light is "
-                         "that of the grey picture, and one that changes a copy; or plain U-Nets, as for others"),
+                         "that of the grey picture, and luma on the way back; or plain U-Nets, as for others"),
         loss=option(("least_squares", "non_saturating", "hinge"), "adversarial loss"),
         norm=option(("batch", "instance", "none"), "normalisation in the generators"),
         width=option(16, "channels of the first layers"), depth=option(4, "halvings of the image in the U-Nets"),
