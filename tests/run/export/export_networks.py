@@ -43,6 +43,7 @@ NETWORKS = {  # name: (network, shapes of its inputs)
     "grey residual": lambda: (models.Grey(models.Residual(models.UnetGenerator(3, 3, 4, 2))), {"x": (3, 16, 16)}),
     "chroma": lambda: (models.Chroma(models.UnetGenerator(3, 3, 4, 2)), {"x": (3, 16, 16)}),
     "luma": lambda: (models.Luma(models.UnetGenerator(3, 3, 4, 2)), {"x": (3, 16, 16)}),
+    "luma, of the image": lambda: (models.Luma(), {"x": (3, 16, 16)}),
     "patchgan": lambda: (models.PatchDiscriminator(2, 4, 2), {"x": (2, 24, 24)}),
     "patchgan, two scales": lambda: (models.MultiScaleDiscriminator(1, 4, 1), {"x": (1, 24, 24)}),
     "encoder": lambda: (models.ResnetEncoder(2, 4, 1), {"x": (2, 16, 16)}),
