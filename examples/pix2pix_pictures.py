@@ -36,7 +36,8 @@ def score(trainer, train, test, folder):
     for name, images in results.items():
         row = {"frechet": metrics.frechet(features(images), features(truth))}
         if name != "truth":
-            row |= {"psnr": metrics.psnr(images, truth), "ssim": metrics.ssim(images, truth)}
+            row |= {"psnr": metrics.psnr(images, truth), "psnr_pooled": metrics.psnr(images, truth, pooled=True),
+                    "ssim": metrics.ssim(images, truth)}
         if truth.shape[1] == 3:
             row["edges_kept"] = metrics.edges_kept(images, 255 - sources)
             row["colourfulness"] = metrics.colourfulness(images)

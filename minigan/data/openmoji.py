@@ -9,7 +9,7 @@ Source   OpenMoji, the open-source emoji and icon project; CC BY-SA 4.0. Whoever
 
 from __future__ import annotations
 
-__all__ = ["OPENMOJI_GROUPS", "OpenMoji", "openmoji", "openmoji_pairs"]
+__all__ = ["OPENMOJI_GROUPS", "OpenMoji", "openmoji", "openmoji_domains", "openmoji_pairs"]
 
 import operator
 import warnings
@@ -21,7 +21,7 @@ import numpy as np
 from minigan.data import openmoji_drawn as drawing
 from minigan.data.images import MAX_BYTES, NO_LABELS, ImageData, channels_last
 from minigan.data.listing import shortened
-from minigan.data.openmoji_codes import GROUPS, group, is_test, is_variant
+from minigan.data.openmoji_codes import GROUPS, SUBGROUPS, group, in_subgroup, is_test, is_variant, share
 from minigan.data.patches import luma
 from minigan.errors import DataError, OptionError
 
@@ -56,7 +56,7 @@ def openmoji(size: int = 64, kind: str = "colour", variants: bool = False, split
     variants  also those of other skin tones
     split     "train" or "test"
     groups    some of OPENMOJI_GROUPS, such as ("animals-nature", "food-drink"); by default all. "extras-openmoji" has
-              logos, which may be trademarks
+              logos, which may be trademarks. Also "animals" and "vehicles", parts of two groups
     limit     at most this many pictures, spread evenly; they are drawn at once, without the cache
 
     A picture that cannot be drawn is left out, and a warning names it.
@@ -85,6 +85,34 @@ def openmoji_pairs(size: int = 64, variants: bool = False, split: str = "train",
     return line, colour
 
 
+def openmoji_domains(kinds: Sequence[str] = ("grey", "colour"), size: int = 64, split: str = "train",
+                     limit: int | None = None) -> list[OpenMoji]:
+    """One domain per kind, for `data.Unpaired`: to train on, each of other pictures; to test on, all of the same.
+
+    The training pictures are shared out among the kinds by a hash of their families, so that no picture, nor one of
+    another gender or side, is in two domains: a network cannot have seen the true partner of anything. The test
+    pictures of all kinds are the same, row for row, to score translations by. No flags if one kind is "line". Other
+    arguments and errors are those of `openmoji`; a limit is for each domain.
+
+    Raises:
+        OptionError: fewer than two kinds.
+    """
+    if isinstance(kinds, str) or len(kinds) < 2:
+        raise OptionError(f"openmoji_domains: kinds={kinds!r} must be two kinds or more, such as ('grey', 'colour')")
+    for kind in kinds:
+        _wanted(size, kind, False, split, None, limit)  # checks
+    codes = _wanted(size, "line" if "line" in kinds else kinds[0], False, split, None, None)
+    parts = [[code for code in codes if split == "test" or share(code, len(kinds)) == number]
+             for number in range(len(kinds))]
+    domains = [_loaded(_spread(part, limit), size, kind, False, split, limit is None)
+               for part, kind in zip(parts, kinds, strict=True)]
+    if split == "test":
+        shared = set.intersection(*(set(domain.codes.tolist()) for domain in domains))
+        domains = [domain if len(domain) == len(shared) else domain._rows(
+            np.isin(domain.codes, [*shared]), f"{len(shared):,} of: {domain.source}") for domain in domains]
+    return domains
+
+
 def _wanted(size: int, kind: str, variants: bool, split: str, groups: Sequence[str] | None,
             limit: int | None) -> list[str]:
     """The codes of the pictures that are asked for. Raises OptionError."""
@@ -96,16 +124,23 @@ def _wanted(size: int, kind: str, variants: bool, split: str, groups: Sequence[s
     if limit is not None and operator.index(limit) < 1:
         raise OptionError(f"openmoji: limit={limit} must be at least 1")
     names = GROUPS if groups is None else (groups,) if isinstance(groups, str) else tuple(groups)
-    if unknown := [name for name in names if name not in GROUPS]:
+    if unknown := [name for name in names if name not in GROUPS + SUBGROUPS]:
         raise OptionError(f"openmoji: no group is called {', '.join(map(repr, unknown))}; the groups are "
-                          f"{', '.join(GROUPS)}")
-    codes = [code for code in _all(kind, variants) if group(code) in names and is_test(code) == (split == "test")]
+                          f"{', '.join(GROUPS + SUBGROUPS)}")
+    codes = [code for code in _all(kind, variants) if is_test(code) == (split == "test") and (
+        group(code) in names or any(in_subgroup(code, name) for name in names if name in SUBGROUPS))]
     if not codes:
         raise OptionError(f"openmoji: there is no picture of kind={kind!r} to {split} on in groups={names!r}")
-    if limit is not None and limit < len(codes):
-        codes = [codes[row] for row in np.linspace(0, len(codes) - 1, limit).round().astype(int)]
+    codes = _spread(codes, limit)
     _check_bytes(_all(kind, variants) if limit is None else codes, size, 1 if kind == "line" else 3)
     return codes
+
+
+def _spread(codes: list[str], limit: int | None) -> list[str]:
+    """At most `limit` of the codes, evenly spread."""
+    if limit is None or limit >= len(codes):
+        return codes
+    return [codes[row] for row in np.linspace(0, len(codes) - 1, limit).round().astype(int)]
 
 
 def _all(kind: str, variants: bool) -> list[str]:

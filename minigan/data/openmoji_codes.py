@@ -57,6 +57,11 @@ _EXCEPTIONS = {"1F344-200D-1F7EB": "food-drink", "1F441-FE0F-200D-1F5E8-FE0F": "
 _RUNS = [(int(first, 16), int(last or first, 16), name)
          for name, ranges in (line.split(" ", 1) for line in re.sub(r"\n +", " ", _TABLE).split("\n") if line)
          for first, _, last in (part.partition("-") for part in ranges.split())]
+_SUBGROUPS = {  # parts of two groups whose shapes have little in common
+    "animals": "1F400-1F43D 1F43F 1F54A 1F577 1F980-1F9AE 1FAB0-1FAB3 1FABC 1FABF 1FACD-1FACF",
+    "vehicles": "26F4-26F5 2708 1F3CD-1F3CE 1F680-1F68E 1F690-1F6A2 1F6A4 1F6B2 1F6E5 1F6E9 1F6EB-1F6EC 1F6F0 "
+                "1F6F3-1F6F6 1F6F8-1F6FC 1F9BC-1F9BD 1FA82"}
+SUBGROUPS = tuple(_SUBGROUPS)
 GROUPS = ("smileys-emotion", "people-body", "animals-nature", "food-drink", "travel-places", "activities", "objects",
           "symbols", "flags", "component", "extras-openmoji", "extras-unicode")
 
@@ -74,6 +79,16 @@ def group(code: str) -> str:
         return "flags" if "-" in code else "extras-unicode"
     name = next((name for low, high, name in _RUNS if low <= first <= high), None)
     return name or ("extras-openmoji" if 0xE000 <= first <= 0xF8FF else "extras-unicode")
+
+
+def in_subgroup(code: str, name: str) -> bool:
+    """Whether a picture belongs to a part of a group, one of SUBGROUPS, by its first code point.
+
+    >>> in_subgroup("1F436", "animals"), in_subgroup("1F333", "animals"), in_subgroup("1F697", "vehicles")
+    (True, False, True)
+    """
+    ranges = (part.partition("-") for part in _SUBGROUPS[name].split())
+    return any(int(low, 16) <= int(code.partition("-")[0], 16) <= int(high or low, 16) for low, _, high in ranges)
 
 
 def is_variant(code: str) -> bool:
@@ -98,3 +113,8 @@ def family(code: str) -> str:
 def is_test(code: str) -> bool:
     """Whether a picture is in the test part: about one family of ten, by a hash, so for ever."""
     return hashlib.sha256(family(code).encode()).digest()[0] % 10 == 0
+
+
+def share(code: str, shares: int) -> int:
+    """In which of equal shares a picture is, by a hash of its family; another one than `is_test`'s."""
+    return hashlib.sha256(family(code).encode()).digest()[1] % shares

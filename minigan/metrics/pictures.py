@@ -11,14 +11,17 @@ All take images (N, C, H, W), uint8 or floats in [-1, 1], and return the mean of
 
 from __future__ import annotations
 
-__all__ = ["colourfulness", "edges_kept", "iou", "l1", "luma_error", "luma_weights", "mean_coloured",
-           "nearest_partners", "psnr", "ssim"]
+__all__ = ["colourfulness", "edges_kept", "iou", "l1", "level_coloured", "luma_error", "luma_weights", "mean_coloured",
+           "nearest_partners", "picture_scores", "psnr", "ssim"]
+
+from collections.abc import Callable
 
 import numpy as np
 
 from minigan.data.canny import edge_map
 from minigan.data.patches import LUMA
 from minigan.errors import ShapeError, require
+from minigan.metrics.distances import frechet
 from minigan.metrics.images import prepared
 
 SIGMA, RADIUS = 1.5, 5  # of SSIM's window, 11 x 11
@@ -31,13 +34,15 @@ def l1(images: np.ndarray, truth: np.ndarray) -> float:
     return float(np.abs(a - b).mean())
 
 
-def psnr(images: np.ndarray, truth: np.ndarray) -> float:
+def psnr(images: np.ndarray, truth: np.ndarray, pooled: bool = False) -> float:
     """Peak signal-to-noise ratio in dB, 10 log10(range^2 / mean squared error), the mean over the images.
 
     It is infinite if an image equals the true one.
+
+    pooled  the ratio of the mean squared error over all images instead, finite unless all are equal
     """
     a, b = _both("psnr", images, truth)
-    error = np.square(a - b).mean((1, 2, 3))  # (N,)
+    error = np.square(a - b).mean((0, 1, 2, 3) if pooled else (1, 2, 3))  # (), or (N,)
     with np.errstate(divide="ignore"):
         return float((10 * np.log10(4 / error)).mean())
 
@@ -166,6 +171,27 @@ def mean_coloured(grey: np.ndarray, colours: np.ndarray) -> np.ndarray:
     return np.clip(grey + tint[:, None, None], -1, 1).astype(np.float32)
 
 
+def level_coloured(grey: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """Grey images in which each of 256 grey levels has the mean colour of that luma in `colours`; as mean_coloured.
+
+    A colouring pixel by pixel that minimises the mean squared error, if both show the same things; it knows that grey
+    is luma. What is better has used a pixel's surroundings. Levels that `colours` lack take the nearest one's colour.
+
+    Raises:
+        ShapeError: as mean_coloured.
+    """
+    grey, rgb = prepared(grey), _rgb("level_coloured", colours)
+    if grey.shape[1] != 1:
+        raise ShapeError(f"level_coloured: grey images {grey.shape} must have one channel")
+    levels = np.rint(np.tensordot(np.array(LUMA), rgb, 1)).astype(int).ravel()
+    count = np.bincount(levels, minlength=256)
+    known = np.flatnonzero(count)
+    table = np.stack([np.bincount(levels, part.ravel(), 256)[known] / count[known] for part in rgb], 1)  # (levels, 3)
+    asked = np.rint((grey[:, 0] + 1) * 127.5).astype(int)  # (N, H, W)
+    nearest = np.abs(known[:, None] - np.arange(256)).argmin(0)  # of each of 256 levels
+    return (table[nearest[asked]].transpose(0, 3, 1, 2) / 127.5 - 1).astype(np.float32)
+
+
 def nearest_partners(images: np.ndarray, known: np.ndarray, partners: np.ndarray) -> np.ndarray:
     """For each of `images`, the partner of the most similar of the `known` ones: a translator without learning.
 
@@ -183,6 +209,23 @@ def nearest_partners(images: np.ndarray, known: np.ndarray, partners: np.ndarray
     squares = np.square(b).sum(1)
     nearest = [int((squares - 2 * (b @ row)).argmin()) for row in a]
     return partners[nearest]
+
+
+def picture_scores(images: np.ndarray, truth: np.ndarray,
+                   features: Callable[[np.ndarray], np.ndarray] | None = None) -> dict[str, float]:
+    """Translations (N, C, H, W) beside the true pictures: psnr (pooled), ssim, of colours colourfulness, and frechet.
+
+    features  of `picture_features`, for the Frechet distance of all translations to all true pictures; None: without
+
+    Raises:
+        ShapeError: unequal shapes. ModuleNotFoundError: without SciPy.
+    """
+    scores = {"psnr": psnr(images, truth, pooled=True), "ssim": ssim(images, truth)}
+    if truth.shape[1] == 3:
+        scores["colourfulness"] = colourfulness(images)
+    if features is not None:
+        scores["frechet"] = float(frechet(features(images), features(truth)))
+    return scores
 
 
 def _both(name: str, images: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

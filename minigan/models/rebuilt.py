@@ -18,7 +18,7 @@ import numpy as np
 
 from minigan.errors import CheckpointError
 from minigan.models.anysize import AnySize
-from minigan.models.residual import Grey, Residual
+from minigan.models.residual import Chroma, Grey, Luma, Residual
 from minigan.models.resnet import EncoderDecoder, ResnetDecoder, ResnetEncoder, ResnetGenerator
 from minigan.models.unet import UnetGenerator
 from minigan.nn import Module
@@ -26,15 +26,17 @@ from minigan.nn import Module
 Weights = Mapping[str, np.ndarray]
 NORMS = ("batch", "instance", "none")  # the first that fits is taken
 UPSAMPLES = ("upconv", "deconv")
-WRAPPERS: dict[str, Any] = {"change.": Residual, "coloured.": Grey}  # by the prefix of all their weights' names
+WRAPPERS: dict[str, Any] = {  # by the prefix of all their weights' names
+    "change.": Residual, "coloured.": Grey, "painted.": Chroma, "lit.": Luma}
 NO_FIT = "these weights fit no generator of minigan.models: "  # how the errors begin
 MOST_WRAPPERS, MOST_BLOCKS, MOST_HALVINGS = 4, 256, 32
-FOREIGN = re.compile(r"(?:(?!model\.|change\.|coloured\.)[^.]+\.)+(?=model\.|change\.|coloured\.)")  # before our names
+FOREIGN = re.compile(r"(?:(?!model\.|change\.|coloured\.|painted\.|lit\.)[^.]+\.)+"  # before our names
+                     r"(?=model\.|change\.|coloured\.|painted\.|lit\.)")
 STATISTIC = re.compile(r"(.*)\.(running_mean|running_var|num_batches_tracked)")
 
 
-def generator_of(weights: Weights, strict: bool = True) -> AnySize | Residual | Grey:
-    """A ResnetGenerator or UnetGenerator with these weights, or a Residual or Grey of one, ready to translate.
+def generator_of(weights: Weights, strict: bool = True) -> AnySize | Residual | Grey | Chroma | Luma:
+    """A ResnetGenerator or UnetGenerator with these weights, or a Residual, Grey, Chroma or Luma of one.
 
     Args:
         weights: arrays by name, as from `load_weights`; also those of the CycleGAN and pix2pix authors' code.
@@ -44,6 +46,8 @@ def generator_of(weights: Weights, strict: bool = True) -> AnySize | Residual | 
     Raises:
         CheckpointError: the weights fit no such network; the message compares them with the closest one.
     """
+    if set(weights) == {"shares"} and np.shape(weights["shares"]) == (3,):
+        return Luma().eval()
     weights = as_ours(weights)
     wrappers: list[Any] = []
     while len(wrappers) < MOST_WRAPPERS and weights and (
@@ -54,7 +58,7 @@ def generator_of(weights: Weights, strict: bool = True) -> AnySize | Residual | 
     network: Any = _fitting(weights, lambda: candidates(weights), strict)
     for wrapper in reversed(wrappers):
         network = wrapper(network).eval()
-    assert isinstance(network, AnySize | Residual | Grey)
+    assert isinstance(network, AnySize | Residual | Grey | Chroma | Luma)
     return network
 
 

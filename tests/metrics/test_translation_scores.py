@@ -151,6 +151,28 @@ def test_nearest_partners(rng):
         metrics.nearest_partners(images, known, partners[1:])
 
 
+def test_each_grey_level_takes_the_mean_colour_of_its_luma():
+    """Red has luma 76 and blue 29; two more colours of luma 76 give the mean of three; others the nearest level."""
+    colours = np.array([[255, 0, 0], [0, 0, 255], [76, 76, 76], [0, 130, 0]], np.uint8).T[None, :, None]
+    grey = np.array([76, 29, 40, 255], np.uint8).reshape(1, 1, 1, 4)
+    made = (metrics.level_coloured(grey, colours) + 1) * 127.5
+    red, blue = [331 / 3, 206 / 3, 76 / 3], [0, 0, 255]
+    np.testing.assert_allclose(made[0, :, 0].T, [red, blue, blue, red], atol=1e-4)
+    with pytest.raises(ShapeError, match="must have one channel"):
+        metrics.level_coloured(colours, colours)
+
+
+def test_a_pooled_ratio_is_that_of_the_mean_error_and_finite():
+    truth = np.zeros((2, 3, 16, 16), np.float32)
+    images = truth + np.array([0, 0.2], np.float32)[:, None, None, None]  # mean squared error 0.02
+    assert metrics.psnr(images, truth) == np.inf
+    assert metrics.psnr(images, truth, pooled=True) == pytest.approx(10 * np.log10(4 / 0.02), rel=1e-6)
+    scores = metrics.picture_scores(images, truth, lambda x: x.reshape(2, -1)[:, :2])
+    assert list(scores) == ["psnr", "ssim", "colourfulness", "frechet"] and scores["colourfulness"] < 1e-9
+    assert scores["frechet"] == pytest.approx(2 * 0.1**2 + 2 * 0.02)  # means 0.1 apart; variances 0.02
+    assert list(metrics.picture_scores(images[:, :1], truth[:, :1])) == ["psnr", "ssim"]
+
+
 @pytest.mark.parametrize("measure", [metrics.l1, metrics.psnr, metrics.ssim, metrics.iou])
 def test_what_cannot_be_compared(measure):
     a = np.zeros((2, 1, 16, 16), np.float32)

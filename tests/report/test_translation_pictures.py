@@ -44,7 +44,8 @@ def test_trouble_between_domains_is_said():
     assert report.diagnose(rows_of(200)) == [
         "last 200 steps: D_a 0.20, D_b 0.25, G_a 0.40, G_b 0.50, cycle_a 0.10, cycle_b 0.10",
         "no sign of trouble in them"]
-    there_and_back, fakes = (report.diagnose([{**row, **change} for row in rows_of(200)])[1]
-                             for change in ({"cycle_b": 0.5}, {"d_a": 0.001}))
+    there_and_back, fakes, shapes = (report.diagnose([{**row, **change} for row in rows_of(200)])[1]
+                             for change in ({"cycle_b": 0.5}, {"d_a": 0.001}, {"d_a": 0.14, "d_b": 0.12}))
     assert "translated there and back differ from the originals" in there_and_back
     assert "a discriminator recognises all fakes" in fakes
+    assert "(losses 0.14 and 0.12), although there and back restores the originals (0.10 and 0.10)" in shapes

@@ -225,7 +225,9 @@ def translating_runs(tmp_path):
     ab, ba = (models.ResnetGenerator(1, 1, 4, 1, "instance", up) for up in ("upconv", "deconv"))
     yield folder_of(tmp_path / "cyclegan", {"size": 16}, 2, averaged_ab=ab, g_ba=ba)
     change = models.Grey(models.Residual(models.UnetGenerator(3, 3, 4, 3, "instance")))
-    yield folder_of(tmp_path / "residual", {"size": 16}, 2, g_ab=change)
+    chroma = models.Chroma(models.UnetGenerator(3, 3, 4, 3, "instance"))
+    yield folder_of(tmp_path / "residual", {"size": 16}, 2, g_ab=chroma, g_ba=change)
+    yield folder_of(tmp_path / "luma", {"size": 16}, 2, g_ab=models.Luma(models.UnetGenerator(3, 3, 4, 3, "instance")))
     yield folder_of(tmp_path / "combogan", {"size": 16}, 2, encoder0=models.ResnetEncoder(1, 4, 1),
                     encoder1=models.ResnetEncoder(1, 4, 1), decoder0=models.ResnetDecoder(1, 4, 1),
                     decoder1=models.ResnetDecoder(1, 4, 1))

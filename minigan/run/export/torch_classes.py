@@ -89,6 +89,24 @@ if above or left:
 return self.model(x)[:, :, top : top + H, first : first + W]""", "multiple, smallest"),
     "Residual": _holding("Residual", "x plus a change, clipped to [-1, 1].", "change", """x
 return (x + self.change(x)).clamp(-1, 1)"""),
+    "Chroma": _holding("Chroma", "The colours of images, with the luma of x; clipped to [-1, 1].", "painted", """x
+c = self.painted(x)
+light = 0.299 * c[:, 0:1] + 0.587 * c[:, 1:2] + 0.114 * c[:, 2:3]
+return (x + (c - light)).clamp(-1, 1)"""),
+    "Luma": '''class Luma(nn.Module):
+    """Images in grey: their luma, or that of a network's images."""
+
+    def __init__(self, lit):
+        super().__init__()
+        self.lit = lit
+        if isinstance(lit, nn.Identity):
+            self.register_buffer("shares", torch.tensor([0.299, 0.587, 0.114]))
+
+    def forward(self, x):
+        c = self.lit(x)
+        light = 0.299 * c[:, 0:1] + 0.587 * c[:, 1:2] + 0.114 * c[:, 2:3]
+        return light.expand(-1, 3, -1, -1)
+''',
     "Grey": _holding("Grey", "Images in grey: the mean of their channels.", "coloured", """x
 grey = self.coloured(x).mean(1, keepdim=True)
 return grey.expand(-1, self.out_channels, -1, -1)""", "out_channels"),

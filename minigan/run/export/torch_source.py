@@ -217,7 +217,9 @@ FORMS: dict[type, Callable[[Writer, Any, str], str]] = {
     models.EncoderDecoder: _own("Translator", "model", values=["multiple", "smallest"]),
     models.ResnetEncoder: _own("Model", "model"), models.ResnetDecoder: _own("Model", "model"),
     models.PatchDiscriminator: _own("Model", "model"), models.MultiScaleDiscriminator: _scales,
-    models.Residual: _own("Residual", "change"), models.Grey: _own("Grey", "coloured", values=["out_channels"]),
+    models.Residual: _own("Residual", "change"), models.Chroma: _own("Chroma", "painted"),
+    models.Luma: _own("Luma", "lit"),
+    models.Grey: _own("Grey", "coloured", values=["out_channels"]),
     GrowingGenerator: _growing("GrowingGenerator", "blocks", "to_rgb"),
     GrowingDiscriminator: _growing("GrowingDiscriminator", "blocks", "from_rgb"),
 }

@@ -24,7 +24,7 @@ from minigan.models.anysize import AnySize
 from minigan.models.conditional import ConditionalGenerator
 from minigan.models.dcgan import Generator
 from minigan.models.progressive import Generator as GrowingGenerator
-from minigan.models.residual import Grey, Residual
+from minigan.models.residual import LUMA, Chroma, Grey, Luma, Residual
 from minigan.models.resnet import EncoderDecoder, ResnetBlock, ResnetDecoder, ResnetEncoder
 from minigan.models.unet import UnetLevel
 
@@ -167,6 +167,21 @@ def _residual(program: Program, network: Any, x: int) -> int:
     return program.step("clip", program.step("add", x, program.write(network.change, x, "change")))
 
 
+def _mixed(program: Program, x: int, weights: np.ndarray) -> int:
+    """New channels of the old ones, by weights (3, 3): a 1x1 convolution."""
+    kept = program.numbers.filters(weights[:, :, None, None])
+    return program.step("conv2d", x, w=kept, b=None, stride=[1, 1], padding=[0, 0])
+
+
+def _chroma(program: Program, network: Any, x: int) -> int:
+    chroma = _mixed(program, program.write(network.painted, x, "painted"), np.eye(3) - np.array(LUMA))
+    return program.step("clip", program.step("add", x, chroma))
+
+
+def _luma(program: Program, network: Any, x: int) -> int:
+    return _mixed(program, program.write(network.lit, x, "lit"), np.array([LUMA] * 3))
+
+
 def _grown(program: Program, network: Any, x: int) -> int:
     """A generator that grows, as far as it has grown; while a block fades in, both images are mixed."""
     depth, alpha, before = network.depth, network.alpha, None
@@ -202,7 +217,7 @@ RULES: dict[type, Callable[[Program, Any, int], int]] = {
     ResnetEncoder: lambda program, part, x: program.write(part.model, x, "model"),
     ResnetDecoder: lambda program, part, x: program.write(part.model, x, "model"),
     UnetLevel: _unet_level, AnySize: _any_size, EncoderDecoder: _any_size,
-    Residual: _residual,
+    Residual: _residual, Chroma: _chroma, Luma: _luma,
     Grey: lambda program, net, x: program.step("grey", program.write(net.coloured, x, "coloured")),
     Generator: lambda program, net, x: program.write(net.layers, x, "layers"),
     ConditionalGenerator: _conditional, GrowingGenerator: _grown,
