@@ -70,4 +70,4 @@ def quantize(x: Tensor, levels: int, sharpness: float = 1.0) -> Tensor:
     return soft + Tensor(hard - soft.data)
 
 
-__all__ = ["nearest_level", "quantize", "soft_levels"]
+__all__ = ["quantize", "soft_levels"]

@@ -1,9 +1,10 @@
 """Style transfer in PyTorch, with the library's names of modules: features, losses, Ghiasi et al.'s network."""
 
 import numpy as np
-import torch
-from torch import nn
-from torch.nn import functional
+import pytest
+
+torch = pytest.importorskip("torch", reason="the twin is written in PyTorch")  # pytest looks for doctests here, too
+nn, functional = torch.nn, torch.nn.functional
 
 torch.set_num_threads(1)  # the networks are small, and other tests run beside these
 

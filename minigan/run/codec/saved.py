@@ -20,7 +20,7 @@ from minigan.data.paths import user_path
 from minigan.engine import device, no_grad, tensor
 from minigan.errors import CheckpointError, DataError, ShapeError
 from minigan.models.codec import widths
-from minigan.ops import nearest_level
+from minigan.ops.quantize import nearest_level
 from minigan.run.codec import coder
 from minigan.run.codec.container import Container, check_sides, pack, unpack
 from minigan.run.codec.prior import Prior
