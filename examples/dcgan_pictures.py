@@ -33,7 +33,7 @@ def names(text):
 def main() -> None:
     """Options, data, networks, trainer; train."""
     options = run.options(
-        __doc__, name="dcgan_pictures", batch_size=32, default_steps=3000,
+        __doc__, name="dcgan_pictures", batch_size=32, default_steps=2500,
         size=option(64, "side of the images in pixels"),
         kind=option(("colour", "line", "grey"), "emojis in colour, as ink or grey; grey also makes your images grey"),
         groups=option(None, f"groups of emojis, with commas between them; all are {', '.join(data.OPENMOJI_GROUPS)}",
