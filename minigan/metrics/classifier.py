@@ -166,12 +166,26 @@ def _cached(digits: ImageData, settings: Settings) -> DigitCNN:
     if path is not None and path.is_file():
         with _apart(0):
             network = DigitCNN().eval()
-        with contextlib.suppress(CheckpointError, ModuleNotFoundError):  # damaged or unreadable: trained below
-            network.load_state_dict(load_weights(path))
+        if _was_read(network, path):
             return network
     network = train_classifier(digits, settings)
-    if path is not None:
-        with contextlib.suppress(OSError, CheckpointError, ModuleNotFoundError):  # the cache only saves time
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_weights(path, network.state_dict(), {"data": digits.source, "settings": json.dumps(asdict(settings))})
+    _keep(network, path, {"data": digits.source, "settings": json.dumps(asdict(settings))})
     return network
+
+
+def _was_read(network: nn.Module, path: Path | None) -> bool:
+    """Whether the network has the weights of this file in the cache now; a damaged one is as good as none."""
+    if path is None or not path.is_file():
+        return False
+    with contextlib.suppress(CheckpointError, ModuleNotFoundError):
+        network.load_state_dict(load_weights(path))
+        return True
+    return False
+
+
+def _keep(network: nn.Module, path: Path | None, facts: dict[str, str]) -> None:
+    """Write a network's weights to the cache, if there is one and it can be written: it only saves time."""
+    if path is not None:
+        with contextlib.suppress(OSError, CheckpointError, ModuleNotFoundError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_weights(path, network.state_dict(), facts)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 __all__ = ["style_features"]
 
-import contextlib
 import hashlib
 import json
 import sys
@@ -28,7 +27,6 @@ from pathlib import Path
 import numpy as np
 
 from minigan import nn, ops, optim
-from minigan.checkpoint import load_weights, save_weights
 from minigan.data.images import scaled
 from minigan.data.openmoji import openmoji
 from minigan.data.patches import photograph_cells
@@ -36,9 +34,9 @@ from minigan.data.scenes import scenes
 from minigan.data.store import cache as cache_folder
 from minigan.data.voxels import voxels
 from minigan.engine import device, tensor
-from minigan.errors import PACKAGES, CheckpointError, OptionError, require
+from minigan.errors import PACKAGES, OptionError, require
 from minigan.losses import cross_entropy
-from minigan.metrics.classifier import _apart
+from minigan.metrics.classifier import _apart, _keep, _was_read
 from minigan.models.vgg import VGG
 from minigan.random import Stream
 
@@ -83,10 +81,7 @@ def style_features(settings: Settings = Settings(), quiet: bool = False) -> VGG:
                       f"on one core; kept in {path.parent if path else 'no cache: set MINIGAN_CACHE'}",
                       file=sys.stderr)
             _train(network, _pictures(settings.pictures), settings)
-            if path is not None:
-                with contextlib.suppress(OSError, CheckpointError, ModuleNotFoundError):  # the cache only saves time
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    save_weights(path, network.state_dict(), {"settings": json.dumps(asdict(settings))})
+            _keep(network, path, {"settings": json.dumps(asdict(settings))})
     return network.to(device.default()).requires_grad_(False)
 
 
@@ -136,13 +131,3 @@ def _file(settings: Settings) -> Path | None:
     recipe = {**asdict(settings), "network": (WIDTHS, CONVOLUTIONS, "average"), "sides": (SIDE, PATCH),
               "packages": versions}
     return cache / f"textures-{hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]}.safetensors"
-
-
-def _was_read(network: VGG, path: Path | None) -> bool:
-    """Whether the network has the weights of this file now; a damaged one is as good as none."""
-    if path is None or not path.is_file():
-        return False
-    with contextlib.suppress(CheckpointError, ModuleNotFoundError):
-        network.load_state_dict(load_weights(path))
-        return True
-    return False

@@ -30,8 +30,8 @@ WRAPPERS: dict[str, Any] = {  # by the prefix of all their weights' names
     "change.": Residual, "coloured.": Grey, "painted.": Chroma, "lit.": Luma}
 NO_FIT = "these weights fit no generator of minigan.models: "  # how the errors begin
 MOST_WRAPPERS, MOST_BLOCKS, MOST_HALVINGS = 4, 256, 32
-FOREIGN = re.compile(r"(?:(?!model\.|change\.|coloured\.|painted\.|lit\.)[^.]+\.)+"  # before our names
-                     r"(?=model\.|change\.|coloured\.|painted\.|lit\.)")
+OURS = "|".join(map(re.escape, ("model.", *WRAPPERS)))  # how our names begin
+FOREIGN = re.compile(rf"(?:(?!{OURS})[^.]+\.)+(?={OURS})")  # before our names
 STATISTIC = re.compile(r"(.*)\.(running_mean|running_var|num_batches_tracked)")
 
 

@@ -25,7 +25,7 @@ from minigan.engine import Tensor, no_grad, tensor
 from minigan.errors import OptionError, ShapeError
 from minigan.losses import l1, mse
 from minigan.models.vgg import VGG
-from minigan.trainers.translation import check_weights
+from minigan.trainers.translation import check_weights, summed
 
 CONTENT_LAYERS = ("relu4_2", "relu3_2", "relu2_1", "relu1_1")  # the first that a network has; the paper's is relu4_2
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")  # the paper's; those that a network has
@@ -56,7 +56,7 @@ def content_loss(maps: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
     Raises:
         ShapeError: maps of different shapes.
     """
-    return _total([mse(own, target) for own, target in zip(maps, targets, strict=True)])
+    return summed([mse(own, target) for own, target in zip(maps, targets, strict=True)])
 
 
 def style_loss(maps: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
@@ -65,7 +65,7 @@ def style_loss(maps: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
     Raises:
         ShapeError: other numbers of images or channels.
     """
-    return _total([mse(gram(own), target) for own, target in zip(maps, targets, strict=True)]) * (1.0 / len(maps))
+    return summed([mse(gram(own), target) for own, target in zip(maps, targets, strict=True)]) * (1.0 / len(maps))
 
 
 def smoothness(images: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ def perceptual_loss(network: VGG, images: Tensor, truth: Tensor) -> Tensor:
         targets = network.maps(truth, names)
     terms = [weight * l1(own, target) for own, target, weight in
              zip(network.maps(images, names), targets, PERCEPTUAL_WEIGHTS[-len(names):], strict=True)]
-    return _total(terms)
+    return summed(terms)
 
 
 def style_layers(network: VGG) -> list[str]:
@@ -169,10 +169,3 @@ def check_judgement(owner: str, lambda_content: float, lambda_style: float, lamb
     if not (lambda_content or lambda_style):
         raise OptionError(f"{owner}: lambda_content={lambda_content} and lambda_style={lambda_style}: one must be "
                           "above 0")
-
-
-def _total(terms: Sequence[Tensor]) -> Tensor:
-    result = terms[0]
-    for term in terms[1:]:
-        result = result + term
-    return result

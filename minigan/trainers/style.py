@@ -26,7 +26,7 @@ from minigan.models.vgg import VGG
 from minigan.nn import Module
 from minigan.optim import Adam, OptimizerFactory
 from minigan.trainers.perceptual import Perception, check_judgement, gram, smoothness
-from minigan.trainers.translation import Translation, Weighted, total, two_parts, values
+from minigan.trainers.translation import CHUNK, Translation, Weighted, total, two_parts, values
 
 
 class StyleTransfer(Translation):
@@ -106,13 +106,14 @@ class StyleTransfer(Translation):
                              "each")
         rows = numbers if len(numbers) == len(images) else ops.concat([numbers] * len(images), 0)
         count = self.batch_of(images)
-        return np.concatenate([self.translate_with(_Styled(self.network, rows[i : i + count]), images[i : i + count])
-                               for i in range(0, len(images), count)])
+        chunks = [self.translate_later(_Styled(self.network, rows[i : i + count]), images[i : i + count])
+                  for i in range(0, len(images), count)]
+        return np.concatenate([fetch() for fetch in chunks])
 
     @staticmethod
     def batch_of(images: Array) -> int:
         """How many images are translated at a time: about a million pixels."""
-        return max(1, min(64, (1 << 20) // int(np.prod(np.shape(images)[2:]))))
+        return max(1, min(CHUNK, (1 << 20) // int(np.prod(np.shape(images)[2:]))))
 
 
 class _Styled(Module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -71,11 +73,12 @@ def generator_losses(pair: Pair, a: Tensor, b: Tensor, game: GANLoss, lambda_cyc
 
 def total(losses: Weighted) -> Tensor:
     """The sum of the losses, each with its weight."""
-    terms = [loss if weight == 1.0 else weight * loss for weight, loss in losses.values() if weight]
-    result = terms[0]
-    for term in terms[1:]:
-        result = result + term
-    return result
+    return summed([loss if weight == 1.0 else weight * loss for weight, loss in losses.values() if weight])
+
+
+def summed(terms: Sequence[Tensor]) -> Tensor:
+    """The sum of terms, at least one, from the first to the last."""
+    return functools.reduce(operator.add, terms)
 
 
 def values(losses: Weighted) -> dict[str, Tensor]:
@@ -192,7 +195,4 @@ def check_weights(owner: str, **weights: float) -> None:
 
 def mean_of(tensors: Sequence[Tensor]) -> Tensor:
     """The mean of scalar tensors."""
-    result = tensors[0]
-    for other in tensors[1:]:
-        result = result + other
-    return result * (1.0 / len(tensors))
+    return summed(tensors) * (1.0 / len(tensors))
