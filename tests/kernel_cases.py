@@ -173,6 +173,7 @@ CASES = {
     "add": [(x, x[::-1].copy()) for x in SIGNS],
     "leaky_relu": [(x, slope) for x in SIGNS for slope in (0.0, 0.2, 1.5)],
     "gate": [(x[::-1].copy(), x, slope) for x in SIGNS for slope in (0.0, 0.2)],
+    "tanh_grad": [(x[::-1].copy(), np.tanh(x)) for x in SIGNS],
     "sigmoid": [(x,) for x in SIGNS],
     "softplus": [(x,) for x in SIGNS],
     **_means(),
