@@ -234,11 +234,7 @@ def scatter(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
     VJP       gg = gy[index]
     Why       the adjoint of an adjoint is the map itself.
     """
-    if not _plain(index):
-        return kernels.scatter_add(g, index, shape)
-    y = np.zeros_like(g, shape=shape)
-    y[index] = g
-    return y
+    return kernels.place(g, index, shape) if _plain(index) else kernels.scatter_add(g, index, shape)
 
 
 scatter.defvjp(g=lambda gy, y, g, *, index, shape: getitem(gy, index=index))
