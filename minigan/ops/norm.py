@@ -26,7 +26,6 @@ from minigan.ops.ranks import over_ranks
 from minigan.ops.reduce import mean, sum
 from minigan.ops.shape import regroup, reshape
 
-
 KERNELS = {"joint": "batch", "batches": "instance"}  # over what a kernel normalises, where it is called otherwise
 
 

@@ -43,8 +43,8 @@ reshape.defonnx(lambda o, x, shape: o("Reshape", x, o.sizes()))
 def regroup(x: Array, count: int, ndim: int | None = None) -> Array:
     """Images x (N, C, H, ...) as `count` images (count, C, N H / count, ...): rows of several become those of one.
 
-    Their pixels keep their order, so images stored channels-last stay where they are. Without space, (N, C) is (N, C, 1)
-    and, with ndim=2, a result (count, C, 1) is (count, C).
+    Their pixels keep their order, so images stored channels-last stay where they are. Without space, (N, C) counts as
+    (N, C, 1) and, with ndim=2, a result (count, C, 1) as (count, C).
 
     Forward   y = x, its pixels (n, i, ...) renumbered in row-major order, channels apart
     VJP       gx = regroup(gy, N)

@@ -24,7 +24,8 @@ def outputs(network, xs, together):
     loss = sum((ops.mean(ops.square(part - 0.3 * i)) for i, y in enumerate(parts) for part in y),
                mg.tensor(np.zeros(())))
     gradients = mg.grad(loss, [*xs, *network.parameters()])
-    return [a.numpy() for y in parts for a in y] + [g.numpy() for g in gradients] + [b for _, b in network.named_buffers()]
+    arrays = [y.numpy() for part in parts for y in part] + [g.numpy() for g in gradients]
+    return arrays + [buffer for _, buffer in network.named_buffers()]
 
 
 NETWORKS = {
