@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigan import kernels
-from minigan.engine import Array, S, Tensor, primitive
+from minigan.engine import Array, Operand, S, Tensor, primitive
 from minigan.errors import ShapeError
 from minigan.ops._samples import normal, off_kinks
 from minigan.ops.activation import sigmoid
@@ -115,29 +115,39 @@ def _mean_of_grad(gy, y, x, target, *, of, number=0.0, weight=1.0):
 
 @primitive(samples=lambda rng: [S(normal(rng), normal(rng), normal(rng), weights=(1.0, -2.0, 0.5)),
                                 S(normal(rng), weights=(3.0,))], keeps=())
-def weighted_sum(*numbers: Array, weights: Sequence[float]) -> Array:
+def _weighted_sum(*numbers: Array, weights: Sequence[float]) -> Array:
     """The sum of tensors of one number each, times weights: of the terms of a loss.
 
     Forward   y = sum_k w_k x_k
     VJP       gx_k = w_k gy
     Why       y is linear in every number.
     """
-    if len(weights) != len(numbers) or any(math.prod(number.shape) != 1 for number in numbers):
+    shape = numbers[0].shape
+    if len(weights) != len(numbers) or math.prod(shape) != 1 or any(number.shape != shape for number in numbers):
         raise ShapeError(f"weighted_sum: {len(weights)} weights for tensors of shapes "
-                         f"{[number.shape for number in numbers]}: each tensor must have one number, and one weight")
+                         f"{[number.shape for number in numbers]}: each must have one number, and one weight; sum it first")
     return kernels.weighted_sum(numbers, weights)
 
 
-weighted_sum.defvjp(numbers=lambda gy, y, *numbers, position, weights: gy * float(weights[position]))
+_weighted_sum.defvjp(numbers=lambda gy, y, *numbers, position, weights: gy * float(weights[position]))
 
 
-@weighted_sum.deffused
+@_weighted_sum.deffused
 def _weighted_sum_grad(gy, y, *numbers, weights):
     """The cotangent itself where the weight is 1; all others at once."""
     others = [k for k, weight in enumerate(weights) if weight != 1]
     products = kernels.weighted_sum_grad(gy, [weights[k] for k in others]) if others else []
     scaled = dict(zip(others, products, strict=True))
     return [scaled.get(k, gy) for k in range(len(weights))]
+
+
+def weighted_sum(numbers: Sequence[Operand], weights: Sequence[float]) -> Tensor:
+    """The sum of tensors of one number each, times weights: a loss of several terms.
+
+    Raises:
+        ShapeError: a tensor of several numbers, or not one weight for each.
+    """
+    return _weighted_sum(*numbers, weights=tuple(map(float, weights)))
 
 
 __all__ = ["mean_of", "weighted_sum"]

@@ -76,8 +76,8 @@ def generator_losses(pair: Pair, a: Tensor, b: Tensor, game: GANLoss, lambda_cyc
 
 def total(losses: Weighted) -> Tensor:
     """The sum of the losses, each with its weight."""
-    terms = [(loss, weight) for weight, loss in losses.values() if weight]
-    return ops.weighted_sum(*(loss for loss, _ in terms), weights=[weight for _, weight in terms])
+    weights, terms = zip(*((weight, loss) for weight, loss in losses.values() if weight), strict=True)
+    return ops.weighted_sum(terms, weights)
 
 
 def summed(terms: Sequence[Tensor]) -> Tensor:

@@ -93,7 +93,7 @@ class WGAN(GAN):
         loss = distance
         if self.lipschitz == "gp":
             penalty = gradient_penalty(judge, real, fake, self.coefficients)
-            loss = ops.weighted_sum(distance, penalty, weights=(1.0, self.lambda_gp))
+            loss = ops.weighted_sum((distance, penalty), (1.0, self.lambda_gp))
             metrics["penalty"] = penalty.detach()
         penalised, penalties = self.penalised(loss, judge, real, fake)
         self.d_optimizer.minimize(penalised)

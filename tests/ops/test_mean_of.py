@@ -55,6 +55,6 @@ def test_what_is_refused():
     with pytest.raises(ShapeError, match=r"mean_of: x \(0, 3\) has 0 elements"):
         ops.mean_of(x[:0], of="square")
     with pytest.raises(ShapeError, match=r"weighted_sum: 1 weights for tensors of shapes \[\(\), \(\)\]"):
-        ops.weighted_sum(x.sum(), x.mean(), weights=[1.0])
-    with pytest.raises(ShapeError, match="each tensor must have one number"):
-        ops.weighted_sum(x, weights=[1.0])
+        ops.weighted_sum([x.sum(), x.mean()], [1.0])
+    with pytest.raises(ShapeError, match="each must have one number"):
+        ops.weighted_sum([x], [1.0])
