@@ -155,6 +155,9 @@ def _means():
     lengths = [(x, (1, 2, 3)), (zeros, (1,)), (x, (0, 2), True), (draw(5, 8), None), (x, (3,))]
     roots = [np.sqrt((array**2).sum(axes)) for array, axes, *_ in lengths]
     grads = [(np.ones_like(y), y, *case[:2]) for case, y in zip(lengths, roots, strict=True) if case[1]]
+    terms = ((1.0, "cross_entropy", 1.0), (-1.0, "hinge", -2.5))
+    halves = [(a, terms) for a in (draw(4, 3, 2, 2), draw(6, 1, dtype=np.float32), draw(2, 5))]
+    cases |= {"means_of_halves": halves, "means_of_halves_grad": [(draw(dtype=a.dtype), a, t) for a, t in halves]}
     numbers = [draw() for _ in range(3)]
     return {**cases, "lengths": lengths, "lengths_grad": grads,
             "weighted_sum": [(numbers, [1.0, -2.5, 0.5]), (numbers[:1] * 300, [1.0] * 300)],
