@@ -13,15 +13,12 @@ from ..values import DeviceArray
 from . import memory
 from .grid import THREADS, flat, vector
 from .loader import is_dense, kernel
-from .reduce import reduce_sum
+from .reduce import reduce_sum, room_for_sum
 from .source import Table
-from .tickets import tickets
 
 __all__ = ["lengths", "lengths_grad", "mean_of", "mean_of_grad", "means_of_halves", "means_of_halves_grad",
            "weighted_sum", "weighted_sum_grad"]
 
-PACKS = 8  # that a thread of mean_of adds up, where one block is not enough
-PIECES = 256  # blocks of mean_of, at most
 WORDS = 240  # numbers in one weighted sum: half of a Table's words
 
 
@@ -29,18 +26,10 @@ def mean_of(x: DeviceArray, t: DeviceArray | float, of: str, weight: float = 1.0
     """The mean of f(x, t) over all numbers times weight, f the function `of`. One launch."""
     x, t, number = _operands(x, t)
     vec = vector(4, x, t)
-    pieces, *room, y, share = _room(x, x.size // vec)
+    pieces, *room, y, share = room_for_sum(x, x.size // vec)
     kernel("means.cu", "mean_of", x, VEC=vec)(
         pieces, THREADS, (x, t, number, FUNCTIONS.index(of), weight / x.size, *room, y, x.size, share))
     return y
-
-
-def _room(x: DeviceArray, packs: int) -> tuple[int, DeviceArray | None, DeviceArray | None, DeviceArray, int]:
-    """Blocks for a sum over packs of x, room for the sums of their pieces, tickets, the result, packs in a piece."""
-    places = tickets(x, 1) if packs > THREADS * PACKS else None
-    pieces = 1 if places is None else min(PIECES, -(-packs // (THREADS * PACKS)))
-    partial = None if pieces == 1 else memory.empty((pieces,), x.dtype, x)
-    return pieces, partial, places, memory.empty((), x.dtype, x), -(-packs // pieces)
 
 
 def mean_of_grad(
@@ -59,7 +48,7 @@ def means_of_halves(x: DeviceArray, terms: Sequence[Term]) -> DeviceArray:
     """The sum of mean_of the first half of x (2 N, ...) by one term (t, of, weight), and of the second by the other."""
     x, half, numbers = _halves(x, terms)
     vec = vector(half, x)
-    pieces, *room, y, share = _room(x, half // vec)
+    pieces, *room, y, share = room_for_sum(x, half // vec)
     kernel("means.cu", "means_of_halves", x, VEC=vec)(pieces, THREADS, (x, *numbers, *room, y, half, share))
     return y
 

@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
+
 from ..values import DeviceArray
 from .grid import THREADS, flat, vector
 from .loader import kernel
 
+LEAVE = 1 << 21  # numbers, 8 MB, that a kernel may read several times instead: they are in L2
 FEW = 8  # parts that one thread adds up; more are shared by the eight rows of a block
 
 
 def add_partials(partial: DeviceArray, b: DeviceArray | None, y: DeviceArray, columns: int, parts: int) -> None:
-    """Set y = b + the sum of partial (parts, y.size), in order; `columns` is the period of b."""
+    """Set y = b + the sum of partial (parts, y.size), in order; `columns` is the period of b.
+
+    Inside `parts_left`, leave it to the caller if the parts are few numbers.
+    """
+    if _left.wanted and b is None and partial.size <= LEAVE:
+        _left.partial = partial
+        return
     if parts <= FEW and vector(columns, y, b) > 1:
         kernel("conv.cu", "add_few_partials", y)(
             flat(y.size, vector(columns, y)), THREADS, (partial, b, y, y.size, columns, parts))
     else:
         kernel("conv.cu", "add_partials", y)(-(-y.size // 32), (32, 8), (partial, b, y, y.size, columns, parts))
+
+
+class _Left(threading.local):
+    """Parts whose sum a caller takes over: whether it would, and those that the last product has left, or None."""
+
+    wanted = False
+    partial: DeviceArray | None = None
+
+
+_left = _Left()
+
+
+@contextlib.contextmanager
+def parts_left() -> Iterator[_Left]:
+    """A context for one product y, with nothing to be added: afterwards y is the sum of `partial` (parts, y.size).
+
+    If `partial` is None, y has been computed; else y has not been written.
+    """
+    _left.wanted, _left.partial = True, None
+    try:
+        yield _left
+    finally:
+        _left.wanted = False

@@ -40,8 +40,8 @@ def test_operations_of_the_launches_are_those_of_the_layer(recorder, product, la
 
 
 @pytest.mark.parametrize("step, most", [
-    ("DCGAN-32 b64", 113), ("WGAN-GP b64", 103), *(pytest.param(*row, marks=pytest.mark.long) for row in (
-        ("DCGAN-64 b128", 147), ("DCGAN-32 b64, deconv", 107), ("DCGAN-64 b128, deconv", 139),
+    ("DCGAN-32 b64", 109), ("WGAN-GP b64", 103), *(pytest.param(*row, marks=pytest.mark.long) for row in (
+        ("DCGAN-64 b128", 145), ("DCGAN-32 b64, deconv", 106), ("DCGAN-64 b128, deconv", 139),
         ("CycleGAN-128 b1", 1098), ("CycleGAN-256 b1", 1074)))])
 def test_a_step_launches_no_more_kernels_than_it_did(recorder, step, most):
     """In a captured step, with those of CuPy, counted here. On 26 November 2026: DCGAN-32 208, CycleGAN-128 2,280."""
