@@ -11,7 +11,7 @@ import math
 from typing import NamedTuple
 
 from ..values import DeviceArray
-from . import memory
+from . import memory, moments
 from .backend import backend_of
 from .grid import vector
 from .loader import kernel
@@ -139,14 +139,19 @@ def launch(
         return image
 
     image = arranged() if mode == WEIGHT_GRAD else memory.once(w, ("arrange", steps, *numbers), arranged)
+    left = None if outer > 1 else moments.room(y, sizes, BM // cluster, -(-rows // BM) * cluster)
     out = y if outer == 1 else memory.empty((outer, y.size), y.dtype, y)
     macros = {"MODE": mode, "BN": tile.BN, "STAGES": tile.STAGES, "BLOCKS": tile.BLOCKS, "CLUSTER": cluster}
     if mirror:
         macros["MIRROR"] = 1
+    if left is not None:
+        macros["MOMENTS"] = 1
     kernel("hopper.cu", "hopper_gemm", y, **macros)(
         (-(-rows // BM) * cluster, across, phases * outer), 256,
-        (x, image, b, out, *images, columns, *geometry, *divisors, lines[0], splits, phases, y.size),
+        (x, image, b, out, *images, columns, *geometry, *divisors, lines[0], splits, phases, y.size, left),
         shared=shared_bytes(tile, mode))  # fmt: skip
+    if left is not None:
+        moments.leave(y, sizes, left, BM // cluster)
     if outer > 1:
         add_partials(out, b, y, columns, outer)
 
