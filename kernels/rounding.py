@@ -26,9 +26,9 @@ from .values import FLOAT32, Array, Pair
 
 PRODUCTS = ("conv2d", "conv_transpose2d")
 WEIGHT_GRADS = ("conv2d_weight_grad", "upconv2d_weight_grad")
-STORED = {  # kernels that compute other numbers than they read, and which argument's type their result has
-    "add": 0, "block_sum": 0, "fold": 0, "gate": 0, "leaky_relu": 0, "norm_apply": 0, "norm_grad": 1, "pool_put": 0,
-    "resample": 0, "tanh": 0,
+STORED = {  # kernels that compute other numbers than they read; the places of the arguments that must be bf16
+    "add": (0, 1), "block_sum": (0,), "fold": (0,), "gate": (0,), "leaky_relu": (0,), "norm_apply": (0,),
+    "norm_grad": (1,), "pool_put": (0,), "resample": (0,), "tanh": (0,),
 }
 PIECE = 1 << 15  # numbers that a few passes take at a time: in a core's cache from pass to pass
 LOW = np.uint32(0xFFFF)  # the bits of a float32 number that bf16 has not
@@ -100,10 +100,10 @@ def _weight_grad(kernel: Kernel) -> Kernel:
     return lambda *given, **options: kernel(*map(_taken, given), **{key: _taken(v) for key, v in options.items()})
 
 
-def _stored(kernel: Kernel, place: int) -> Kernel:
+def _stored(kernel: Kernel, places: tuple[int, ...]) -> Kernel:
     def rounded(*given: Any, **options: Any) -> Any:
         y = kernel(*given, **options)
-        if not is_image(given[place]) or not is_bf16(given[place]):
+        if not all(is_image(given[place]) and is_bf16(given[place]) for place in places):
             return y
         return (to_bf16(y[0]), *y[1:]) if isinstance(y, tuple) else to_bf16(y)
 
@@ -117,7 +117,7 @@ def emulated(exact: Mapping[str, Kernel]) -> dict[str, Kernel]:
     """
     kernels = {name: _product(exact[name]) for name in PRODUCTS}
     kernels |= {name: _weight_grad(exact[name]) for name in WEIGHT_GRADS}
-    kernels |= {name: _stored(exact[name], place) for name, place in STORED.items()}
+    kernels |= {name: _stored(exact[name], places) for name, places in STORED.items()}
     blurred = exact["blur_filters"]
 
     def upconv2d(x: Array, w: Array, b: Array | None, scale: Pair, padding: Pair) -> Any:

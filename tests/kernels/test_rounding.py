@@ -145,6 +145,13 @@ def test_what_is_stored_has_the_type_of_its_input(rng, emulated):
     assert [name for name, y in _stored(rng, nearest(x)).items() if rounding.is_bf16(y)] == []
 
 
+def test_a_sum_is_stored_as_bf16_if_both_terms_are(rng, emulated):
+    """A gradient of weights is not, though the first of its terms may be 0, which is a bf16 number."""
+    gw = images(rng, 2, 3, 6, 6)
+    np.testing.assert_array_equal(kernels.add(np.zeros_like(gw), gw), gw)
+    np.testing.assert_array_equal(kernels.add(gw, np.zeros_like(gw)), gw)
+
+
 def test_statistics_and_gradients_of_parameters_stay_float32(rng, emulated):
     x, gamma = nearest(images(rng, 2, 3, 6, 6)), np.float32([1.01, 1.02, 1.03])
     m = kernels.norm_stats(x, "batch", 1e-5)
