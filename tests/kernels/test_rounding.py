@@ -206,3 +206,19 @@ def test_the_losses_of_logits_are_float32(rng, emulated):
     loss = ops.relu(1.0 - mg.tensor(logits)).data
     np.testing.assert_array_equal(loss, np.maximum(1 - logits, 0))
     assert not rounding.is_bf16(loss)
+
+
+@pytest.mark.long
+def test_products_are_those_of_pytorch_in_bf16(rng, emulated):
+    """PyTorch's bf16 convolutions add in float32, too; sums in another order may fall on the other side of a tie."""
+    torch = pytest.importorskip("torch")
+    x, gy, w = images(rng, 2, 16, 9, 9), images(rng, 2, 8, 9, 9), rng.standard_normal((8, 16, 3, 3), dtype=np.float32)
+    tx, tgy, tw = (torch.from_numpy(np.array(v)).to(torch.bfloat16) for v in (x, gy, w))
+    twins = {"conv2d": (kernels.conv2d(x, w, None, ONE, ONE, ONE), torch.nn.functional.conv2d(tx, tw, padding=1)),
+             "conv_transpose2d": (kernels.conv_transpose2d(gy, w, None, ONE, ONE, ONE, (9, 9)),
+                                  torch.nn.functional.conv_transpose2d(tgy, tw, padding=1)),
+             "leaky_relu": (kernels.leaky_relu(nearest(x), 0.2), torch.nn.functional.leaky_relu(tx, 0.2))}
+    for name, (ours, theirs) in twins.items():
+        theirs = theirs.float().numpy()
+        assert (ours == theirs).mean() > 0.98, name
+        np.testing.assert_allclose(ours, theirs, rtol=2.0**-7, atol=1e-4, err_msg=name)
