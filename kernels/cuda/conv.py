@@ -56,8 +56,6 @@ def conv2d(
     reflect: bool = False,
 ) -> DeviceArray:
     """Correlate: y[n,o,i,j] = b[o] + sum_{c,k,l} x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] w[o,c,k,l]; channels-last."""
-    if reflect:
-        x, padding = pad(x, mirrored_widths(padding), "reflect"), (0, 0)
     x, filters = memory.channels_last(x), memory.contiguous(filter_matrices(w))
     N, H, W, C = x.shape
     KH, KW, _, O = filters.shape
@@ -65,10 +63,11 @@ def conv2d(
     y = memory.empty((N, OH, OW, O), x.dtype, x)
     if stride == (1, 1) and O <= FEW and O * FEW <= C and OH * OW * KH * KW > 4 * H * W:
         by_channel = memory.contiguous(filters.transpose(2, 0, 1, 3))  # (C, KH, KW, O), few numbers
-        _fold(x, by_channel, False, b, y, (KH, KW), (1, 1), [-p for p in padding], [-d for d in dilation])
+        _fold(x, by_channel, False, b, y, (KH, KW), (1, 1), [-p for p in padding], [-d for d in dilation], reflect)
         return y.transpose(0, 3, 1, 2)  # (N, O, OH, OW)
     geometry = (KH, KW, *stride, *padding, *dilation, OH, OW)
-    product(x, filters, b, y, (N, H, W, C), O, geometry, rows=N * OH * OW, depth=KH * KW * C, lines=(C, O))
+    product(x, filters, b, y, (N, H, W, C), O, geometry, rows=N * OH * OW, depth=KH * KW * C, lines=(C, O),
+            mirror=reflect)
     return y.transpose(0, 3, 1, 2)  # (N, O, OH, OW)
 
 
@@ -113,11 +112,12 @@ def conv2d_weight_grad(
     reflect: bool = False,
 ) -> DeviceArray:
     """Sum of gw[o,c,k,l] = gy[n,o,i,j] x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] over n, i, j; stored as (KH, KW, C, O)."""
-    if reflect:
-        x, padding = pad(x, mirrored_widths(padding), "reflect"), (0, 0)
     x, gy = memory.channels_last(x), memory.channels_last(gy)
     (N, H, W, C), (_, OH, OW, O), (KH, KW) = x.shape, gy.shape, kernel_size
     if stride == (1, 1) and O <= FEW and O * FEW <= C and OH * OW * KH * KW > 4 * H * W:
+        if reflect:  # only here: each pixel of the border is a row of its own
+            x, padding = memory.channels_last(pad(x.transpose(0, 3, 1, 2), mirrored_widths(padding), "reflect")), (0, 0)
+            H, W = x.shape[1:3]
         around = tuple((k - 1) * d - p for k, p, d in zip(kernel_size, padding, dilation, strict=True))
         mirrored = memory.empty((KH, KW, O, C), x.dtype, x)  # windows of gy are smaller: the sum as x's pixels see it
         geometry = (KH, KW, 1, 1, *around, *dilation, H, W)
@@ -127,7 +127,7 @@ def conv2d_weight_grad(
     gw = memory.empty((KH, KW, C, O), x.dtype, x)
     geometry = (KH, KW, *stride, *padding, *dilation, OH, OW)
     product(x, gy, None, gw, (N, H, W, C), O, geometry, rows=KH * KW * C, depth=N * OH * OW, lines=(C, O),
-            a_along_k=False)
+            a_along_k=False, mirror=reflect)
     return gw.transpose(3, 2, 0, 1)  # (O, C, KH, KW)
 
 
@@ -141,6 +141,7 @@ def _fold(
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
+    mirror: bool = False,
 ) -> None:
     """Set y = b + the products of x's pixels (N, H, W, C) by `matrix`, (KH*KW*O, C) or transposed, where they land."""
     (N, H, W, C), (_, OH, OW, O) = x.shape, y.shape
@@ -153,7 +154,7 @@ def _fold(
         b = None if b is None else memory.dense(b)
         kernel("conv.cu", "fold", y)(
             *rows_of_images(N * OH, OW * O, 1),
-            (products, b, y, H, W, O, *kernel_size, *stride, *padding, *dilation, OH, OW))  # fmt: skip
+            (products, b, y, H, W, O, *kernel_size, *stride, *padding, *dilation, OH, OW, mirror))  # fmt: skip
 
 
 class Batch(NamedTuple):
@@ -184,11 +185,12 @@ def product(
     b_along_k: bool = False,
     phases: int = 1,
     batch: Batch = ONE,
+    mirror: bool = False,
 ) -> None:
     """Launch `gemm` of conv.cu: y (rows, columns) = the windows of x, times w, and add b; see there.
 
     images is (N, H, W, C); geometry (KH, KW, SH, SW, PH, PW, DH, DW, OH, OW); lines the numbers from pixel to pixel of
-    x and from line to line of w.
+    x and from line to line of w. Beyond their edges images are zero or, with `mirror`, mirrored.
     """
     if depth == 0:
         y[...] = 0 if b is None else b
@@ -200,7 +202,7 @@ def product(
     b = None if b is None else memory.dense(b)
     divisors = math.gcd(geometry[2], geometry[6]), math.gcd(geometry[3], geometry[7])
     if tensor_cores and batch.matrices == 1:
-        sizes = hopper.Sizes(rows, columns, depth, phases, a_along_k, b_along_k)
+        sizes = hopper.Sizes(rows, columns, depth, phases, a_along_k, b_along_k, mirror)
         if hopper.fits(x, w, y, images, geometry, lines, sizes):
             hopper.launch(x, w, b, y, images, geometry, divisors, lines, sizes)
             return
@@ -212,6 +214,8 @@ def product(
         "TF32": int(tensor_cores), "STAGES": 4 if tensor_cores else 2,
         "A_ALONG_K": int(a_along_k), "B_ALONG_K": int(b_along_k), **tile._asdict(),
     }  # fmt: skip
+    if mirror:
+        macros["MIRROR"] = 1
     out = y if splits == 1 else memory.empty((splits, y.size), y.dtype, y)
     grid = -(-rows // tile.BM), -(-columns // tile.BN), phases * batch.matrices * splits
     kernel("conv.cu", "gemm", y, **macros)(

@@ -13,6 +13,7 @@
 //           one step runs while the next step's numbers are read.
 // Threads   256, two warpgroups, each 64 rows x BN columns of y; steps of BK = 32 along the depth.
 //           blockIdx = (row tile * CLUSTER + rank in the cluster, column tile, phase * (splits / CLUSTER) + split).
+// Borders   zeros, or with MIRROR = 1 (MODE 0, 2) x mirrored, read in its place: per row the window's corner instead of a mask.
 // Splits    the CLUSTER blocks of a cluster have parts of one tile's depth; each adds up some rows, in order, from the
 //           others' shared memory. splits > CLUSTER: partial sums in global memory, for conv.cu's add_partials. No atomics: the
 //           same bytes in any run.
@@ -32,6 +33,9 @@
 #define STAGES 4
 #define BLOCKS 2  // that fit on a multiprocessor
 #define CLUSTER 1
+#endif
+#ifndef MIRROR
+#define MIRROR 0
 #endif
 
 template <int KIND, int WIDTH, int SLOTS, int RANKS>
@@ -76,10 +80,14 @@ __device__ __forceinline__ void product(
   if (KIND != 2) {
 #pragma unroll
     for (int i = 0; i < COPIES; i++) {
-      int m = m0 + t / 8 + i * 32;
+      int m = MIRROR ? min(m0 + t / 8 + i * 32, rows - 1) : m0 + t / 8 + i * 32;
       Digits at = digits(m, oh, ow);
       int h = at.b * SH - PH, v = at.c * SW - PW;
       base[i] = ((at.a * H + h) * W + v) * ldx + 4 * (t % 8);
+      if (MIRROR) {
+        base[i] = at.a * H * W * ldx + 4 * (t % 8), taps_inside[i] = h * 65536 | v & 0xffff;  // 16 bits each
+        continue;
+      }
       int inside = 0;
       for (int k = 0; k < RH; k++) inside |= (int)(m < rows && (unsigned)(h + k * DH) < (unsigned)H) << k;
       for (int l = 0; l < RW; l++) inside |= (int)((unsigned)(v + l * DW) < (unsigned)W) << (16 + l);
@@ -88,7 +96,7 @@ __device__ __forceinline__ void product(
     int taps = max(1, RH * RW), tap = first % taps;
     r = tap / max(1, RW), s = tap % max(1, RW), c0 = first / taps * BK;
   } else {
-    int m = m0 + 4 * (t % PIECES);
+    int m = MIRROR ? min(m0 + 4 * (t % PIECES), rows - 4) : m0 + 4 * (t % PIECES);
     seen = digits(m, RW, C);
     seen.a = m < rows ? seen.a * DH - PH : -0x40000000, seen.b = seen.b * DW - PW;
     pixel = digits(first * BK + t / PIECES, oh, ow), pixel_step = digits(LINES, oh, ow);
@@ -100,6 +108,11 @@ __device__ __forceinline__ void product(
       Shared to = slot + t / 8 * 128 + ((t % 8 ^ t / 8 % 8) << 4);
 #pragma unroll
       for (int i = 0; i < COPIES; i++) {
+        if (MIRROR) {
+          int h = mirrored((taps_inside[i] >> 16) + r * DH, H), v = mirrored((short)taps_inside[i] + s * DW, W);
+          copy16(to + i * 4096, x + base[i] + ((h * W + v) * ldx + c0), true);
+          continue;
+        }
         bool inside = (taps_inside[i] & tap) == tap;
         copy16(to + i * 4096, inside ? from + base[i] : x, inside);
       }
@@ -108,6 +121,7 @@ __device__ __forceinline__ void product(
 #pragma unroll
       for (int i = 0; i < COPIES; i++) {
         int h = seen.a + pixel.b * SH, v = seen.b + pixel.c * SW;
+        if (MIRROR) h = mirrored(h, H), v = mirrored(v, W);
         bool inside = pixel.a < N && (unsigned)h < (unsigned)H && (unsigned)v < (unsigned)W;
         copy16_once(to + i * LINES * PITCH_A * 4, inside ? x + ((long long)(pixel.a * H + h) * W + v) * ldx + seen.c : x, inside);
         add(pixel, pixel_step, oh, ow);

@@ -59,6 +59,7 @@ class Sizes(NamedTuple):
     phases: int
     a_along_k: bool
     b_along_k: bool
+    mirror: bool = False  # the border of the images x, else zeros
 
     @property
     def mode(self) -> int:
@@ -71,9 +72,11 @@ def fits(
     lines: tuple[int, int], sizes: Sizes,
 ) -> bool:  # fmt: skip
     """Whether hopper.cu can compute a product, and is likely to be faster than conv.cu; arguments as conv.product's."""
-    rows, columns, depth, phases, a_along_k, b_along_k = sizes
+    rows, columns, depth, phases, a_along_k, b_along_k, mirror = sizes
     N, H, W, C = images
     if backend_of(y).capability()[0] != 9 or rows < BM or columns < 32 or columns % 4 or depth < BK:
+        return False
+    if mirror and max(H, W) >= 2**14:  # the kernel keeps corners of windows in 16 bits
         return False
     if rows * columns * depth * phases < WORTH or N * H * W * lines[0] >= 2**31:
         return False
@@ -121,7 +124,7 @@ def launch(
 
     Weights are arranged once while they are constant (memory.once).
     """
-    rows, columns, depth, phases, _, b_along_k = sizes
+    rows, columns, depth, phases, _, b_along_k, mirror = sizes
     mode = sizes.mode
     tile, cluster, splits = plan(mode, rows, columns, depth, phases)
     steps = -(-depth // BK) if mode == WEIGHT_GRAD else geometry[0] * geometry[1] * (images[3] // BK)
@@ -138,6 +141,8 @@ def launch(
     image = arranged() if mode == WEIGHT_GRAD else memory.once(w, ("arrange", steps, *numbers), arranged)
     out = y if outer == 1 else memory.empty((outer, y.size), y.dtype, y)
     macros = {"MODE": mode, "BN": tile.BN, "STAGES": tile.STAGES, "BLOCKS": tile.BLOCKS, "CLUSTER": cluster}
+    if mirror:
+        macros["MIRROR"] = 1
     kernel("hopper.cu", "hopper_gemm", y, **macros)(
         (-(-rows // BM) * cluster, across, phases * outer), 256,
         (x, image, b, out, *images, columns, *geometry, *divisors, lines[0], splits, phases, y.size),

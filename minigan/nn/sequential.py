@@ -27,13 +27,12 @@ def _slope(layer: Module) -> float | None:
 def _mirrored(border: Module, layer: Module, x: Any) -> tuple[int, int] | None:
     """The widths (h, w) of a mirrored border that the convolution after it can add by itself; None for others.
 
-    One that x is too small for is left to the border's layer, whose error names it. On a GPU the copy with the border
-    is worth keeping: the gradient of the filters reads it again.
+    One that x is too small for is left to the border's layer, whose error names it.
     """
     if type(border) is not ReflectionPad2d or type(layer) is not Conv2d or layer.geometry["padding"] not in (0, (0, 0)):
         return None
     left, right, top, bottom = border.sides
-    if x.ndim != 4 or getattr(x, "device", "cpu") != "cpu" or left != right or top != bottom:
+    if x.ndim != 4 or left != right or top != bottom:
         return None
     return (top, left) if 0 <= top < x.shape[2] and 0 <= left < x.shape[3] else None
 
@@ -49,6 +48,8 @@ class Sequential(Numbered):
     Raises:
         ModuleError: an argument is no Module, such as a list, a class or a function.
     """
+
+    separable = True
 
     def __init__(self, *layers: Module | Mapping[str, Module]) -> None:
         super().__init__()
