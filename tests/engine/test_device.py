@@ -214,6 +214,18 @@ def test_precisions_that_are_unknown_or_not_for_the_device():
     assert device.default() == "cpu"
 
 
+@pytest.mark.parametrize("arguments, sentence", [
+    (["--device", "cpu", "--precision", "bf16"], "precision: 'bf16' needs a GPU; on a CPU use 'fast', or"),
+    (["--device", "emulated", "--precision", "bf16-emulated"], "'bf16-emulated' is for a CPU, not for device emulated"),
+    (["--precision", "half"], "argument --precision: invalid choice: 'half'")])
+def test_the_command_line_says_so_in_one_sentence(arguments, sentence, capsys):
+    with pytest.raises(SystemExit) as end:
+        mg.run.options("", arguments, name="x")
+    assert end.value.code == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    assert sentence in line and device.default() in ("cpu", "emulated")
+
+
 def test_networks_that_measure_are_not_rounded():
     """In the context nothing is, afterwards all is again, also after an error; other precisions stay."""
     x = np.full((1, 2, 3, 3), 1.0078125, np.float32)  # bf16
