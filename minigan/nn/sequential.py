@@ -58,6 +58,8 @@ class Sequential(Numbered):
         ModuleError: an argument is no Module, such as a list, a class or a function.
     """
 
+    separable = True
+
     def __init__(self, *layers: Module | Mapping[str, Module]) -> None:
         super().__init__()
         if len(layers) == 1 and isinstance(layers[0], Mapping):
