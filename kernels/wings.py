@@ -89,6 +89,19 @@ def moments_wanted() -> Iterator[None]:
         handed.wanted = False
 
 
+@contextlib.contextmanager
+def sums_wanted(yes: bool) -> Iterator[None]:
+    """With `yes`, a context for conv2d_weight_grad(x, gy) if reduce_sum(gy, (0, 2, 3)) comes next, in this thread.
+
+    On a device the former then leaves these sums, if it can: it reads all of gy in any case. See moments_wanted.
+    """
+    handed.sums_wanted = yes
+    try:
+        yield
+    finally:
+        handed.sums_wanted = False
+
+
 def weights_change(w: Any) -> None:
     """Forget what was made of weights in the memory of w, a device's array that is about to be changed in place."""
     if not made.of:

@@ -34,7 +34,7 @@ PROGRAMS = {  # name: [(file, its macros), ...]
         ("hopper.cu", {"REAL": "float", "MODE": mode, "BN": tile.BN, "STAGES": tile.STAGES, "BLOCKS": tile.BLOCKS,
                        "CLUSTER": cluster, "MIRROR": mirror, "MOMENTS": moments})
         for mode, cluster, mirror, moments in (
-            (0, 1, 0, 0), (1, 2, 0, 0), (2, 8, 0, 0), (2, 1, 1, 0), (0, 2, 0, 1), (1, 1, 0, 1),
+            (0, 1, 0, 0), (1, 2, 0, 0), (2, 8, 0, 0), (2, 1, 1, 1), (0, 2, 0, 1), (1, 1, 0, 1),
             (1, 4, 0, 1), (0, 2, 1, 1), (0, 1, 1, 0))] for tile in hopper.TILES}}
 ON = {"tensor cores": WITH_TENSOR_CORES, **{name: HOPPER for name in PROGRAMS if name.startswith("Hopper")}}
 KNOWN = re.compile(  # the end of a loop; and at most 39 bytes, not read again in the loop (cuobjdump shows LDL there)
