@@ -18,7 +18,8 @@ import numpy as np
 from minigan.errors import DeviceError
 
 from . import cpu, native
-from .values import made
+from .rounding import emulated
+from .values import handed, made
 
 if TYPE_CHECKING:
     from .cuda.backend import Backend
@@ -31,9 +32,13 @@ def kernels_of(wing: ModuleType) -> dict[str, Callable[..., Any]]:
     return {name: value for name, value in vars(wing).items() if isinstance(value, FunctionType)}
 
 
-def dispatched(name: str) -> Callable[..., Any]:
-    """The kernel `name` of whichever wing the first argument, an array or a list of arrays, belongs to."""
-    on_host = next(kernels_of(wing)[name] for wing in HOST if name in kernels_of(wing))
+def dispatched(name: str, rounds: bool = False) -> Callable[..., Any]:
+    """The kernel `name` of whichever wing the first argument, an array or a list of arrays, belongs to.
+
+    With `rounds`, NumPy's arrays find the kernel that emulates bf16, if there is one.
+    """
+    wing = {name: kernel for wing in reversed(HOST) for name, kernel in kernels_of(wing).items()}
+    on_host = (wing | emulated(wing) if rounds else wing)[name]
 
     @functools.wraps(kernels_of(cpu)[name])
     def kernel(first: Any, *others: Any, **options: Any) -> Any:
@@ -68,6 +73,33 @@ def constant_weights() -> Iterator[None]:
         yield
     finally:
         made.of = before
+
+
+@contextlib.contextmanager
+def moments_wanted() -> Iterator[None]:
+    """A context for a convolution whose result norm_stats will read next, in this thread.
+
+    On a device the convolution then leaves moments of its result, if it can, and norm_stats merges them instead of
+    reading it again. Between the two, the result must not be changed in place by other kernels than ours.
+    """
+    handed.wanted = True
+    try:
+        yield
+    finally:
+        handed.wanted = False
+
+
+@contextlib.contextmanager
+def sums_wanted(yes: bool) -> Iterator[None]:
+    """With `yes`, a context for conv2d_weight_grad(x, gy) if reduce_sum(gy, (0, 2, 3)) comes next, in this thread.
+
+    On a device the former then leaves these sums, if it can: it reads all of gy in any case. See moments_wanted.
+    """
+    handed.sums_wanted = yes
+    try:
+        yield
+    finally:
+        handed.sums_wanted = False
 
 
 def weights_change(w: Any) -> None:

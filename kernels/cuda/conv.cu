@@ -24,12 +24,14 @@
 // Banks     lines of BK + 4 and BM + 8 (BN + 8) numbers: the 32 numbers that a warp's fragment needs are in 32 banks.
 // Borders   zeros, or with MIRROR = 1 (conv2d, conv2d_weight_grad) x mirrored, as pad.cu copies it: read in its place.
 // Splits    the depth may be cut into pieces whose partial sums add_partials adds in order: no atomics, the same bytes in any run.
+// Moments   MOMENTS = 1, for one split and one matrix: also those of each column in a block's rows of y, see moments.cuh.
 // Accuracy  of the result's scale: float64 1e-15, float32 1e-6, TF32 1e-3 (inputs rounded to 10 bits, sums in float32).
 // Versions  TF32=0 any architecture, float and double, the oracle (below sm_80 cp.async becomes a plain copy)
 //           TF32=1 sm_80 and later, float. VA, VB: numbers loaded at once from A and B, 16 bytes or one number.
 // Twin      kernels/cpu/conv.py              Checked by tests/cuda/test_cuda_conv.py, test_cuda_matmul.py, emulated and on a GPU.
 #include "common.cuh"
 #include "windows.cuh"
+#include "moments.cuh"
 #ifndef BM  // the smallest of the square tiles; conv.py has the list
 #define BM 64
 #define BN 64
@@ -53,6 +55,9 @@
 #endif
 #ifndef MIRROR
 #define MIRROR 0
+#endif
+#ifndef MOMENTS
+#define MOMENTS 0
 #endif
 #define BK 16
 #define TM 8
@@ -171,7 +176,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 gemm(const REAL* __restrict__ x, const REAL* __restrict__ w, const REAL* __restrict__ b, REAL* __restrict__ y, int N, int H,
      int W, int C, int O, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW, int gh, int gw,
      int ldx, int ldw, int splits, int phases, int inner, long long x_outer, long long x_inner, long long w_outer,
-     long long w_inner, long long total) {
+     long long w_inner, long long total, REAL* __restrict__ moments) {
   DYNAMIC_SHARED(REAL, tiles);
 #if A_ALONG_K
   __shared__ Corner corners[BM];
@@ -277,6 +282,7 @@ gemm(const REAL* __restrict__ x, const REAL* __restrict__ w, const REAL* __restr
   }
 
   y += split * total + (long long)matrix * rows * O;
+  if (MOMENTS) __syncthreads();  // all products of this block are done with the tiles
 #pragma unroll
   for (int i = 0; i < Sums::ROWS; i++) {
     int m = m0 + sums.row(i);
@@ -290,12 +296,20 @@ gemm(const REAL* __restrict__ x, const REAL* __restrict__ w, const REAL* __restr
 #pragma unroll
       for (int v = 0; v < Sums::WIDE; v++) wide.v[v] = sums.value(i, j + v) + (b && splits == 1 && n + v < O ? b[n + v] : 0);
       REAL* to = y + line * O + n;
+#pragma unroll
+      for (int v = 0; MOMENTS && v < Sums::WIDE; v++) tiles[sums.row(i) * (BN + 8) + sums.column(j) + v] = wide.v[v];
       if (O % Sums::WIDE == 0 && n < O) *(Wide*)to = wide;
 #pragma unroll
       for (int v = 0; v < Sums::WIDE; v++)
         if (O % Sums::WIDE && n + v < O) to[v] = wide.v[v];
     }
   }
+#if MOMENTS
+  __syncthreads();
+  // moments (3, phases * gridDim.x, O)
+  moments += (blockIdx.z % phases * gridDim.x + blockIdx.x) * (long long)O + n0;
+  column_moments<BN, BM, BN + 8, THREADS>(tiles, min(BM, rows - m0), O - n0, moments, (long long)phases * gridDim.x * O);
+#endif
 }
 
 // y[e] = b[e % O] + the sum of partial[s][e] over the splits s. A block has 32 numbers; row r of it adds every 8th split.

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from ..geometry import filter_matrices, mirrored_widths, out_size
 from ..precision import get_precision
-from ..values import DeviceArray, Pair
-from . import hopper, memory
+from ..values import DeviceArray, Pair, handed
+from . import hopper, memory, moments
 from .backend import backend_of
 from .grid import lines as rows_of_images
 from .grid import vector
@@ -147,6 +147,7 @@ def _fold(
     (N, H, W, C), (_, OH, OW, O) = x.shape, y.shape
     pixels, columns = N * H * W, math.prod(kernel_size) * O
     products = memory.empty((pixels, columns), x.dtype, x)
+    handed.wanted = False  # products are no images
     one_tap = (1, 1, 1, 1, 0, 0, 1, 1, 1, pixels)  # KH KW SH SW PH PW DH DW OH OW
     product(x, matrix, None, products, (1, 1, pixels, C), columns, one_tap, rows=pixels, depth=C,
             lines=(C, C if along_k else columns), b_along_k=along_k)
@@ -201,11 +202,10 @@ def product(
     tensor_cores = y.dtype.name == "float32" and get_precision() == "fast" and backend_of(y).capability() >= (8, 0)
     b = None if b is None else memory.dense(b)
     divisors = math.gcd(geometry[2], geometry[6]), math.gcd(geometry[3], geometry[7])
-    if tensor_cores and batch.matrices == 1:
-        sizes = hopper.Sizes(rows, columns, depth, phases, a_along_k, b_along_k, mirror)
-        if hopper.fits(x, w, y, images, geometry, lines, sizes):
-            hopper.launch(x, w, b, y, images, geometry, divisors, lines, sizes)
-            return
+    sizes = hopper.Sizes(rows, columns, depth, phases, a_along_k, b_along_k, mirror)
+    if tensor_cores and batch.matrices == 1 and hopper.fits(x, w, y, images, geometry, lines, sizes):
+        hopper.launch(x, w, b, y, images, geometry, divisors, lines, sizes)
+        return
     tile, splits = plan(rows, columns, depth, phases * batch.matrices, tensor_cores)
     steps = (lines[0], *batch.a_steps), (lines[1], *batch.b_steps)
     macros: dict[str, Any] = {
@@ -214,15 +214,18 @@ def product(
         "TF32": int(tensor_cores), "STAGES": 4 if tensor_cores else 2,
         "A_ALONG_K": int(a_along_k), "B_ALONG_K": int(b_along_k), **tile._asdict(),
     }  # fmt: skip
-    if mirror:
-        macros["MIRROR"] = 1
+    single = splits == 1 == batch.matrices
+    left = moments.room(y, sizes, tile.BM, -(-rows // tile.BM)) if single else None
+    macros |= ({"MIRROR": 1} if mirror else {}) | ({} if left is None else {"MOMENTS": 1})
     out = y if splits == 1 else memory.empty((splits, y.size), y.dtype, y)
     grid = -(-rows // tile.BM), -(-columns // tile.BN), phases * batch.matrices * splits
     kernel("conv.cu", "gemm", y, **macros)(
         grid, tile.THREADS,
         (x, w, b, out, *images, columns, *geometry, *divisors, *lines, splits, phases, batch.inner, *batch.a_steps,
-         *batch.b_steps, y.size),
+         *batch.b_steps, y.size, left),
         shared=shared_bytes(macros, y.itemsize))  # fmt: skip
+    if left is not None:
+        moments.leave(y, sizes, left, tile.BM)
     if splits > 1:
         add_partials(out, b, y, columns, splits)
 

@@ -5,12 +5,14 @@ Other elementwise work is left to CuPy's own kernels, which are as fast; each of
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..values import DeviceArray
 from . import memory
 from .grid import THREADS, flat, vector
 from .loader import kernel
 
-__all__ = ["add", "gate", "leaky_relu", "sigmoid", "softplus", "tanh_grad"]
+__all__ = ["add", "gate", "leaky_relu", "sigmoid", "softplus", "tanh", "tanh_grad"]
 
 
 def add(a: DeviceArray, b: DeviceArray) -> DeviceArray:
@@ -57,6 +59,11 @@ def sigmoid(x: DeviceArray) -> DeviceArray:
 def softplus(x: DeviceArray) -> DeviceArray:
     """Return ln(1 + e^x), accurate for any x. Stored like x."""
     return _one_by_one("softplus", x)
+
+
+def tanh(x: DeviceArray) -> DeviceArray:
+    """Return the hyperbolic tangent, by CuPy's own kernel."""
+    return np.tanh(x)
 
 
 def _one_by_one(name: str, x: DeviceArray) -> DeviceArray:

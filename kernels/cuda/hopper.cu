@@ -20,6 +20,8 @@
 // Traffic   A once per column tile (taps that overlap: from L1 and L2), the image once per row tile, y once; the image itself is
 //           B read and written once more. 128 x 128 tile: a step is 1 MFLOP for 32 KiB from L2.
 // Banks     A along the depth and B: lines of 128 bytes, 16-byte piece p of line l at p ^ (l % 8); A along y: lines of 128 + 8 numbers.
+// Moments   MOMENTS = 1: also those of each column in the rows of y that a block writes, see moments.cuh.
+//           MODE 2: with the sums of gy's columns that arrange.cu has left, (lines, O), their totals behind them: a bias's gradient.
 // Accuracy  1e-3 of the result's scale: inputs rounded to 10 bits, to nearest, halves away from zero; sums in float32.
 // Needs     C % 32 == 0 (MODE 0, 1), C % 4 == 0, O % 4 == 0, filters up to 16 x 16, addresses of 16 bytes; else: conv.cu.
 // Twin      kernels/cpu/conv.py              Checked by tests/cuda/test_hopper.py, emulated and on a GPU.
@@ -27,6 +29,7 @@
 #include "hopper.cuh"
 #include "windows.cuh"
 #include "rounded.cuh"
+#include "moments.cuh"
 #ifndef MODE
 #define MODE 0
 #define BN 64
@@ -37,17 +40,23 @@
 #ifndef MIRROR
 #define MIRROR 0
 #endif
+#ifndef MOMENTS
+#define MOMENTS 0
+#endif
+#define LINES_OF_SUMS 128  // at most; the same in hopper.py
 
 template <int KIND, int WIDTH, int SLOTS, int RANKS>
 __device__ __forceinline__ void product(
     const float* __restrict__ x, const float* __restrict__ image, const float* __restrict__ b, float* __restrict__ y, int N, int H,
     int W, int C, int O, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW, int gh, int gw, int ldx,
-    int splits, int phases, long long total) {
+    int splits, int phases, long long total, float* __restrict__ moments) {
   constexpr int BM = 128, THREADS = 256, BK = 32, PITCH_A = BM + 8;
   constexpr int SIZE_A = KIND == 2 ? BK * PITCH_A * 4 : BM * BK * 4, SIZE_B = WIDTH * BK * 4, SIZE = SIZE_A + SIZE_B;
   constexpr int COPIES = BM / 32, AHEAD = SLOTS - 2, PIECES = BM / 4, LINES = THREADS / PIECES;
   constexpr bool TIGHT = KIND == 1 && WIDTH == 128 && SLOTS == 3;  // more than the 128 registers that it may have, in its loop
-  constexpr int EARLY = TIGHT ? BK / 16 : BK / 8;  // of a step's BK / 8 parts, those read while the last product still runs
+  constexpr bool LEAVES = MOMENTS && KIND != 2;  // moments of y, not sums
+  constexpr bool FULL = KIND == 0 && WIDTH == 128 && SLOTS == 3 && RANKS > 1 && MOMENTS && !MIRROR;  // all 128 registers
+  constexpr int EARLY = TIGHT || FULL ? BK / 16 : BK / 8;  // of a step's BK / 8 parts, those read while the last product still runs
   DYNAMIC_SHARED(unsigned char, bytes);
   Shared tiles = aligned_1024(shared_address(bytes)) + 1024, barriers = tiles - 1024;
   int t = threadIdx.x;
@@ -165,6 +174,15 @@ __device__ __forceinline__ void product(
     }
     copies_commit();
   }
+  if (KIND == 2 && MOMENTS) {  // while the first copies are on their way; a warp takes a column
+    int group = (steps + LINES_OF_SUMS - 1) / LINES_OF_SUMS, lines = (steps + group - 1) / group;
+    for (int n = (blockIdx.z * gridDim.x + blockIdx.x) * 8 + t / 32; n < WIDTH; n += gridDim.z * gridDim.x * 8) {
+      float sum = 0;
+      for (int k = t % 32; k < lines && n0 + n < O; k += 32) sum += moments[(long long)k * O + n0 + n];
+      for (int apart = 16; apart > 0; apart /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, apart);
+      if (t % 32 == 0 && n0 + n < O) moments[(long long)lines * O + n0 + n] = sum;
+    }
+  }
   int now = 0, parity = 0, ahead = AHEAD;  // slots of this step and of that to be copied
   int lane = t % 32, top = t / 128 * 64 + t / 32 % 4 * 16;
   float a[BK / 8][4];  // the product in flight reads them
@@ -222,7 +240,17 @@ __device__ __forceinline__ void product(
     Digits at = digits(m, oh, ow);
     return ((long long)at.a * OH + at.b * up_h + p) * OW + at.c * up_w + q;
   };
+  constexpr int PITCH = WIDTH + 8;
+  auto leave_moments = [&](int row, int count) {  // of `count` rows, from `row` on: (3, phases * gridDim.x, O)
+    __syncthreads();
+    if (count <= 0) return;
+    int phase_at = KIND == 1 ? p * min(up_w, OW) + q : 0;  // not by blockIdx, which would take registers in the loop
+    long long part = ((long long)phase_at * gridDim.x + m0 / BM * RANKS + rank) * O + n0;
+    float* tile = (float*)(bytes + (tiles - shared_address(bytes))) + row * PITCH;
+    column_moments<WIDTH, BM / RANKS, PITCH, THREADS>(tile, count, O - n0, moments + part, (long long)phases * gridDim.x * O);
+  };
   if (RANKS == 1) {
+    if (LEAVES) __syncthreads();  // all products of this block are done with the slots
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       int m = m0 + top + 8 * half;
@@ -231,14 +259,16 @@ __device__ __forceinline__ void product(
 #pragma unroll
       for (int j = 0; j < WIDTH / 8; j++) {
         int n = n0 + 8 * j + side;
-        if (n < O)
-          *(float2*)(to + n) = {c[4 * j + 2 * half] + (b ? b[n] : 0), c[4 * j + 2 * half + 1] + (b ? b[n + 1] : 0)};
+        if (n >= O) continue;
+        float2 v = {c[4 * j + 2 * half] + (b ? b[n] : 0), c[4 * j + 2 * half + 1] + (b ? b[n + 1] : 0)};
+        *(float2*)(to + n) = v;
+        if (LEAVES) store2(tiles + ((top + 8 * half) * PITCH + 8 * j + side) * 4, v.x, v.y);
       }
     }
+    if (LEAVES) leave_moments(0, min(BM, rows - m0));
     return;
   }
   // The parts of the depth: each block of the cluster adds up, in order, some rows of its tile, the others' shared memory read.
-  constexpr int PITCH = WIDTH + 8;
   __syncthreads();  // all products of this block are done with the slots
 #pragma unroll
   for (int j = 0; j < WIDTH / 8; j++)
@@ -257,14 +287,19 @@ __device__ __forceinline__ void product(
     if (m >= rows || n0 + n >= O) continue;
     if (b) sum.x += b[n0 + n], sum.y += b[n0 + n + 1], sum.z += b[n0 + n + 2], sum.w += b[n0 + n + 3];
     *(float4*)(y + line_of(m) * O + n0 + n) = sum;
+    if (LEAVES) {  // no other block reads these rows
+      store2(tiles + (row * PITCH + n) * 4, sum.x, sum.y);
+      store2(tiles + (row * PITCH + n + 2) * 4, sum.z, sum.w);
+    }
   }
+  if (LEAVES) leave_moments(rank * HEIGHT, min(HEIGHT, rows - m0 - rank * HEIGHT));
   cluster_barrier();  // no block ends while another reads it
 }
 
 extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(256, BLOCKS)
 hopper_gemm(const float* __restrict__ x, const float* __restrict__ image, const float* __restrict__ b, float* __restrict__ y,
             int N, int H, int W, int C, int O, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW,
-            int gh, int gw, int ldx, int splits, int phases, long long total) {
+            int gh, int gw, int ldx, int splits, int phases, long long total, float* __restrict__ moments) {
   product<MODE, BN, STAGES, CLUSTER>(x, image, b, y, N, H, W, C, O, KH, KW, SH, SW, PH, PW, DH, DW, OH, OW, gh, gw, ldx,
-                                     splits, phases, total);
+                                     splits, phases, total, moments);
 }

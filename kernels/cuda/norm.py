@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..values import DeviceArray, Moments, Running
-from . import memory
+from . import memory, moments
 from .grid import THREADS, parts_of, table
 from .loader import kernel
 from .tickets import tickets
@@ -34,7 +34,12 @@ def norm_stats(x: DeviceArray, over: str, eps: float, running: Running | None = 
     t = table(groups, pixels, channels, x, parts=parts_of(x))
     outputs, settings = [memory.empty((groups, channels), x.dtype, x) for _ in range(3)], (eps, *t.numbers)
     moving = _moving(x, running, groups, pixels, t.grid[1])
-    if t.lines == 1:
+    left = None if over == "layer" else moments.take(x, groups)
+    if left is not None:
+        last = table(groups, left.lines(groups), channels, left.parts, parts=1)
+        kernel("norm.cu", "norm_merge", x, VEC=last.vec)(
+            last.grid, last.block, (left.parts, *outputs, eps, channels, *left.numbers(groups), *moving))
+    elif t.lines == 1:
         kernel("norm.cu", "norm_moments", x, VEC=t.vec)(
             t.grid, t.block, (x, None, None, None, *outputs, *settings, *moving))
     else:

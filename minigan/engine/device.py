@@ -7,11 +7,12 @@ products, so this module also finds out which of OpenBLAS's kernels run, and whi
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,11 @@ def set_device(name: str) -> str:
 
     Raises:
         DeviceError: the device cannot be used; the message says what is missing and how to get it.
+        OptionError: another device than the CPU, while the precision is "bf16-emulated".
     """
     global _default
-    _default = resolve(name)
+    _check_emulation(kernels.get_precision(), resolved := resolve(name))
+    _default = resolved
     if _default.startswith("cuda"):
         backend(_default).use(index_of(_default))
     return _default
@@ -188,16 +191,40 @@ def set_precision(name: str) -> str:
     """How float32 is multiplied: `"fast"`, or `"fp32"`, as exactly as sums of float32 are.
 
     Fast means tensor cores with 10 bits of mantissa on a GPU (TF32), and convolutions with the fewest products on a
-    CPU; see docs/performance.md for the errors. float64 is always exact. Returns the choice; `"tf32"`, which earlier
-    versions had, is `"fast"`.
+    CPU; see docs/performance.md for the errors. float64 is always exact. `"bf16-emulated"`, on a CPU only, rounds what
+    is stored of images and filters to bf16, to see what that does to the results; it is slower. Returns the choice;
+    `"tf32"`, which earlier versions had, is `"fast"`.
 
     Raises:
-        OptionError: another name.
+        OptionError: another name, or one that the device of new tensors does not have.
     """
-    if name not in ("fast", "fp32", "tf32"):
-        raise OptionError(f"precision: {name!r} is not 'fast' or 'fp32'")
+    if name == "bf16" and _default == "cpu":
+        raise OptionError("precision: 'bf16' needs a GPU; on a CPU use 'fast', or 'bf16-emulated' to see what bf16 "
+                          "does to the results")
+    if name not in ("fast", "fp32", "bf16-emulated", "tf32"):
+        raise OptionError(f"precision: {name!r} is not 'fast', 'fp32' or 'bf16-emulated'")
+    _check_emulation(name, _default)
     kernels.set_precision(name)
     return kernels.get_precision()
+
+
+def _check_emulation(precision: str, name: str) -> None:
+    """Raise OptionError if bf16 is to be emulated on a device that is not the CPU, where nothing would be rounded."""
+    if precision == "bf16-emulated" and name != "cpu":
+        raise OptionError(f"precision: 'bf16-emulated' is for a CPU, not for device {name}; use 'fast' there, or "
+                          "--device cpu")
+
+
+@contextlib.contextmanager
+def float32_stored() -> Iterator[None]:
+    """A context in which nothing is rounded to bf16: for networks that measure, whatever the precision of a run."""
+    before = kernels.get_precision()
+    if before == "bf16-emulated":
+        kernels.set_precision("fast")
+    try:
+        yield
+    finally:
+        kernels.set_precision(before)
 
 
 def device_info() -> str:

@@ -24,16 +24,18 @@ WIDE = {"VA": 4, "VB": 4, "A_ALONG_K": 1, "B_ALONG_K": 0}
 TENSOR_CORES = [  # every tile, and the largest for every layout of the operands
     *({**WIDE, **tile._asdict()} for tile in (*conv.TILES, conv.HALF)), {**WIDE, **conv.NARROW._asdict(), "VB": 1},
     *({**WIDE, **conv.TILES[0]._asdict(), **lie} for lie in (
-        {"B_ALONG_K": 1}, {"A_ALONG_K": 0}, {"A_ALONG_K": 0, "B_ALONG_K": 1}, {"VA": 1, "VB": 1}, {"MIRROR": 1},
-        {"A_ALONG_K": 0, "MIRROR": 1}))]
+        {"B_ALONG_K": 1}, {"A_ALONG_K": 0}, {"A_ALONG_K": 0, "B_ALONG_K": 1}, {"VA": 1, "VB": 1},
+        {"MIRROR": 1, "MOMENTS": 1}, {"B_ALONG_K": 1, "MOMENTS": 1}, {"A_ALONG_K": 0, "MIRROR": 1}))]
 PROGRAMS = {  # name: [(file, its macros), ...]
     **{real: [*((file, {"REAL": real}) for file in FILES), *((file, {"REAL": real, "VEC": 1}) for file in PACKED)]
        for real in ("float", "double")},
     "tensor cores": [("conv.cu", {"REAL": "float", "TF32": 1, "STAGES": 4, **macros}) for macros in TENSOR_CORES],
     **{f"Hopper {tile.BN}x{tile.STAGES}": [
         ("hopper.cu", {"REAL": "float", "MODE": mode, "BN": tile.BN, "STAGES": tile.STAGES, "BLOCKS": tile.BLOCKS,
-                       "CLUSTER": cluster, "MIRROR": mirror})
-        for mode, cluster, mirror in ((0, 1, 0), (1, 2, 0), (2, 8, 0), (0, 2, 1), (2, 1, 1))] for tile in hopper.TILES}}
+                       "CLUSTER": cluster, "MIRROR": mirror, "MOMENTS": moments})
+        for mode, cluster, mirror, moments in (
+            (0, 1, 0, 0), (1, 2, 0, 0), (2, 8, 0, 0), (2, 1, 1, 1), (0, 2, 0, 1), (1, 1, 0, 1),
+            (1, 4, 0, 1), (0, 2, 1, 1), (0, 1, 1, 0))] for tile in hopper.TILES}}
 ON = {"tensor cores": WITH_TENSOR_CORES, **{name: HOPPER for name in PROGRAMS if name.startswith("Hopper")}}
 KNOWN = re.compile(  # the end of a loop; and at most 39 bytes, not read again in the loop (cuobjdump shows LDL there)
     r"ptxas info .*C7517.*\n|ptxas \w+ +: Registers are spilled .*_MODE1_BN128_STAGES3_.*, [1-3]?\d bytes.*\n")
