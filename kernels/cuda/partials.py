@@ -19,8 +19,8 @@ def add_partials(partial: DeviceArray, b: DeviceArray | None, y: DeviceArray, co
 
     Inside `parts_left`, leave it to the caller if the parts are few numbers.
     """
-    if _left.wanted and b is None and partial.size <= LEAVE:
-        _left.partial = partial
+    if _wanted.by is not None and b is None and partial.size <= LEAVE:
+        _wanted.by.partial = partial
         return
     if parts <= FEW and vector(columns, y, b) > 1:
         kernel("conv.cu", "add_few_partials", y)(
@@ -29,24 +29,27 @@ def add_partials(partial: DeviceArray, b: DeviceArray | None, y: DeviceArray, co
         kernel("conv.cu", "add_partials", y)(-(-y.size // 32), (32, 8), (partial, b, y, y.size, columns, parts))
 
 
-class _Left(threading.local):
-    """Parts whose sum a caller takes over: whether it would, and those that the last product has left, or None."""
+class Left:
+    """Parts whose sum the caller takes over, or None."""
 
-    wanted = False
     partial: DeviceArray | None = None
 
 
-_left = _Left()
+class _Wanted(threading.local):
+    by: Left | None = None
+
+
+_wanted = _Wanted()
 
 
 @contextlib.contextmanager
-def parts_left() -> Iterator[_Left]:
+def parts_left() -> Iterator[Left]:
     """A context for one product y, with nothing to be added: afterwards y is the sum of `partial` (parts, y.size).
 
     If `partial` is None, y has been computed; else y has not been written.
     """
-    _left.wanted, _left.partial = True, None
+    _wanted.by = left = Left()
     try:
-        yield _left
+        yield left
     finally:
-        _left.wanted = False
+        _wanted.by = None
