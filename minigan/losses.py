@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan import ops
+from minigan import kernels, ops
 from minigan.engine import Tensor, grad, tensor
 from minigan.errors import OptionError, ShapeError
 from minigan.random import Stream
@@ -239,7 +239,7 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Any, fake: Any,
         raise ShapeError(f"gradient_penalty: real {x.shape} and fake {g.shape} must have one shape; use "
                          "batches of equal size")
     e = (stream or default_stream).uniform((len(x), *(1,) * (x.ndim - 1)), x.dtype, x.device, 0)  # (N, 1, ...)
-    u = Tensor(x.data * e + g.data * (1 - e), requires_grad=True)
+    u = Tensor(kernels.mix(x.data, g.data, e), requires_grad=True)
     slope, = grad(ops.sum(critic(u)), [u], create_graph=True)
     return mse(ops.norm(slope, axis=tuple(range(1, u.ndim))), 1.0)
 

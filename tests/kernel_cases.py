@@ -176,6 +176,8 @@ CASES = {
     "add": [(x, x[::-1].copy()) for x in SIGNS],
     "leaky_relu": [(x, slope) for x in SIGNS for slope in (0.0, 0.2, 1.5)],
     "gate": [(x[::-1].copy(), x, slope) for x in SIGNS for slope in (0.0, 0.2)],
+    "mix": [(draw(*s, dtype=t), draw(*s, dtype=t), draw(s[0], *(1,) * (len(s) - 1), dtype=t)) for s, t in (
+        ((2, 3, 4, 5), np.float64), ((3, 1, 4, 4), np.float32), ((5, 3), np.float64))],
     "tanh_grad": [(x[::-1].copy(), np.tanh(x)) for x in SIGNS],
     "sigmoid": [(x,) for x in SIGNS],
     "softplus": [(x,) for x in SIGNS],

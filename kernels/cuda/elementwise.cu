@@ -33,6 +33,18 @@ gate(const REAL* __restrict__ g, const REAL* __restrict__ on, REAL slope, REAL* 
   }
 }
 
+// y = e a + (1 - e) b by rows of `width` numbers, of which VEC is a divisor; blockIdx.x is the row, which has its own e.
+extern "C" __global__ void __launch_bounds__(THREADS)
+mix(const REAL* __restrict__ a, const REAL* __restrict__ b, const REAL* __restrict__ share, REAL* __restrict__ y,
+    long long width) {
+  long long i = ((long long)blockIdx.y * blockDim.x + threadIdx.x) * VEC, first = blockIdx.x * width;
+  if (i >= width) return;
+  REAL e = share[blockIdx.x];
+  Pack mine = load(a + first + i), theirs = load(b + first + i);
+  for (int v = 0; v < VEC; v++) mine.v[v] = mine.v[v] * e + theirs.v[v] * (1 - e);
+  store(y + first + i, mine);
+}
+
 extern "C" __global__ void __launch_bounds__(THREADS)
 tanh_grad(const REAL* __restrict__ g, const REAL* __restrict__ y, REAL* __restrict__ z, long long n) {  // z = g (1 - y^2)
   long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * VEC;
