@@ -41,9 +41,9 @@ def _mean(v, over):
     return over_ranks(own) if over == "joint" else own
 
 
-def _moments(x, over, eps):
+def _moments(x, over, eps, running=None):
     """Moments of an array x (N, C, ...). Ranks have equally many elements: their means and variances are averaged."""
-    own = kernels.norm_stats(x, KERNELS.get(over, over), eps)
+    own = kernels.norm_stats(x, KERNELS.get(over, over), eps, running)
     if over != "joint" or joint().size == 1:
         return own
     every = joint().gather(np.stack([own.mean, own.var])[None])  # (ranks, 2, 1, C, 1, ...)
@@ -235,11 +235,15 @@ def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = 
         raise ShapeError(f"batch_norm: x {x.shape} has {per} value per channel: a batch of one point has no variance; "
                          "use a larger batch, instance_norm, or training=False")
     images = x if batches == 1 else regroup(x, batches)  # (batches, C, N/batches * H, ...)
-    moments = _moments(images.data if isinstance(images, Tensor) else np.asarray(images), over, eps)
+    running = None
     if running_mean is not None and running_var is not None:
+        running = kernels.Running(running_mean, running_var, momentum)
+    own = running if joint().size == 1 else None  # moved by the kernel that computes the moments
+    moments = _moments(images.data if isinstance(images, Tensor) else np.asarray(images), over, eps, own)
+    if running is not None and own is None:
         middle, var = moments[:2] if over == "joint" else joint().mean(moments[:2])  # the same on all ranks
         for i in range(batches):
-            kernels.update_running(running_mean, running_var, middle[i : i + 1], var[i : i + 1], momentum, per)
+            kernels.update_running(*running[:2], middle[i : i + 1], var[i : i + 1], momentum, per)
     y = normalize(images, gamma, beta, over=over, eps=eps, slope=slope, moments=moments)
     return y if batches == 1 else regroup(y, len(x), x.ndim)  # (N, C, ...)
 
