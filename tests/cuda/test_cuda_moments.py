@@ -120,6 +120,15 @@ def test_one_launch_merges_and_normalises(device, monkeypatch, launched, over, i
             np.testing.assert_allclose(one, device.get(other), rtol=1e-6, atol=1e-6)
 
 
+def test_a_product_that_leaves_moments_is_cut_within_clusters():
+    """If that costs less than reading its result again; else partial sums stay."""
+    sizes = 0, 2048, 256, 2304, 1
+    parts, whole = hopper.plan(*sizes), hopper.plan(*sizes, moments=True)
+    assert parts.splits > parts.cluster and whole.splits == whole.cluster
+    assert hopper.microseconds(whole, *sizes) <= hopper.microseconds(parts, *sizes) + hopper.READ_AGAIN
+    assert hopper.plan(0, 1922, 512, 4096, 1, moments=True) == hopper.plan(0, 1922, 512, 4096, 1)
+
+
 @pytest.mark.parametrize("change", ["nothing asked", "in place", "another array", "part of it", "rows of two images",
                                     "phases of other sizes", "splits", "twice"])
 def test_they_are_not_used_for_other_numbers(device, monkeypatch, launched, change):
