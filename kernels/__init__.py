@@ -6,7 +6,7 @@ stride, padding, dilation, sizes and scales are (h, w) pairs that the caller has
 
 This is the only door. Beside the kernels it has
 
-    Counter, Rate, Moments          what kernels take and return beside arrays and numbers
+    Counter, Rate, Moments, Running what kernels take and return beside arrays and numbers
     backend(device)                 who allocates, copies and captures on a device that is not the CPU
     set_precision, get_precision    how float32 numbers are multiplied
     set_threads, get_threads        how many workers share the work on the CPU
@@ -29,7 +29,7 @@ from .cpu.memory import layout_copies
 from .geometry import out_size, out_sizes
 from .native.library import WING
 from .precision import get_precision
-from .values import Counter, Moments, Rate
+from .values import Counter, Moments, Rate, Running
 from .wings import backend, constant_weights, dispatched, kernels_of, moments_wanted, sums_wanted, weights_change
 
 if TYPE_CHECKING:

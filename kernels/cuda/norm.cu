@@ -81,10 +81,28 @@ __device__ __forceinline__ void combine(const REAL* x, const REAL* part_means, c
   }
 }
 
+// A block that has written mean, var[g, c] of its columns: the last of all groups' blocks moves the running statistics, group by
+// group: running += momentum (group's - running), the variance unbiased. Without running statistics, nothing happens.
+__device__ __forceinline__ void move_running(const REAL* mean, const REAL* var, REAL* running_mean, REAL* running_var,
+                                             REAL momentum, REAL unbiased, int* tickets, int groups, int C, bool& last) {
+  if (!running_mean || (groups > 1 && !last_of(groups, tickets + blockIdx.y, last))) return;
+  int column = (blockIdx.y * blockDim.x + threadIdx.x) * VEC;
+  if (threadIdx.y > 0 || column >= C) return;
+  for (int c = column; c < column + VEC; c++) {
+    REAL centre = running_mean[c], spread = running_var[c];
+    for (long long g = 0; g < groups; g++) {
+      centre += momentum * (mean[g * C + c] - centre);
+      spread += momentum * (var[g * C + c] * unbiased - spread);
+    }
+    running_mean[c] = centre, running_var[c] = spread;
+  }
+}
+
 // With tickets, or without partial results, mean, var, rstd[g, c]; else partial results in part_means, part_squares.
 extern "C" __global__ void __launch_bounds__(THREADS)
-norm_moments(const REAL* __restrict__ x, REAL* part_means, REAL* part_squares, int* tickets, REAL* __restrict__ mean,
-             REAL* __restrict__ var, REAL* __restrict__ rstd, REAL eps, int rows, int W, int C, int parts, int share) {
+norm_moments(const REAL* __restrict__ x, REAL* part_means, REAL* part_squares, int* tickets, REAL* mean, REAL* var,
+             REAL* __restrict__ rstd, REAL eps, int rows, int W, int C, int parts, int share, REAL* running_mean,
+             REAL* running_var, REAL momentum, REAL unbiased, int* group_tickets) {
   __shared__ Pack means[THREADS], squareses[THREADS];
   __shared__ REAL ns[THREADS];
   __shared__ bool last;
@@ -132,18 +150,23 @@ norm_moments(const REAL* __restrict__ x, REAL* part_means, REAL* part_squares, i
       write(mean, var, rstd, (long long)blockIdx.x * W + column, centre, squares, eps);
     }
   }
-  if (tickets && last_of(parts, tickets + g * gridDim.y + blockIdx.y, last))
+  if (part_means) {
+    if (!tickets || !last_of(parts, tickets + g * gridDim.y + blockIdx.y, last)) return;
     combine(x, part_means, part_squares, mean, var, rstd, eps, rows, W, C, parts, share, g, ns, means, squareses);
+  }
+  move_running(mean, var, running_mean, running_var, momentum, unbiased, group_tickets, gridDim.x / parts, C, last);
 }
 
 // The second launch, where there are no tickets; grid.x = groups.
 extern "C" __global__ void __launch_bounds__(THREADS)
 norm_combine(const REAL* __restrict__ x, const REAL* __restrict__ part_means, const REAL* __restrict__ part_squares,
-             REAL* __restrict__ mean, REAL* __restrict__ var, REAL* __restrict__ rstd, REAL eps, int rows, int W, int C,
-             int parts, int share) {
+             REAL* mean, REAL* var, REAL* __restrict__ rstd, REAL eps, int rows, int W, int C, int parts, int share,
+             REAL* running_mean, REAL* running_var, REAL momentum, REAL unbiased, int* group_tickets) {
   __shared__ Pack means[THREADS], squareses[THREADS];
   __shared__ REAL ns[THREADS];
+  __shared__ bool last;
   combine(x, part_means, part_squares, mean, var, rstd, eps, rows, W, C, parts, share, blockIdx.x, ns, means, squareses);
+  move_running(mean, var, running_mean, running_var, momentum, unbiased, group_tickets, gridDim.x, C, last);
 }
 
 // What a product has left in the parts of moments.cuh: moments (3, phases * blocks, C); of each phase, `tiles` parts of `height`
@@ -170,15 +193,18 @@ __device__ __forceinline__ Pack merge_parts(const REAL* moments, int column, int
 
 // mean, var, rstd[g, c] from that; grid.x = groups.
 extern "C" __global__ void __launch_bounds__(THREADS)
-norm_merge(const REAL* __restrict__ moments, REAL* __restrict__ mean, REAL* __restrict__ var, REAL* __restrict__ rstd, REAL eps,
-           int C, int rows, int height, int tiles, int phases, int blocks) {
+norm_merge(const REAL* __restrict__ moments, REAL* mean, REAL* var, REAL* __restrict__ rstd, REAL eps, int C, int rows, int height,
+           int tiles, int phases, int blocks, REAL* running_mean, REAL* running_var, REAL momentum, REAL unbiased, int* group_tickets) {
   __shared__ Pack means[THREADS], squareses[THREADS];
   __shared__ REAL ns[THREADS];
+  __shared__ bool last;
   int lane = threadIdx.x, column = (blockIdx.y * blockDim.x + lane) * VEC, g = blockIdx.x;
   Pack centre = merge_parts(moments, column, C, g, rows, height, tiles, phases, blocks, ns, means, squareses), squares;
-  if (threadIdx.y > 0 || column >= C) return;
-  for (int v = 0; v < VEC; v++) centre.v[v] += means[lane].v[v], squares.v[v] = squareses[lane].v[v] / ns[lane];
-  write(mean, var, rstd, (long long)g * C + column, centre, squares, eps);
+  if (threadIdx.y == 0 && column < C) {
+    for (int v = 0; v < VEC; v++) centre.v[v] += means[lane].v[v], squares.v[v] = squareses[lane].v[v] / ns[lane];
+    write(mean, var, rstd, (long long)g * C + column, centre, squares, eps);
+  }
+  move_running(mean, var, running_mean, running_var, momentum, unbiased, group_tickets, gridDim.x, C, last);
 }
 
 // The rows of a block in its columns, from `first` on: y = leaky_relu((x - centre) scale + shift).
@@ -202,23 +228,27 @@ __device__ __forceinline__ void apply_rows(const T* x, T* y, long long first, in
 
 // norm_merge and norm_apply at once, W = C: every block merges the parts of its own columns, the first of a group writes the results.
 extern "C" __global__ void __launch_bounds__(THREADS, 4)
-norm_merge_apply(const REAL* __restrict__ x, const REAL* __restrict__ moments, REAL* __restrict__ mean, REAL* __restrict__ var,
-                 REAL* __restrict__ rstd, REAL eps, const REAL* __restrict__ gamma, const REAL* __restrict__ beta, REAL slope,
+norm_merge_apply(const REAL* __restrict__ x, const REAL* __restrict__ moments, REAL* mean, REAL* var, REAL* __restrict__ rstd, REAL eps, const REAL* __restrict__ gamma, const REAL* __restrict__ beta, REAL slope,
                  REAL* __restrict__ y, int rows, int C, int parts, int share, int left_rows, int height, int tiles, int phases,
-                 int blocks) {
+                 int blocks, REAL* running_mean, REAL* running_var, REAL momentum, REAL unbiased, int* group_tickets) {
   __shared__ Pack means[THREADS], squareses[THREADS];
   __shared__ REAL ns[THREADS];
+  __shared__ bool last;
   int lane = threadIdx.x, column = (blockIdx.y * blockDim.x + lane) * VEC;
   int g = blockIdx.x / parts, part = blockIdx.x % parts, end = min(rows, (part + 1) * share);
   Pack centre = merge_parts(moments, column, C, g, left_rows, height, tiles, phases, blocks, ns, means, squareses);
   __syncthreads();  // row 0 is final
-  if (column >= C) return;
-  Pack squares, scale, shift = beta ? load(beta + column) : same(0);
-  for (int v = 0; v < VEC; v++) {
+  Pack squares, scale;
+  for (int v = 0; v < VEC && column < C; v++) {
     centre.v[v] += means[lane].v[v], squares.v[v] = squareses[lane].v[v] / ns[lane];
     scale.v[v] = 1 / sqrt(squares.v[v] + eps) * (gamma ? gamma[column + v] : (REAL)1);
   }
-  if (part == 0 && threadIdx.y == 0) write(mean, var, rstd, (long long)g * C + column, centre, squares, eps);
+  if (part == 0) {  // the same for all threads of a block
+    if (threadIdx.y == 0 && column < C) write(mean, var, rstd, (long long)g * C + column, centre, squares, eps);
+    move_running(mean, var, running_mean, running_var, momentum, unbiased, group_tickets, gridDim.x / parts, C, last);
+  }
+  if (column >= C) return;
+  Pack shift = beta ? load(beta + column) : same(0);
   apply_rows(x, y, (long long)g * rows * C + column, part * share, end, C, centre, scale, shift, slope);
 }
 

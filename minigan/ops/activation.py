@@ -113,6 +113,7 @@ def tanh(x: Array) -> Array:
 
 
 tanh.defvjp(x=lambda gy, y, x: gy * (1 - y * y))
+tanh.deffused(lambda gy, y, x: (kernels.tanh_grad(gy, y),))
 tanh.defonnx("Tanh")
 
 
