@@ -79,13 +79,14 @@ def _upconvolutions():
 
 
 def _norms():
-    cases = {"norm_stats": [], "norm_apply": [], "norm_grad": []}
+    cases = {"norm_stats": [], "norm_apply": [], "norm_grad": [], "normalized": []}
     for over, shape, dtype in NORMS:
         x, gy, y = (draw(*shape, dtype=dtype) for _ in range(3))
         gamma, beta = (draw(shape[1], dtype=dtype) for _ in range(2))
         axes = {"batch": (0, 2, 3), "instance": (2, 3), "layer": (1, 2, 3)}[over]
         mean, rstd = x.mean(axes, keepdims=True), 1 / np.sqrt(x.var(axes, keepdims=True) + dtype(1e-5))
         cases["norm_stats"] += [(x, over, 1e-5)]
+        cases["normalized"] += [(x, over, 1e-5, gamma, beta, 0.2), (x, over, 1e-5, None, None)]
         cases["norm_apply"] += [(x, mean, rstd, gamma, beta), (x, mean, rstd, None, None, 0.2)]
         cases["norm_grad"] += [(gy, x, mean, rstd, gamma, over), (gy, x, mean, rstd, None, over, y, 0.2)]
     return cases
@@ -181,8 +182,8 @@ CASES = {
     "tanh_grad": [(x[::-1].copy(), np.tanh(x)) for x in SIGNS],
     "sigmoid": [(x,) for x in SIGNS],
     "softplus": [(x,) for x in SIGNS],
-    **_means(),
     "tanh": [(x,) for x in SIGNS],
+    **_means(),
     "blur_filters": [(draw(4, 3, 3, 2), TWO), (draw(1, 2, 3, 5), (3, 2))],
     "unblur_filters": [(draw(3, 4, 4, 3), TWO), (draw(2, 1, 5, 6), (3, 2))],
     "matmul": [(draw(5, 7), draw(7, 3)), (draw(2, 1, 5, 4), draw(3, 4, 6))],

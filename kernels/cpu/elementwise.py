@@ -1,4 +1,4 @@
-"""Elementwise operations worth a kernel: rectifiers, their derivative, the gate; tanh's; sigmoid, softplus; large sums.
+"""Elementwise operations worth a kernel: rectifiers, their derivative, the gate; tanh and its; sigmoid, softplus; sums.
 
 Other elementwise work is left to NumPy. leaky_relu and the gate are in every layer of a GAN and need several passes;
 np.where or a boolean mask would cost more than ten times an addition. So they go in blocks that stay in cache from pass

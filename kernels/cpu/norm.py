@@ -22,7 +22,7 @@ from .blocks import PASS, SHARED, cut, for_each_block
 from .elementwise import gate_into, rectify
 from .memory import channels_first, channels_last, empty_like, scratch
 
-__all__ = ["norm_apply", "norm_grad", "norm_stats", "update_running"]
+__all__ = ["norm_apply", "norm_grad", "norm_stats", "normalized", "update_running"]
 
 RUN = 1024  # numbers that elementwise passes take in one inner loop: several pixels side by side
 COLUMNS = 64  # numbers in a row of the table for the products: with few channels, again several pixels side by side
@@ -100,6 +100,15 @@ def norm_apply(
 
     table.for_each(block)
     return table.restore(y)
+
+
+def normalized(
+    x: Array, over: str, eps: float, gamma: Array | None, beta: Array | None, slope: float | None = None,
+    running: Running | None = None,
+) -> tuple[Array, Array, Array, Array]:
+    """(y, mean, var, rstd): norm_stats of x, and norm_apply with them."""
+    mean, var, rstd = norm_stats(x, over, eps, running)
+    return norm_apply(x, mean, rstd, gamma, beta, slope), mean, var, rstd
 
 
 def norm_grad(

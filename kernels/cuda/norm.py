@@ -17,7 +17,7 @@ from .grid import THREADS, parts_of, table
 from .loader import kernel
 from .tickets import tickets
 
-__all__ = ["norm_apply", "norm_grad", "norm_stats", "update_running"]
+__all__ = ["norm_apply", "norm_grad", "norm_stats", "normalized", "update_running"]
 
 STILL = None, None, 0.0, 1.0, None  # in place of `_moving`: no running statistics
 
@@ -102,6 +102,37 @@ def norm_apply(
     kernel("norm.cu", "norm_apply", x, VEC=t.vec)(
         t.grid, t.block, (x, *vectors, 1.0 if slope is None else slope, y, *t.numbers, mean.size < len(mean) * C))
     return _image(y, shape)
+
+
+def normalized(
+    x: DeviceArray,
+    over: str,
+    eps: float,
+    gamma: DeviceArray | None,
+    beta: DeviceArray | None,
+    slope: float | None = None,
+    running: Running | None = None,
+) -> tuple[DeviceArray, DeviceArray, DeviceArray, DeviceArray]:
+    """(y, mean, var, rstd): norm_stats of x, and norm_apply with them. One launch if a product has left x's moments.
+
+    Then each block merges the moments of its columns by itself, which must not be more to read than its rows of x.
+    """
+    shape, images = x.shape, _pixels_by_channels(x)
+    N, P, C = images.shape
+    groups = 1 if over == "batch" else N
+    t = table(groups, N // groups * P, C, images, beta)
+    left = None if over == "layer" or t.width > C else moments.take(images, groups)
+    moving = _moving(x, running, groups, images.size // C // groups, t.grid[1])
+    if left is None or left.lines(groups) > t.share or (running is not None and moving is STILL):
+        moments.put_back(left)
+        own = norm_stats(x, over, eps, running)
+        return norm_apply(x, own.mean, own.rstd, gamma, beta, slope), *own
+    y, outputs = memory.empty(images.shape, x.dtype, x), [memory.empty((groups, C), x.dtype, x) for _ in range(3)]
+    vectors = [None if v is None else memory.dense(v) for v in (gamma, beta)]
+    kernel("norm.cu", "norm_merge_apply", x, VEC=t.vec)(
+        t.grid, t.block, (images, left.parts, *outputs, eps, *vectors, 1.0 if slope is None else slope, y, t.rows, C,
+                          t.parts, t.share, *left.numbers(groups), *moving))
+    return _image(y, shape), *(v.reshape(groups, C, *(1,) * (len(shape) - 2)) for v in outputs)
 
 
 def norm_grad(

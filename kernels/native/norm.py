@@ -13,7 +13,7 @@ from ..cpu.norm import move_running
 from ..values import FLOAT32, Array, Moments, Running
 from .library import LIBRARY
 
-__all__ = ["norm_apply", "norm_grad", "norm_stats"]
+__all__ = ["norm_apply", "norm_grad", "norm_stats", "normalized"]
 
 
 def norm_stats(x: Array, over: str, eps: float, running: Running | None = None) -> Moments:
@@ -40,6 +40,15 @@ def norm_apply(
     sizes = _sizes(x, len(mean) == 1)
     LIBRARY.norm_apply(get_threads(), last, mean, rstd, gamma, beta, y, *sizes, 1 if slope is None else slope)
     return channels_first(y)
+
+
+def normalized(
+    x: Array, over: str, eps: float, gamma: Array | None, beta: Array | None, slope: float | None = None,
+    running: Running | None = None,
+) -> tuple[Array, Array, Array, Array]:
+    """`cpu.normalized`, reading x twice."""
+    mean, var, rstd = norm_stats(x, over, eps, running)
+    return norm_apply(x, mean, rstd, gamma, beta, slope), mean, var, rstd
 
 
 def norm_grad(

@@ -152,7 +152,7 @@ def _weighted_sum(*numbers: Array, weights: Sequence[float]) -> Array:
     shape = numbers[0].shape
     if len(weights) != len(numbers) or math.prod(shape) != 1 or any(number.shape != shape for number in numbers):
         raise ShapeError(f"weighted_sum: {len(weights)} weights for tensors of shapes "
-                         f"{[number.shape for number in numbers]}: each must have one number, and one weight")
+                         f"{[number.shape for number in numbers]}: each must have one number and one weight; sum first")
     return kernels.weighted_sum(numbers, weights)
 
 
