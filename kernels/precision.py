@@ -3,11 +3,13 @@
     "fast"    on a GPU, tensor cores that round what they multiply to 10 bits (TF32): errors of 1e-3 of the result's
               scale. On a CPU, convolutions with the fewest products: 1e-5 to 5e-5 of the result's deviation
     "fp32"    1e-6 on a GPU; on a CPU, convolutions directly or with fewer products at errors of at most 6e-6
+    "bf16"    on a GPU: images between layers, and the weights that they are multiplied by, are stored with 8 bits of
+              mantissa, half of float32's bytes; sums, statistics, losses and the weights themselves stay float32
 """
 
 from __future__ import annotations
 
-NAMES = ("fast", "fp32")
+NAMES = ("fast", "fp32", "bf16")
 _precision = "fast"
 
 
@@ -24,5 +26,5 @@ def set_precision(precision: str) -> None:
 
 
 def get_precision() -> str:
-    """What set_precision has set: "fast" or "fp32"."""
+    """What set_precision has set: "fast", "fp32" or "bf16"."""
     return _precision

@@ -1,5 +1,7 @@
 """Losses of logits, a discriminator's outputs before any sigmoid. Every loss is a mean over the batch by default.
 
+Logits and images that are stored as bfloat16 become float32 at the door (`full`).
+
 A GAN loss is a pair: the discriminator minimises one loss, the generator the other. With D = sigmoid(logit),
 -ln D = softplus(-logit) and -ln(1 - D) = softplus(logit), both safe for any logit.
 """
@@ -13,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigan import ops
-from minigan.engine import Tensor, grad, tensor
+from minigan.engine import Tensor, full, grad, tensor
 from minigan.errors import OptionError, ShapeError
 from minigan.random import Stream
 from minigan.random import default as default_stream
@@ -40,11 +42,11 @@ class GANLoss:
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """The discriminator's (or critic's) loss, a scalar, from logits of any shape."""
-        return self.real(real_logits, self.label_smoothing) + self.fake(fake_logits)
+        return self.real(full(real_logits), self.label_smoothing) + self.fake(full(fake_logits))
 
     def generator_loss(self, fake_logits: Tensor) -> Tensor:
         """The generator's loss, a scalar, from logits of any shape."""
-        return self.generator(fake_logits)
+        return self.generator(full(fake_logits))
 
     def smoothed(self, label_smoothing: float) -> GANLoss:
         """The same pair with label smoothing.
@@ -144,7 +146,7 @@ def mse(x: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
         OptionError: another reduction.
     """
     _same_shape("mse", x, target)
-    return _reduced("mse", ops.square(x - target), reduction)
+    return _reduced("mse", ops.square(full(x) - full(target)), reduction)
 
 
 def l1(x: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
@@ -157,7 +159,7 @@ def l1(x: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
         OptionError: another reduction.
     """
     _same_shape("l1", x, target)
-    return _reduced("l1", ops.abs(x - target), reduction)
+    return _reduced("l1", ops.abs(full(x) - full(target)), reduction)
 
 
 def cycle_consistency(x: Tensor, there_and_back: Tensor) -> Tensor:
@@ -183,7 +185,8 @@ def bce_with_logits(logits: Tensor, targets: Any, *, reduction: str = "mean") ->
         OptionError: another reduction.
     """
     _same_shape("bce_with_logits", logits, targets, "logits", "targets")
-    return _reduced("bce_with_logits", ops.softplus(logits) - logits * targets, reduction)
+    logits = full(logits)
+    return _reduced("bce_with_logits", ops.softplus(logits) - logits * full(targets), reduction)
 
 
 def cross_entropy(logits: Tensor, labels: Any, *, reduction: str = "mean") -> Tensor:
@@ -203,7 +206,7 @@ def cross_entropy(logits: Tensor, labels: Any, *, reduction: str = "mean") -> Te
     if n and not (labels.min() >= 0 and labels.max() < k):
         raise ShapeError(f"cross_entropy: labels run from {labels.min()} to {labels.max()}, but there are K={k} "
                          f"classes, numbered from 0 to {k - 1}")
-    return -_reduced("cross_entropy", ops.getitem(ops.log_softmax(logits, 1), (np.arange(n), labels)), reduction)
+    return -_reduced("cross_entropy", ops.getitem(ops.log_softmax(full(logits), 1), (np.arange(n), labels)), reduction)
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Any, fake: Any,
@@ -217,7 +220,7 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Any, fake: Any,
     Raises:
         ShapeError: real and fake differ in shape.
     """
-    x, g = (t.detach() if isinstance(t, Tensor) else tensor(t) for t in (real, fake))
+    x, g = (full(t.detach() if isinstance(t, Tensor) else tensor(t)) for t in (real, fake))
     if x.shape != g.shape:
         raise ShapeError(f"gradient_penalty: real {x.shape} and fake {g.shape} must have one shape; use "
                          "batches of equal size")
@@ -254,8 +257,8 @@ def roth(discriminator: Callable[[Tensor], Tensor], real: Any, fake: Any) -> Ten
 
 def _slopes(discriminator: Callable[[Tensor], Tensor], samples: Any) -> tuple[Tensor, Tensor]:
     """Logits of samples (N, ...), and their squared gradients |grad l|^2 with respect to the samples, (N,)."""
-    x = Tensor((samples if isinstance(samples, Tensor) else tensor(samples)).data, requires_grad=True)
-    logits = discriminator(x)
+    x = Tensor(full((samples if isinstance(samples, Tensor) else tensor(samples)).detach()).data, requires_grad=True)
+    logits = full(discriminator(x))
     slope, = grad(ops.sum(logits), [x], create_graph=True)
     return logits, ops.sum(ops.square(slope), axis=tuple(range(1, x.ndim)))
 
@@ -266,4 +269,5 @@ def instance_noise(x: Tensor, std: float | Tensor, stream: Stream | None = None)
     Distributions that do not overlap then do, and no discriminator tells them apart without error.
     Source: Arjovsky & Bottou, Towards principled methods for training GANs, 2017, section 3; Sonderby et al., 2017.
     """
+    x = full(x)
     return x + Tensor((stream or default_stream).normal(x.shape, x.dtype, x.device, samples=0)) * std

@@ -1,14 +1,14 @@
-// leaky_relu and its derivative, the gate; sigmoid and softplus, of which losses are made. All elementwise.
+// leaky_relu and its derivative, the gate; sums of two; sigmoid and softplus, of which losses are made; casts. All elementwise.
 // Threads   one pack of numbers each; the last numbers, less than a pack, go one by one.
 // Traffic   leaky_relu reads x, writes y: 8 bytes a number in float32; gate reads g and on, writes z: 12 bytes.
 //           64 x 64 images of 32 x 32 (4.2 M numbers): 34 MB, 10 us at 3.3 TB/s.
-// Versions  float4 (VEC=4) or double2 where all arrays are aligned, else VEC=1.
+// Versions  float4 (VEC=4) or double2 where all arrays are aligned, else VEC=1; STORE bf16: half of the traffic.
 // Twin      kernels/cpu/elementwise.py                   Checked by tests/cuda/test_cuda_elementwise.py, emulated and on a GPU.
 #include "common.cuh"
 #include "pack.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-leaky_relu(const REAL* __restrict__ x, REAL slope, REAL* __restrict__ y, long long n) {
+leaky_relu(const STORE* __restrict__ x, REAL slope, STORE* __restrict__ y, long long n) {
   long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * VEC;
   if (i + VEC <= n) {
     Pack pack = load(x + i);
@@ -21,7 +21,7 @@ leaky_relu(const REAL* __restrict__ x, REAL slope, REAL* __restrict__ y, long lo
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-gate(const REAL* __restrict__ g, const REAL* __restrict__ on, REAL slope, REAL* __restrict__ z, long long n) {
+gate(const STORE* __restrict__ g, const STORE* __restrict__ on, REAL slope, STORE* __restrict__ z, long long n) {
   long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * VEC;
   if (i + VEC <= n) {
     Pack pack = load(g + i), gates = load(on + i);
@@ -30,6 +30,31 @@ gate(const REAL* __restrict__ g, const REAL* __restrict__ on, REAL slope, REAL* 
   } else {
 #pragma unroll 1
     for (; i < n; i++) z[i] = gated(g[i], on[i], slope);
+  }
+}
+
+// y = a + b, for numbers stored as bf16: CuPy's own kernel moves one of them at a time.
+extern "C" __global__ void __launch_bounds__(THREADS)
+sum_of_two(const STORE* __restrict__ a, const STORE* __restrict__ b, STORE* __restrict__ y, long long n) {
+  long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * VEC;
+  if (i + VEC <= n) {
+    Pack pack = load(a + i), other = load(b + i);
+    for (int v = 0; v < VEC; v++) pack.v[v] += other.v[v];
+    store(y + i, pack);
+  } else {
+#pragma unroll 1
+    for (; i < n; i++) y[i] = (REAL)a[i] + (REAL)b[i];
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+cast(const STORE* __restrict__ x, OUT* __restrict__ y, long long n) {
+  long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * VEC;
+  if (i + VEC <= n) {
+    store(y + i, load(x + i));
+  } else {
+#pragma unroll 1
+    for (; i < n; i++) y[i] = (REAL)x[i];
   }
 }
 

@@ -10,7 +10,7 @@ import functools
 import math
 from typing import NamedTuple
 
-from ..values import DeviceArray
+from ..values import DeviceArray, is_bfloat16
 from . import memory
 from .backend import backend_of
 from .grid import vector
@@ -73,6 +73,8 @@ def fits(
     """Whether hopper.cu can compute a product, and is likely to be faster than conv.cu; arguments as conv.product's."""
     rows, columns, depth, phases, a_along_k, b_along_k = sizes
     N, H, W, C = images
+    if is_bfloat16(x):
+        return False
     if backend_of(y).capability()[0] != 9 or rows < BM or columns < 32 or columns % 4 or depth < BK:
         return False
     if rows * columns * depth * phases < WORTH or N * H * W * lines[0] >= 2**31:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..values import DeviceArray, Moments
+from ..values import FLOAT32, DeviceArray, DTypeLike, Moments, is_bfloat16
 from . import memory
 from .grid import THREADS, parts_of, table
 from .loader import kernel
@@ -29,12 +29,12 @@ def norm_stats(x: DeviceArray, over: str, eps: float) -> Moments:
     N, P, C = x.shape
     groups, pixels, channels = {"batch": (1, N * P, C), "instance": (N, P, C), "layer": (N, P * C, 1)}[over]
     t = table(groups, pixels, channels, x, parts=parts_of(x))
-    outputs, settings = [memory.empty((groups, channels), x.dtype, x) for _ in range(3)], (eps, *t.numbers)
+    outputs, settings = [memory.empty((groups, channels), _real(x), x) for _ in range(3)], (eps, *t.numbers)
     if t.lines == 1:
         kernel("norm.cu", "norm_moments", x, VEC=t.vec)(t.grid, t.block, (x, None, None, None, *outputs, *settings))
     else:
         places = tickets(x, groups * t.grid[1]) if t.width == channels else None
-        partial = [memory.empty((groups, t.lines, channels), x.dtype, x) for _ in range(2)]
+        partial = [memory.empty((groups, t.lines, channels), _real(x), x) for _ in range(2)]
         kernel("norm.cu", "norm_moments", x, VEC=t.vec)(t.grid, t.block, (x, *partial, places, *outputs, *settings))
         if places is None:
             last = table(groups, t.lines, channels, x, parts=1)
@@ -102,8 +102,8 @@ def norm_grad(
     groups, layer = 1 if over == "batch" else N, over == "layer"
     t = table(groups, N // groups * P, C, gy, x, y)
     mean, rstd, gamma = (None if v is None else memory.dense(v) for v in (mean, rstd, gamma))
-    sums = [memory.empty((groups, t.lines, C), x.dtype, x) for _ in range(2)]
-    gx, ggamma, gbeta = (memory.empty(size, x.dtype, x) for size in (x.shape, (C,), (C,)))
+    sums = [memory.empty((groups, t.lines, C), _real(x), x) for _ in range(2)]
+    gx, ggamma, gbeta = memory.empty(x.shape, x.dtype, x), *(memory.empty((C,), _real(x), x) for _ in range(2))
     inputs = (gy, x, y, 1.0 if slope is None else slope, mean)
     kernel("norm.cu", "norm_grad_sums", x, VEC=t.vec)(t.grid, t.block, (*inputs, *sums, *t.numbers, layer))
     kernel("norm.cu", "norm_grad_apply", x, VEC=t.vec)(
@@ -123,8 +123,13 @@ def _correction(x: DeviceArray, ggamma: DeviceArray, gbeta: DeviceArray,
     """
     own = np.stack([ggamma, gbeta])  # (2, C)
     weight = rstd.reshape(-1) if gamma is None else rstd.reshape(-1) * gamma  # (C,)
-    scale, shift = (own - share(own)) * (x.dtype.type(x.shape[1] / x.size) * weight)
+    scale, shift = (own - share(own)) * (own.dtype.type(x.shape[1] / x.size) * weight)
     return norm_apply(x, mean, rstd, scale, shift)
+
+
+def _real(x: DeviceArray) -> DTypeLike:
+    """The type of x's statistics: x's, or float32 for bfloat16."""
+    return FLOAT32 if is_bfloat16(x) else x.dtype
 
 
 def _pixels_by_channels(x: DeviceArray) -> DeviceArray:

@@ -165,32 +165,49 @@ def kept_constants() -> list[Any]:
 
 
 def asnumpy(array: Any) -> np.ndarray:
-    """The array in host memory; itself if it is there."""
-    return array if isinstance(array, np.ndarray) else array.get()
+    """The array in host memory; itself if it is there. bfloat16 becomes float32: on the host there is none."""
+    if isinstance(array, np.ndarray):
+        return array
+    return array.get().astype(np.float32) if kernels.is_bfloat16(array) else array.get()
 
 
 def fetch(array: Any) -> Callable[[], np.ndarray]:
-    """Start copying an array to the host. Returns a function that waits for the copy and returns it."""
+    """Start copying an array to the host. Returns a function that waits for the copy and returns it, as `asnumpy`."""
     if isinstance(array, np.ndarray):
         return lambda: array
     wait: Callable[[], np.ndarray] = backend(of(array)).fetch(array)
-    return wait
+    return (lambda: wait().astype(np.float32)) if kernels.is_bfloat16(array) else wait
 
 
 def set_precision(name: str) -> str:
-    """How float32 is multiplied: `"fast"`, or `"fp32"`, as exactly as sums of float32 are.
+    """How float32 is multiplied: `"fast"`, or `"fp32"`, as exactly as sums of float32 are, or `"bf16"`.
 
     Fast means tensor cores with 10 bits of mantissa on a GPU (TF32), and convolutions with the fewest products on a
-    CPU; see docs/performance.md for the errors. float64 is always exact. Returns the choice; `"tf32"`, which earlier
-    versions had, is `"fast"`.
+    CPU; see docs/performance.md for the errors. bf16 stores images between layers with 8 bits of mantissa, on a GPU;
+    see docs/cuda.md. float64 is always exact. Returns the choice; `"tf32"`, which earlier versions had, is `"fast"`.
 
     Raises:
-        OptionError: another name.
+        OptionError: another name, or bf16 where the default device cannot have it. ModuleNotFoundError: bf16 without
+            ml_dtypes.
     """
-    if name not in ("fast", "fp32", "tf32"):
-        raise OptionError(f"precision: {name!r} is not 'fast' or 'fp32'")
+    if name not in ("fast", "fp32", "tf32", "bf16"):
+        raise OptionError(f"precision: {name!r} is not 'fast', 'fp32' or 'bf16'")
+    if name == "bf16":
+        _check_bfloat16()
     kernels.set_precision(name)
     return kernels.get_precision()
+
+
+def _check_bfloat16() -> None:
+    """Raise an error unless the default device stores and multiplies bfloat16."""
+    if _default == "cpu":
+        raise OptionError("precision bf16: it is for GPUs, and the device is the CPU; use precision fast, or set the "
+                          "device first")
+    capability = backend(_default).capability()
+    if capability < (8, 0):
+        raise OptionError(f"precision bf16: the GPU's compute capability is {capability[0]}.{capability[1]}, but "
+                          "products of bfloat16 need 8.0 (Ampere, 2020) or newer; use precision fast")
+    kernels.bfloat16()  # ml_dtypes is there
 
 
 def device_info() -> str:
