@@ -73,8 +73,8 @@ void* dynamic_shared_of(int rank);  // of the cluster's block `rank`
 void expect_bytes(void* barrier, int bytes);  // before the barrier's phase ends
 void bulk_copy_later(void* to, const void* from, int bytes, void* barrier);
 void wait_for_bytes(void* barrier, int parity);  // the end of the barrier's phase
-// c += a b (64 rows, 8, columns): c and, for every lane of the warp, a in registers, b a swizzled tile at 16 * `tile`.
-void multiply_later(float* c, int columns, const float* const* lanes, uint64_t tile);
+// c += a b (64 rows, 8 or of bf16 16, columns): c and, for every lane of the warp, a in registers, b a swizzled tile at 16 * `tile`.
+void multiply_later(float* c, int columns, const float* const* lanes, uint64_t tile, bool halves);
 void close_products();
 void finish_products(int open);
 // Run `kernel` for every block of the grid, `cluster` of them together; order 0 ascending, 1 descending, 2 shuffled.

@@ -10,15 +10,15 @@ import functools
 import math
 from typing import NamedTuple
 
-from ..values import DeviceArray, is_bfloat16
+from ..values import FLOAT32, DeviceArray, is_bfloat16
 from . import memory
 from .backend import backend_of
 from .grid import vector
 from .loader import kernel
 from .memory import aligned
-from .partials import add_partials
+from .partials import add_partials, stored_as
 
-BM, BK = 128, 32  # rows and depth of a tile; the same in hopper.cu
+BM, BK = 128, 32  # rows and depth of a tile, of bfloat16 twice as deep; the same in hopper.cu
 FORWARD, DATA_GRAD, WEIGHT_GRAD = range(3)
 WORTH = 2**28  # multiply-adds below which conv.cu, one launch instead of two, is faster
 MULTIPROCESSORS, IN_LARGE_CLUSTERS = 132, 120  # of an H200; how many of them clusters of 4 and 8 reach
@@ -73,15 +73,16 @@ def fits(
     """Whether hopper.cu can compute a product, and is likely to be faster than conv.cu; arguments as conv.product's."""
     rows, columns, depth, phases, a_along_k, b_along_k = sizes
     N, H, W, C = images
-    if is_bfloat16(x):
+    wide = 1 + is_bfloat16(x)  # times as many numbers in a line of 128 bytes
+    if backend_of(y).capability()[0] != 9 or rows < BM or columns < 32 or columns % 4 or depth < BK * wide:
         return False
-    if backend_of(y).capability()[0] != 9 or rows < BM or columns < 32 or columns % 4 or depth < BK:
-        return False
-    if rows * columns * depth * phases < WORTH or N * H * W * lines[0] >= 2**31:
+    if rows * columns * depth * phases < WORTH * wide or N * H * W * lines[0] >= 2**31:
         return False
     if vector(math.gcd(C, lines[0]), x) != 4 or vector(math.gcd(columns, lines[1]), w) != 4 or not aligned(y):
         return False
-    return C % BK == 0 and max(geometry[:2]) <= 16 if a_along_k else not b_along_k
+    if math.gcd(C, lines[0]) % (4 * wide):
+        return False
+    return C % (BK * wide) == 0 and max(geometry[:2]) <= 16 if a_along_k else not b_along_k
 
 
 @functools.cache
@@ -121,26 +122,27 @@ def launch(
 ) -> None:  # fmt: skip
     """Launch `arrange`, `hopper_gemm` and, if a cluster has not all parts of the depth, `add_partials`.
 
-    Weights are arranged once while they are constant (memory.once).
+    Weights are arranged once while they are constant (memory.once). Of bfloat16 twice the depth takes the same time.
     """
     rows, columns, depth, phases, _, b_along_k = sizes
-    mode = sizes.mode
-    tile, cluster, splits = plan(mode, rows, columns, depth, phases)
-    steps = -(-depth // BK) if mode == WEIGHT_GRAD else geometry[0] * geometry[1] * (images[3] // BK)
+    mode, halves = sizes.mode, is_bfloat16(x)
+    line = 2 * BK if halves else BK
+    tile, cluster, splits = plan(mode, rows, columns, -(-depth // (line // BK)), phases)
+    steps = -(-depth // line) if mode == WEIGHT_GRAD else geometry[0] * geometry[1] * (images[3] // line)
     across, outer = -(-columns // tile.BN), splits // cluster
     padded = across * tile.BN
     numbers = (columns, depth, lines[1], images[3], tile.BN, padded, int(b_along_k))
 
     def arranged() -> DeviceArray:
-        image = memory.empty((padded * steps * BK,), y.dtype, y)
-        kernel("arrange.cu", "arrange", y)(
+        image = memory.empty((padded * steps * line,), x.dtype, x)
+        kernel("arrange.cu", "arrange", w, **stored_as(image))(
             (steps, -(-padded // (32 if b_along_k else 128))), 256, (w, image, *numbers))  # fmt: skip
         return image
 
-    image = arranged() if mode == WEIGHT_GRAD else memory.once(w, ("arrange", steps, *numbers), arranged)
-    out = y if outer == 1 else memory.empty((outer, y.size), y.dtype, y)
+    image = arranged() if mode == WEIGHT_GRAD else memory.once(w, ("arrange", halves, steps, *numbers), arranged)
+    out = y if outer == 1 else memory.empty((outer, y.size), FLOAT32, y)
     macros = {"MODE": mode, "BN": tile.BN, "STAGES": tile.STAGES, "BLOCKS": tile.BLOCKS, "CLUSTER": cluster}
-    kernel("hopper.cu", "hopper_gemm", y, **macros)(
+    kernel("hopper.cu", "hopper_gemm", x, **macros, **({"BF16": 1} if halves else {}), **stored_as(out))(
         (-(-rows // BM) * cluster, across, phases * outer), 256,
         (x, image, b, out, *images, columns, *geometry, *divisors, lines[0], splits, phases, y.size),
         shared=shared_bytes(tile, mode))  # fmt: skip

@@ -168,7 +168,8 @@ def asnumpy(array: Any) -> np.ndarray:
     """The array in host memory; itself if it is there. bfloat16 becomes float32: on the host there is none."""
     if isinstance(array, np.ndarray):
         return array
-    return array.get().astype(np.float32) if kernels.is_bfloat16(array) else array.get()
+    host: np.ndarray = array.get()
+    return host.astype(np.float32) if kernels.is_bfloat16(array) else host
 
 
 def fetch(array: Any) -> Callable[[], np.ndarray]:

@@ -30,14 +30,20 @@ PROGRAMS = {  # name: [(file, its macros), ...]
        for real in ("float", "double")},
     "tensor cores": [("conv.cu", {"REAL": "float", "TF32": 1, "STAGES": 4, **macros}) for macros in TENSOR_CORES],
     "bf16": [*((file, {"STORE": "bf16", "VEC": vec}) for file in PACKED for vec in (4, 1)),
-             *((file, {"OUT": "bf16"}) for file in ("elementwise.cu", "conv.cu"))],
+             ("arrange.cu", {"STORE": "bf16", "OUT": "bf16"}),
+             *((file, {"OUT": "bf16"}) for file in ("elementwise.cu", "conv.cu", "arrange.cu"))],
     "bf16 tensor cores": [("conv.cu", {"BF16": 1, "STAGES": 4, "STORE": "bf16", **macros, **loads, "OUT": out})
                           for macros in TENSOR_CORES for loads, out in (
                               ({key: 8 for key in ("VA", "VB") if macros[key] == 4}, "bf16"), ({}, "float"))],
     **{f"Hopper {tile.BN}x{tile.STAGES}": [
         ("hopper.cu", {"REAL": "float", "MODE": mode, "BN": tile.BN, "STAGES": tile.STAGES, "BLOCKS": tile.BLOCKS,
-                       "CLUSTER": cluster}) for mode, cluster in ((0, 1), (1, 2), (2, 8))] for tile in hopper.TILES}}
-ON = {**{name: WITH_TENSOR_CORES for name in ("tensor cores", "bf16", "bf16 tensor cores")}, **{name: HOPPER for name in PROGRAMS if name.startswith("Hopper")}}
+                       "CLUSTER": cluster}) for mode, cluster in ((0, 1), (1, 2), (2, 8))] for tile in hopper.TILES},
+    **{f"Hopper bf16 {tile.BN}x{tile.STAGES}": [
+        ("hopper.cu", {"BF16": 1, "STORE": "bf16", "OUT": out, "MODE": mode, "BN": tile.BN, "STAGES": tile.STAGES,
+                       "BLOCKS": tile.BLOCKS, "CLUSTER": cluster})
+        for mode, cluster, out in ((0, 1, "bf16"), (1, 2, "bf16"), (2, 8, "float"))] for tile in hopper.TILES}}
+ON = {**dict.fromkeys(("tensor cores", "bf16", "bf16 tensor cores"), WITH_TENSOR_CORES),
+      **{name: HOPPER for name in PROGRAMS if name.startswith("Hopper")}}
 KNOWN = re.compile(  # the end of a loop; and at most 39 bytes, not read again in the loop (cuobjdump shows LDL there)
     r"ptxas info .*C7517.*\n|ptxas \w+ +: Registers are spilled .*_MODE1_BN128_STAGES3_.*, [1-3]?\d bytes.*\n")
 STRICT = "-Xptxas", "-warn-spills", "-Werror", "all-warnings"

@@ -199,8 +199,8 @@ def test_emulation_is_for_linux(monkeypatch, platform):
 
 
 def test_an_unknown_precision():
-    with pytest.raises(mg.errors.OptionError, match="precision: 'bf16' is not 'fast' or 'fp32'"):
-        device.set_precision("bf16")
+    with pytest.raises(mg.errors.OptionError, match="precision: 'fp8' is not 'fast', 'fp32' or 'bf16'"):
+        device.set_precision("fp8")
 
 
 def test_the_device_line_names_numpys_own_blas(monkeypatch):
