@@ -18,7 +18,7 @@ from ..precision import get_precision
 from ..values import FLOAT32, DeviceArray, DTypeLike, Pair, bfloat16, is_bfloat16
 from . import hopper, memory
 from .backend import backend_of
-from .elementwise import cast
+from .elementwise import cast, widened
 from .grid import lines as rows_of_images
 from .grid import vector
 from .loader import kernel
@@ -29,6 +29,7 @@ __all__ = ["conv2d", "conv2d_weight_grad", "conv_transpose2d"]
 
 BK = 16  # depth of a tile, of bfloat16 twice as many; the same in conv.cu
 BLOCKS = 120  # enough to keep the 132 multiprocessors of an H100 busy
+WIDE = {1: 2, 3: 4}  # channels of bfloat16 images as they are multiplied
 FEW = 4  # channels out up to which x is read once and its products are folded, if FEW times as many come in
 SPLIT_STEPS = 8  # tiles of depth that a split has at least: with fewer, adding it up costs more than it gains
 
@@ -60,12 +61,15 @@ def conv2d(
     """Correlate: y[n,o,i,j] = b[o] + sum_{c,k,l} x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] w[o,c,k,l]; channels-last."""
     if reflect:
         x, padding = pad(x, mirrored_widths(padding), "reflect"), (0, 0)
-    x, filters = _images(x), memory.contiguous(filter_matrices(w))
+    channels, x, filters = x.shape[1], _images(x, wide=True), memory.contiguous(filter_matrices(w))
     N, H, W, C = x.shape
     KH, KW, _, O = filters.shape
+    if channels < C:
+        narrow = filters  # (KH, KW, channels, O)
+        filters = memory.once(narrow, ("wide",), lambda: widened(narrow, channels * O, C * O).reshape(KH, KW, C, O))
     OH, OW = (out_size(*axis) for axis in zip((H, W), (KH, KW), stride, padding, dilation, strict=True))
     y = memory.empty((N, OH, OW, O), x.dtype, x)
-    if stride == (1, 1) and O <= FEW and O * FEW <= C and OH * OW * KH * KW > 4 * H * W:
+    if stride == (1, 1) and O <= FEW and channels >= O * FEW and OH * OW * KH * KW > 4 * H * W:
         by_channel = memory.contiguous(filters.transpose(2, 0, 1, 3))  # (C, KH, KW, O), few numbers
         _fold(x, by_channel, False, b, y, (KH, KW), (1, 1), [-p for p in padding], [-d for d in dilation])
         return y.transpose(0, 3, 1, 2)  # (N, O, OH, OW)
@@ -117,9 +121,9 @@ def conv2d_weight_grad(
     """Sum of gw[o,c,k,l] = gy[n,o,i,j] x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] over n, i, j; stored as (KH, KW, C, O)."""
     if reflect:
         x, padding = pad(x, mirrored_widths(padding), "reflect"), (0, 0)
-    x, gy = _images(x), _images(gy)
+    channels, x, gy = x.shape[1], _images(x, wide=True), _images(gy)
     (N, H, W, C), (_, OH, OW, O), (KH, KW) = x.shape, gy.shape, kernel_size
-    if stride == (1, 1) and O <= FEW and O * FEW <= C and OH * OW * KH * KW > 4 * H * W:
+    if stride == (1, 1) and O <= FEW and channels >= O * FEW and OH * OW * KH * KW > 4 * H * W:
         around = tuple((k - 1) * d - p for k, p, d in zip(kernel_size, padding, dilation, strict=True))
         mirrored = memory.empty((KH, KW, O, C), _sums(x), x)  # windows of gy are smaller: the sum as x's pixels see it
         geometry = (KH, KW, 1, 1, *around, *dilation, H, W)
@@ -130,12 +134,18 @@ def conv2d_weight_grad(
     geometry = (KH, KW, *stride, *padding, *dilation, OH, OW)
     product(x, gy, None, gw, (N, H, W, C), O, geometry, rows=KH * KW * C, depth=N * OH * OW, lines=(C, O),
             a_along_k=False)
-    return gw.transpose(3, 2, 0, 1)  # (O, C, KH, KW)
+    return (gw if channels == C else gw[:, :, :channels].copy(order="C")).transpose(3, 2, 0, 1)  # (O, C, KH, KW)
 
 
-def _images(x: DeviceArray) -> DeviceArray:
-    """Images (N, C, H, W) as (N, H, W, C), stored as the products of this precision read them."""
+def _images(x: DeviceArray, wide: bool = False) -> DeviceArray:
+    """Images (N, C, H, W) as (N, H, W, C), stored as the products of this precision read them.
+
+    wide: as bfloat16, one channel may become two and three four, the last one zeros: asynchronous copies are of 4 bytes
+    at least.
+    """
     x = memory.channels_last(x)
+    if wide and x.shape[3] in WIDE and (is_bfloat16(x) or (get_precision() == "bf16" and x.dtype == FLOAT32)):
+        return widened(x, x.shape[3], WIDE[x.shape[3]]).reshape(*x.shape[:3], WIDE[x.shape[3]])
     return cast(x, bfloat16()) if get_precision() == "bf16" and x.dtype == FLOAT32 else x
 
 

@@ -58,6 +58,18 @@ cast(const STORE* __restrict__ x, OUT* __restrict__ y, long long n) {
   }
 }
 
+// Lines of n numbers become lines of m, a multiple of VEC, with zeros at their ends; `total` numbers of y.
+extern "C" __global__ void __launch_bounds__(THREADS)
+widen(const STORE* __restrict__ x, OUT* __restrict__ y, int n, int m, long long total) {
+  long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * VEC;
+  if (i >= total) return;
+  long long line = i / m;
+  int at = (int)(i % m);
+  Pack pack;
+  for (int v = 0; v < VEC; v++) pack.v[v] = at + v < n ? (REAL)x[line * n + at + v] : (REAL)0;
+  store(y + i, pack);
+}
+
 extern "C" __global__ void __launch_bounds__(THREADS)
 sigmoid(const REAL* __restrict__ x, REAL* __restrict__ y, long long n) {  // with t = e^-|x|: 1/(1+t) or t/(1+t)
   long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;

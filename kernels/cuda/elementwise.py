@@ -5,6 +5,8 @@ Other elementwise work is left to CuPy's own kernels, which are as fast; each of
 
 from __future__ import annotations
 
+import math
+
 from ..values import FLOAT32, DeviceArray, DTypeLike, bfloat16, is_bfloat16
 from . import memory
 from .grid import THREADS, flat, vector
@@ -38,6 +40,15 @@ def cast(x: DeviceArray, dtype: DTypeLike) -> DeviceArray:
     y = memory.empty_like(x, dtype)
     vec, out = vector(4, x), "bf16" if is_bfloat16(y) else "float"
     kernel("elementwise.cu", "cast", x, VEC=vec, OUT=out)(flat(x.size, vec), THREADS, (x, y, x.size))
+    return y
+
+
+def widened(x: DeviceArray, n: int, m: int) -> DeviceArray:
+    """Lines of n numbers, float32 or bfloat16, as lines of m in bfloat16, with zeros at their ends: (lines, m)."""
+    lines = x.size // n
+    y = memory.empty((lines, m), bfloat16(), x)
+    vec = math.gcd(m, 4)
+    kernel("elementwise.cu", "widen", x, VEC=vec, OUT="bf16")(flat(y.size, vec), THREADS, (x, y, n, m, y.size))
     return y
 
 

@@ -8,7 +8,7 @@ import pytest
 from same_bytes import channels_last
 
 import minigan as mg
-from minigan import kernels, losses, nn, ops
+from minigan import data, kernels, losses, models, nn, ops, trainers
 from minigan.errors import DTypeError, OptionError
 from minigan.gradcheck import gradcheck
 from minigan.kernels import cpu
@@ -107,6 +107,7 @@ GEOMETRY = {
     "images": (4, 3, 24, 8, 8, (4, 4), TWO, ONE, ONE),  # two bytes at once
     "to few": (2, 24, 2, 6, 7, (3, 4), ONE, (1, 2), (1, 2)),  # spread and folded
     "odd": (2, 6, 10, 9, 8, (3, 3), ONE, ONE, (2, 1)),
+    "three to one": (2, 3, 1, 7, 8, (3, 3), ONE, ONE, ONE),
     "deep": (1, 64, 48, 9, 9, (3, 3), ONE, ONE, ONE),  # the depth is split
 }
 
@@ -263,3 +264,61 @@ def test_where_it_cannot_be_had(device, monkeypatch, capability, message):
     with pytest.raises(DTypeError, match="neither float32 nor float64"):
         mg.tensor([1.0], dtype=BF16)
     assert kernels.get_precision() != "bf16" and math.isfinite(HALF_A_UNIT)
+
+
+def state_of(trainer):
+    state = {}
+
+    def walk(part, name):
+        for key, value in part.items():
+            walk(value, f"{name}{key}.") if isinstance(value, dict) else state.update({name + key: np.asarray(value)})
+
+    walk(trainer.state_dict(), "")
+    return state
+
+
+def gan():
+    mg.seed(0)
+    return trainers.GAN(*models.dcgan(size=8, channels=3, latent=3, width=4), lr=2e-3, seed=5)
+
+
+def wgan():
+    mg.seed(0)
+    return trainers.WGAN(*models.dcgan(size=8, channels=3, latent=3, width=4, norm="none"), "gp", n_critic=1, seed=5)
+
+
+def cyclegan():
+    mg.seed(0)
+    return trainers.CycleGAN(*(models.ResnetGenerator(3, 3, 1, 1) for _ in "ab"), *(
+        models.PatchDiscriminator(3, 1, 1) for _ in "ab"), pool=3, lambda_identity=0, seed=5)
+
+
+def trained(make, steps, graph, state=None):
+    """The state of a trainer after so many steps on images that stay on the device."""
+    rng, trainer = np.random.default_rng(0), make()
+    if make is cyclegan:
+        batches = data.Unpaired(*(rng.integers(0, 256, (n, 3, 8, 8), np.uint8) for n in (9, 6)), batch_size=2, seed=3)
+    else:
+        batches = data.Loader(rng.integers(0, 256, (26, 3, 8, 8), np.uint8), 4, seed=3)
+    batches.to(mg.device.default())
+    if state is not None:
+        trainer.load_state_dict(state[0]), batches.load_state_dict(state[1])
+    trainer.fit(batches, steps, graph=graph)
+    return trainer, batches
+
+
+LONG = [pytest.param(*case, marks=pytest.mark.long) for case in ((gan, 20), (wgan, 20), (cyclegan, 6))]
+
+
+@pytest.mark.parametrize("make, steps", [(gan, 4), *LONG])
+def test_captured_and_continued_steps_are_plain_steps(bf16, make, steps):
+    """Captured steps, and plain ones continued from the checkpoint of a half, which is float32."""
+    plain, captured = state_of(trained(make, steps, False)[0]), state_of(trained(make, steps, True)[0])
+    first = trained(make, steps // 2, False)
+    checkpoint = [part.state_dict() for part in first]
+    assert not [key for key, value in state_of(first[0]).items() if value.dtype == BF16]
+    continued = state_of(trained(make, steps - steps // 2, False, checkpoint)[0])
+    assert plain.keys() == captured.keys() == continued.keys()
+    for key, value in plain.items():
+        assert value.tobytes() == captured[key].tobytes() == continued[key].tobytes(), key
+    assert all(np.isfinite(value).all() for value in plain.values() if value.dtype.kind == "f")
