@@ -32,6 +32,8 @@ class Work(NamedTuple):
 class Residual(mg.nn.Module):
     """x + body(x)."""
 
+    separable = True
+
     def __init__(self, *layers):
         super().__init__()
         self.body = mg.nn.Sequential(*layers)
@@ -90,7 +92,7 @@ def wgan_gp(options):
     def update():
         with mg.no_grad():
             fake = generator(latent)
-        distance = loss.discriminator_loss(critic(x), critic(fake))
+        distance = loss.discriminator_loss(*mg.nn.in_one_pass(critic, x, fake))
         penalty = gradient_penalty(critic, x, fake, coefficients)
         optimizer.minimize(distance + 10.0 * penalty)
         return distance, penalty
@@ -112,13 +114,13 @@ def cyclegan(options):
     a, b = (mg.tensor(array) for array in inputs)
 
     def update():
-        fake_b, fake_a = g_ab(a), g_ba(b)
+        (fake_b, same_b), (fake_a, same_a) = mg.nn.in_one_pass(g_ab, a, b), mg.nn.in_one_pass(g_ba, b, a)
         game = loss.generator_loss(d_b(fake_b)) + loss.generator_loss(d_a(fake_a))
         cycle = l1(g_ba(fake_b), a) + l1(g_ab(fake_a), b)
-        identity = l1(g_ab(b), b) + l1(g_ba(a), a)
+        identity = l1(same_b, b) + l1(same_a, a)
         g_optimizer.minimize(game + 10.0 * cycle + 5.0 * identity)  # computes no gradients of d_a's and d_b's weights
-        judged = (loss.discriminator_loss(d_a(a), d_a(fake_a.detach()))
-                  + loss.discriminator_loss(d_b(b), d_b(fake_b.detach()))) * 0.5
+        judged = (loss.discriminator_loss(*mg.nn.in_one_pass(d_a, a, fake_a.detach()))
+                  + loss.discriminator_loss(*mg.nn.in_one_pass(d_b, b, fake_b.detach()))) * 0.5
         d_optimizer.minimize(judged)
         return game, cycle, identity, judged
 

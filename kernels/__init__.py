@@ -13,6 +13,7 @@ This is the only door. Beside the kernels it has
     set_threads, get_threads        how many workers share the work on the CPU
     layout_copies                   how often a CPU kernel had to copy an image to channels-last
     constant_weights()              a context in which kernels keep what they make of weights, until weights_change(w)
+    moments_wanted()                a context for a convolution that a norm follows
     WING                            what computes there: "native v3 kernels", or "NumPy only" and why
     out_size, out_sizes             how many windows of a convolution or a pool fit along an axis, along both
 """
@@ -28,7 +29,7 @@ from .geometry import out_size, out_sizes
 from .native.library import WING
 from .precision import get_precision, set_precision
 from .values import Counter, Moments, Rate, bfloat16, is_bfloat16
-from .wings import backend, constant_weights, dispatched, kernels_of, weights_change
+from .wings import backend, constant_weights, dispatched, kernels_of, moments_wanted, weights_change
 
 if TYPE_CHECKING:
     from .cpu import *  # for editors and mypy: a kernel has the signature and the docstring of its CPU twin

@@ -69,4 +69,13 @@ class _Made(threading.local):
     of: dict[Any, Any] | None = None
 
 
+class _Handed(threading.local):
+    """What a product hands on to the norm that reads its result next: moments of it."""
+
+    wanted = False  # whether the next product shall
+    left: Any = None
+    launches = 0  # of CUDA kernels so far: one after the product may have changed its result
+
+
+handed = _Handed()  # see wings.moments_wanted
 made = _Made()  # see wings.constant_weights

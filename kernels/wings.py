@@ -18,7 +18,7 @@ import numpy as np
 from minigan.errors import DeviceError
 
 from . import cpu, native
-from .values import made
+from .values import handed, made
 
 if TYPE_CHECKING:
     from .cuda.backend import Backend
@@ -68,6 +68,20 @@ def constant_weights() -> Iterator[None]:
         yield
     finally:
         made.of = before
+
+
+@contextlib.contextmanager
+def moments_wanted() -> Iterator[None]:
+    """A context for a convolution whose result norm_stats will read next, in this thread.
+
+    On a device the convolution then leaves moments of its result, if it can, and norm_stats merges them instead of
+    reading it again. Between the two, the result must not be changed in place by other kernels than ours.
+    """
+    handed.wanted = True
+    try:
+        yield
+    finally:
+        handed.wanted = False
 
 
 def weights_change(w: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from minigan.kernels import Counter, Rate
 from minigan.kernels.geometry import out_size
 
-HOST = {"scatter_add": (1,), "resample": (1, 2)}
+HOST = {"place": (1,), "scatter_add": (1,), "resample": (1, 2)}
 ONE, TWO, NONE = (1, 1), (2, 2), (0, 0)
 rng = np.random.default_rng(11)
 
@@ -161,6 +161,9 @@ CASES = {
     "unblur_filters": [(draw(3, 4, 4, 3), TWO), (draw(2, 1, 5, 6), (3, 2))],
     "matmul": [(draw(5, 7), draw(7, 3)), (draw(2, 1, 5, 4), draw(3, 4, 6))],
     "reduce_sum": [(X, None, False), (X, (0, 2, 3), True), (X, 1, False)],
+    "place": [(draw(2, 4), slice(1, 3), (5, 4)), (draw(3, 2), (slice(None), slice(-2, None)), (3, 5)),
+              (draw(2, 1, 3), (slice(None, None, 2), None, slice(1, 4)), (4, 5)), (draw(3), (1, slice(0, 3)), (2, 3)),
+              (draw(0, 3), slice(2, 2), (4, 3))],
     "scatter_add": [(draw(3, 4), np.array([0, 2, 2]), (4, 4)), (draw(2), (slice(1, 3), 2), (4, 4))],
     "upsample_nearest": [(X, (2, 3))],
     "block_sum": [(X, (2, 3))],

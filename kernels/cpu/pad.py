@@ -1,4 +1,4 @@
-"""Borders and their adjoint, which adds a border to the elements it was copied from; and scatter_add."""
+"""Borders and their adjoint, which adds a border to the elements it was copied from; the adjoints of indexing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from ..values import Array, Widths
 
-__all__ = ["fold", "pad", "scatter_add"]
+__all__ = ["fold", "pad", "place", "scatter_add"]
 
 
 def pad(x: Array, widths: Widths, mode: str = "constant", value: float = 0.0) -> Array:
@@ -47,6 +47,13 @@ def fold(g: Array, widths: Widths, mode: str = "constant") -> Array:
             core[-1] += moved[end:].sum(axis=0)
         g = np.moveaxis(core, 0, axis)
     return g
+
+
+def place(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
+    """Zeros of `shape` with g at `index`, of slices and numbers, in g's order in memory."""
+    y: Array = np.zeros_like(g, shape=shape)
+    y[index] = g
+    return y
 
 
 def scatter_add(g: Array, index: Any, shape: tuple[int, ...]) -> Array:

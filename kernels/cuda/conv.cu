@@ -22,7 +22,9 @@
 // Few       channels C out of many in: windows would be read KH*KW/(SH*SW) times for little arithmetic, so `gemm` computes
 //           what each pixel adds to each tap, x read once, and `fold` adds it where it lands: 8*KH*KW*C bytes a pixel more.
 // Banks     lines of BK + 4 and BM + 8 (BN + 8) numbers: the 32 numbers that a warp's fragment needs are in 32 banks.
+// Borders   zeros, or with MIRROR = 1 (conv2d, conv2d_weight_grad) x mirrored, as pad.cu copies it: read in its place.
 // Splits    the depth may be cut into pieces whose partial sums add_partials adds in order: no atomics, the same bytes in any run.
+// Moments   MOMENTS = 1, for one split and one matrix: also those of each column in a block's rows of y, see moments.cuh.
 // Accuracy  of the result's scale: float64 1e-15, float32 1e-6, TF32 1e-3 (inputs rounded to 10 bits, sums in float32).
 // Versions  TF32=0 any architecture, float and double, the oracle (below sm_80 cp.async becomes a plain copy)
 //           BF16=1 sm_80 and later: A and B stored as bf16 (STORE), y as float or bf16 (OUT); steps of BK = 32, mma.m16n8k16.
@@ -30,6 +32,7 @@
 // Twin      kernels/cpu/conv.py              Checked by tests/cuda/test_cuda_conv.py, test_cuda_matmul.py, emulated and on a GPU.
 #include "common.cuh"
 #include "windows.cuh"
+#include "moments.cuh"
 #ifndef BM  // the smallest of the square tiles; conv.py has the list
 #define BM 64
 #define BN 64
@@ -53,6 +56,12 @@
 #ifndef VA
 #define VA 1
 #define VB 1
+#endif
+#ifndef MIRROR
+#define MIRROR 0
+#endif
+#ifndef MOMENTS
+#define MOMENTS 0
 #endif
 #define BK (BF16 ? 32 : 16)
 #define PAD (BF16 ? 8 : 4)
@@ -205,7 +214,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 gemm(const STORE* __restrict__ x, const STORE* __restrict__ w, const REAL* __restrict__ b, OUT* __restrict__ y, int N, int H,
      int W, int C, int O, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW, int gh, int gw,
      int ldx, int ldw, int splits, int phases, int inner, long long x_outer, long long x_inner, long long w_outer,
-     long long w_inner, long long total) {
+     long long w_inner, long long total, REAL* __restrict__ moments) {
   DYNAMIC_SHARED(STORE, tiles);
 #if A_ALONG_K
   __shared__ Corner corners[BM];
@@ -259,13 +268,14 @@ gemm(const STORE* __restrict__ x, const STORE* __restrict__ w, const REAL* __res
       Corner corner = corners[line];
       int h = corner.h + tap.a * DH, v = corner.w + tap.b * DW, c = tap.c;
       long long image = corner.image;
-      bool exists = tap.a < RH;
+      bool exists = tap.a < RH && (!MIRROR || corner.h > -0x20000000);
 #else
       int h = h_seen + pixel.b * SH, v = w_seen + pixel.c * SW, c = seen.c;
       long long image = (long long)pixel.a * H * W * ldx;
-      bool exists = pixel.a < N;
+      bool exists = pixel.a < N && (!MIRROR || h_seen > -0x20000000);
       add(pixel, pixel_step, oh, ow);
 #endif
+      if (MIRROR) h = mirrored(h, H), v = mirrored(v, W);
       bool inside = exists && (unsigned)h < (unsigned)H && (unsigned)v < (unsigned)W;
       copy<VA>(A + line * PITCH_A + column_a, x + (inside ? image + ((long long)h * W + v) * ldx + c : 0), inside);
     }
@@ -310,6 +320,7 @@ gemm(const STORE* __restrict__ x, const STORE* __restrict__ w, const REAL* __res
   }
 
   y += split * total + (long long)matrix * rows * O;
+  if (MOMENTS) __syncthreads();  // all products of this block are done with the tiles
 #pragma unroll
   for (int i = 0; i < Sums::ROWS; i++) {
     int m = m0 + sums.row(i);
@@ -323,12 +334,21 @@ gemm(const STORE* __restrict__ x, const STORE* __restrict__ w, const REAL* __res
 #pragma unroll
       for (int v = 0; v < Sums::WIDE; v++) wide.v[v] = sums.value(i, j + v) + (b && splits == 1 && n + v < O ? b[n + v] : 0);
       OUT* to = y + line * O + n;
+#pragma unroll
+      for (int v = 0; MOMENTS && v < Sums::WIDE; v++)
+        ((REAL*)tiles)[sums.row(i) * (BN + 8) + sums.column(j) + v] = wide.v[v];
       if (O % Sums::WIDE == 0 && n < O) *(Wide*)to = wide;
 #pragma unroll
       for (int v = 0; v < Sums::WIDE; v++)
         if (O % Sums::WIDE && n + v < O) to[v] = wide.v[v];
     }
   }
+#if MOMENTS
+  __syncthreads();
+  // moments (3, phases * gridDim.x, O)
+  moments += (blockIdx.z % phases * gridDim.x + blockIdx.x) * (long long)O + n0;
+  column_moments<BN, BM, BN + 8, THREADS>((REAL*)tiles, min(BM, rows - m0), O - n0, moments, (long long)phases * gridDim.x * O);
+#endif
 }
 
 // y[e] = b[e % O] + the sum of partial[s][e] over the splits s. A block has 32 numbers; row r of it adds every 8th split.
@@ -370,18 +390,23 @@ add_few_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, O
 
 // The second half of a convolution with few channels C out: products (N*H*W, KH*KW*C) holds what each pixel adds to each
 // tap; y[n,p,q,c] = b[c] + the sum of products[n,i,j, k,l,c] over p = i*SH-PH+k*DH, q = j*SW-PW+l*DW.
+// With `mirror`, for strides of 1, i and j beyond the edges are those of the mirrored border.
 // One thread per number; blockIdx.x is the row (n, p) of y.
 extern "C" __global__ void __launch_bounds__(256)
 fold(const REAL* __restrict__ products, const REAL* __restrict__ b, OUT* __restrict__ y, int H, int W, int C, int KH, int KW,
-     int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW) {
+     int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW, bool mirror) {
   int at = blockIdx.y * blockDim.x + threadIdx.x, q = at / C, c = at % C, n = blockIdx.x / OH, p = blockIdx.x % OH;
   if (q >= OW) return;
   REAL sum = 0;
   for (int k = 0; k < KH; k++) {
-    int down = p + PH - k * DH, i = down / SH;
+    int down = p + PH - k * DH;
+    if (mirror) down = mirrored(down, H);
+    int i = down / SH;
     if (down < 0 || down % SH || i >= H) continue;
     for (int l = 0; l < KW; l++) {
-      int across = q + PW - l * DW, j = across / SW;
+      int across = q + PW - l * DW;
+      if (mirror) across = mirrored(across, W);
+      int j = across / SW;
       if (across >= 0 && across % SW == 0 && j < W) sum += products[((((long long)n * H + i) * W + j) * KH * KW + k * KW + l) * C + c];
     }
   }

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from ..geometry import filter_matrices, mirrored_widths, out_size
 from ..precision import get_precision
-from ..values import FLOAT32, DeviceArray, DTypeLike, Pair, bfloat16, is_bfloat16
-from . import hopper, memory
+from ..values import FLOAT32, DeviceArray, DTypeLike, Pair, bfloat16, handed, is_bfloat16
+from . import hopper, memory, moments
 from .backend import backend_of
 from .elementwise import cast, widened
 from .grid import lines as rows_of_images
@@ -59,8 +59,6 @@ def conv2d(
     reflect: bool = False,
 ) -> DeviceArray:
     """Correlate: y[n,o,i,j] = b[o] + sum_{c,k,l} x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] w[o,c,k,l]; channels-last."""
-    if reflect:
-        x, padding = pad(x, mirrored_widths(padding), "reflect"), (0, 0)
     channels, x, filters = x.shape[1], _images(x, wide=True), memory.contiguous(filter_matrices(w))
     N, H, W, C = x.shape
     KH, KW, _, O = filters.shape
@@ -71,10 +69,11 @@ def conv2d(
     y = memory.empty((N, OH, OW, O), x.dtype, x)
     if stride == (1, 1) and O <= FEW and channels >= O * FEW and OH * OW * KH * KW > 4 * H * W:
         by_channel = memory.contiguous(filters.transpose(2, 0, 1, 3))  # (C, KH, KW, O), few numbers
-        _fold(x, by_channel, False, b, y, (KH, KW), (1, 1), [-p for p in padding], [-d for d in dilation])
+        _fold(x, by_channel, False, b, y, (KH, KW), (1, 1), [-p for p in padding], [-d for d in dilation], reflect)
         return y.transpose(0, 3, 1, 2)  # (N, O, OH, OW)
     geometry = (KH, KW, *stride, *padding, *dilation, OH, OW)
-    product(x, filters, b, y, (N, H, W, C), O, geometry, rows=N * OH * OW, depth=KH * KW * C, lines=(C, O))
+    product(x, filters, b, y, (N, H, W, C), O, geometry, rows=N * OH * OW, depth=KH * KW * C, lines=(C, O),
+            mirror=reflect)
     return y.transpose(0, 3, 1, 2)  # (N, O, OH, OW)
 
 
@@ -119,11 +118,12 @@ def conv2d_weight_grad(
     reflect: bool = False,
 ) -> DeviceArray:
     """Sum of gw[o,c,k,l] = gy[n,o,i,j] x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] over n, i, j; stored as (KH, KW, C, O)."""
-    if reflect:
-        x, padding = pad(x, mirrored_widths(padding), "reflect"), (0, 0)
     channels, x, gy = x.shape[1], _images(x, wide=True), _images(gy)
     (N, H, W, C), (_, OH, OW, O), (KH, KW) = x.shape, gy.shape, kernel_size
     if stride == (1, 1) and O <= FEW and channels >= O * FEW and OH * OW * KH * KW > 4 * H * W:
+        if reflect:  # only here: each pixel of the border is a row of its own
+            x, padding = memory.channels_last(pad(x.transpose(0, 3, 1, 2), mirrored_widths(padding), "reflect")), (0, 0)
+            H, W = x.shape[1:3]
         around = tuple((k - 1) * d - p for k, p, d in zip(kernel_size, padding, dilation, strict=True))
         mirrored = memory.empty((KH, KW, O, C), _sums(x), x)  # windows of gy are smaller: the sum as x's pixels see it
         geometry = (KH, KW, 1, 1, *around, *dilation, H, W)
@@ -133,7 +133,7 @@ def conv2d_weight_grad(
     gw = memory.empty((KH, KW, C, O), _sums(x), x)
     geometry = (KH, KW, *stride, *padding, *dilation, OH, OW)
     product(x, gy, None, gw, (N, H, W, C), O, geometry, rows=KH * KW * C, depth=N * OH * OW, lines=(C, O),
-            a_along_k=False)
+            a_along_k=False, mirror=reflect)
     return (gw if channels == C else gw[:, :, :channels].copy(order="C")).transpose(3, 2, 0, 1)  # (O, C, KH, KW)
 
 
@@ -164,11 +164,13 @@ def _fold(
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
+    mirror: bool = False,
 ) -> None:
     """Set y = b + the products of x's pixels (N, H, W, C) by `matrix`, (KH*KW*O, C) or transposed, where they land."""
     (N, H, W, C), (_, OH, OW, O) = x.shape, y.shape
     pixels, columns = N * H * W, math.prod(kernel_size) * O
     products = memory.empty((pixels, columns), _sums(x), x)
+    handed.wanted = False  # products are no images
     one_tap = (1, 1, 1, 1, 0, 0, 1, 1, 1, pixels)  # KH KW SH SW PH PW DH DW OH OW
     product(x, matrix, None, products, (1, 1, pixels, C), columns, one_tap, rows=pixels, depth=C,
             lines=(C, C if along_k else columns), b_along_k=along_k)
@@ -176,7 +178,7 @@ def _fold(
         b = None if b is None else memory.dense(b)
         kernel("conv.cu", "fold", products, **stored_as(y))(
             *rows_of_images(N * OH, OW * O, 1),
-            (products, b, y, H, W, O, *kernel_size, *stride, *padding, *dilation, OH, OW))  # fmt: skip
+            (products, b, y, H, W, O, *kernel_size, *stride, *padding, *dilation, OH, OW, mirror))  # fmt: skip
 
 
 class Batch(NamedTuple):
@@ -207,12 +209,13 @@ def product(
     b_along_k: bool = False,
     phases: int = 1,
     batch: Batch = ONE,
+    mirror: bool = False,
 ) -> None:
     """Launch `gemm` of conv.cu: y (rows, columns) = the windows of x, times w, and add b; see there.
 
     If x is bfloat16, w is, or it is float32 and rounded once while weights are constant; y is bfloat16 or float32.
     images is (N, H, W, C); geometry (KH, KW, SH, SW, PH, PW, DH, DW, OH, OW); lines the numbers from pixel to pixel of
-    x and from line to line of w.
+    x and from line to line of w. Beyond their edges images are zero or, with `mirror`, mirrored.
     """
     if depth == 0:
         y[...] = 0 if b is None else b
@@ -225,11 +228,10 @@ def product(
         y.dtype.name == "float32" and get_precision() != "fp32" and backend_of(y).capability() >= (8, 0))
     b = None if b is None else memory.dense(b)
     divisors = math.gcd(geometry[2], geometry[6]), math.gcd(geometry[3], geometry[7])
-    if tensor_cores and batch.matrices == 1:
-        sizes = hopper.Sizes(rows, columns, depth, phases, a_along_k, b_along_k)
-        if hopper.fits(x, w, y, images, geometry, lines, sizes):
-            hopper.launch(x, w, b, y, images, geometry, divisors, lines, sizes)
-            return
+    sizes = hopper.Sizes(rows, columns, depth, phases, a_along_k, b_along_k, mirror)
+    if tensor_cores and batch.matrices == 1 and hopper.fits(x, w, y, images, geometry, lines, sizes):
+        hopper.launch(x, w, b, y, images, geometry, divisors, lines, sizes)
+        return
     if halves and not is_bfloat16(w):
         floats = w
         w = memory.once(floats, ("bf16",), lambda: cast(floats, bfloat16()))
@@ -241,13 +243,18 @@ def product(
         "TF32": int(tensor_cores and not halves), "STAGES": 4 if tensor_cores else 2,
         "A_ALONG_K": int(a_along_k), "B_ALONG_K": int(b_along_k), **tile._asdict(),
         **({"BF16": 1} if halves else {})}  # fmt: skip
+    single = splits == 1 == batch.matrices
+    left = moments.room(y, sizes, tile.BM, -(-rows // tile.BM)) if single else None
+    macros |= ({"MIRROR": 1} if mirror else {}) | ({} if left is None else {"MOMENTS": 1})
     out = y if splits == 1 else memory.empty((splits, y.size), _sums(y), y)
     grid = -(-rows // tile.BM), -(-columns // tile.BN), phases * batch.matrices * splits
     kernel("conv.cu", "gemm", x, **macros, **stored_as(out))(
         grid, tile.THREADS,
         (x, w, b, out, *images, columns, *geometry, *divisors, *lines, splits, phases, batch.inner, *batch.a_steps,
-         *batch.b_steps, y.size),
+         *batch.b_steps, y.size, left),
         shared=shared_bytes(macros, x.itemsize))  # fmt: skip
+    if left is not None:
+        moments.leave(y, sizes, left, tile.BM)
     if splits > 1:
         add_partials(out, b, y, columns, splits)
 

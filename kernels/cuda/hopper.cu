@@ -14,12 +14,14 @@
 //           one step runs while the next step's numbers are read.
 // Threads   256, two warpgroups, each 64 rows x BN columns of y; steps of BK = 32 along the depth.
 //           blockIdx = (row tile * CLUSTER + rank in the cluster, column tile, phase * (splits / CLUSTER) + split).
+// Borders   zeros, or with MIRROR = 1 (MODE 0, 2) x mirrored, read in its place: per row the window's corner instead of a mask.
 // Splits    the CLUSTER blocks of a cluster have parts of one tile's depth; each adds up some rows, in order, from the
 //           others' shared memory. splits > CLUSTER: partial sums in global memory, for conv.cu's add_partials. No atomics: the
 //           same bytes in any run.
 // Traffic   A once per column tile (taps that overlap: from L1 and L2), the image once per row tile, y once; the image itself is
 //           B read and written once more. 128 x 128 tile: a step is 1 MFLOP for 32 KiB from L2.
 // Banks     A along the depth and B: lines of 128 bytes, 16-byte piece p of line l at p ^ (l % 8); A along y: lines of 128 + 8 numbers.
+// Moments   MOMENTS = 1: also those of each column in the rows of y that a block writes, see moments.cuh.
 // Accuracy  1e-3 of the result's scale: inputs rounded to 10 bits, to nearest, halves away from zero; sums in float32.
 // Needs     C % 32 == 0 (MODE 0, 1), C % 4 == 0 (bf16: % 64, % 8), O % 4 == 0, filters up to 16 x 16, addresses of 16 bytes; else: conv.cu.
 // Twin      kernels/cpu/conv.py              Checked by tests/cuda/test_hopper.py, emulated and on a GPU.
@@ -27,6 +29,7 @@
 #include "hopper.cuh"
 #include "windows.cuh"
 #include "rounded.cuh"
+#include "moments.cuh"
 #ifndef MODE
 #define MODE 0
 #define BN 64
@@ -34,7 +37,19 @@
 #define BLOCKS 2  // that fit on a multiprocessor
 #define CLUSTER 1
 #endif
+#ifndef MIRROR
+#define MIRROR 0
+#endif
+#ifndef MOMENTS
+#define MOMENTS 0
+#endif
 
+// A number as y has it: moments are those of what is stored.
+template <class T> __device__ __forceinline__ float stored(float x) {
+  T y;
+  y = x;
+  return y;
+}
 // Neighbours of y, as OUT.
 __device__ __forceinline__ void put(float* to, float2 v) { *(float2*)to = v; }
 __device__ __forceinline__ void put(float* to, float4 v) { *(float4*)to = v; }
@@ -53,13 +68,14 @@ template <int KIND, int WIDTH, int SLOTS, int RANKS>
 __device__ __forceinline__ void product(
     const STORE* __restrict__ x, const STORE* __restrict__ image, const float* __restrict__ b, OUT* __restrict__ y, int N, int H,
     int W, int C, int O, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW, int gh, int gw, int ldx,
-    int splits, int phases, long long total) {
+    int splits, int phases, long long total, float* __restrict__ moments) {
   constexpr int BYTES = sizeof(STORE), PIECE = 16 / BYTES, PARTS = 4;  // of a number; numbers in 16 bytes; products in a step
   constexpr int BM = 128, THREADS = 256, BK = 128 / BYTES, PITCH_A = BM + 8;
   constexpr int SIZE_A = KIND == 2 ? BK * PITCH_A * BYTES : BM * 128, SIZE_B = WIDTH * 128, SIZE = SIZE_A + SIZE_B;
   constexpr int COPIES = BM / 32, AHEAD = SLOTS - 2, PIECES = BM / PIECE, LINES = THREADS / PIECES;
   constexpr bool TIGHT = KIND == 1 && WIDTH == 128 && SLOTS == 3;  // more than the 128 registers that it may have, in its loop
-  constexpr int EARLY = TIGHT ? PARTS / 2 : PARTS;  // of a step's parts, those read while the last product still runs
+  constexpr bool FULL = KIND == 0 && WIDTH == 128 && SLOTS == 3 && RANKS > 1 && MOMENTS && !MIRROR;  // all 128 registers
+  constexpr int EARLY = TIGHT || FULL ? PARTS / 2 : PARTS;  // of a step's parts, those read while the last product still runs
   DYNAMIC_SHARED(unsigned char, bytes);
   Shared tiles = aligned_1024(shared_address(bytes)) + 1024, barriers = tiles - 1024;
   int t = threadIdx.x;
@@ -92,10 +108,14 @@ __device__ __forceinline__ void product(
   if (KIND != 2) {
 #pragma unroll
     for (int i = 0; i < COPIES; i++) {
-      int m = m0 + t / 8 + i * 32;
+      int m = MIRROR ? min(m0 + t / 8 + i * 32, rows - 1) : m0 + t / 8 + i * 32;
       Digits at = digits(m, oh, ow);
       int h = at.b * SH - PH, v = at.c * SW - PW;
       base[i] = ((at.a * H + h) * W + v) * ldx + PIECE * (t % 8);
+      if (MIRROR) {
+        base[i] = at.a * H * W * ldx + PIECE * (t % 8), taps_inside[i] = h * 65536 | v & 0xffff;  // 16 bits each
+        continue;
+      }
       int inside = 0;
       for (int k = 0; k < RH; k++) inside |= (int)(m < rows && (unsigned)(h + k * DH) < (unsigned)H) << k;
       for (int l = 0; l < RW; l++) inside |= (int)((unsigned)(v + l * DW) < (unsigned)W) << (16 + l);
@@ -104,7 +124,7 @@ __device__ __forceinline__ void product(
     int taps = max(1, RH * RW), tap = first % taps;
     r = tap / max(1, RW), s = tap % max(1, RW), c0 = first / taps * BK;
   } else {
-    int m = m0 + PIECE * (t % PIECES);
+    int m = MIRROR ? min(m0 + PIECE * (t % PIECES), rows - PIECE) : m0 + PIECE * (t % PIECES);
     seen = digits(m, RW, C);
     seen.a = m < rows ? seen.a * DH - PH : -0x40000000, seen.b = seen.b * DW - PW;
     pixel = digits(first * BK + t / PIECES, oh, ow), pixel_step = digits(LINES, oh, ow);
@@ -116,6 +136,11 @@ __device__ __forceinline__ void product(
       Shared to = slot + t / 8 * 128 + ((t % 8 ^ t / 8 % 8) << 4);
 #pragma unroll
       for (int i = 0; i < COPIES; i++) {
+        if (MIRROR) {
+          int h = mirrored((taps_inside[i] >> 16) + r * DH, H), v = mirrored((short)taps_inside[i] + s * DW, W);
+          copy16(to + i * 4096, x + base[i] + ((h * W + v) * ldx + c0), true);
+          continue;
+        }
         bool inside = (taps_inside[i] & tap) == tap;
         copy16(to + i * 4096, inside ? from + base[i] : x, inside);
       }
@@ -124,6 +149,7 @@ __device__ __forceinline__ void product(
 #pragma unroll
       for (int i = 0; i < COPIES; i++) {
         int h = seen.a + pixel.b * SH, v = seen.b + pixel.c * SW;
+        if (MIRROR) h = mirrored(h, H), v = mirrored(v, W);
         bool inside = pixel.a < N && (unsigned)h < (unsigned)H && (unsigned)v < (unsigned)W;
         copy16_once(to + i * LINES * PITCH_A * BYTES, inside ? x + ((long long)(pixel.a * H + h) * W + v) * ldx + seen.c : x, inside);
         add(pixel, pixel_step, oh, ow);
@@ -226,7 +252,17 @@ __device__ __forceinline__ void product(
     Digits at = digits(m, oh, ow);
     return ((long long)at.a * OH + at.b * up_h + p) * OW + at.c * up_w + q;
   };
+  constexpr int PITCH = WIDTH + 8;
+  auto leave_moments = [&](int row, int count) {  // of `count` rows, from `row` on: (3, phases * gridDim.x, O)
+    __syncthreads();
+    if (count <= 0) return;
+    int phase_at = KIND == 1 ? p * min(up_w, OW) + q : 0;  // not by blockIdx, which would take registers in the loop
+    long long part = ((long long)phase_at * gridDim.x + m0 / BM * RANKS + rank) * O + n0;
+    float* tile = (float*)(bytes + (tiles - shared_address(bytes))) + row * PITCH;
+    column_moments<WIDTH, BM / RANKS, PITCH, THREADS>(tile, count, O - n0, moments + part, (long long)phases * gridDim.x * O);
+  };
   if (RANKS == 1) {
+    if (MOMENTS) __syncthreads();  // all products of this block are done with the slots
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       int m = m0 + top + 8 * half;
@@ -235,14 +271,16 @@ __device__ __forceinline__ void product(
 #pragma unroll
       for (int j = 0; j < WIDTH / 8; j++) {
         int n = n0 + 8 * j + side;
-        if (n < O)
-          put(to + n, make_float2(c[4 * j + 2 * half] + (b ? b[n] : 0), c[4 * j + 2 * half + 1] + (b ? b[n + 1] : 0)));
+        if (n >= O) continue;
+        float2 v = {stored<OUT>(c[4 * j + 2 * half] + (b ? b[n] : 0)), stored<OUT>(c[4 * j + 2 * half + 1] + (b ? b[n + 1] : 0))};
+        put(to + n, v);
+        if (MOMENTS) store2(tiles + ((top + 8 * half) * PITCH + 8 * j + side) * 4, v.x, v.y);
       }
     }
+    if (MOMENTS) leave_moments(0, min(BM, rows - m0));
     return;
   }
   // The parts of the depth: each block of the cluster adds up, in order, some rows of its tile, the others' shared memory read.
-  constexpr int PITCH = WIDTH + 8;
   __syncthreads();  // all products of this block are done with the slots
 #pragma unroll
   for (int j = 0; j < WIDTH / 8; j++)
@@ -261,14 +299,19 @@ __device__ __forceinline__ void product(
     if (m >= rows || n0 + n >= O) continue;
     if (b) sum.x += b[n0 + n], sum.y += b[n0 + n + 1], sum.z += b[n0 + n + 2], sum.w += b[n0 + n + 3];
     put(y + line_of(m) * O + n0 + n, sum);
+    if (MOMENTS) {  // no other block reads these rows
+      store2(tiles + (row * PITCH + n) * 4, stored<OUT>(sum.x), stored<OUT>(sum.y));
+      store2(tiles + (row * PITCH + n + 2) * 4, stored<OUT>(sum.z), stored<OUT>(sum.w));
+    }
   }
+  if (MOMENTS) leave_moments(rank * HEIGHT, min(HEIGHT, rows - m0 - rank * HEIGHT));
   cluster_barrier();  // no block ends while another reads it
 }
 
 extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(256, BLOCKS)
 hopper_gemm(const STORE* __restrict__ x, const STORE* __restrict__ image, const float* __restrict__ b, OUT* __restrict__ y,
             int N, int H, int W, int C, int O, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW,
-            int gh, int gw, int ldx, int splits, int phases, long long total) {
+            int gh, int gw, int ldx, int splits, int phases, long long total, float* __restrict__ moments) {
   product<MODE, BN, STAGES, CLUSTER>(x, image, b, y, N, H, W, C, O, KH, KW, SH, SW, PH, PW, DH, DW, OH, OW, gh, gw, ldx,
-                                     splits, phases, total);
+                                     splits, phases, total, moments);
 }

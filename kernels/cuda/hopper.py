@@ -11,7 +11,7 @@ import math
 from typing import NamedTuple
 
 from ..values import FLOAT32, DeviceArray, is_bfloat16
-from . import memory
+from . import memory, moments
 from .backend import backend_of
 from .grid import vector
 from .loader import kernel
@@ -59,6 +59,7 @@ class Sizes(NamedTuple):
     phases: int
     a_along_k: bool
     b_along_k: bool
+    mirror: bool = False  # the border of the images x, else zeros
 
     @property
     def mode(self) -> int:
@@ -71,10 +72,12 @@ def fits(
     lines: tuple[int, int], sizes: Sizes,
 ) -> bool:  # fmt: skip
     """Whether hopper.cu can compute a product, and is likely to be faster than conv.cu; arguments as conv.product's."""
-    rows, columns, depth, phases, a_along_k, b_along_k = sizes
+    rows, columns, depth, phases, a_along_k, b_along_k, mirror = sizes
     N, H, W, C = images
     wide = 1 + is_bfloat16(x)  # times as many numbers in a line of 128 bytes
     if backend_of(y).capability()[0] != 9 or rows < BM or columns < 32 or columns % 4 or depth < BK * wide:
+        return False
+    if mirror and max(H, W) >= 2**14:  # the kernel keeps corners of windows in 16 bits
         return False
     if rows * columns * depth * phases < WORTH * wide or N * H * W * lines[0] >= 2**31:
         return False
@@ -124,7 +127,7 @@ def launch(
 
     Weights are arranged once while they are constant (memory.once). Of bfloat16 twice the depth takes the same time.
     """
-    rows, columns, depth, phases, _, b_along_k = sizes
+    rows, columns, depth, phases, _, b_along_k, mirror = sizes
     mode, halves = sizes.mode, is_bfloat16(x)
     line = 2 * BK if halves else BK
     tile, cluster, splits = plan(mode, rows, columns, -(-depth // (line // BK)), phases)
@@ -140,12 +143,16 @@ def launch(
         return image
 
     image = arranged() if mode == WEIGHT_GRAD else memory.once(w, ("arrange", halves, steps, *numbers), arranged)
+    left = None if outer > 1 else moments.room(y, sizes, BM // cluster, -(-rows // BM) * cluster)
     out = y if outer == 1 else memory.empty((outer, y.size), FLOAT32, y)
     macros = {"MODE": mode, "BN": tile.BN, "STAGES": tile.STAGES, "BLOCKS": tile.BLOCKS, "CLUSTER": cluster}
-    kernel("hopper.cu", "hopper_gemm", x, **macros, **({"BF16": 1} if halves else {}), **stored_as(out))(
+    macros |= {name: 1 for name, on in (("MIRROR", mirror), ("MOMENTS", left is not None), ("BF16", halves)) if on}
+    kernel("hopper.cu", "hopper_gemm", x, **macros, **stored_as(out))(
         (-(-rows // BM) * cluster, across, phases * outer), 256,
-        (x, image, b, out, *images, columns, *geometry, *divisors, lines[0], splits, phases, y.size),
+        (x, image, b, out, *images, columns, *geometry, *divisors, lines[0], splits, phases, y.size, left),
         shared=shared_bytes(tile, mode))  # fmt: skip
+    if left is not None:
+        moments.leave(y, sizes, left, BM // cluster)
     if outer > 1:
         add_partials(out, b, y, columns, outer)
 

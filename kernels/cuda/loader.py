@@ -16,7 +16,7 @@ import numpy as np
 
 from minigan.errors import DeviceError, DTypeError
 
-from ..values import DeviceArray, is_bfloat16
+from ..values import DeviceArray, handed, is_bfloat16
 from .backend import Backend, backend_of
 from .source import TYPES, Parameter, Table, signatures, source
 
@@ -49,6 +49,7 @@ class Kernel:
         if self.function is None:
             self.function = _module(self.backend, self.file, self.defines).function(self.name, self.parameters)
         grid, block = _triple(grid), _triple(block)
+        handed.launches += 1
         if 0 not in grid:
             self.function(grid, block, values, shared)
 

@@ -146,6 +146,33 @@ norm_combine(const STORE* __restrict__ x, const REAL* __restrict__ part_means, c
   combine(x, part_means, part_squares, mean, var, rstd, eps, rows, W, C, parts, share, blockIdx.x, ns, means, squareses);
 }
 
+// mean, var, rstd[g, c] from what a product has left in the parts of moments.cuh: moments (3, phases * blocks, C);
+// of each phase, `tiles` parts of `height` of the group's `rows` rows, which are all rows or whole parts. grid.x = groups.
+extern "C" __global__ void __launch_bounds__(THREADS)
+norm_merge(const REAL* __restrict__ moments, REAL* __restrict__ mean, REAL* __restrict__ var, REAL* __restrict__ rstd, REAL eps,
+           int C, int rows, int height, int tiles, int phases, int blocks) {
+  __shared__ Pack means[THREADS], squareses[THREADS];
+  __shared__ REAL ns[THREADS];
+  int column = (blockIdx.y * blockDim.x + threadIdx.x) * VEC, g = blockIdx.x;
+  REAL n = 0;
+  Pack K = same(0), centre = same(0), squares = same(0);
+  long long apart = (long long)phases * blocks * C;
+  if (column < C) {
+    K = load(moments + (long long)g * tiles * C + column);
+    for (int e = threadIdx.y; e < phases * tiles; e += blockDim.y) {
+      int tile = e % tiles;
+      const REAL* from = moments + ((long long)(e / tiles) * blocks + g * tiles + tile) * C + column;
+      Pack first = load(from), mean2 = load(from + apart);
+      for (int v = 0; v < VEC; v++) mean2.v[v] += first.v[v] - K.v[v];
+      merge(n, centre, squares, (REAL)min(height, rows - tile * height), mean2, load(from + 2 * apart));
+    }
+  }
+  merge_rows(n, centre, squares, ns, means, squareses);
+  if (threadIdx.y > 0 || column >= C) return;
+  for (int v = 0; v < VEC; v++) centre.v[v] += K.v[v], squares.v[v] /= n;
+  write(mean, var, rstd, (long long)g * C + column, centre, squares, eps);
+}
+
 // y = leaky_relu(gamma (x - mean) rstd + beta); slope 1 means without leaky_relu. layer: one mean per group, not per channel.
 extern "C" __global__ void __launch_bounds__(THREADS)
 norm_apply(const STORE* __restrict__ x, const REAL* __restrict__ mean, const REAL* __restrict__ rstd,

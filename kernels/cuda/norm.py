@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..values import FLOAT32, DeviceArray, DTypeLike, Moments, is_bfloat16
-from . import memory
+from . import memory, moments
 from .grid import THREADS, parts_of, table
 from .loader import kernel
 from .tickets import tickets
@@ -30,7 +30,12 @@ def norm_stats(x: DeviceArray, over: str, eps: float) -> Moments:
     groups, pixels, channels = {"batch": (1, N * P, C), "instance": (N, P, C), "layer": (N, P * C, 1)}[over]
     t = table(groups, pixels, channels, x, parts=parts_of(x))
     outputs, settings = [memory.empty((groups, channels), _real(x), x) for _ in range(3)], (eps, *t.numbers)
-    if t.lines == 1:
+    left = None if over == "layer" else moments.take(x, groups)
+    if left is not None:
+        last = table(groups, left.lines(groups), channels, left.parts, parts=1)
+        kernel("norm.cu", "norm_merge", left.parts, VEC=last.vec)(
+            last.grid, last.block, (left.parts, *outputs, eps, channels, *left.numbers(groups)))
+    elif t.lines == 1:
         kernel("norm.cu", "norm_moments", x, VEC=t.vec)(t.grid, t.block, (x, None, None, None, *outputs, *settings))
     else:
         places = tickets(x, groups * t.grid[1]) if t.width == channels else None

@@ -1,4 +1,4 @@
-"""Launches pad.cu: borders, their adjoint, and scatter_add; the twin of cpu/pad.py."""
+"""Launches pad.cu: borders, their adjoint, and the adjoints of indexing; the twin of cpu/pad.py."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .backend import backend_of
 from .grid import THREADS, flat, lines, vector
 from .loader import kernel
 
-__all__ = ["fold", "pad", "scatter_add"]
+__all__ = ["fold", "pad", "place", "scatter_add"]
 
 MODES = ("constant", "reflect", "edge")
 AXES = 5
@@ -73,6 +73,18 @@ def _output(x: DeviceArray, shape: Sequence[int]) -> tuple[DeviceArray, DeviceAr
     order = memory.order_of(x)
     y = memory.empty(tuple(shape[axis] for axis in order), x.dtype, x)
     return y, y.transpose([order.index(axis) for axis in range(x.ndim)])
+
+
+def place(g: DeviceArray, index: Any, shape: tuple[int, ...]) -> DeviceArray:
+    """Zeros of `shape` with g at `index`, of slices and numbers, in g's order: a border of zeros, or two launches."""
+    parts = [*index, *[slice(None)] * (len(shape) - len(index))] if isinstance(index, tuple) else [
+        index, *[slice(None)] * (len(shape) - 1)]
+    if len(parts) == g.ndim and all(isinstance(part, slice) and part.step in (None, 1) for part in parts):
+        ends = [part.indices(size)[:2] for part, size in zip(parts, shape, strict=True)]
+        return pad(g, tuple((start, size - stop) for (start, stop), size in zip(ends, shape, strict=True)))
+    y = np.zeros_like(g, shape=shape)
+    y[index] = g
+    return y
 
 
 def scatter_add(g: DeviceArray, index: Any, shape: tuple[int, ...]) -> DeviceArray:

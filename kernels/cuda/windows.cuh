@@ -19,6 +19,9 @@ __device__ __forceinline__ void add(Digits& d, const Digits& step, int B, int C)
   d.a += step.a + carry;
 }
 
+// The place of n that a mirrored border shows at i, which is at most n - 1 places beyond an edge.
+__device__ __forceinline__ int mirrored(int i, int n) { return min(abs(i), 2 * (n - 1) - abs(i)); }
+
 // One phase p of an axis of y: the numbers of its pixels and its taps. Tap r is the filter's tap
 // `last - r * apart`, and sees row i + start + r * step of x.
 struct Phase { int out, taps, last, apart, start, step; };

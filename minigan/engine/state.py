@@ -28,6 +28,7 @@ class State(threading.local):
         self.watchers: tuple[Watcher, ...] = ()
         self.modules: list[Any] = []  # the layers that are being called, the outermost first
         self.node: Node | None = None  # the one whose rules the backward pass applies
+        self.batches = 1  # how many batches, one after the other, layers are given as one; see nn.in_one_pass
 
 
 state = State()
@@ -41,6 +42,16 @@ def watching(watcher: Watcher) -> Iterator[None]:
         yield
     finally:
         state.watchers = before
+
+
+@contextlib.contextmanager
+def several_batches(count: int) -> Iterator[None]:
+    """What layers are given in this thread is `count` batches of one size, one after the other, for a while."""
+    before, state.batches = state.batches, count
+    try:
+        yield
+    finally:
+        state.batches = before
 
 
 @contextlib.contextmanager

@@ -44,6 +44,7 @@ class AnySize(nn.Module):
     smallest   least H and W of the model's input
     """
 
+    separable = True
     model: nn.Module
 
     def __init__(self, in_channels: int, out_channels: int, multiple: int, smallest: int) -> None:

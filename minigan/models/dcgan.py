@@ -39,6 +39,8 @@ class Generator(nn.Module):
     follow every layer except the last, which has tanh.
     """
 
+    separable = True
+
     def __init__(self, channels: int = 1, size: int = 32, latent: int = 100, width: int = 64,
                  upsample: str = "upconv") -> None:
         super().__init__()
@@ -69,6 +71,8 @@ class Discriminator(nn.Module):
     Stride-2 4x4 convolutions, channels width, 2*width, ...; LeakyReLU 0.2. `norm` is "batch" (all except the first and
     last), "none" (for a gradient penalty) or "spectral" (every layer); without batch norm, convolutions have biases.
     """
+
+    separable = True
 
     def __init__(self, channels: int = 1, size: int = 32, width: int = 64, norm: str = "batch") -> None:
         super().__init__()

@@ -29,6 +29,8 @@ def dcgan_weights(module: nn.Module) -> None:
 class MLPGenerator(nn.Module):
     """Noise (N, latent) to samples (N, *shape); tanh at the output for images, none for points."""
 
+    separable = True
+
     def __init__(self, shape: tuple[int, ...], latent: int = 100, hidden: int = 256, layers: int = 2,
                  tanh: bool = True) -> None:
         super().__init__()
@@ -47,6 +49,8 @@ class MLPGenerator(nn.Module):
 
 class MLPDiscriminator(nn.Module):
     """Samples (N, *shape) to logits (N, 1)."""
+
+    separable = True
 
     def __init__(self, shape: tuple[int, ...], hidden: int = 256, layers: int = 2) -> None:
         super().__init__()

@@ -41,6 +41,8 @@ class PatchDiscriminator(nn.Module):
         OptionError: an unknown norm, or a number below 1.
     """
 
+    separable = True
+
     def __init__(self, channels: int = 3, width: int = 64, layers: int = 3, norm: str = "instance") -> None:
         super().__init__()
         check_choice("PatchDiscriminator", "norm", norm, NORMS)
@@ -103,6 +105,8 @@ class MultiScaleDiscriminator(nn.Module):
 
     Source: Wang et al., High-resolution image synthesis with conditional GANs, 2018, section 3.2.
     """
+
+    separable = True
 
     def __init__(self, channels: int = 3, width: int = 64, layers: int = 3, scales: int = 2,
                  norm: str = "instance") -> None:

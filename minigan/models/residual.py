@@ -33,6 +33,8 @@ class Residual(nn.Module):
         OptionError: `change` has other numbers of input and output channels.
     """
 
+    separable = True
+
     def __init__(self, change: AnySize) -> None:
         super().__init__()
         if change.in_channels != change.out_channels:
@@ -55,6 +57,8 @@ class Grey(nn.Module):
     Args:
         coloured: the generator, such as a Residual.
     """
+
+    separable = True
 
     def __init__(self, coloured: AnySize | Residual) -> None:
         super().__init__()
@@ -81,6 +85,8 @@ class Chroma(nn.Module):
         OptionError: `painted` has other numbers of channels.
     """
 
+    separable = True
+
     def __init__(self, painted: AnySize) -> None:
         super().__init__()
         if (painted.in_channels, painted.out_channels) != (3, 3):
@@ -106,6 +112,8 @@ class Luma(nn.Module):
     Raises:
         OptionError: `lit` has other numbers of channels.
     """
+
+    separable = True
 
     def __init__(self, lit: AnySize | Residual | None = None) -> None:
         super().__init__()

@@ -23,6 +23,8 @@ HALVINGS = 2
 class ResnetBlock(nn.Module):
     """R256: x plus two 3x3 convolutions of it, with reflection padding and normalisation, and a ReLU between them."""
 
+    separable = True
+
     def __init__(self, channels: int, norm: str = "instance") -> None:
         super().__init__()
         half = [nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=norm != "batch")]
@@ -101,6 +103,8 @@ def blocks_for(size: int) -> int:
 class ResnetEncoder(nn.Module):
     """The first part of ResnetGenerator, for ComboGAN: images (N, C, H, W) to features (N, 4*width, H/4, W/4)."""
 
+    separable = True
+
     def __init__(self, in_channels: int = 3, width: int = 64, blocks: int = 3, norm: str = "instance") -> None:
         super().__init__()
         check_generator(type(self).__name__, width, blocks, norm, "upconv")
@@ -115,6 +119,8 @@ class ResnetEncoder(nn.Module):
 
 class ResnetDecoder(nn.Module):
     """The second part: features (N, 4*width, H/4, W/4) to images (N, C, H, W) in (-1, 1)."""
+
+    separable = True
 
     def __init__(self, out_channels: int = 3, width: int = 64, blocks: int = 3, norm: str = "instance",
                  upsample: str = "upconv") -> None:

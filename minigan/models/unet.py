@@ -26,6 +26,8 @@ class UnetLevel(nn.Module):
     (N, outer, H, W) to (N, 2*outer, H, W); at the outermost level (N, source, H, W) to (N, outer, H, W).
     """
 
+    separable = True
+
     def __init__(self, outer: int, inner: int, submodule: UnetLevel | None, norm: str, upsample: str,
                  source: int | None = None, dropout: nn.Module | None = None) -> None:
         super().__init__()

@@ -27,6 +27,7 @@ from minigan.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELo
 from minigan.nn.module import Module, Parameter
 from minigan.nn.norms import BatchNorm2d, InstanceNorm2d, LayerNorm
 from minigan.nn.padding import Identity, MaxPool2d, ReflectionPad2d, ReplicationPad2d, ZeroPad2d
+from minigan.nn.passes import in_one_pass
 from minigan.nn.sequential import Sequential
 
 __all__ = ["ELU", "BCEWithLogitsLoss", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dropout",
@@ -34,4 +35,4 @@ __all__ = ["ELU", "BCEWithLogitsLoss", "BatchNorm2d", "Conv2d", "ConvTranspose2d
            "Flatten", "GroupNorm", "Identity", "InstanceNorm2d", "L1Loss", "LayerNorm", "LeakyReLU", "Linear",
            "MSELoss", "MaxPool2d", "MinibatchDiscrimination", "MinibatchStddev", "Module", "ModuleDict", "ModuleList",
            "Parameter", "ParameterList", "PixelNorm", "ReLU", "ReflectionPad2d", "ReplicationPad2d", "Sequential",
-           "Sigmoid", "Softplus", "SpectralNorm", "Tanh", "UpConv2d", "Upsample", "ZeroPad2d", "init"]
+           "Sigmoid", "Softplus", "SpectralNorm", "Tanh", "UpConv2d", "Upsample", "ZeroPad2d", "in_one_pass", "init"]

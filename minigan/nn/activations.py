@@ -15,6 +15,7 @@ from minigan.nn.signatures import Absent, as_pytorch
 class _Activation(Module):
     """An operation and its options."""
 
+    separable = True
     operation: Any = None
 
     def __init__(self, **options: Any) -> None:
@@ -88,6 +89,7 @@ class Softplus(_Activation):
         OptionError: beta is no finite number above 0.
     """
 
+    separable = True
     operation = staticmethod(ops.softplus)
 
     @as_pytorch(threshold=Absent(20.0, "leave it out: e^(beta x) does not overflow here, so no x needs to be linear"))

@@ -16,6 +16,7 @@ from minigan.nn.module import Module, Parameter
 class Numbered(Module):
     """Base of Sequential, ModuleList and ParameterList: parts in order, with the methods of a list."""
 
+    separable = True
     kind: type = Module
 
     def part(self, value: Any) -> Any:
@@ -154,6 +155,8 @@ class ModuleDict(Module):
         ModuleError: a value is no Module.
         OptionError: a key is empty, contains a dot or is the name of a method.
     """
+
+    separable = True
 
     def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None) -> None:
         super().__init__()

@@ -46,6 +46,8 @@ class EqualizedLinear(Linear):
 class EqualizedConv2d(Conv2d):
     """Conv2d with weights gain / (in KH KW)^(1/2) times those that are trained; see the module's docstring."""
 
+    separable = True
+
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0,
                  bias: bool = True, *, gain: float = HE) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias=bias)
@@ -91,6 +93,8 @@ class EqualizedConvTranspose2d(ConvTranspose2d):
 
 class PixelNorm(Module):
     """Scale the channels of every pixel to unit mean square; no weights. See ops.pixel_norm."""
+
+    separable = True
 
     def __init__(self, eps: float = 1e-8) -> None:
         super().__init__()

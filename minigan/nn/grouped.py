@@ -30,6 +30,7 @@ class GroupNorm(Module):
         ShapeError: the input has another number of channels, or one value per group.
     """
 
+    separable = True
     weight: Parameter | None
     bias: Parameter | None
 

@@ -23,6 +23,8 @@ Pair = int | tuple[int, int]
 class Linear(Module):
     """y = x W^T + b on x (N, in); weight (out, in), bias (out,)."""
 
+    separable = True
+
     bias: Parameter | None
 
     @as_pytorch()
@@ -47,6 +49,8 @@ class Linear(Module):
 
 class _Filtered(Module):
     """Base of the three convolutions: filters, an optional bias, repr. Raises ShapeError for empty filters."""
+
+    separable = True
 
     bias: Parameter | None
     memory = (2, 3, 1, 0)  # order of axes in memory, for the filters and for the kernels' weight gradients
@@ -93,6 +97,8 @@ def _check_bias(layer: Module, bias: Any) -> None:
 
 class Conv2d(_Filtered):
     """Cross-correlation; weight (out, in, KH, KW), bias (out,). See ops.conv2d."""
+
+    separable = True
 
     @as_pytorch(groups=_GROUPS, padding_mode=_mode("ReflectionPad2d or ReplicationPad2d"))
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0,
@@ -161,6 +167,8 @@ class Upsample(Module):
         OptionError: a factor and a size are given.
     """
 
+    separable = True
+
     size: Pair | None = None  # of modules that an earlier version pickled
 
     @as_pytorch({"scale_factor": "scale"}, recompute_scale_factor=Absent(False, "give the size itself, by size="),
@@ -201,6 +209,11 @@ class Dropout(Module):
             stream = inplace
         self.p, self.stream = p, stream
 
+    @property
+    def separable(self) -> bool:  # type: ignore[override]
+        """In evaluation; in training each pass draws random numbers."""
+        return not self.training
+
     def forward(self, x: Tensor) -> Tensor:
         """Any shape to the same."""
         return ops.dropout(x, self.p, self.training, self.stream)
@@ -214,6 +227,11 @@ class Flatten(Module):
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
         self.start_dim, self.end_dim = start_dim, end_dim
+
+    @property
+    def separable(self) -> bool:  # type: ignore[override]
+        """Unless it joins samples."""
+        return self.start_dim > 0
 
     def forward(self, x: Tensor) -> Tensor:
         """ShapeError if x has no such axes, or the first comes after the last."""
@@ -259,6 +277,11 @@ class SpectralNorm(Module):
         self.layer, self.iterations = layer, iterations
         u = (stream or default_stream).normal((self._matrix(layer.weight).shape[1],))
         self.register_buffer("u", u / np.linalg.norm(u))
+
+    @property
+    def separable(self) -> bool:  # type: ignore[override]
+        """In evaluation; in training each pass moves u."""
+        return not self.training
 
     def adopt(self, prefix: str, arrays: dict[str, Any]) -> None:
         """PyTorch's names, of utils.spectral_norm and of utils.parametrizations.spectral_norm; its v is not needed."""

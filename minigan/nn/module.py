@@ -42,6 +42,7 @@ class Module(Tree):
     """
 
     training: bool
+    separable: bool = False  # whether `forward` may be given several batches as one, see nn.in_one_pass
     _buffers: list[str]
     _parameter_names: set[str]  # names that are or were Parameters: a bias that is None may become one again
 
@@ -53,6 +54,8 @@ class Module(Tree):
         """Raises as `registration.check_class`."""
         super().__init_subclass__(**options)
         registration.check_class(cls)
+        if "forward" in vars(cls) and "separable" not in vars(cls):
+            cls.separable = False  # what was true of the base's forward need not be of this one
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Assign an attribute; a Module or Parameter becomes a part. Raises as `registration.check`."""

@@ -9,6 +9,8 @@ import numpy as np
 
 from minigan import ops
 from minigan.engine import Tensor
+from minigan.engine.distributed import joint
+from minigan.engine.state import state
 from minigan.errors import OptionError, ShapeError
 from minigan.nn.module import Module, Parameter
 from minigan.nn.signatures import as_pytorch, check_sizes
@@ -74,10 +76,15 @@ class BatchNorm2d(_ChannelNorm):
                  track_running_stats: bool = True, *, bias: bool = True) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, bias)
 
+    @property
+    def separable(self) -> bool:  # type: ignore[override]
+        """Unless the statistics are those of several ranks."""
+        return joint().size == 1 or not joint().joint_norm
+
     def forward(self, x: Tensor, slope: float | None = None) -> Tensor:
         """(N, C, H, W) to the same; with a slope, a leaky ReLU is applied too (Sequential does so if one follows)."""
         return ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var,
-                              self._by_own_statistics(), self.momentum, self.eps, slope)
+                              self._by_own_statistics(), self.momentum, self.eps, slope, state.batches)
 
 
 class InstanceNorm2d(_ChannelNorm):
@@ -99,6 +106,11 @@ class InstanceNorm2d(_ChannelNorm):
         """Unpickle or copy; earlier versions had no running statistics."""
         super().__setstate__({"momentum": 0.1, "running_mean": None, "running_var": None, **values})
 
+    @property
+    def separable(self) -> bool:  # type: ignore[override]
+        """Without running statistics, which move once for each pass."""
+        return self.running_mean is None
+
     def forward(self, x: Tensor, slope: float | None = None) -> Tensor:
         """(N, C, H, W) to the same; `slope` as in BatchNorm2d. ShapeError if C is not the layer's."""
         if x.shape[1] != self.channels:
@@ -118,6 +130,7 @@ class LayerNorm(Module):
         ShapeError: x's last axes have another shape.
     """
 
+    separable = True
     weight: Parameter | None
     bias: Parameter | None
 

@@ -21,6 +21,7 @@ class _Pad(Module):
         OptionError: `padding` is neither an int nor four ints.
     """
 
+    separable = True
     mode = "constant"
 
     def __init__(self, padding: Sides) -> None:
@@ -78,6 +79,8 @@ class ZeroPad2d(_Pad):
 class MaxPool2d(Module):
     """Largest value of each window; stride defaults to kernel_size. See ops.max_pool2d, with its errors."""
 
+    separable = True
+
     @as_pytorch(return_indices=Absent(False, "the layer returns the largest values only"))
     def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1, *,
                  ceil_mode: bool = False) -> None:
@@ -101,6 +104,8 @@ class MaxPool2d(Module):
 
 class Identity(Module):
     """Returns its input; a placeholder for a layer. Arguments of the constructor are ignored, as in PyTorch."""
+
+    separable = True
 
     def __init__(self, *_: Any, **__: Any) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
 """Layers in sequence. A normalisation and the ReLU after it run as one operation, in one pass over memory.
 
-So do a mirrored border and the convolution after it, which then needs no copy with the border.
+So do a mirrored border and the convolution after it, which then needs no copy with the border. On a GPU, a convolution
+leaves moments for the normalisation after it.
 """
 
 from __future__ import annotations
@@ -8,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from minigan import kernels
 from minigan.nn.activations import LeakyReLU, ReLU
 from minigan.nn.containers import Numbered
-from minigan.nn.layers import Conv2d
+from minigan.nn.layers import Conv2d, ConvTranspose2d, UpConv2d
 from minigan.nn.module import Module
 from minigan.nn.norms import BatchNorm2d, InstanceNorm2d
 from minigan.nn.padding import ReflectionPad2d
+
+CONVOLUTIONS, NORMS = (Conv2d, ConvTranspose2d, UpConv2d), (BatchNorm2d, InstanceNorm2d)
 
 
 def _slope(layer: Module) -> float | None:
@@ -27,15 +31,19 @@ def _slope(layer: Module) -> float | None:
 def _mirrored(border: Module, layer: Module, x: Any) -> tuple[int, int] | None:
     """The widths (h, w) of a mirrored border that the convolution after it can add by itself; None for others.
 
-    One that x is too small for is left to the border's layer, whose error names it. On a GPU the copy with the border
-    is worth keeping: the gradient of the filters reads it again.
+    One that x is too small for is left to the border's layer, whose error names it.
     """
     if type(border) is not ReflectionPad2d or type(layer) is not Conv2d or layer.geometry["padding"] not in (0, (0, 0)):
         return None
     left, right, top, bottom = border.sides
-    if x.ndim != 4 or getattr(x, "device", "cpu") != "cpu" or left != right or top != bottom:
+    if x.ndim != 4 or left != right or top != bottom:
         return None
     return (top, left) if 0 <= top < x.shape[2] and 0 <= left < x.shape[3] else None
+
+
+def _leaves_moments(layer: Module, norm: Any) -> bool:
+    """Whether a convolution's result goes into a normalisation by its own statistics."""
+    return type(layer) in CONVOLUTIONS and type(norm) in NORMS and norm._by_own_statistics()
 
 
 class Sequential(Numbered):
@@ -49,6 +57,8 @@ class Sequential(Numbered):
     Raises:
         ModuleError: an argument is no Module, such as a list, a class or a function.
     """
+
+    separable = True
 
     def __init__(self, *layers: Module | Mapping[str, Module]) -> None:
         super().__init__()
@@ -64,13 +74,17 @@ class Sequential(Numbered):
         layers = list(self)
         while layers:
             layer = layers.pop(0)
-            if layers and type(layer) in (BatchNorm2d, InstanceNorm2d) and (slope := _slope(layers[0])) is not None:
+            border: tuple[Any, ...] = ()  # the widths of one that a convolution adds by itself
+            if layers and (widths := _mirrored(layer, layers[0], x)) is not None:
+                layer, border = layers.pop(0), (widths,)
+            if layers and type(layer) in NORMS and (slope := _slope(layers[0])) is not None:
                 x = layer(x, slope)
                 del layers[0]
-            elif layers and (widths := _mirrored(layer, layers[0], x)) is not None:
-                x = layers.pop(0)(x, widths)
+            elif layers and _leaves_moments(layer, layers[0]):
+                with kernels.moments_wanted():
+                    x = layer(x, *border)
             else:
-                x = layer(x)
+                x = layer(x, *border)
         return x
 
     def taken(self, items: dict[str, Module]) -> Sequential:

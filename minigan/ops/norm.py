@@ -6,6 +6,7 @@ Batch, instance and layer norm differ only in the elements that share a mean: `o
     "instance"   one per image and channel         over space
     "layer"      one per image                     over channels and space
     "joint"      one mean per channel              over n and space, of all ranks that train together
+    "batches"    one per batch and channel         over space; each batch is one tall image, see regroup
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ from minigan.ops.activation import gate, leaky_relu
 from minigan.ops.elementwise import power
 from minigan.ops.ranks import over_ranks
 from minigan.ops.reduce import mean, sum
-from minigan.ops.shape import reshape
+from minigan.ops.shape import regroup, reshape
+
+KERNELS = {"joint": "batch", "batches": "instance"}  # over what a kernel normalises, where it is called otherwise
 
 
 def _axes(over, ndim):
     """The axes that share a mean."""
     space = tuple(range(2, ndim))
-    return {"batch": (0, *space), "joint": (0, *space), "instance": space, "layer": (1, *space)}[over]
+    return {"batch": (0, *space), "joint": (0, *space), "instance": space, "batches": space, "layer": (1, *space)}[over]
 
 
 def _mean(v, over):
@@ -40,7 +43,7 @@ def _mean(v, over):
 
 def _moments(x, over, eps):
     """Moments of an array x (N, C, ...). Ranks have equally many elements: their means and variances are averaged."""
-    own = kernels.norm_stats(x, "batch" if over == "joint" else over, eps)
+    own = kernels.norm_stats(x, KERNELS.get(over, over), eps)
     if over != "joint" or joint().size == 1:
         return own
     every = joint().gather(np.stack([own.mean, own.var])[None])  # (ranks, 2, 1, C, 1, ...)
@@ -61,6 +64,7 @@ def _samples(rng):
             S(normal(rng, 2, 2, 3, 2), over="layer", eps=1e-5),
             S(normal(rng, 3, 2, 2, 2), normal(rng, 2), normal(rng, 2), over="joint", eps=1e-5, slope=0.2),
             S(normal(rng, 3, 2, 2, 3), normal(rng, 2), normal(rng, 2), over="batch", eps=1e-5, slope=0.2),
+            S(normal(rng, 2, 3, 4, 2), normal(rng, 3), normal(rng, 3), over="batches", eps=1e-5, slope=0.2),
             S(normal(rng, 2, 3, 2, 3), normal(rng, 3), normal(rng, 3), over="instance", eps=1e-5, slope=0.0)]
 
 
@@ -132,7 +136,7 @@ normalize.defvjp(x=_gx, gamma=_ggamma, beta=_gbeta)
 
 @normalize.defonnx
 def _normalize_onnx(o, x, gamma, beta, over, eps, slope=None, moments=None):
-    if over == "batch":
+    if over in ("batch", "batches"):
         o.refuse("it normalises by the statistics of its batch; export the network in evaluation mode, with running "
                  "statistics")
     sizes = x.shape[1:2] if over == "instance" else x.shape[1:]
@@ -149,7 +153,7 @@ def _normalize_grad(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=Non
     """The three cotangents from two sweeps over x and gy; equals the rules above on every sample."""
     m = _moments(x, over, eps) if moments is None else moments
     share = _of_all_ranks if over == "joint" and joint().size > 1 else None
-    return kernels.norm_grad(gy, x, m.mean, m.rstd, gamma, "batch" if over == "joint" else over, y, slope, share)
+    return kernels.norm_grad(gy, x, m.mean, m.rstd, gamma, KERNELS.get(over, over), y, slope, share)
 
 
 def _of_all_ranks(sums):
@@ -192,16 +196,20 @@ def _by_nothing(x, gamma, beta, slope):
 
 @operation(samples=lambda rng: [S(normal(rng, 3, 2, 2, 3), normal(rng, 2), normal(rng, 2)),
                                 S(normal(rng, 2, 3, 2, 2), normal(rng, 3), normal(rng, 3), running_mean=np.ones(3),
-                                  running_var=np.full(3, 2.0), training=False)])
+                                  running_var=np.full(3, 2.0), training=False),
+                                S(normal(rng, 6, 2, 2, 3), normal(rng, 2), normal(rng, 2), slope=0.2, batches=2)])
 def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = None,
                running_mean: np.ndarray | None = None, running_var: np.ndarray | None = None, training: bool = True,
-               momentum: float = 0.1, eps: float = 1e-5, slope: float | None = None) -> Tensor:
+               momentum: float = 0.1, eps: float = 1e-5, slope: float | None = None, batches: int = 1) -> Tensor:
     """Batch normalisation of x (N, C, ...); gamma and beta are (C,) or None; slope: a leaky_relu on top, or None.
 
     In training the statistics are the batch's, and running_mean and running_var (float arrays (C,), optional) are
     updated in place: running = (1 - momentum) running + momentum batch, PyTorch's convention, with the unbiased
     variance. Otherwise the running statistics are used. Of ranks that train together, the batch is the joint one,
     unless their World has joint_norm = False.
+
+    x may hold `batches` of one size, one after the other: in training, each is normalised by its own statistics, and
+    the running ones move once for each, in order, as if each had come by itself. Not with a joint batch.
 
     Forward   y = gamma (x - mean) / (var + eps)^(1/2) + beta,   mean and var per channel, var biased
     VJP       see normalize; when not training, gx = gamma gy rstd
@@ -210,11 +218,16 @@ def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = 
 
     Raises:
         ShapeError: one value per channel (nothing to normalise over), or gamma, beta of another size.
+        OptionError: several batches of different sizes, or of a joint batch.
     """
     _affine("batch_norm", x, gamma, beta)
     _no_tensors("batch_norm", running_mean, running_var)
-    over = "joint" if joint().size > 1 and joint().joint_norm else "batch"
-    per = math.prod(x.shape) // x.shape[1] * (joint().size if over == "joint" else 1) if x.shape[1] else 0
+    over = "joint" if joint().size > 1 and joint().joint_norm else "batch" if batches == 1 else "batches"
+    if batches > 1 and (over == "joint" or len(x) % batches):
+        raise OptionError(f"batch_norm: {len(x)} samples cannot be {batches} batches "
+                          f"{'of one size' if len(x) % batches else 'of several ranks'}; use batches=1")
+    ranks = joint().size if over == "joint" else 1
+    per = math.prod(x.shape) // x.shape[1] // batches * ranks if x.shape[1] else 0
     if not training:
         return _by_running("batch_norm", x, gamma, beta, running_mean, running_var, eps, slope)
     if not len(x):
@@ -222,11 +235,14 @@ def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = 
     if per < 2:
         raise ShapeError(f"batch_norm: x {x.shape} has {per} value per channel: a batch of one point has no variance; "
                          "use a larger batch, instance_norm, or training=False")
-    moments = _moments(x.data if isinstance(x, Tensor) else np.asarray(x), over, eps)
+    images = x if batches == 1 else regroup(x, batches)  # (batches, C, N/batches * H, ...)
+    moments = _moments(images.data if isinstance(images, Tensor) else np.asarray(images), over, eps)
     if running_mean is not None and running_var is not None:
         middle, var = moments[:2] if over == "joint" else joint().mean(moments[:2])  # the same on all ranks
-        kernels.update_running(running_mean, running_var, middle, var, momentum, per)
-    return normalize(x, gamma, beta, over=over, eps=eps, slope=slope, moments=moments)
+        for i in range(batches):
+            kernels.update_running(running_mean, running_var, middle[i : i + 1], var[i : i + 1], momentum, per)
+    y = normalize(images, gamma, beta, over=over, eps=eps, slope=slope, moments=moments)
+    return y if batches == 1 else regroup(y, len(x), x.ndim)  # (N, C, ...)
 
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 3, 4, 2), normal(rng, 3), normal(rng, 3)),

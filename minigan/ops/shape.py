@@ -1,6 +1,6 @@
 """Moving elements about without changing them. Every operation here is linear, and its vjp is its adjoint, also here.
 
-    reshape - reshape     transpose - transpose     broadcast_to - sum_to     flip - flip
+    reshape - reshape     transpose - transpose     broadcast_to - sum_to     flip - flip     regroup - regroup
     concat - getitem      getitem - scatter         pad - fold
 """
 
@@ -35,6 +35,28 @@ def reshape(x: Array, shape: int | Sequence[int]) -> Array:
 
 reshape.defvjp(x=lambda gy, y, x, *, shape: reshape(gy, shape=x.shape))
 reshape.defonnx(lambda o, x, shape: o("Reshape", x, o.sizes()))
+
+
+@primitive(samples=lambda rng: [S(normal(rng, 4, 3, 2, 5), count=2), S(normal(rng, 2, 3, 6), count=4),
+                                S(normal(rng, 6, 2), count=3), S(normal(rng, 3, 2, 2), count=6, ndim=2)],
+           linear_in=("x",))
+def regroup(x: Array, count: int, ndim: int | None = None) -> Array:
+    """Images x (N, C, H, ...) as `count` images (count, C, N H / count, ...): rows of several become those of one.
+
+    Their pixels keep their order, so images stored channels-last stay where they are. Without space, (N, C) counts as
+    (N, C, 1) and, with ndim=2, a result (count, C, 1) as (count, C).
+
+    Forward   y = x, its pixels (n, i, ...) renumbered in row-major order, channels apart
+    VJP       gx = regroup(gy, N)
+    Why       a renumbering is undone by numbering back.
+    """
+    C, space = x.shape[1], x.shape[3:]
+    pixels = np.moveaxis(x, 1, -1)  # (N, H, ..., C)
+    y = np.moveaxis(np.reshape(pixels, (count, -1, *space, C)), -1, 1)  # (count, C, N*H/count, ...)
+    return np.reshape(y, y.shape[:2]) if ndim == 2 else y
+
+
+regroup.defvjp(x=lambda gy, y, x, *, count, ndim=None: regroup(gy, count=len(x), ndim=x.ndim))
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3)), S(normal(rng, 2, 3, 4), axes=(2, 0, 1))], linear_in=("x",))
@@ -212,11 +234,7 @@ def scatter(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
     VJP       gg = gy[index]
     Why       the adjoint of an adjoint is the map itself.
     """
-    if not _plain(index):
-        return kernels.scatter_add(g, index, shape)
-    y = np.zeros_like(g, shape=shape)
-    y[index] = g
-    return y
+    return kernels.place(g, index, shape) if _plain(index) else kernels.scatter_add(g, index, shape)
 
 
 scatter.defvjp(g=lambda gy, y, g, *, index, shape: getitem(gy, index=index))
@@ -263,4 +281,5 @@ def _copied(index: Any) -> Any:
 bind(reshape=_reshape, transpose=_transpose, T=property(lambda x: transpose(x), doc="Axes reversed."), sum_to=sum_to,
      __getitem__=lambda x, index: getitem(x, _copied(index)))
 
-__all__ = ["broadcast_to", "concat", "flip", "getitem", "reshape", "scatter", "split", "stack", "sum_to", "transpose"]
+__all__ = ["broadcast_to", "concat", "flip", "getitem", "regroup", "reshape", "scatter", "split", "stack", "sum_to",
+           "transpose"]

@@ -17,7 +17,7 @@ from minigan.engine import Array, Tensor, device, no_grad, tensor
 from minigan.errors import OptionError
 from minigan.losses import GANLoss, gan_loss
 from minigan.models.conditional import one_hot
-from minigan.nn import Module
+from minigan.nn import Module, in_one_pass
 from minigan.optim import Adam, OptimizerFactory
 from minigan.random import Stream
 from minigan.trainers.base import Trainer, as_tensor, averaging_decay
@@ -138,7 +138,7 @@ class GAN(Trainer):
     def discriminator_step(self, real: Tensor, fake: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """One discriminator step on real and generated samples (N, ...); its metrics, see `update`."""
         judge = self.judge(real, labels)
-        real_logits, fake_logits = judge(real), judge(fake)
+        real_logits, fake_logits = in_one_pass(judge, real, fake)
         d_loss = self.loss.discriminator_loss(real_logits, fake_logits)
         penalised, penalties = self.penalised(d_loss, judge, real, fake)
         self.d_optimizer.minimize(penalised)

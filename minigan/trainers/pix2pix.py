@@ -23,7 +23,7 @@ from minigan.engine import Array, Tensor, no_grad
 from minigan.errors import OptionError, ShapeError
 from minigan.losses import GANLoss, gan_loss, l1
 from minigan.models.vgg import VGG
-from minigan.nn import Module
+from minigan.nn import Module, in_one_pass
 from minigan.optim import Adam, OptimizerFactory
 from minigan.trainers.perceptual import perceptual_loss
 from minigan.trainers.translation import (
@@ -124,7 +124,7 @@ class Pix2Pix(Translation):
 
     def discriminator_step(self, a: Tensor, b: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """One step of the discriminator on real pairs (a, b) and on (a, fake); its loss."""
-        real_logits, fake_logits = self.discriminator(_pair(a, b)), self.discriminator(_pair(a, fake))
+        real_logits, fake_logits = in_one_pass(self.discriminator, _pair(a, b), _pair(a, fake))
         d_loss = 0.5 * over_scales(self.loss.discriminator_loss, real_logits, fake_logits)
         self.d_optimizer.minimize(d_loss)
         return {"d_loss": d_loss.detach()}

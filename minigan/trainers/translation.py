@@ -55,7 +55,10 @@ def generator_losses(pair: Pair, a: Tensor, b: Tensor, game: GANLoss, lambda_cyc
     Each translation is computed once, for the adversarial loss, for its cycle, and for the discriminators afterwards.
     With lambda_cycle = 0, cycle losses are computed without gradients; with lambda_identity = 0, idt is absent.
     """
-    fake_b, fake_a = pair.g_ab(a), pair.g_ba(b)
+    if lambda_identity:
+        (fake_b, same_b), (fake_a, same_a) = nn.in_one_pass(pair.g_ab, a, b), nn.in_one_pass(pair.g_ba, b, a)
+    else:
+        fake_b, fake_a = pair.g_ab(a), pair.g_ba(b)
     losses = {"g_a": (1.0, over_scales(game.generator_loss, pair.d_a(fake_a))),
               "g_b": (1.0, over_scales(game.generator_loss, pair.d_b(fake_b)))}
     if lambda_cycle:
@@ -66,8 +69,8 @@ def generator_losses(pair: Pair, a: Tensor, b: Tensor, game: GANLoss, lambda_cyc
             losses["cycle_a"] = (0.0, cycle_consistency(a, pair.g_ba(fake_b)))
             losses["cycle_b"] = (0.0, cycle_consistency(b, pair.g_ab(fake_a)))
     if lambda_identity:
-        losses["idt_a"] = (lambda_identity, l1(pair.g_ba(a), a))
-        losses["idt_b"] = (lambda_identity, l1(pair.g_ab(b), b))
+        losses["idt_a"] = (lambda_identity, l1(same_a, a))
+        losses["idt_b"] = (lambda_identity, l1(same_b, b))
     return losses, fake_a, fake_b
 
 
@@ -88,7 +91,7 @@ def values(losses: Weighted) -> dict[str, Tensor]:
 
 def discriminator_loss(discriminator: Judge, real: Tensor, fake: Tensor, game: GANLoss) -> Tensor:
     """Half of the discriminator's loss, as in the authors' code, so that it learns more slowly than the generators."""
-    return 0.5 * over_scales(game.discriminator_loss, discriminator(real), discriminator(fake))
+    return 0.5 * over_scales(game.discriminator_loss, *nn.in_one_pass(discriminator, real, fake))
 
 
 class Translation(Trainer):

@@ -22,7 +22,7 @@ from minigan import nn
 from minigan.engine import Tensor
 from minigan.errors import OptionError
 from minigan.losses import gradient_penalty
-from minigan.nn import Module
+from minigan.nn import Module, in_one_pass
 from minigan.optim import Adam, OptimizerFactory, RMSProp
 from minigan.random import Stream
 from minigan.trainers.gan import GAN
@@ -88,7 +88,7 @@ class WGAN(GAN):
             bound ("clip").
         """
         judge = self.judge(real, labels)
-        distance = self.loss.discriminator_loss(judge(real), judge(fake))
+        distance = self.loss.discriminator_loss(*in_one_pass(judge, real, fake))
         metrics = {"wasserstein": -distance.detach()}
         loss = distance
         if self.lipschitz == "gp":

@@ -179,6 +179,21 @@ def test_a_product_on_hopper(bf16, on_hopper):
     assert len(on_hopper) == 4  # of those, the weight gradient only
 
 
+@pytest.mark.parametrize("channels", [8, 64])  # conv.cu, hopper.cu
+def test_moments_of_a_product_are_those_of_what_it_stores(bf16, on_hopper, channels):
+    """Also of a mirrored border; whose pixels are those of the padded image."""
+    x, w, widths = draw(2, channels, 12, 12), draw(64, channels, 3, 3, seed=1), (NONE, NONE, ONE, ONE)
+    with kernels.moments_wanted():
+        y = kernels.conv2d(bf16.put(x), bf16.put(w), None, ONE, ONE, ONE, True)
+    stats = kernels.norm_stats(y, "batch", 1e-5)
+    stored = bf16.get(y).astype(np.float64)
+    wanted = cpu.conv2d(np.pad(x, widths, "reflect").astype(np.float64), w.astype(np.float64), None, ONE, NONE, ONE)
+    assert len(on_hopper) == (channels == 64) and y.dtype == BF16
+    assert (np.abs(stored - wanted) <= HALF_A_UNIT * np.abs(wanted) + 1e-4).all()
+    np.testing.assert_allclose(bf16.get(stats.mean), stored.mean((0, 2, 3), keepdims=True), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(bf16.get(stats.var), stored.var((0, 2, 3), keepdims=True), rtol=1e-5)
+
+
 def critic():
     mg.seed(0)
     return nn.Sequential(nn.Conv2d(1, 8, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(8, 8, 3, 1, 1, bias=False),

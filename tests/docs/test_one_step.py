@@ -140,7 +140,7 @@ def test_an_answer_of_the_page_is_in_the_code(file, function, line):
 
 def test_the_cells_run(capsys):
     run(one_step.PAGE)
-    assert "generator: 1 forward pass, discriminator: 3\n" in capsys.readouterr().out
+    assert "generator: 1 forward pass, discriminator: 2, over [128, 64] images\n" in capsys.readouterr().out
 
 
 def test_a_way_is_that_of_one_step_only():
