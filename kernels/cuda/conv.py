@@ -91,12 +91,15 @@ def conv_transpose2d(
     w is (C_in, C_out, KH, KW), which is conv2d's (O, C, KH, KW). No zero is ever multiplied: each of the SH*SW phases
     of y gathers from x by itself, all in one launch.
     """
-    x, filters = _images(x), memory.contiguous(filter_matrices(w))
+    channels, x, filters = x.shape[1], _images(x, wide=True), memory.contiguous(filter_matrices(w))
     N, H, W, O = x.shape
     KH, KW, C, _ = filters.shape
+    if channels < O:
+        narrow = filters  # (KH, KW, C, channels)
+        filters = memory.once(narrow, ("wide",), lambda: widened(narrow, channels, O).reshape(KH, KW, C, O))
     OH, OW = output_size
     y = memory.empty((N, OH, OW, C), x.dtype, x)
-    if C <= FEW and C * FEW <= O:
+    if C <= FEW and channels >= C * FEW:
         _fold(x, filters, True, b, y, (KH, KW), stride, padding, dilation)
         return y.transpose(0, 3, 1, 2)  # (N, C, OH, OW)
     phases = [min(s, size) for s, size in zip(stride, output_size, strict=True)]
@@ -125,11 +128,15 @@ def conv2d_weight_grad(
             x, padding = memory.channels_last(pad(x.transpose(0, 3, 1, 2), mirrored_widths(padding), "reflect")), (0, 0)
             H, W = x.shape[1:3]
         around = tuple((k - 1) * d - p for k, p, d in zip(kernel_size, padding, dilation, strict=True))
-        mirrored = memory.empty((KH, KW, O, C), _sums(x), x)  # windows of gy are smaller: the sum as x's pixels see it
+        gy = _images(gy.transpose(0, 3, 1, 2), wide=True)
+        wide = gy.shape[3]
+        # Windows of gy are smaller: the sum as x's pixels see it.
+        mirrored = memory.empty((KH, KW, wide, C), _sums(x), x)
         geometry = (KH, KW, 1, 1, *around, *dilation, H, W)
-        product(gy, x, None, mirrored, (N, OH, OW, O), C, geometry, rows=KH * KW * O, depth=N * H * W, lines=(O, C),
-                a_along_k=False)
-        return mirrored[::-1, ::-1].transpose(0, 1, 3, 2).copy(order="C").transpose(3, 2, 0, 1)  # (O, C, KH, KW)
+        product(gy, x, None, mirrored, (N, OH, OW, wide), C, geometry, rows=KH * KW * wide, depth=N * H * W,
+                lines=(wide, C), a_along_k=False)
+        gw = mirrored[::-1, ::-1, :O].transpose(0, 1, 3, 2).copy(order="C")  # (KH, KW, C, O)
+        return gw.transpose(3, 2, 0, 1)  # (O, C, KH, KW)
     gw = memory.empty((KH, KW, C, O), _sums(x), x)
     geometry = (KH, KW, *stride, *padding, *dilation, OH, OW)
     product(x, gy, None, gw, (N, H, W, C), O, geometry, rows=KH * KW * C, depth=N * OH * OW, lines=(C, O),

@@ -108,6 +108,7 @@ GEOMETRY = {
     "to few": (2, 24, 2, 6, 7, (3, 4), ONE, (1, 2), (1, 2)),  # spread and folded
     "odd": (2, 6, 10, 9, 8, (3, 3), ONE, ONE, (2, 1)),
     "three to one": (2, 3, 1, 7, 8, (3, 3), ONE, ONE, ONE),
+    "from few": (2, 16, 3, 10, 9, (5, 5), ONE, TWO, ONE),  # spread, with the sum of its weights as x sees it
     "deep": (1, 64, 48, 9, 9, (3, 3), ONE, ONE, ONE),  # the depth is split
 }
 
