@@ -14,6 +14,7 @@ This is the only door. Beside the kernels it has
     layout_copies                   how often a CPU kernel had to copy an image to channels-last
     constant_weights()              a context in which kernels keep what they make of weights, until weights_change(w)
     moments_wanted()                a context for a convolution that a norm follows
+    sums_wanted(yes)                a context for a weight gradient that a bias's gradient follows
     WING                            what computes there: "native v3 kernels", or "NumPy only" and why
     out_size, out_sizes             how many windows of a convolution or a pool fit along an axis, along both
 """
@@ -23,16 +24,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import cpu
+from . import precision as _precision
 from .cpu.blocks import get_threads, set_threads
 from .cpu.memory import layout_copies
 from .geometry import out_size, out_sizes
 from .native.library import WING
-from .precision import get_precision, set_precision
+from .precision import get_precision
 from .values import Counter, Moments, Rate, bfloat16, is_bfloat16
-from .wings import backend, constant_weights, dispatched, kernels_of, moments_wanted, weights_change
+from .wings import backend, constant_weights, dispatched, kernels_of, moments_wanted, sums_wanted, weights_change
 
 if TYPE_CHECKING:
     from .cpu import *  # for editors and mypy: a kernel has the signature and the docstring of its CPU twin
     from .cuda.backend import Backend
 
-globals().update({name: dispatched(name) for name in kernels_of(cpu)})
+_doors = {rounds: {name: dispatched(name, rounds) for name in kernels_of(cpu)} for rounds in (False, True)}
+globals().update(_doors[False])
+
+
+def set_precision(precision: str) -> None:
+    """Multiply float32 numbers this way from now on; "tf32" is what earlier versions called "fast".
+
+    Other kernels stand at the door from now on if bf16 is emulated, so that without it nothing asks.
+
+    Raises ValueError for another name.
+    """
+    _precision.set_precision(precision)
+    globals().update(_doors[get_precision() == "bf16-emulated"])

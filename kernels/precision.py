@@ -5,11 +5,12 @@
     "fp32"    1e-6 on a GPU; on a CPU, convolutions directly or with fewer products at errors of at most 6e-6
     "bf16"    on a GPU: images between layers, and the weights that they are multiplied by, are stored with 8 bits of
               mantissa, half of float32's bytes; sums, statistics, losses and the weights themselves stay float32
+    "bf16-emulated"    on a CPU only: "fast", and what a GPU would store as bf16 is rounded to it (rounding.py)
 """
 
 from __future__ import annotations
 
-NAMES = ("fast", "fp32", "bf16")
+NAMES = ("fast", "fp32", "bf16", "bf16-emulated")
 _precision = "fast"
 
 
@@ -26,5 +27,5 @@ def set_precision(precision: str) -> None:
 
 
 def get_precision() -> str:
-    """What set_precision has set: "fast", "fp32" or "bf16"."""
+    """What set_precision has set: one of NAMES."""
     return _precision

@@ -70,12 +70,14 @@ class _Made(threading.local):
 
 
 class _Handed(threading.local):
-    """What a product hands on to the norm that reads its result next: moments of it."""
+    """What a product hands on to the kernel that comes next: moments of its result, or sums of an operand."""
 
-    wanted = False  # whether the next product shall
+    wanted = False  # whether the next product shall leave moments
     left: Any = None
-    launches = 0  # of CUDA kernels so far: one after the product may have changed its result
+    sums_wanted = False  # whether the next gradient of filters shall leave sums
+    sums: Any = None
+    launches = 0  # of CUDA kernels so far: one after the product may have changed the arrays
 
 
-handed = _Handed()  # see wings.moments_wanted
+handed = _Handed()  # see wings.moments_wanted, wings.sums_wanted
 made = _Made()  # see wings.constant_weights

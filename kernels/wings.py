@@ -18,6 +18,7 @@ import numpy as np
 from minigan.errors import DeviceError
 
 from . import cpu, native
+from .rounding import emulated
 from .values import handed, made
 
 if TYPE_CHECKING:
@@ -31,9 +32,13 @@ def kernels_of(wing: ModuleType) -> dict[str, Callable[..., Any]]:
     return {name: value for name, value in vars(wing).items() if isinstance(value, FunctionType)}
 
 
-def dispatched(name: str) -> Callable[..., Any]:
-    """The kernel `name` of whichever wing the first argument, an array or a list of arrays, belongs to."""
-    on_host = next(kernels_of(wing)[name] for wing in HOST if name in kernels_of(wing))
+def dispatched(name: str, rounds: bool = False) -> Callable[..., Any]:
+    """The kernel `name` of whichever wing the first argument, an array or a list of arrays, belongs to.
+
+    With `rounds`, NumPy's arrays find the kernel that emulates bf16, if there is one.
+    """
+    wing = {name: kernel for wing in reversed(HOST) for name, kernel in kernels_of(wing).items()}
+    on_host = (wing | emulated(wing) if rounds else wing)[name]
 
     @functools.wraps(kernels_of(cpu)[name])
     def kernel(first: Any, *others: Any, **options: Any) -> Any:
@@ -82,6 +87,19 @@ def moments_wanted() -> Iterator[None]:
         yield
     finally:
         handed.wanted = False
+
+
+@contextlib.contextmanager
+def sums_wanted(yes: bool) -> Iterator[None]:
+    """With `yes`, a context for conv2d_weight_grad(x, gy) if reduce_sum(gy, (0, 2, 3)) comes next, in this thread.
+
+    On a device the former then leaves these sums, if it can: it reads all of gy in any case. See moments_wanted.
+    """
+    handed.sums_wanted = yes
+    try:
+        yield
+    finally:
+        handed.sums_wanted = False
 
 
 def weights_change(w: Any) -> None:

@@ -8,6 +8,7 @@ import pytest
 import threadpoolctl
 
 import minigan as mg
+from minigan import kernels
 from minigan.engine import device
 
 collect_ignore_glob = ["goldens/*"]  # scripts that make goldens, run by hand; only they import PyTorch
@@ -84,8 +85,10 @@ def without(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _as_it_was(monkeypatch):
-    """Restore the device and the number of threads after each test."""
+    """Restore the device, the precision and the number of threads after each test."""
     monkeypatch.setattr(device, "_default", "cpu")
-    threads = mg.get_threads()
+    threads, precision = mg.get_threads(), kernels.get_precision()
     yield
     mg.set_threads(threads)
+    if kernels.get_precision() != precision:
+        kernels.set_precision(precision)

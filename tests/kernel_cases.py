@@ -157,6 +157,7 @@ CASES = {
     "gate": [(x[::-1].copy(), x, slope) for x in SIGNS for slope in (0.0, 0.2)],
     "sigmoid": [(x,) for x in SIGNS],
     "softplus": [(x,) for x in SIGNS],
+    "tanh": [(x,) for x in SIGNS],
     "blur_filters": [(draw(4, 3, 3, 2), TWO), (draw(1, 2, 3, 5), (3, 2))],
     "unblur_filters": [(draw(3, 4, 4, 3), TWO), (draw(2, 1, 5, 6), (3, 2))],
     "matmul": [(draw(5, 7), draw(7, 3)), (draw(2, 1, 5, 4), draw(3, 4, 6))],

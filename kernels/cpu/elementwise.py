@@ -1,4 +1,4 @@
-"""Elementwise operations worth a kernel: leaky_relu and its derivative, the gate; sigmoid and softplus; large sums.
+"""Elementwise operations worth a kernel: leaky_relu and its derivative, the gate; tanh, sigmoid, softplus; large sums.
 
 Other elementwise work is left to NumPy. leaky_relu and the gate are in every layer of a GAN and need several passes;
 np.where or a boolean mask would cost more than ten times an addition. So they go in blocks that stay in cache from pass
@@ -15,7 +15,7 @@ from ..values import Array, DTypeLike
 from .blocks import PASS, SHARED, cut, for_each_block
 from .memory import empty_like, in_order_of, scratch
 
-__all__ = ["add", "cast", "gate", "leaky_relu", "sigmoid", "softplus"]
+__all__ = ["add", "cast", "gate", "leaky_relu", "sigmoid", "softplus", "tanh"]
 
 ZEROS = {np.dtype(dtype): np.zeros(PASS, dtype) for dtype in (np.float32, np.float64)}
 
@@ -92,6 +92,12 @@ def sigmoid(x: Array) -> Array:
 def softplus(x: Array) -> Array:
     """Return ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)."""
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def tanh(x: Array) -> Array:
+    """Return the hyperbolic tangent. At the door for the sake of its precision: it draws the images of a generator."""
+    y: Array = np.tanh(x)
+    return y
 
 
 def zeros(x: Array) -> Array:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from ..values import FLOAT32, DeviceArray, DTypeLike, bfloat16, is_bfloat16
 from . import memory
 from .grid import THREADS, flat, vector
 from .loader import kernel
 
-__all__ = ["add", "cast", "gate", "leaky_relu", "sigmoid", "softplus"]
+__all__ = ["add", "cast", "gate", "leaky_relu", "sigmoid", "softplus", "tanh"]
 
 
 def add(a: DeviceArray, b: DeviceArray) -> DeviceArray:
@@ -81,6 +83,11 @@ def sigmoid(x: DeviceArray) -> DeviceArray:
 def softplus(x: DeviceArray) -> DeviceArray:
     """Return ln(1 + e^x), accurate for any x. Stored like x; of bfloat16, as float32."""
     return _one_by_one("softplus", x)
+
+
+def tanh(x: DeviceArray) -> DeviceArray:
+    """Return the hyperbolic tangent, by CuPy's own kernel."""
+    return np.tanh(x)
 
 
 def _one_by_one(name: str, x: DeviceArray) -> DeviceArray:

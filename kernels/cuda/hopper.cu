@@ -22,6 +22,7 @@
 //           B read and written once more. 128 x 128 tile: a step is 1 MFLOP for 32 KiB from L2.
 // Banks     A along the depth and B: lines of 128 bytes, 16-byte piece p of line l at p ^ (l % 8); A along y: lines of 128 + 8 numbers.
 // Moments   MOMENTS = 1: also those of each column in the rows of y that a block writes, see moments.cuh.
+//           MODE 2: with the sums of gy's columns that arrange.cu has left, (lines, O), their totals behind them: a bias's gradient.
 // Accuracy  1e-3 of the result's scale: inputs rounded to 10 bits, to nearest, halves away from zero; sums in float32.
 // Needs     C % 32 == 0 (MODE 0, 1), C % 4 == 0 (bf16: % 64, % 8), O % 4 == 0, filters up to 16 x 16, addresses of 16 bytes; else: conv.cu.
 // Twin      kernels/cpu/conv.py              Checked by tests/cuda/test_hopper.py, emulated and on a GPU.
@@ -43,6 +44,7 @@
 #ifndef MOMENTS
 #define MOMENTS 0
 #endif
+#define LINES_OF_SUMS 128  // at most; the same in hopper.py
 
 // A number as y has it: moments are those of what is stored.
 template <class T> __device__ __forceinline__ float stored(float x) {
@@ -74,6 +76,7 @@ __device__ __forceinline__ void product(
   constexpr int SIZE_A = KIND == 2 ? BK * PITCH_A * BYTES : BM * 128, SIZE_B = WIDTH * 128, SIZE = SIZE_A + SIZE_B;
   constexpr int COPIES = BM / 32, AHEAD = SLOTS - 2, PIECES = BM / PIECE, LINES = THREADS / PIECES;
   constexpr bool TIGHT = KIND == 1 && WIDTH == 128 && SLOTS == 3;  // more than the 128 registers that it may have, in its loop
+  constexpr bool LEAVES = MOMENTS && KIND != 2;  // moments of y, not sums
   constexpr bool FULL = KIND == 0 && WIDTH == 128 && SLOTS == 3 && RANKS > 1 && MOMENTS && !MIRROR;  // all 128 registers
   constexpr int EARLY = TIGHT || FULL ? PARTS / 2 : PARTS;  // of a step's parts, those read while the last product still runs
   DYNAMIC_SHARED(unsigned char, bytes);
@@ -193,6 +196,15 @@ __device__ __forceinline__ void product(
     }
     copies_commit();
   }
+  if (KIND == 2 && MOMENTS) {  // while the first copies are on their way; a warp takes a column
+    int group = (steps + LINES_OF_SUMS - 1) / LINES_OF_SUMS, lines = (steps + group - 1) / group;
+    for (int n = (blockIdx.z * gridDim.x + blockIdx.x) * 8 + t / 32; n < WIDTH; n += gridDim.z * gridDim.x * 8) {
+      float sum = 0;
+      for (int k = t % 32; k < lines && n0 + n < O; k += 32) sum += moments[(long long)k * O + n0 + n];
+      for (int apart = 16; apart > 0; apart /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, apart);
+      if (t % 32 == 0 && n0 + n < O) moments[(long long)lines * O + n0 + n] = sum;
+    }
+  }
   int now = 0, parity = 0, ahead = AHEAD;  // slots of this step and of that to be copied
   int lane = t % 32, top = t / 128 * 64 + t / 32 % 4 * 16;
   float a[PARTS][4];  // the product in flight reads them
@@ -262,7 +274,7 @@ __device__ __forceinline__ void product(
     column_moments<WIDTH, BM / RANKS, PITCH, THREADS>(tile, count, O - n0, moments + part, (long long)phases * gridDim.x * O);
   };
   if (RANKS == 1) {
-    if (MOMENTS) __syncthreads();  // all products of this block are done with the slots
+    if (LEAVES) __syncthreads();  // all products of this block are done with the slots
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       int m = m0 + top + 8 * half;
@@ -274,10 +286,10 @@ __device__ __forceinline__ void product(
         if (n >= O) continue;
         float2 v = {stored<OUT>(c[4 * j + 2 * half] + (b ? b[n] : 0)), stored<OUT>(c[4 * j + 2 * half + 1] + (b ? b[n + 1] : 0))};
         put(to + n, v);
-        if (MOMENTS) store2(tiles + ((top + 8 * half) * PITCH + 8 * j + side) * 4, v.x, v.y);
+        if (LEAVES) store2(tiles + ((top + 8 * half) * PITCH + 8 * j + side) * 4, v.x, v.y);
       }
     }
-    if (MOMENTS) leave_moments(0, min(BM, rows - m0));
+    if (LEAVES) leave_moments(0, min(BM, rows - m0));
     return;
   }
   // The parts of the depth: each block of the cluster adds up, in order, some rows of its tile, the others' shared memory read.
@@ -299,12 +311,12 @@ __device__ __forceinline__ void product(
     if (m >= rows || n0 + n >= O) continue;
     if (b) sum.x += b[n0 + n], sum.y += b[n0 + n + 1], sum.z += b[n0 + n + 2], sum.w += b[n0 + n + 3];
     put(y + line_of(m) * O + n0 + n, sum);
-    if (MOMENTS) {  // no other block reads these rows
+    if (LEAVES) {  // no other block reads these rows
       store2(tiles + (row * PITCH + n) * 4, stored<OUT>(sum.x), stored<OUT>(sum.y));
       store2(tiles + (row * PITCH + n + 2) * 4, stored<OUT>(sum.z), stored<OUT>(sum.w));
     }
   }
-  if (MOMENTS) leave_moments(rank * HEIGHT, min(HEIGHT, rows - m0 - rank * HEIGHT));
+  if (LEAVES) leave_moments(rank * HEIGHT, min(HEIGHT, rows - m0 - rank * HEIGHT));
   cluster_barrier();  // no block ends while another reads it
 }
 

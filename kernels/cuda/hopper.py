@@ -18,6 +18,7 @@ from .loader import kernel
 from .memory import aligned
 from .partials import add_partials, stored_as
 
+LINES_OF_SUMS = 128  # at most, of the columns of gy; the same in hopper.cu
 BM, BK = 128, 32  # rows and depth of a tile, of bfloat16 twice as deep; the same in hopper.cu
 FORWARD, DATA_GRAD, WEIGHT_GRAD = range(3)
 WORTH = 2**28  # multiply-adds below which conv.cu, one launch instead of two, is faster
@@ -132,29 +133,35 @@ def launch(
     line = 2 * BK if halves else BK
     tile, cluster, splits = plan(mode, rows, columns, -(-depth // (line // BK)), phases)
     steps = -(-depth // line) if mode == WEIGHT_GRAD else geometry[0] * geometry[1] * (images[3] // line)
-    across, outer = -(-columns // tile.BN), splits // cluster
+    across, outer, group = -(-columns // tile.BN), splits // cluster, -(-steps // LINES_OF_SUMS)
     padded = across * tile.BN
-    numbers = (columns, depth, lines[1], images[3], tile.BN, padded, int(b_along_k))
+    sums = moments.room_for_sums(w, -(-steps // group), columns) if mode == WEIGHT_GRAD else None
+    numbers = (columns, depth, lines[1], images[3], tile.BN, padded, int(b_along_k), steps)
 
     def arranged() -> DeviceArray:
         image = memory.empty((padded * steps * line,), x.dtype, x)
+        each = 1 if sums is None else group
         kernel("arrange.cu", "arrange", w, **stored_as(image))(
-            (steps, -(-padded // (32 if b_along_k else 128))), 256, (w, image, *numbers))  # fmt: skip
+            (-(-steps // each), -(-padded // (32 if b_along_k else 128))), 256, (w, image, *numbers, each, sums))
         return image
 
-    image = arranged() if mode == WEIGHT_GRAD else memory.once(w, ("arrange", halves, steps, *numbers), arranged)
+    image = arranged() if mode == WEIGHT_GRAD else memory.once(w, ("arrange", halves, *numbers), arranged)
     left = None if outer > 1 else moments.room(y, sizes, BM // cluster, -(-rows // BM) * cluster)
+    moments_or_sums = left if sums is None else sums
     out = y if outer == 1 else memory.empty((outer, y.size), FLOAT32, y)
     macros = {"MODE": mode, "BN": tile.BN, "STAGES": tile.STAGES, "BLOCKS": tile.BLOCKS, "CLUSTER": cluster}
-    macros |= {name: 1 for name, on in (("MIRROR", mirror), ("MOMENTS", left is not None), ("BF16", halves)) if on}
+    extras = ("MIRROR", mirror), ("MOMENTS", moments_or_sums is not None), ("BF16", halves)
+    macros |= {name: 1 for name, on in extras if on}
     kernel("hopper.cu", "hopper_gemm", x, **macros, **stored_as(out))(
         (-(-rows // BM) * cluster, across, phases * outer), 256,
-        (x, image, b, out, *images, columns, *geometry, *divisors, lines[0], splits, phases, y.size, left),
+        (x, image, b, out, *images, columns, *geometry, *divisors, lines[0], splits, phases, y.size, moments_or_sums),
         shared=shared_bytes(tile, mode))  # fmt: skip
     if left is not None:
         moments.leave(y, sizes, left, BM // cluster)
     if outer > 1:
         add_partials(out, b, y, columns, outer)
+    if sums is not None:
+        moments.leave_sums(w, sums[-1])
 
 
 def shared_bytes(tile: Tile, mode: int) -> int:

@@ -1,6 +1,6 @@
-"""Hands moments of images on, from the product that writes them to the norm that reads them next; see moments.cuh.
+"""Hands on what a product has at hand to the kernel that comes next: moments for a norm, sums for a bias's gradient.
 
-The kernels that multiply leave, for each block's rows, the mean and the squares about it of every column; norm_stats
+The kernels that multiply leave (moments.cuh), for each block's rows, three numbers of every column; norm_stats
 merges them instead of reading the images again. A product does so if it is asked to (wings.moments_wanted), and
 norm_stats uses them only if its images are that product's result, and nothing has been launched in between that could
 have changed them.
@@ -70,3 +70,28 @@ def take(x: DeviceArray, groups: int) -> Left | None:
     """What the last product left of x (N, P, C), if x is its result and these are moments of `groups` groups."""
     left, handed.left = handed.left, None
     return left if left is not None and left.fits(x, groups) else None
+
+
+def room_for_sums(gy: DeviceArray, lines: int, columns: int) -> DeviceArray | None:
+    """Memory for `lines` partial sums of gy's columns and their totals behind them; None if nobody wants them."""
+    handed.sums = None
+    if not handed.sums_wanted:
+        return None
+    handed.sums_wanted = False
+    return memory.empty((lines + 1, columns), FLOAT32 if is_bfloat16(gy) else gy.dtype, gy)
+
+
+def leave_sums(gy: DeviceArray, sums: DeviceArray) -> None:
+    """Hand on the sums (O,) of gy (N, OH, OW, O) over all but its last axis."""
+    handed.sums = gy, sums, handed.launches
+
+
+def take_sums(x: DeviceArray, axes: set[int]) -> DeviceArray | None:
+    """The sums over `axes` of x (N, C, H, W), if the last gradient of filters has left them, just before."""
+    left, handed.sums = handed.sums, None
+    if left is None or left[2] != handed.launches or x.ndim != 4 or axes != {0, 2, 3}:
+        return None
+    gy, sums, _ = left
+    pixels = x.transpose(0, 2, 3, 1)  # (N, H, W, C)
+    same = backend_of(gy).owns(x) and backend_of(x).address(x) == backend_of(gy).address(gy)
+    return sums if same and pixels.shape == gy.shape and pixels.flags.c_contiguous else None

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 from ..values import FLOAT32, DeviceArray, DTypeLike, is_bfloat16
-from . import memory
+from . import memory, moments
 from .backend import backend_of
 from .grid import THREADS, parts_of, table
 from .loader import kernel
@@ -25,6 +25,9 @@ def reduce_sum(x: DeviceArray, axes: int | tuple[int, ...] | None = None, keepdi
     """
     every: Sequence[int] = range(x.ndim) if axes is None else axes if isinstance(axes, tuple | list) else (axes,)
     summed = {axis % x.ndim for axis in every}
+    sums = moments.take_sums(x, summed)
+    if sums is not None:
+        return sums.reshape(1, -1, 1, 1) if keepdims else sums
     x = memory.dense(x)
     order = memory.order_of(x)
     kept = [axis for axis in order if axis not in summed]

@@ -1,4 +1,4 @@
-/* leaky_relu and its gate, and sums: one pass, in pieces of 64 KB. Twin: cpu/elementwise.py. */
+/* leaky_relu and its gate, and sums: one pass, in pieces of 64 KB. Twin: cpu/elementwise.py; of round_bf16, rounding.py. */
 #include "kernels.h"
 #include "vec.h"
 
@@ -64,5 +64,30 @@ int add_arrays(const struct call *c)
     NEED(1, j.size);
     NEED(2, j.size);
     parallel(c->threads, add_task, &j, up(j.size, PIECE));
+    return DONE;
+}
+
+typedef uint32_t uvec __attribute__((vector_size(W * 4), aligned(4), may_alias));
+
+static void round_bf16_task(void *arg, long i, int worker)
+{
+    struct job *j = arg;
+    (void)worker;
+    long k = i * PIECE, n = min(PIECE, j->size - k);
+    const float *a = j->a + k;
+    float *y = j->y + k;
+    COLUMNS(n, c, {
+        vec x = get(a + c, whole, left);
+        uvec bits = (uvec)x, rounded = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000u;
+        put(y + c, pick((ivec)(x != x), (vec)((bits & 0xFFFF0000u) | 0x00400000u), (vec)rounded), whole, left);
+    })
+}
+
+/* y = the bf16 number nearest to x, of two the even one; NaN stays NaN, though the sum may carry into its sign. */
+int round_bf16(const struct call *c)
+{
+    struct job j = {c->arrays[0].data, NULL, c->arrays[1].data, c->arrays[1].size, 0};
+    NEED(0, j.size);
+    parallel(c->threads, round_bf16_task, &j, up(j.size, PIECE));
     return DONE;
 }

@@ -15,6 +15,7 @@
     X(leaky_relu, "rwf")          \
     X(gate, "rrwf")               \
     X(add_arrays, "rrw")          \
+    X(round_bf16, "rw")           \
     X(direct_forward, "rrrwiiiiiiiiiiiiiii") \
     X(direct_adjoint, "rrrwiiiiiiiiiiiiiii") \
     X(direct_weights, "rrwiiiiiiiiiiiiiii") \

@@ -7,11 +7,12 @@ products, so this module also finds out which of OpenBLAS's kernels run, and whi
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,11 @@ def set_device(name: str) -> str:
 
     Raises:
         DeviceError: the device cannot be used; the message says what is missing and how to get it.
+        OptionError: another device than the CPU, while the precision is "bf16-emulated".
     """
     global _default
-    _default = resolve(name)
+    _check_emulation(kernels.get_precision(), resolved := resolve(name))
+    _default = resolved
     if _default.startswith("cuda"):
         backend(_default).use(index_of(_default))
     return _default
@@ -184,17 +187,20 @@ def set_precision(name: str) -> str:
     """How float32 is multiplied: `"fast"`, or `"fp32"`, as exactly as sums of float32 are, or `"bf16"`.
 
     Fast means tensor cores with 10 bits of mantissa on a GPU (TF32), and convolutions with the fewest products on a
-    CPU; see docs/performance.md for the errors. bf16 stores images between layers with 8 bits of mantissa, on a GPU;
-    see docs/cuda.md. float64 is always exact. Returns the choice; `"tf32"`, which earlier versions had, is `"fast"`.
+    CPU; see docs/performance.md for the errors. float64 is always exact. `"bf16"` stores images between layers, and the
+    weights' copy for products, in 16 bits, on a GPU; `"bf16-emulated"`, on a CPU only, rounds the same numbers, to see
+    what that does to the results; it is slower; see docs/cuda.md. Returns the choice; `"tf32"`, which earlier versions
+    had, is `"fast"`.
 
     Raises:
-        OptionError: another name, or bf16 where the default device cannot have it. ModuleNotFoundError: bf16 without
-            ml_dtypes.
+        OptionError: another name, or one that the device of new tensors does not have. ModuleNotFoundError: bf16
+            without ml_dtypes.
     """
-    if name not in ("fast", "fp32", "tf32", "bf16"):
-        raise OptionError(f"precision: {name!r} is not 'fast', 'fp32' or 'bf16'")
+    if name not in ("fast", "fp32", "bf16", "bf16-emulated", "tf32"):
+        raise OptionError(f"precision: {name!r} is not 'fast', 'fp32', 'bf16' or 'bf16-emulated'")
     if name == "bf16":
         _check_bfloat16()
+    _check_emulation(name, _default)
     kernels.set_precision(name)
     return kernels.get_precision()
 
@@ -202,13 +208,32 @@ def set_precision(name: str) -> str:
 def _check_bfloat16() -> None:
     """Raise an error unless the default device stores and multiplies bfloat16."""
     if _default == "cpu":
-        raise OptionError("precision bf16: it is for GPUs, and the device is the CPU; use precision fast, or set the "
-                          "device first")
+        raise OptionError("precision: 'bf16' needs a GPU; on a CPU use 'fast', or 'bf16-emulated' to see what bf16 "
+                          "does to the results")
     capability = backend(_default).capability()
     if capability < (8, 0):
-        raise OptionError(f"precision bf16: the GPU's compute capability is {capability[0]}.{capability[1]}, but "
-                          "products of bfloat16 need 8.0 (Ampere, 2020) or newer; use precision fast")
+        raise OptionError(f"precision: 'bf16' needs a GPU of compute capability 8.0 (Ampere, 2020) or newer, and this "
+                          f"one has {capability[0]}.{capability[1]}; use 'fast'")
     kernels.bfloat16()  # ml_dtypes is there
+
+
+def _check_emulation(precision: str, name: str) -> None:
+    """Raise OptionError if bf16 is to be emulated on a device that is not the CPU, where nothing would be rounded."""
+    if precision == "bf16-emulated" and name != "cpu":
+        raise OptionError(f"precision: 'bf16-emulated' is for a CPU, not for device {name}; use 'bf16' there, or "
+                          "--device cpu")
+
+
+@contextlib.contextmanager
+def float32_stored() -> Iterator[None]:
+    """A context in which nothing is rounded to bf16: for networks that measure, whatever the precision of a run."""
+    before = kernels.get_precision()
+    if before in ("bf16", "bf16-emulated"):
+        kernels.set_precision("fast")
+    try:
+        yield
+    finally:
+        kernels.set_precision(before)
 
 
 def device_info() -> str:

@@ -82,6 +82,11 @@ def train_classifier(digits: ImageData, settings: Settings = Settings()) -> Digi
     """
     with _apart(settings.seed):
         network = DigitCNN()
+        _teach(network, digits, settings)
+    return network.eval()
+
+
+def _teach(network: DigitCNN, digits: ImageData, settings: Settings) -> None:
     loader = Loader((digits.images, digits.labels), settings.batch_size, settings.seed)
     steps = max(1, settings.images_seen // settings.batch_size)
     optimizer = optim.Adam(network.parameters(), settings.lr, schedule=optim.schedule("linear", steps))
@@ -89,17 +94,17 @@ def train_classifier(digits: ImageData, settings: Settings = Settings()) -> Digi
     for _ in range(steps):
         batch, labels = next(loader)
         optimizer.minimize(cross_entropy(network(tensor(_shifted(digits28(batch), shifts), device="cpu")), labels))
-    return network.eval()
 
 
 @contextlib.contextmanager
 def _apart(seed: int) -> Iterator[None]:
-    """Networks are made on the CPU and from this seed; afterwards device and random numbers are as before."""
+    """Networks are made on the CPU, in float32, from this seed; afterwards device and random numbers are as before."""
     where, numbers = device.default(), randoms.default.state_dict()
     device.set_device("cpu")
     randoms.seed(seed)
     try:
-        yield
+        with device.float32_stored():
+            yield
     finally:
         randoms.default.load_state_dict(numbers)
         device.set_device(where)
@@ -131,7 +136,7 @@ def readers(network: DigitCNN) -> tuple[Reader, Reader]:
 
     def features(images: np.ndarray) -> np.ndarray:
         pixels = digits28(images)
-        with no_grad():
+        with no_grad(), device.float32_stored():
             return np.concatenate([network.features(tensor(pixels[i : i + _BATCH], device="cpu")).numpy()
                                    for i in range(0, len(pixels), _BATCH)])  # (N, 64)
 

@@ -82,6 +82,12 @@ def bias_vjp(gy, y, x, w, b, **geometry):
     return sum(gy, axis=(0, 2, 3))
 
 
+def _filters_grad(b, x, gy, **how):
+    """conv2d_weight_grad, which may leave the sums of gy for the bias's gradient: the rule of b comes next."""
+    with kernels.sums_wanted(b is not None and b.requires_grad):
+        return conv2d_weight_grad(x, gy, **how)
+
+
 WEIGHTS = Remarks(summed=("w", "b"), shifts=("b",))
 
 # Geometry that finds mistakes: all sizes and pairs distinct, a row that the stride drops, dilation, one pixel.
@@ -139,7 +145,7 @@ def _image_grad(g, w, size, stride=1, padding=0, dilation=1, reflect=False):
 
 conv2d.defvjp(
     x=lambda gy, y, x, w, b, **geo: _image_grad(gy, w, x.shape[2:], **geo),
-    w=lambda gy, y, x, w, b, **geo: conv2d_weight_grad(x, gy, kernel_size=w.shape[2:], **geo),
+    w=lambda gy, y, x, w, b, **geo: _filters_grad(b, x, gy, kernel_size=w.shape[2:], **geo),
     b=bias_vjp,
 )
 

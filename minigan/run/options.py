@@ -100,10 +100,10 @@ class RunOptions:
                                "download, then the data in a pip package)", kind=user_path)
     device: str = option("auto", "auto, cpu, cuda, cuda:N, or emulated: the CUDA kernels, compiled for the CPU and "
                          "run there, to check them")
-    precision: str = option(("fast", "fp32", "bf16", "tf32"), "how float32 is multiplied. fast: tensor cores with 10 "
-                            "bits of mantissa on a GPU, convolutions with the fewest products on a CPU; fp32: exactly; "
-                            "bf16: on a GPU, images between layers stored with 8 bits of mantissa; tf32: another word "
-                            "for fast")
+    precision: str = option(("fast", "fp32", "bf16", "bf16-emulated", "tf32"), "how float32 is multiplied. fast: "
+                            "tensor cores with 10 bits of mantissa on a GPU, convolutions with the fewest products on "
+                            "a CPU; fp32: exactly; bf16: on a GPU, images and weights in 16 bits; bf16-emulated: the "
+                            "same rounding on a CPU, to see its effect; tf32: another word for fast")
     graph: bool = option(True, "on a GPU, launch kernel by kernel instead of one CUDA graph per step",
                          flag="--no-graph")
     blas_tuning: bool = option(True, "use the matrix kernels that OpenBLAS chooses, or that "

@@ -195,6 +195,18 @@ def test_moments_of_a_product_are_those_of_what_it_stores(bf16, on_hopper, chann
     np.testing.assert_allclose(bf16.get(stats.var), stored.var((0, 2, 3), keepdims=True), rtol=1e-5)
 
 
+def test_a_weight_gradient_leaves_the_sums_of_its_cotangents(bf16, on_hopper):
+    """In float32, of the numbers that are stored."""
+    x, gy = draw(2, 64, 12, 12), draw(2, 64, 12, 12, seed=1)
+    there = bf16.put(gy.astype(BF16))
+    with kernels.sums_wanted(True):
+        kernels.conv2d_weight_grad(bf16.put(x), there, (3, 3), ONE, ONE, ONE)
+    left = kernels.cuda.moments.handed.sums
+    sums = kernels.reduce_sum(there, (0, 2, 3))
+    assert len(on_hopper) == 1 and left is not None and sums.dtype == np.float32
+    np.testing.assert_allclose(bf16.get(sums), gy.astype(np.float64).sum((0, 2, 3)), rtol=0, atol=1e-4)
+
+
 def critic():
     mg.seed(0)
     return nn.Sequential(nn.Conv2d(1, 8, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(8, 8, 3, 1, 1, bias=False),
@@ -267,7 +279,7 @@ def test_evaluation_and_the_host(bf16):
     assert y.shape == trained.shape and mg.device.asnumpy(y.data).dtype == mg.device.fetch(y.data)().dtype == np.float32
 
 
-@pytest.mark.parametrize("capability, message", [((7, 5), "7.5, but products of bfloat16 need"), (None, "CPU; use")])
+@pytest.mark.parametrize("capability, message", [((7, 5), "8.0 .*, and this one has 7.5"), (None, "on a CPU use")])
 def test_where_it_cannot_be_had(device, monkeypatch, capability, message):
     if capability:
         mg.set_device(device.name)

@@ -54,7 +54,7 @@ def test_slices(device, rng):
         np.testing.assert_array_equal(z, cpu.gate(x[part], x[part], 0.2))
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "softplus"])
+@pytest.mark.parametrize("name", ["sigmoid", "softplus", "tanh"])
 @pytest.mark.parametrize("dtype, bound", [(np.float32, 3e-7), (np.float64, 1e-15)], ids=["float32", "float64"])
 def test_pieces_of_losses_are_the_cpus(device, name, dtype, bound):
     """Also for large arguments, where a naive formula overflows, and for NaN."""

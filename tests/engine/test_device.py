@@ -198,9 +198,46 @@ def test_emulation_is_for_linux(monkeypatch, platform):
     assert device.default() == "cpu"
 
 
-def test_an_unknown_precision():
-    with pytest.raises(mg.errors.OptionError, match="precision: 'fp8' is not 'fast', 'fp32' or 'bf16'"):
-        device.set_precision("fp8")
+def test_precisions_that_are_unknown_or_not_for_the_device():
+    with pytest.raises(mg.errors.OptionError, match="precision: 'half' is not 'fast', 'fp32', 'bf16' or 'bf16-em"):
+        device.set_precision("half")
+    with pytest.raises(mg.errors.OptionError, match="'bf16' needs a GPU; on a CPU use 'fast', or 'bf16-"):
+        device.set_precision("bf16")
+    mg.set_device("emulated")
+    with pytest.raises(mg.errors.OptionError, match="'bf16-emulated' is for a CPU, not for device emu"):
+        device.set_precision("bf16-emulated")
+    assert device.set_precision("tf32") == "fast"
+    mg.set_device("cpu")
+    assert device.set_precision("bf16-emulated") == "bf16-emulated"
+    with pytest.raises(mg.errors.OptionError, match="'bf16-emulated' is for a CPU, not for device emulated"):
+        mg.set_device("emulated")
+    assert device.default() == "cpu"
+
+
+@pytest.mark.parametrize("arguments, sentence", [
+    (["--device", "cpu", "--precision", "bf16"], "precision: 'bf16' needs a GPU; on a CPU use 'fast', or"),
+    (["--device", "emulated", "--precision", "bf16-emulated"], "'bf16-emulated' is for a CPU, not for device emulated"),
+    (["--precision", "half"], "argument --precision: invalid choice: 'half'")])
+def test_the_command_line_says_so_in_one_sentence(arguments, sentence, capsys):
+    with pytest.raises(SystemExit) as end:
+        mg.run.options("", arguments, name="x")
+    assert end.value.code == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    assert sentence in line and device.default() in ("cpu", "emulated")
+
+
+def test_networks_that_measure_are_not_rounded():
+    """In the context nothing is, afterwards all is again, also after an error; other precisions stay."""
+    x = np.full((1, 2, 3, 3), 1.0078125, np.float32)  # bf16
+    for precision, inside in (("bf16-emulated", "fast"), ("fp32", "fp32")):
+        device.set_precision(precision)
+        with pytest.raises(KeyError), device.float32_stored():
+            assert mg.kernels.get_precision() == inside
+            np.testing.assert_array_equal(mg.kernels.leaky_relu(-x, 0.3), -x * np.float32(0.3))
+            raise KeyError
+        assert mg.kernels.get_precision() == precision
+    device.set_precision("bf16-emulated")
+    assert (mg.kernels.leaky_relu(-x, 0.3) != -x * np.float32(0.3)).all()
 
 
 def test_the_device_line_names_numpys_own_blas(monkeypatch):

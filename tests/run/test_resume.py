@@ -82,6 +82,23 @@ def test_stopped_and_continued_is_not_stopped(images, tmp_path, loss):
     assert_same(tmp_path / "whole", tmp_path / "parts")
 
 
+def test_with_bf16_emulated_too_and_only_where_it_is_asked_for(images, tmp_path):
+    """Continued with it, the same bytes; continued without it, a change of the run that is recorded, as for `fp32`."""
+    rounds = ("--precision", "bf16-emulated")
+    trained(images, tmp_path / "whole", "--steps", "5", *rounds)
+    trained(images, tmp_path / "parts", "--steps", "3", *rounds)
+    (tmp_path / "parts" / "samples" / "step_000003.png").unlink()  # written at the end of the shorter run
+    trained(images, tmp_path / "exact", "--steps", "5")
+    trained(images, tmp_path / "parts", "--steps", "5", "--resume")
+    assert mg.kernels.get_precision() == "bf16-emulated"
+    assert_same(tmp_path / "whole", tmp_path / "parts")
+    exact, rounded = ((tmp_path / name / "generator.safetensors").read_bytes() for name in ("exact", "whole"))
+    assert exact != rounded
+    trained(images, tmp_path / "parts", "--steps", "6", "--resume", "--precision", "fast")
+    changed = (tmp_path / "parts" / "events.jsonl").read_text().splitlines()[-1]
+    assert json.loads(changed)["changed"]["precision"] == ["bf16-emulated", "fast"]
+
+
 def spoil(trainer):
     """Overwrite a trainer's state before it is resumed, so that nothing of it can be used."""
     for network in trainer.networks.values():
