@@ -171,16 +171,20 @@ def asnumpy(array: Any) -> np.ndarray:
     """The array in host memory; itself if it is there. bfloat16 becomes float32: on the host there is none."""
     if isinstance(array, np.ndarray):
         return array
-    host: np.ndarray = array.get()
-    return host.astype(np.float32) if kernels.is_bfloat16(array) else host
+    host: np.ndarray = _for_the_host(array).get()
+    return host
+
+
+def _for_the_host(array: Any) -> Any:
+    return kernels.cast(array, np.float32) if kernels.is_bfloat16(array) else array
 
 
 def fetch(array: Any) -> Callable[[], np.ndarray]:
     """Start copying an array to the host. Returns a function that waits for the copy and returns it, as `asnumpy`."""
     if isinstance(array, np.ndarray):
         return lambda: array
-    wait: Callable[[], np.ndarray] = backend(of(array)).fetch(array)
-    return (lambda: wait().astype(np.float32)) if kernels.is_bfloat16(array) else wait
+    wait: Callable[[], np.ndarray] = backend(of(array)).fetch(_for_the_host(array))
+    return wait
 
 
 def set_precision(name: str) -> str:
