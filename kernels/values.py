@@ -18,8 +18,8 @@ Shape: TypeAlias = int | tuple[int, ...]
 Widths: TypeAlias = tuple[Pair, ...]  # (before, after) for each axis
 FLOAT32 = np.dtype(np.float32)  # compared to an array's dtype, a third of the time that np.float32 takes
 
-__all__ = ["FLOAT32", "Array", "Counter", "DTypeLike", "DeviceArray", "Moments", "Pair", "Rate", "Shape", "Widths",
-           "bfloat16", "is_bfloat16"]
+__all__ = ["FLOAT32", "Array", "Counter", "DTypeLike", "DeviceArray", "Moments", "Pair", "Rate", "Running", "Shape",
+           "Widths", "bfloat16", "is_bfloat16"]
 
 
 @functools.cache
@@ -44,6 +44,14 @@ class Moments(NamedTuple):
     mean: Any
     var: Any
     rstd: Any
+
+
+class Running(NamedTuple):
+    """Running statistics (C,), and how far they move towards those of each group of images, in place."""
+
+    mean: Any
+    var: Any
+    momentum: float
 
 
 class Counter(NamedTuple):

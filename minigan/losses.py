@@ -1,9 +1,10 @@
 """Losses of logits, a discriminator's outputs before any sigmoid. Every loss is a mean over the batch by default.
 
-Logits and images that are stored as bfloat16 become float32 at the door (`full`).
+Losses are float32, also of logits and images that are stored as bfloat16: `ops.mean_of` computes so, else `full` casts.
 
 A GAN loss is a pair: the discriminator minimises one loss, the generator the other. With D = sigmoid(logit),
--ln D = softplus(-logit) and -ln(1 - D) = softplus(logit), both safe for any logit.
+-ln D = softplus(-logit) and -ln(1 - D) = softplus(logit), both safe for any logit: the cross entropies of the targets 1
+and 0 in `ops.mean_of`, which has the formulas of all functions whose means are taken here.
 """
 
 from __future__ import annotations
@@ -42,11 +43,11 @@ class GANLoss:
 
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """The discriminator's (or critic's) loss, a scalar, from logits of any shape."""
-        return self.real(full(real_logits), self.label_smoothing) + self.fake(full(fake_logits))
+        return self.real(real_logits, self.label_smoothing) + self.fake(fake_logits)
 
     def generator_loss(self, fake_logits: Tensor) -> Tensor:
         """The generator's loss, a scalar, from logits of any shape."""
-        return self.generator(full(fake_logits))
+        return self.generator(fake_logits)
 
     def smoothed(self, label_smoothing: float) -> GANLoss:
         """The same pair with label smoothing.
@@ -71,30 +72,38 @@ def _restored(name: str, label_smoothing: float) -> GANLoss:
     return gan_loss(name).smoothed(label_smoothing) if label_smoothing else gan_loss(name)
 
 
+def _mean(of: str, x: Tensor, target: Any, weight: float = 1.0) -> Tensor:
+    """E f(x, t) times weight, f a function of ops.mean_of: one launch of a GPU; t is one number, or has x's shape."""
+    if np.ndim(target) or isinstance(target, Tensor):
+        return ops.mean_of(x, target, of=of, weight=weight)
+    return ops.mean_of(x, of=of, number=float(target), weight=weight)
+
+
 def _real_cross_entropy(logits: Tensor, a: float) -> Tensor:
-    """-(1-a) ln D - a ln(1-D): softplus(-l) + a l, because softplus(l) = softplus(-l) + l."""
-    loss = ops.softplus(-logits)
-    return ops.mean(loss + a * logits if a else loss)
+    """-(1-a) ln D - a ln(1-D)."""
+    return _mean("cross_entropy", logits, 1.0 - a)
 
 
 def _fake_cross_entropy(logits: Tensor) -> Tensor:
-    return ops.mean(ops.softplus(logits))
+    """-ln(1-D)."""
+    return _mean("cross_entropy", logits, 0.0)
 
 
 # Goodfellow et al., 2014, equation 1: V = E ln D(x) + E ln(1 - D(G(z))), maximised by D, minimised by G.
-minimax = GANLoss("minimax", _real_cross_entropy, _fake_cross_entropy, lambda fake: -_fake_cross_entropy(fake))
+minimax = GANLoss("minimax", _real_cross_entropy, _fake_cross_entropy,
+                  lambda fake: _mean("cross_entropy", fake, 0.0, weight=-1.0))
 # The "log D trick", ibid., section 3: G maximises E ln D(G(z)), whose gradient does not vanish while D wins.
 non_saturating = GANLoss("non_saturating", _real_cross_entropy, _fake_cross_entropy,
-                         lambda fake: ops.mean(ops.softplus(-fake)))
+                         lambda fake: _mean("cross_entropy", fake, 1.0))
 # Mao et al., 2017, equation 9 without the halves: targets 1 for real, 0 for fake, 1 for the generator.
 least_squares = GANLoss("least_squares", lambda real, a: mse(real, 1.0 - a), lambda fake: mse(fake, 0.0),
                         lambda fake: mse(fake, 1.0))
 # Arjovsky, Chintala & Bottou, 2017: the critic's loss is minus the Wasserstein estimate E f(x) - E f(G(z)).
-wasserstein = GANLoss("wasserstein", lambda real, _: -ops.mean(real), ops.mean, lambda fake: -ops.mean(fake),
-                      labels=False)
-# Lim & Ye, 2017; Miyato et al., 2018, equations 16 and 17.
-hinge = GANLoss("hinge", lambda real, _: ops.mean(ops.relu(1.0 - real)), lambda fake: ops.mean(ops.relu(1.0 + fake)),
-                lambda fake: -ops.mean(fake), labels=False)
+wasserstein = GANLoss("wasserstein", lambda real, _: _mean("product", real, -1.0),
+                      lambda fake: _mean("product", fake, 1.0), lambda fake: _mean("product", fake, -1.0), labels=False)
+# Lim & Ye, 2017; Miyato et al., 2018, equations 16 and 17: E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))), and -E D(G(z)).
+hinge = GANLoss("hinge", lambda real, _: _mean("hinge", real, 1.0), lambda fake: _mean("hinge", fake, -1.0),
+                lambda fake: _mean("product", fake, -1.0), labels=False)
 
 GAN_LOSSES = {pair.name: pair for pair in tuple(globals().values()) if isinstance(pair, GANLoss)}  # those above
 
@@ -130,10 +139,14 @@ def check_reduction(loss: str, reduction: Any) -> None:
         raise OptionError(f"{loss}: reduction={reduction!r:.60} is not one of {', '.join(REDUCTIONS)}")
 
 
-def _reduced(loss: str, terms: Tensor, reduction: str) -> Tensor:
-    """The mean or the sum of all terms, a scalar, or the terms themselves."""
+def _compared(loss: str, of: str, x: Tensor, target: Any, reduction: str, terms: Callable[[], Tensor]) -> Tensor:
+    """The mean or the sum of a function of ops.mean_of, a scalar, or its terms."""
     check_reduction(loss, reduction)
-    return terms if reduction == "none" else ops.sum(terms) if reduction == "sum" else ops.mean(terms)
+    if reduction == "none":
+        return terms()
+    if isinstance(target, Tensor) and target.ndim < np.ndim(x):  # one number that may have a gradient
+        return ops.sum(terms()) if reduction == "sum" else ops.mean(terms())
+    return _mean(of, x, target, np.size(x) if reduction == "sum" else 1.0)
 
 
 def mse(x: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
@@ -146,7 +159,7 @@ def mse(x: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
         OptionError: another reduction.
     """
     _same_shape("mse", x, target)
-    return _reduced("mse", ops.square(full(x) - full(target)), reduction)
+    return _compared("mse", "square", x, target, reduction, lambda: ops.square(full(x) - full(target)))
 
 
 def l1(x: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
@@ -159,7 +172,7 @@ def l1(x: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
         OptionError: another reduction.
     """
     _same_shape("l1", x, target)
-    return _reduced("l1", ops.abs(full(x) - full(target)), reduction)
+    return _compared("l1", "absolute", x, target, reduction, lambda: ops.abs(full(x) - full(target)))
 
 
 def cycle_consistency(x: Tensor, there_and_back: Tensor) -> Tensor:
@@ -185,8 +198,8 @@ def bce_with_logits(logits: Tensor, targets: Any, *, reduction: str = "mean") ->
         OptionError: another reduction.
     """
     _same_shape("bce_with_logits", logits, targets, "logits", "targets")
-    logits = full(logits)
-    return _reduced("bce_with_logits", ops.softplus(logits) - logits * full(targets), reduction)
+    return _compared("bce_with_logits", "cross_entropy", logits, targets, reduction,
+                     lambda: ops.softplus(logits) - full(logits) * full(targets))
 
 
 def cross_entropy(logits: Tensor, labels: Any, *, reduction: str = "mean") -> Tensor:
@@ -206,7 +219,9 @@ def cross_entropy(logits: Tensor, labels: Any, *, reduction: str = "mean") -> Te
     if n and not (labels.min() >= 0 and labels.max() < k):
         raise ShapeError(f"cross_entropy: labels run from {labels.min()} to {labels.max()}, but there are K={k} "
                          f"classes, numbered from 0 to {k - 1}")
-    return -_reduced("cross_entropy", ops.getitem(ops.log_softmax(full(logits), 1), (np.arange(n), labels)), reduction)
+    check_reduction("cross_entropy", reduction)
+    terms = ops.getitem(ops.log_softmax(full(logits), 1), (np.arange(n), labels))  # (N,)
+    return -(terms if reduction == "none" else ops.sum(terms) if reduction == "sum" else ops.mean(terms))
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Any, fake: Any,
@@ -227,7 +242,7 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Any, fake: Any,
     e = (stream or default_stream).uniform((len(x), *(1,) * (x.ndim - 1)), x.dtype, x.device, 0)  # (N, 1, ...)
     u = Tensor(x.data * e + g.data * (1 - e), requires_grad=True)
     slope, = grad(ops.sum(critic(u)), [u], create_graph=True)
-    return ops.mean(ops.square(ops.norm(slope, axis=tuple(range(1, u.ndim))) - 1.0))
+    return _mean("square", ops.norm(slope, axis=tuple(range(1, u.ndim))), 1.0)
 
 
 def r1(discriminator: Callable[[Tensor], Tensor], real: Any) -> Tensor:

@@ -7,6 +7,7 @@ arrays on any device.
 import numpy as np
 
 from minigan.kernels import Counter, Rate
+from minigan.kernels.cpu.means import FUNCTIONS
 from minigan.kernels.geometry import out_size
 
 HOST = {"place": (1,), "scatter_add": (1,), "resample": (1, 2)}
@@ -78,13 +79,14 @@ def _upconvolutions():
 
 
 def _norms():
-    cases = {"norm_stats": [], "norm_apply": [], "norm_grad": []}
+    cases = {"norm_stats": [], "norm_apply": [], "norm_grad": [], "normalized": []}
     for over, shape, dtype in NORMS:
         x, gy, y = (draw(*shape, dtype=dtype) for _ in range(3))
         gamma, beta = (draw(shape[1], dtype=dtype) for _ in range(2))
         axes = {"batch": (0, 2, 3), "instance": (2, 3), "layer": (1, 2, 3)}[over]
         mean, rstd = x.mean(axes, keepdims=True), 1 / np.sqrt(x.var(axes, keepdims=True) + dtype(1e-5))
         cases["norm_stats"] += [(x, over, 1e-5)]
+        cases["normalized"] += [(x, over, 1e-5, gamma, beta, 0.2), (x, over, 1e-5, None, None)]
         cases["norm_apply"] += [(x, mean, rstd, gamma, beta), (x, mean, rstd, None, None, 0.2)]
         cases["norm_grad"] += [(gy, x, mean, rstd, gamma, over), (gy, x, mean, rstd, None, over, y, 0.2)]
     return cases
@@ -142,6 +144,24 @@ def _optimizers():
     }
 
 
+def _means():
+    cases = {"mean_of": [], "mean_of_grad": []}
+    for dtype, shape in ((np.float64, (3, 2, 4, 5)), (np.float32, (1027,))):
+        x, t, g = draw(*shape, dtype=dtype), draw(*shape, dtype=dtype), draw(dtype=dtype)
+        for of in FUNCTIONS:
+            for target in (1.0, t):
+                cases["mean_of"] += [(x, target, of, -1.5)]
+                cases["mean_of_grad"] += [(g, x, target, of, -1.5, by_target) for by_target in (False, True)]
+    x, zeros = draw(3, 2, 4, 5), np.zeros((3, 4), np.float32)
+    lengths = [(x, (1, 2, 3)), (zeros, (1,)), (x, (0, 2), True), (draw(5, 8), None), (x, (3,))]
+    roots = [np.sqrt((array**2).sum(axes)) for array, axes, *_ in lengths]
+    grads = [(np.ones_like(y), y, *case[:2]) for case, y in zip(lengths, roots, strict=True) if case[1]]
+    numbers = [draw() for _ in range(3)]
+    return {**cases, "lengths": lengths, "lengths_grad": grads,
+            "weighted_sum": [(numbers, [1.0, -2.5, 0.5]), (numbers[:1] * 300, [1.0] * 300)],
+            "weighted_sum_grad": [(numbers[0], [1.0, -2.5]), (draw(dtype=np.float32), [0.5] * 500)]}
+
+
 X, ADDRESS = draw(2, 3, 4, 6), (2**40 + 3, 7, 2**33 + 5)
 SIGNS = [draw(2, 3, 4, 5), draw(1001, dtype=np.float32)]
 LIKE, SHAPE = np.zeros(1, np.float32), (3, 5)
@@ -155,9 +175,11 @@ CASES = {
     "leaky_relu": [(x, slope) for x in SIGNS for slope in (0.0, 0.2, 1.5)],
     "cast": [(draw(2, 3, 4, 5, dtype=np.float32), np.dtype(np.float64)), (draw(7), np.dtype(np.float64))],
     "gate": [(x[::-1].copy(), x, slope) for x in SIGNS for slope in (0.0, 0.2)],
+    "tanh_grad": [(x[::-1].copy(), np.tanh(x)) for x in SIGNS],
     "sigmoid": [(x,) for x in SIGNS],
     "softplus": [(x,) for x in SIGNS],
     "tanh": [(x,) for x in SIGNS],
+    **_means(),
     "blur_filters": [(draw(4, 3, 3, 2), TWO), (draw(1, 2, 3, 5), (3, 2))],
     "unblur_filters": [(draw(3, 4, 4, 3), TWO), (draw(2, 1, 5, 6), (3, 2))],
     "matmul": [(draw(5, 7), draw(7, 3)), (draw(2, 1, 5, 4), draw(3, 4, 6))],

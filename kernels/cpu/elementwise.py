@@ -1,4 +1,4 @@
-"""Elementwise operations worth a kernel: leaky_relu and its derivative, the gate; tanh, sigmoid, softplus; large sums.
+"""Elementwise operations worth a kernel: rectifiers, their derivative, the gate; tanh and its; sigmoid, softplus; sums.
 
 Other elementwise work is left to NumPy. leaky_relu and the gate are in every layer of a GAN and need several passes;
 np.where or a boolean mask would cost more than ten times an addition. So they go in blocks that stay in cache from pass
@@ -15,7 +15,7 @@ from ..values import Array, DTypeLike
 from .blocks import PASS, SHARED, cut, for_each_block
 from .memory import empty_like, in_order_of, scratch
 
-__all__ = ["add", "cast", "gate", "leaky_relu", "sigmoid", "softplus", "tanh"]
+__all__ = ["add", "cast", "gate", "leaky_relu", "sigmoid", "softplus", "tanh", "tanh_grad"]
 
 ZEROS = {np.dtype(dtype): np.zeros(PASS, dtype) for dtype in (np.float32, np.float64)}
 
@@ -98,6 +98,19 @@ def tanh(x: Array) -> Array:
     """Return the hyperbolic tangent. At the door for the sake of its precision: it draws the images of a generator."""
     y: Array = np.tanh(x)
     return y
+
+
+def tanh_grad(g: Array, y: Array) -> Array:
+    """Return z = g (1 - y^2), the cotangent of tanh's input. Stored like y; reads g and y, writes z, all once."""
+    z = empty_like(y)
+    _by_blocks(_tanh_grad, g, y, z)
+    return z
+
+
+def _tanh_grad(g: Array, y: Array, z: Array) -> None:
+    np.multiply(y, y, out=z)
+    np.subtract(1, z, out=z)
+    np.multiply(g, z, out=z)
 
 
 def zeros(x: Array) -> Array:

@@ -17,22 +17,22 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..values import Array, Moments
+from ..values import Array, Moments, Running
 from .blocks import PASS, SHARED, cut, for_each_block
 from .elementwise import gate_into, rectify
 from .memory import channels_first, channels_last, empty_like, scratch
 
-__all__ = ["norm_apply", "norm_grad", "norm_stats", "update_running"]
+__all__ = ["norm_apply", "norm_grad", "norm_stats", "normalized", "update_running"]
 
 RUN = 1024  # numbers that elementwise passes take in one inner loop: several pixels side by side
 COLUMNS = 64  # numbers in a row of the table for the products: with few channels, again several pixels side by side
 
 
-def norm_stats(x: Array, over: str, eps: float) -> Moments:
+def norm_stats(x: Array, over: str, eps: float, running: Running | None = None) -> Moments:
     """Moments (mean, var, rstd) of x over "batch" (N, space), "instance" (space) or "layer" (C, space).
 
     All are shaped to broadcast with x; var is biased, rstd = 1 / sqrt(var + eps). Reads x once from memory and three
-    times from cache.
+    times from cache. `running` is moved, as by update_running, for the batch or for each image in turn.
     """
     table = _Table(x, merge=over == "batch")
     means, squares = table.partial_sums(), table.partial_sums()
@@ -54,7 +54,15 @@ def norm_stats(x: Array, over: str, eps: float) -> Moments:
         mean, var = centre, (var + (mean - centre) ** 2).mean(1, keepdims=True)
     shape = (*mean.shape, *(1,) * (x.ndim - 2))
     mean, var = mean.astype(x.dtype).reshape(shape), var.astype(x.dtype).reshape(shape)
+    move_running(running, mean, var, count)
     return Moments(mean, var, 1 / np.sqrt(var + eps))
+
+
+def move_running(running: Running | None, mean: Array, var: Array, count: int) -> None:
+    """Move running statistics, if there are any, once for each group of mean and var, of `count` numbers each."""
+    if running is not None:
+        for group in range(len(mean)):
+            update_running(running.mean, running.var, mean[group], var[group], running.momentum, count)
 
 
 def update_running(
@@ -92,6 +100,14 @@ def norm_apply(
 
     table.for_each(block)
     return table.restore(y)
+
+
+def normalized(
+    x: Array, over: str, eps: float, gamma: Array | None, beta: Array | None, slope: float | None = None
+) -> tuple[Array, Array, Array, Array]:
+    """(y, mean, var, rstd): norm_stats of x, and norm_apply with them."""
+    mean, var, rstd = norm_stats(x, over, eps)
+    return norm_apply(x, mean, rstd, gamma, beta, slope), mean, var, rstd
 
 
 def norm_grad(

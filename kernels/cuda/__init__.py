@@ -10,6 +10,7 @@ from .data import *
 from .elementwise import *
 from .filters import *
 from .matmul import *
+from .means import *
 from .norm import *
 from .optim import *
 from .pad import *

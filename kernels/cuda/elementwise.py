@@ -14,7 +14,7 @@ from . import memory
 from .grid import THREADS, flat, vector
 from .loader import kernel
 
-__all__ = ["add", "cast", "gate", "leaky_relu", "sigmoid", "softplus", "tanh"]
+__all__ = ["add", "cast", "gate", "leaky_relu", "sigmoid", "softplus", "tanh", "tanh_grad"]
 
 
 def add(a: DeviceArray, b: DeviceArray) -> DeviceArray:
@@ -72,6 +72,15 @@ def gate(g: DeviceArray, on: DeviceArray, slope: float) -> DeviceArray:
     g, z = memory.in_order_of(on, g), memory.empty_like(on)
     vec = vector(4, g, on)
     kernel("elementwise.cu", "gate", on, VEC=vec)(flat(on.size, vec), THREADS, (g, on, slope, z, on.size))
+    return z
+
+
+def tanh_grad(g: DeviceArray, y: DeviceArray) -> DeviceArray:
+    """Return z = g (1 - y^2), stored like y."""
+    y = memory.dense(y)
+    g, z = memory.in_order_of(y, g), memory.empty_like(y)
+    vec = vector(4, g, y)
+    kernel("elementwise.cu", "tanh_grad", y, VEC=vec)(flat(y.size, vec), THREADS, (g, y, z, y.size))
     return z
 
 

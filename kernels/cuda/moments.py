@@ -86,6 +86,11 @@ def leave_sums(gy: DeviceArray, sums: DeviceArray) -> None:
     handed.sums = gy, sums, handed.launches
 
 
+def put_back(left: Left | None) -> None:
+    """Hand on again what has been taken, but not been used."""
+    handed.left = left
+
+
 def take_sums(x: DeviceArray, axes: set[int]) -> DeviceArray | None:
     """The sums over `axes` of x (N, C, H, W), if the last gradient of filters has left them, just before."""
     left, handed.sums = handed.sums, None

@@ -8,7 +8,7 @@
 // Traffic   norm_moments reads x once; norm_apply reads x, writes y: together 12 bytes a number in float32.
 //           norm_grad_sums reads gy, x (and y for the gate), norm_grad_apply reads them again and writes gx: 28 bytes.
 //           64 x 64 images of 32 x 32 (17 MB): the second readings come from L2 where it holds the three (H100: 50 MB).
-// Launches  moments 1: the last block of a tile's column merges the partial results (2 if pixels are side by side); apply 1; gradient 2: every block of norm_grad_apply adds up the partial
+// Launches  where a product has left moments of x: merge 1, or with apply 1 together. Else moments 1: the last block of a tile's column merges the partial results (2 if pixels are side by side); apply 1; gradient 2: every block of norm_grad_apply adds up the partial
 //           sums of its own tile, from L2, at most a third of what it reads in any case, which saves a launch.
 // Accuracy  per column a thread keeps (n, mean, squares about that mean) of d = x - K, K = the group's first pixel, and
 //           merges batches of rows into it (Chan, Golub & LeVeque, 1983): no sum of squares that could cancel, and the
@@ -81,10 +81,28 @@ __device__ __forceinline__ void combine(const STORE* x, const REAL* part_means, 
   }
 }
 
+// A block that has written mean, var[g, c] of its columns: the last of all groups' blocks moves the running statistics, group by
+// group: running += momentum (group's - running), the variance unbiased. Without running statistics, nothing happens.
+__device__ __forceinline__ void move_running(const REAL* mean, const REAL* var, REAL* running_mean, REAL* running_var,
+                                             REAL momentum, REAL unbiased, int* tickets, int groups, int C, bool& last) {
+  if (!running_mean || (groups > 1 && !last_of(groups, tickets + blockIdx.y, last))) return;
+  int column = (blockIdx.y * blockDim.x + threadIdx.x) * VEC;
+  if (threadIdx.y > 0 || column >= C) return;
+  for (int c = column; c < column + VEC; c++) {
+    REAL centre = running_mean[c], spread = running_var[c];
+    for (long long g = 0; g < groups; g++) {
+      centre += momentum * (mean[g * C + c] - centre);
+      spread += momentum * (var[g * C + c] * unbiased - spread);
+    }
+    running_mean[c] = centre, running_var[c] = spread;
+  }
+}
+
 // With tickets, or without partial results, mean, var, rstd[g, c]; else partial results in part_means, part_squares.
 extern "C" __global__ void __launch_bounds__(THREADS)
-norm_moments(const STORE* __restrict__ x, REAL* part_means, REAL* part_squares, int* tickets, REAL* __restrict__ mean,
-             REAL* __restrict__ var, REAL* __restrict__ rstd, REAL eps, int rows, int W, int C, int parts, int share) {
+norm_moments(const STORE* __restrict__ x, REAL* part_means, REAL* part_squares, int* tickets, REAL* mean, REAL* var,
+             REAL* __restrict__ rstd, REAL eps, int rows, int W, int C, int parts, int share, REAL* running_mean,
+             REAL* running_var, REAL momentum, REAL unbiased, int* group_tickets) {
   __shared__ Pack means[THREADS], squareses[THREADS];
   __shared__ REAL ns[THREADS];
   __shared__ bool last;
@@ -132,28 +150,30 @@ norm_moments(const STORE* __restrict__ x, REAL* part_means, REAL* part_squares, 
       write(mean, var, rstd, (long long)blockIdx.x * W + column, centre, squares, eps);
     }
   }
-  if (tickets && last_of(parts, tickets + g * gridDim.y + blockIdx.y, last))
+  if (part_means) {
+    if (!tickets || !last_of(parts, tickets + g * gridDim.y + blockIdx.y, last)) return;
     combine(x, part_means, part_squares, mean, var, rstd, eps, rows, W, C, parts, share, g, ns, means, squareses);
+  }
+  move_running(mean, var, running_mean, running_var, momentum, unbiased, group_tickets, gridDim.x / parts, C, last);
 }
 
 // The second launch, where there are no tickets; grid.x = groups.
 extern "C" __global__ void __launch_bounds__(THREADS)
 norm_combine(const STORE* __restrict__ x, const REAL* __restrict__ part_means, const REAL* __restrict__ part_squares,
-             REAL* __restrict__ mean, REAL* __restrict__ var, REAL* __restrict__ rstd, REAL eps, int rows, int W, int C,
-             int parts, int share) {
+             REAL* mean, REAL* var, REAL* __restrict__ rstd, REAL eps, int rows, int W, int C, int parts, int share,
+             REAL* running_mean, REAL* running_var, REAL momentum, REAL unbiased, int* group_tickets) {
   __shared__ Pack means[THREADS], squareses[THREADS];
   __shared__ REAL ns[THREADS];
+  __shared__ bool last;
   combine(x, part_means, part_squares, mean, var, rstd, eps, rows, W, C, parts, share, blockIdx.x, ns, means, squareses);
+  move_running(mean, var, running_mean, running_var, momentum, unbiased, group_tickets, gridDim.x, C, last);
 }
 
-// mean, var, rstd[g, c] from what a product has left in the parts of moments.cuh: moments (3, phases * blocks, C);
-// of each phase, `tiles` parts of `height` of the group's `rows` rows, which are all rows or whole parts. grid.x = groups.
-extern "C" __global__ void __launch_bounds__(THREADS)
-norm_merge(const REAL* __restrict__ moments, REAL* __restrict__ mean, REAL* __restrict__ var, REAL* __restrict__ rstd, REAL eps,
-           int C, int rows, int height, int tiles, int phases, int blocks) {
-  __shared__ Pack means[THREADS], squareses[THREADS];
-  __shared__ REAL ns[THREADS];
-  int column = (blockIdx.y * blockDim.x + threadIdx.x) * VEC, g = blockIdx.x;
+// What a product has left in the parts of moments.cuh: moments (3, phases * blocks, C); of each phase, `tiles` parts of `height`
+// of a group's `rows` rows, which are all rows or whole parts. Afterwards row 0 of a block's threads, and for all after a
+// barrier the shared memory, has (n, mean - K, squares) of the group g; returns K.
+__device__ __forceinline__ Pack merge_parts(const REAL* moments, int column, int C, int g, int rows, int height, int tiles, int phases,
+                                            int blocks, REAL* ns, Pack* means, Pack* squareses) {
   REAL n = 0;
   Pack K = same(0), centre = same(0), squares = same(0);
   long long apart = (long long)phases * blocks * C;
@@ -168,9 +188,61 @@ norm_merge(const REAL* __restrict__ moments, REAL* __restrict__ mean, REAL* __re
     }
   }
   merge_rows(n, centre, squares, ns, means, squareses);
+  return K;
+}
+
+// mean, var, rstd[g, c] from that; grid.x = groups.
+extern "C" __global__ void __launch_bounds__(THREADS)
+norm_merge(const REAL* __restrict__ moments, REAL* __restrict__ mean, REAL* __restrict__ var, REAL* __restrict__ rstd, REAL eps,
+           int C, int rows, int height, int tiles, int phases, int blocks) {
+  __shared__ Pack means[THREADS], squareses[THREADS];
+  __shared__ REAL ns[THREADS];
+  int lane = threadIdx.x, column = (blockIdx.y * blockDim.x + lane) * VEC, g = blockIdx.x;
+  Pack centre = merge_parts(moments, column, C, g, rows, height, tiles, phases, blocks, ns, means, squareses), squares;
   if (threadIdx.y > 0 || column >= C) return;
-  for (int v = 0; v < VEC; v++) centre.v[v] += K.v[v], squares.v[v] /= n;
+  for (int v = 0; v < VEC; v++) centre.v[v] += means[lane].v[v], squares.v[v] = squareses[lane].v[v] / ns[lane];
   write(mean, var, rstd, (long long)g * C + column, centre, squares, eps);
+}
+
+// The rows of a block in its columns, from `first` on: y = leaky_relu((x - centre) scale + shift).
+template <class T>
+__device__ __forceinline__ void apply_rows(const T* x, T* y, long long first, int from, int end, int W, const Pack& centre,
+                                           const Pack& scale, const Pack& shift, REAL slope) {
+  for (int r = from + threadIdx.y; r < end; r += BATCH * blockDim.y) {
+    Pack batch[BATCH];
+#pragma unroll
+    for (int i = 0; i < BATCH; i++)
+      batch[i] = load(x + first + (long long)min(r + i * (int)blockDim.y, end - 1) * W);
+#pragma unroll
+    for (int i = 0; i < BATCH; i++) {
+      for (int v = 0; v < VEC; v++)
+        batch[i].v[v] = rectified((batch[i].v[v] - centre.v[v]) * scale.v[v] + shift.v[v], slope);
+      int at = r + i * (int)blockDim.y;
+      if (at < end) store(y + first + (long long)at * W, batch[i]);
+    }
+  }
+}
+
+// norm_merge and norm_apply at once, W = C: every block merges the parts of its own columns, the first of a group writes the results.
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
+norm_merge_apply(const STORE* __restrict__ x, const REAL* __restrict__ moments, REAL* __restrict__ mean, REAL* __restrict__ var,
+                 REAL* __restrict__ rstd, REAL eps, const REAL* __restrict__ gamma, const REAL* __restrict__ beta, REAL slope,
+                 STORE* __restrict__ y, int rows, int C, int parts, int share, int left_rows, int height, int tiles, int phases,
+                 int blocks) {
+  __shared__ Pack means[THREADS], squareses[THREADS];
+  __shared__ REAL ns[THREADS];
+  int lane = threadIdx.x, column = (blockIdx.y * blockDim.x + lane) * VEC;
+  int g = blockIdx.x / parts, part = blockIdx.x % parts, end = min(rows, (part + 1) * share);
+  Pack centre = merge_parts(moments, column, C, g, left_rows, height, tiles, phases, blocks, ns, means, squareses);
+  __syncthreads();  // row 0 is final
+  if (column >= C) return;
+  Pack squares, scale, shift = beta ? load(beta + column) : same(0);
+  for (int v = 0; v < VEC; v++) {
+    centre.v[v] += means[lane].v[v], squares.v[v] = squareses[lane].v[v] / ns[lane];
+    scale.v[v] = 1 / sqrt(squares.v[v] + eps) * (gamma ? gamma[column + v] : (REAL)1);
+  }
+  if (part == 0 && threadIdx.y == 0) write(mean, var, rstd, (long long)g * C + column, centre, squares, eps);
+  apply_rows(x, y, (long long)g * rows * C + column, part * share, end, C, centre, scale, shift, slope);
 }
 
 // y = leaky_relu(gamma (x - mean) rstd + beta); slope 1 means without leaky_relu. layer: one mean per group, not per channel.
@@ -185,20 +257,7 @@ norm_apply(const STORE* __restrict__ x, const REAL* __restrict__ mean, const REA
   Pack scale = layer ? same(rstd[g]) : per_channel(rstd + (long long)g * C, column, C);
   Pack shift = beta ? per_channel(beta, column, C) : same(0);
   for (int v = 0; gamma && v < VEC; v++) scale.v[v] *= gamma[(column + v) % C];
-  long long first = (long long)g * rows * W + column;
-  for (int r = part * share + threadIdx.y; r < end; r += BATCH * blockDim.y) {
-    Pack batch[BATCH];
-#pragma unroll
-    for (int i = 0; i < BATCH; i++)
-      batch[i] = load(x + first + (long long)min(r + i * (int)blockDim.y, end - 1) * W);
-#pragma unroll
-    for (int i = 0; i < BATCH; i++) {
-      for (int v = 0; v < VEC; v++)
-        batch[i].v[v] = rectified((batch[i].v[v] - centre.v[v]) * scale.v[v] + shift.v[v], slope);
-      int at = r + i * (int)blockDim.y;
-      if (at < end) store(y + first + (long long)at * W, batch[i]);
-    }
-  }
+  apply_rows(x, y, (long long)g * rows * W + column, part * share, end, W, centre, scale, shift, slope);
 }
 
 #define PAIR (BATCH / 2)  // rows of gy, x and y together

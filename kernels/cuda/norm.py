@@ -7,45 +7,63 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from ..values import FLOAT32, DeviceArray, DTypeLike, Moments, is_bfloat16
+from ..values import FLOAT32, DeviceArray, DTypeLike, Moments, Running, is_bfloat16
 from . import memory, moments
 from .grid import THREADS, parts_of, table
 from .loader import kernel
 from .tickets import tickets
 
-__all__ = ["norm_apply", "norm_grad", "norm_stats", "update_running"]
+__all__ = ["norm_apply", "norm_grad", "norm_stats", "normalized", "update_running"]
+
+STILL = None, None, 0.0, 1.0, None  # in place of `_moving`: no running statistics
 
 
-def norm_stats(x: DeviceArray, over: str, eps: float) -> Moments:
+def norm_stats(x: DeviceArray, over: str, eps: float, running: Running | None = None) -> Moments:
     """Moments (mean, var, rstd) of x over "batch" (N, space), "instance" (space) or "layer" (C, space).
 
     All are shaped to broadcast with x; var is biased, rstd = 1 / sqrt(var + eps). One launch, or two where channels are
-    no multiple of 16 bytes.
+    no multiple of 16 bytes. `running` is moved, for the batch or for each image in turn, in the same launch.
     """
     shape, x = x.shape, _pixels_by_channels(x)
     N, P, C = x.shape
     groups, pixels, channels = {"batch": (1, N * P, C), "instance": (N, P, C), "layer": (N, P * C, 1)}[over]
     t = table(groups, pixels, channels, x, parts=parts_of(x))
     outputs, settings = [memory.empty((groups, channels), _real(x), x) for _ in range(3)], (eps, *t.numbers)
+    moving = _moving(x, running, groups, pixels, t.grid[1])
     left = None if over == "layer" else moments.take(x, groups)
     if left is not None:
-        last = table(groups, left.lines(groups), channels, left.parts, parts=1)
+        moving, last = STILL, table(groups, left.lines(groups), channels, left.parts, parts=1)
         kernel("norm.cu", "norm_merge", left.parts, VEC=last.vec)(
             last.grid, last.block, (left.parts, *outputs, eps, channels, *left.numbers(groups)))
     elif t.lines == 1:
-        kernel("norm.cu", "norm_moments", x, VEC=t.vec)(t.grid, t.block, (x, None, None, None, *outputs, *settings))
+        kernel("norm.cu", "norm_moments", x, VEC=t.vec)(
+            t.grid, t.block, (x, None, None, None, *outputs, *settings, *moving))
     else:
         places = tickets(x, groups * t.grid[1]) if t.width == channels else None
         partial = [memory.empty((groups, t.lines, channels), _real(x), x) for _ in range(2)]
-        kernel("norm.cu", "norm_moments", x, VEC=t.vec)(t.grid, t.block, (x, *partial, places, *outputs, *settings))
+        kernel("norm.cu", "norm_moments", x, VEC=t.vec)(
+            t.grid, t.block, (x, *partial, places, *outputs, *settings, *(STILL if places is None else moving)))
         if places is None:
             last = table(groups, t.lines, channels, x, parts=1)
             kernel("norm.cu", "norm_combine", x, VEC=last.vec)(
-                last.grid, last.block, (x, *partial, *outputs, *settings))
+                last.grid, last.block, (x, *partial, *outputs, *settings, *moving))
+    if running is not None and moving is STILL:
+        for mean, var in zip(*outputs[:2], strict=True):
+            update_running(*running[:2], mean, var, running.momentum, pixels)
     return Moments(*(v.reshape(*v.shape, *(1,) * (len(shape) - 2)) for v in outputs))  # (1 or N, C or 1, 1, ...)
+
+
+def _moving(x: DeviceArray, running: Running | None, groups: int, pixels: int, tiles: int) -> tuple[Any, ...]:
+    """The kernels' last arguments: running statistics, momentum, the factor of an unbiased variance, tickets."""
+    places = None if running is None or groups == 1 else tickets(x, groups * tiles + running.mean.size)
+    if running is None or running.mean.dtype != _real(x) or (groups > 1 and places is None):
+        return STILL
+    own = None if places is None else places[groups * tiles :]
+    return running.mean, running.var, running.momentum, pixels / (pixels - 1), own
 
 
 def update_running(
@@ -84,6 +102,35 @@ def norm_apply(
     kernel("norm.cu", "norm_apply", x, VEC=t.vec)(
         t.grid, t.block, (x, *vectors, 1.0 if slope is None else slope, y, *t.numbers, mean.size < len(mean) * C))
     return _image(y, shape)
+
+
+def normalized(
+    x: DeviceArray,
+    over: str,
+    eps: float,
+    gamma: DeviceArray | None,
+    beta: DeviceArray | None,
+    slope: float | None = None,
+) -> tuple[DeviceArray, DeviceArray, DeviceArray, DeviceArray]:
+    """(y, mean, var, rstd): norm_stats of x, and norm_apply with them. One launch if a product has left x's moments.
+
+    Then each block merges the moments of its columns by itself, which must not be more to read than its rows of x.
+    """
+    shape, images = x.shape, _pixels_by_channels(x)
+    N, P, C = images.shape
+    groups = 1 if over == "batch" else N
+    t = table(groups, N // groups * P, C, images, beta)
+    left = None if over == "layer" or t.width > C else moments.take(images, groups)
+    if left is None or left.lines(groups) > t.share:
+        moments.put_back(left)
+        own = norm_stats(x, over, eps)
+        return norm_apply(x, own.mean, own.rstd, gamma, beta, slope), *own
+    y, outputs = memory.empty(images.shape, x.dtype, x), [memory.empty((groups, C), _real(x), x) for _ in range(3)]
+    vectors = [None if v is None else memory.dense(v) for v in (gamma, beta)]
+    kernel("norm.cu", "norm_merge_apply", x, VEC=t.vec)(
+        t.grid, t.block, (images, left.parts, *outputs, eps, *vectors, 1.0 if slope is None else slope, y, t.rows, C,
+                          t.parts, t.share, *left.numbers(groups)))
+    return _image(y, shape), *(v.reshape(groups, C, *(1,) * (len(shape) - 2)) for v in outputs)
 
 
 def norm_grad(

@@ -11,6 +11,7 @@ if LIBRARY is not None:
     from .conv import *
     from .elementwise import *
     from .filters import *
+    from .means import *
     from .norm import *
     from .optim import *
     from .pad import *

@@ -9,21 +9,23 @@ import numpy as np
 from .. import cpu
 from ..cpu.blocks import get_threads
 from ..cpu.memory import channels_first, channels_last, empty
-from ..values import FLOAT32, Array, Moments
+from ..cpu.norm import move_running
+from ..values import FLOAT32, Array, Moments, Running
 from .library import LIBRARY
 
-__all__ = ["norm_apply", "norm_grad", "norm_stats"]
+__all__ = ["norm_apply", "norm_grad", "norm_stats", "normalized"]
 
 
-def norm_stats(x: Array, over: str, eps: float) -> Moments:
+def norm_stats(x: Array, over: str, eps: float, running: Running | None = None) -> Moments:
     """`cpu.norm_stats`, reading x once."""
     if x.dtype != FLOAT32 or x.size == 0:
-        return cpu.norm_stats(x, over, eps)
+        return cpu.norm_stats(x, over, eps, running)
     channels = 1 if over == "layer" else x.shape[1]
     groups = 1 if over == "batch" else len(x)
     mean, var, rstd = moments = np.empty((3, groups, channels, *(1,) * (x.ndim - 2)), np.float32)
     pixels = x.size // (groups * channels)
     LIBRARY.norm_stats(get_threads(), channels_last(x), mean, var, rstd, groups, pixels, channels, eps)
+    move_running(running, mean, var, pixels)
     return Moments(*moments)
 
 
@@ -38,6 +40,14 @@ def norm_apply(
     sizes = _sizes(x, len(mean) == 1)
     LIBRARY.norm_apply(get_threads(), last, mean, rstd, gamma, beta, y, *sizes, 1 if slope is None else slope)
     return channels_first(y)
+
+
+def normalized(
+    x: Array, over: str, eps: float, gamma: Array | None, beta: Array | None, slope: float | None = None
+) -> tuple[Array, Array, Array, Array]:
+    """`cpu.normalized`, reading x twice."""
+    mean, var, rstd = norm_stats(x, over, eps)
+    return norm_apply(x, mean, rstd, gamma, beta, slope), mean, var, rstd
 
 
 def norm_grad(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigan import kernels
+from minigan.engine import device as devices
 from minigan.engine.state import recording, state
 from minigan.engine.tensor import Array, Node, Operand, Place, Tensor, bind, tensor
 from minigan.errors import DTypeError, GraphError, NonFiniteError, ShapeError
@@ -159,7 +160,7 @@ def _seed(y: Tensor, cotangent: Operand) -> Tensor:
         if y.size != 1:
             raise GraphError(f"backward: the output has shape {y.shape}; reduce it to one number, for example by "
                              ".sum(), or pass a cotangent of that shape")
-        return Tensor(np.ones_like(y.data))
+        return Tensor(devices.one_like(y.data))
     seed = cotangent if isinstance(cotangent, Tensor) else tensor(cotangent, dtype=y.dtype)
     if seed.shape != y.shape:
         raise ShapeError(f"backward: the cotangent has shape {seed.shape}, the output {y.shape}")

@@ -162,6 +162,13 @@ def _nans(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     return np.ndarray(shape, dtype, _NAN[dtype], 0, (0,) * len(shape))
 
 
+def one_like(array: Any) -> Any:
+    """An array of ones in the shape of an array of one number; without axes, on a GPU, `constant`'s."""
+    if isinstance(array, np.ndarray | np.generic) or array.ndim:
+        return np.ones_like(array)
+    return constant(1.0, array.dtype, of(array))
+
+
 def kept_constants() -> list[Any]:
     """The arrays that `constant` has returned. As long as a caller holds them, their memory is not used for others."""
     return list(_constants.values())

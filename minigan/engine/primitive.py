@@ -30,6 +30,7 @@ from minigan.errors import DeviceError, GraphError, MiniganError, ShapeError
 
 P = ParamSpec("P")
 Rule = Callable[..., Tensor | None]  # rule(gy, y, *args, **params) -> gx
+Fused = Callable[..., Sequence[Array | Callable[[], Array] | None]]  # see Primitive.deffused
 Keeps = Sequence[str] | Callable[..., Sequence[str]] | None
 Samples = Callable[[np.random.Generator], Sequence["Sample"]]
 OnnxForm = Callable[..., Any]  # form(o, *args, **params), see Primitive.defonnx
@@ -132,7 +133,7 @@ class Primitive(Operation[P]):
         self.recomputed = recomputed  # cheap: the graph does not keep its result, the backward pass calls it again
         self.remarks = remarks
         self.rules: dict[str, Rule | None] = {}
-        self.fused: Callable[..., Sequence[Array | None]] | None = None
+        self.fused: Fused | None = None
         self.onnx: OnnxForm | None = None
 
     def needs(self, params: dict[str, Any]) -> tuple[Container[int], bool]:
@@ -155,10 +156,11 @@ class Primitive(Operation[P]):
             raise TypeError(f"{self.name}: rules for {sorted(rules)}, but the arguments are {self.argnames}")
         self.rules = rules
 
-    def deffused(self, function: Callable[..., Sequence[Array | None]]) -> None:
+    def deffused(self, function: Fused) -> None:
         """Register a faster backward on raw arrays, for create_graph=False. It must equal the rules on every sample.
 
-        `function(gy, y, *arrays, **params)` returns one array (or None) per argument.
+        `function(gy, y, *arrays, **params)` returns one array (or None) per argument; or a function without arguments
+        that computes it, which is called only if that cotangent is needed.
         """
         self.fused = function
 
@@ -224,7 +226,7 @@ class Primitive(Operation[P]):
         y.requires_grad, y.node, y.order = True, node, node.order
         if self.fused is not None and not state.recording:
             arrays = self.fused(gy.data, y.data, *(None if a is None else a.data for a in args), **params)
-            return [None if arrays[i] is None else Tensor(arrays[i]) for i in need]
+            return [None if (g := arrays[i]) is None else Tensor(g() if callable(g) else g) for i in need]
         if self.variadic:
             rule = self._rule(0)
             return [rule(gy, y, *args, position=i, **params) if rule else None for i in need]

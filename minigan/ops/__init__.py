@@ -7,6 +7,7 @@ from minigan.ops.activation import *
 from minigan.ops.conv import *
 from minigan.ops.elementwise import *
 from minigan.ops.linear import *
+from minigan.ops.means import *
 from minigan.ops.minibatch import *
 from minigan.ops.norm import *
 from minigan.ops.pad import *

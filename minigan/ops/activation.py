@@ -113,6 +113,7 @@ def tanh(x: Array) -> Array:
 
 
 tanh.defvjp(x=lambda gy, y, x: gy * (1 - full(y) * full(y)))  # 1 - y^2 of 8 bits would have none left near 1
+tanh.deffused(lambda gy, y, x: (kernels.tanh_grad(gy, y),))
 tanh.defonnx("Tanh")
 
 

@@ -41,9 +41,9 @@ def _mean(v, over):
     return over_ranks(own) if over == "joint" else own
 
 
-def _moments(x, over, eps):
+def _moments(x, over, eps, running=None):
     """Moments of an array x (N, C, ...). Ranks have equally many elements: their means and variances are averaged."""
-    own = kernels.norm_stats(x, KERNELS.get(over, over), eps)
+    own = kernels.norm_stats(x, KERNELS.get(over, over), eps, running)
     if over != "joint" or joint().size == 1:
         return own
     every = joint().gather(np.stack([own.mean, own.var])[None])  # (ranks, 2, 1, C, 1, ...)
@@ -86,11 +86,11 @@ def _dead(y, slope=None, **_):
 @primitive(samples=_samples, keeps=_reads, recomputed=_recomputed,
            remarks=Remarks(dead=_dead, summed=("gamma", "beta"), unscaled=("x",)), mixed=True)
 def normalize(x: Array, gamma: Array | None = None, beta: Array | None = None, *, over: str, eps: float,
-              slope: float | None = None, moments: kernels.Moments | None = None) -> Array:
+              slope: float | None = None, moments: list[kernels.Moments] | None = None) -> Array:
     """Normalise x (N, C, ...) over the elements that `over` names; gamma and beta are (C,) or None.
 
     With a slope >= 0, y is leaky_relu of that (0: relu): in one sweep over memory, and with one array less to keep.
-    `moments` are kernels.norm_stats of x, when the caller has them already.
+    `moments` is a list: of kernels.norm_stats of x, when the caller has them already; an empty one is given them.
 
     Forward   y = gamma xhat + beta,   xhat = (x - mean) rstd,   rstd = (var + eps)^(-1/2),   var biased
     VJP       g = gamma gy        gx = rstd (g - mean(g) - xhat mean(g xhat))
@@ -100,7 +100,12 @@ def normalize(x: Array, gamma: Array | None = None, beta: Array | None = None, *
               changes no y (except through eps), so gx is orthogonal to xhat: the third takes that off.
     Source    Ioffe & Szegedy, Batch normalization, 2015, section 3.
     """
-    m = _moments(x, over, eps) if moments is None else moments
+    if not moments and over != "joint":
+        y, *own = kernels.normalized(x, KERNELS.get(over, over), eps, gamma, beta, slope)
+        if moments is not None:
+            moments.append(kernels.Moments(*own))
+        return y
+    m = moments[0] if moments else _moments(x, over, eps)
     return kernels.norm_apply(x, m.mean, m.rstd, gamma, beta, slope)
 
 
@@ -151,7 +156,7 @@ def _normalize_onnx(o, x, gamma, beta, over, eps, slope=None, moments=None):
 @normalize.deffused
 def _normalize_grad(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None):
     """The three cotangents from two sweeps over x and gy; equals the rules above on every sample."""
-    m = _moments(x, over, eps) if moments is None else moments
+    m = moments[0] if moments else _moments(x, over, eps)
     share = _of_all_ranks if over == "joint" and joint().size > 1 else None
     return kernels.norm_grad(gy, x, m.mean, m.rstd, gamma, KERNELS.get(over, over), y, slope, share)
 
@@ -236,12 +241,16 @@ def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = 
         raise ShapeError(f"batch_norm: x {x.shape} has {per} value per channel: a batch of one point has no variance; "
                          "use a larger batch, instance_norm, or training=False")
     images = x if batches == 1 else regroup(x, batches)  # (batches, C, N/batches * H, ...)
-    moments = _moments(images.data if isinstance(images, Tensor) else np.asarray(images), over, eps)
+    running = None
     if running_mean is not None and running_var is not None:
+        running = kernels.Running(running_mean, running_var, momentum)
+    own = running if joint().size == 1 else None  # moved by the kernel that computes the moments
+    moments = _moments(images.data if isinstance(images, Tensor) else np.asarray(images), over, eps, own)
+    if running is not None and own is None:
         middle, var = moments[:2] if over == "joint" else joint().mean(moments[:2])  # the same on all ranks
         for i in range(batches):
-            kernels.update_running(running_mean, running_var, middle[i : i + 1], var[i : i + 1], momentum, per)
-    y = normalize(images, gamma, beta, over=over, eps=eps, slope=slope, moments=moments)
+            kernels.update_running(*running[:2], middle[i : i + 1], var[i : i + 1], momentum, per)
+    y = normalize(images, gamma, beta, over=over, eps=eps, slope=slope, moments=[moments])
     return y if batches == 1 else regroup(y, len(x), x.ndim)  # (N, C, ...)
 
 
@@ -277,11 +286,12 @@ def instance_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None
         return _by_nothing(x, gamma, beta, slope)
     if per < 2:
         raise ShapeError(f"instance_norm: x {x.shape} has one value per image and channel: nothing to normalise over")
-    moments = kernels.norm_stats(x.data if isinstance(x, Tensor) else np.asarray(x), "instance", eps)
+    moments: list[kernels.Moments] = []  # backward wants them
+    y = normalize(x, gamma, beta, over="instance", eps=eps, slope=slope, moments=moments)
     if running_mean is not None and running_var is not None:
-        middle, spread = (kernels.reduce_sum(v, 0, True) / len(v) for v in (moments.mean, moments.var))  # (1, C, 1, 1)
+        middle, spread = (kernels.reduce_sum(v, 0, True) / len(v) for v in moments[0][:2])  # (1, C, 1, 1)
         kernels.update_running(running_mean, running_var, middle, spread, momentum, per)
-    return normalize(x, gamma, beta, over="instance", eps=eps, slope=slope, moments=moments)  # backward wants them
+    return y
 
 
 @operation(samples=lambda rng: [S(normal(rng, 2, 3, 2, 2), normal(rng, 3, 2, 2), normal(rng, 3, 2, 2)),

@@ -13,7 +13,7 @@ from minigan import kernels
 from minigan.engine import Array, Axes, Operand, S, Tensor, bind, operation, primitive
 from minigan.errors import ShapeError
 from minigan.ops._samples import normal, spread
-from minigan.ops.elementwise import exp, sqrt, where
+from minigan.ops.elementwise import exp, where
 from minigan.ops.shape import broadcast_to, reshape
 
 
@@ -172,20 +172,29 @@ logsumexp.defonnx(lambda o, x, axis=None, keepdims=False:
                   o("ReduceLogSumExp", x, _axes(axis, len(x.shape)), keepdims=int(keepdims)))
 
 
-@operation(samples=_reductions(spread))
-def norm(x: Operand, axis: Axes = None, keepdims: bool = False) -> Tensor:
+@primitive(samples=_reductions(spread), keeps=("x", "y"))
+def norm(x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
     """Euclidean length of x over `axis`, with derivative 0 (not NaN) where all elements are 0.
 
     `keepdims` keeps the reduced axes, with size 1.
 
     Forward   y = (sum_i x_i^2)^(1/2)
     VJP       gx_i = gy x_i / y, and 0 where y = 0
-    Why       the length has a cone's tip at 0; the subgradient of smallest norm there is 0. Squares that sum to 0 are
-              replaced by the constant 1 before the root and the result by 0, so that no 0/0 arises, at any order.
+    Why       the length has a cone's tip at 0; the subgradient of smallest norm there is 0. In the rule, a length
+              of 0 is replaced by the constant 1 and its gy by 0, so that no 0/0 arises, at any order.
     """
-    squares = sum(x * x, axis, keepdims)
-    zero = (squares.data == 0).astype(x.dtype)
-    return sqrt(squares + zero) * (1 - zero)
+    return kernels.lengths(x, axis, keepdims)
+
+
+def _norm_vjp(gy, y, x, *, axis=None, keepdims=False):
+    zero = (y.data == 0).astype(x.dtype)
+    return reshape(gy * (1 - zero) / (y + zero), _kept_shape(x.shape, axis)) * x
+
+
+norm.defvjp(x=_norm_vjp)
+norm.deffused(lambda gy, y, x, *, axis=None, keepdims=False: (kernels.lengths_grad(gy, y, x, _axes(axis, x.ndim)),))
+norm.defonnx(lambda o, x, axis=None, keepdims=False:
+             o("ReduceL2", x, _axes(axis, len(x.shape)), keepdims=int(keepdims)))
 
 
 bind(sum=sum, mean=mean, var=var, max=max, min=min)

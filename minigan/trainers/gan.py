@@ -152,7 +152,7 @@ class GAN(Trainer):
         """
         g_loss = self.loss.generator_loss(self.judge(fake, labels)(fake))
         gradient, = self.g_optimizer.minimize(g_loss, also=[fake])
-        slope = ops.mean(ops.norm(gradient, axis=tuple(range(1, fake.ndim)))) * len(fake)  # the loss is a mean over N
+        slope = ops.sum(ops.norm(gradient, axis=tuple(range(1, fake.ndim))))  # N times a mean: the loss is one over N
         if self.ema:
             self.networks["averaged"].average_in(self.generator, averaging_decay(self.ema, self.g_optimizer))
         return g_loss.detach(), slope
@@ -253,4 +253,4 @@ class GAN(Trainer):
 
 def probability(logits: Tensor) -> Tensor:
     """Mean of sigmoid(logits), a scalar without a graph."""
-    return ops.mean(ops.sigmoid(logits.detach()))
+    return ops.mean_of(logits.detach(), of="sigmoid")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan import nn
+from minigan import nn, ops
 from minigan import random as random_numbers
 from minigan.data.batches import Batch
 from minigan.engine import Array, Tensor, device, no_grad, tensor
@@ -76,7 +76,8 @@ def generator_losses(pair: Pair, a: Tensor, b: Tensor, game: GANLoss, lambda_cyc
 
 def total(losses: Weighted) -> Tensor:
     """The sum of the losses, each with its weight."""
-    return summed([loss if weight == 1.0 else weight * loss for weight, loss in losses.values() if weight])
+    weights, terms = zip(*((weight, loss) for weight, loss in losses.values() if weight), strict=True)
+    return ops.weighted_sum(terms, weights)
 
 
 def summed(terms: Sequence[Tensor]) -> Tensor:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan import nn
+from minigan import nn, ops
 from minigan.engine import Tensor
 from minigan.errors import OptionError
 from minigan.losses import gradient_penalty
@@ -93,7 +93,7 @@ class WGAN(GAN):
         loss = distance
         if self.lipschitz == "gp":
             penalty = gradient_penalty(judge, real, fake, self.coefficients)
-            loss = distance + self.lambda_gp * penalty
+            loss = ops.weighted_sum((distance, penalty), (1.0, self.lambda_gp))
             metrics["penalty"] = penalty.detach()
         penalised, penalties = self.penalised(loss, judge, real, fake)
         self.d_optimizer.minimize(penalised)

@@ -72,10 +72,14 @@ def image_kernels(channels):
     vectors = [v.reshape(channels) for v in (gamma, beta)]
     yield "norm_apply", x, mean, rstd, *vectors, 0.2
     yield "norm_grad", other, x, mean, rstd, vectors[0], "batch", x, 0.2
+    yield "normalized", x, "instance", 1e-5, *vectors, 0.2
+    yield from (("tanh_grad", other, x), ("mean_of", x, other, "cross_entropy", 0.5), ("mean_of", x, 1.0, "hinge"),
+                ("mean_of_grad", np.full((), 0.5, np.float32), x, other, "square"))
 
 
-FLOAT32 = {"norm_stats": range(3), "reduce_sum": range(1), "norm_grad": (1, 2)}  # results that stay float32
-VECTORS = {"norm_apply": (1, 2, 3, 4), "norm_grad": (2, 3, 4)}  # arguments that do
+FLOAT32 = {"norm_stats": range(3), "reduce_sum": range(1), "norm_grad": (1, 2), "normalized": (1, 2, 3),
+           "mean_of": range(1)}  # results that stay float32
+VECTORS = {"norm_apply": (1, 2, 3, 4), "norm_grad": (2, 3, 4), "normalized": (3, 4), "mean_of_grad": (0,)}  # arguments
 HOST = {"resample": (1,)}
 
 
@@ -193,6 +197,13 @@ def test_moments_of_a_product_are_those_of_what_it_stores(bf16, on_hopper, chann
     assert (np.abs(stored - wanted) <= HALF_A_UNIT * np.abs(wanted) + 1e-4).all()
     np.testing.assert_allclose(bf16.get(stats.mean), stored.mean((0, 2, 3), keepdims=True), rtol=0, atol=1e-4)
     np.testing.assert_allclose(bf16.get(stats.var), stored.var((0, 2, 3), keepdims=True), rtol=1e-5)
+    with kernels.moments_wanted():
+        y = kernels.conv2d(bf16.put(x), bf16.put(w), None, ONE, ONE, ONE, True)
+    normal, *own = kernels.normalized(y, "batch", 1e-5, None, None)
+    np.testing.assert_allclose(bf16.get(own[0]), bf16.get(stats.mean), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(bf16.get(normal).astype(np.float64),
+                               (stored - stored.mean((0, 2, 3), keepdims=True)) / stored.std((0, 2, 3), keepdims=True),
+                               rtol=HALF_A_UNIT, atol=1e-3)
 
 
 def test_a_weight_gradient_leaves_the_sums_of_its_cotangents(bf16, on_hopper):
@@ -233,13 +244,16 @@ def test_cotangents_of_images_are_bfloat16(bf16):
     """Also where one image is used twice, and in a graph of the second order."""
     x = mg.tensor(draw(2, 1, 8, 8))
     y = critic()[0](x)
-    z = ops.sum(ops.tanh(y) * y)
+    z, t = ops.sum(ops.tanh(y) * y), np.tanh(y.numpy().astype(np.float64))
     for create_graph in (True, False):
-        g, = mg.grad(z, [y], create_graph=create_graph)
+        g, = mg.grad(z, [y], create_graph=create_graph, retain_graph=True)
         assert g.dtype == BF16
-        t = np.tanh(y.numpy().astype(np.float64))
-        wanted = t + y.numpy() * (1 - t * t)
-        assert np.abs(g.numpy() - wanted).max() <= 3e-2
+        assert np.abs(g.numpy() - t - y.numpy() * (1 - t * t)).max() <= 3e-2
+    t = ops.tanh(y * 8.0)  # near 1, where 1 - t^2 has no digits to lose
+    stored = t.numpy().astype(np.float64)
+    for create_graph in (True, False):
+        g, = mg.grad(ops.sum(t), [t.node.args[0]], create_graph=create_graph, retain_graph=True)
+        np.testing.assert_allclose(g.numpy(), 1 - stored**2, rtol=HALF_A_UNIT)
 
 
 def penalty_gradients(device_name, precision):

@@ -32,6 +32,8 @@ def test_equals_the_twin(device, rng, dtype, shape):
     np.testing.assert_array_equal(y, cpu.leaky_relu(x, 0.2))
     z = in_every_order(device, lambda: elementwise.gate(device.put(g), device.put(x), 0.2))
     np.testing.assert_array_equal(z, cpu.gate(g, x, 0.2))
+    z = in_every_order(device, lambda: elementwise.tanh_grad(device.put(g), device.put(x)))
+    np.testing.assert_allclose(z, g * (1 - x * x), rtol=4 * np.finfo(dtype).eps, atol=4 * np.finfo(dtype).eps)
 
 
 def test_any_layout(device, rng):

@@ -6,7 +6,7 @@ from same_bytes import channels_last, in_every_order
 
 import minigan as mg
 from minigan import kernels, nn
-from minigan.kernels.cuda import conv, hopper, loader, norm
+from minigan.kernels.cuda import conv, hopper, loader, moments, norm
 
 FORMS = [hopper.Form(tile, *cut) for tile, cut in zip(hopper.TILES, ((1, 1), (2, 2), (4, 4), (8, 8)), strict=True)]
 TILES = [*conv.TILES, conv.HALF, conv.NARROW]
@@ -96,6 +96,30 @@ def test_a_mean_of_1000_leaves_a_deviation_of_a_hundredth(device, launched):
     assert "norm_merge" in launched
 
 
+@pytest.mark.parametrize("over, images", [("batch", (3, 14, 12)), ("instance", (2, 16, 32))])
+@pytest.mark.parametrize("affine, slope", [(True, None), (False, 0.2)])
+def test_one_launch_merges_and_normalises(device, monkeypatch, launched, over, images, affine, slope):
+    """The numbers of two launches, which remain where a block would read more parts than rows."""
+    monkeypatch.setattr(conv, "plan", lambda *_: (conv.SQUARE, 1))
+    vectors = [device.put(np.linspace(-1, 2, 40).astype(np.float32)) if affine else None for _ in range(2)]
+
+    def fused(product):
+        with kernels.moments_wanted():
+            y = product()
+        return norm.normalized(y, over, 1e-5, *vectors, slope)
+
+    for product in products(device, np.float32, 12, images):
+        launched.clear()
+        result = in_every_order(device, lambda product=product: fused(product))
+        assert set(launched) == {"gemm", "norm_merge_apply"}
+        with monkeypatch.context() as many:
+            many.setattr(moments.Left, "lines", lambda *_: 1000)
+            two = fused(product)
+        assert launched[-3:] == ["gemm", "norm_merge", "norm_apply"]
+        for one, other in zip(result, two, strict=True):
+            np.testing.assert_allclose(one, device.get(other), rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("change", ["nothing asked", "in place", "another array", "part of it", "rows of two images",
                                     "phases of other sizes", "splits", "twice"])
 def test_they_are_not_used_for_other_numbers(device, monkeypatch, launched, change):
@@ -151,7 +175,8 @@ def test_a_sequence_of_layers(device, launched, layer):
         net = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(8, 8, 3), layer(8), nn.LeakyReLU(0.2),
                             nn.UpConv2d(8, 8, 3), layer(8), nn.ConvTranspose2d(8, 8, 4, 2, 1), layer(8))
         result = net(x).numpy()
-        assert launched.count("norm_merge") == 3 and "norm_moments" not in launched
+        merged = "norm_merge" if layer is nn.BatchNorm2d else "norm_merge_apply"
+        assert launched.count(merged) == 3 and "norm_moments" not in launched
         for part in net:
             x = part(x)
         assert launched.count("norm_moments") == 3

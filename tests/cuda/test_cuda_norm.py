@@ -132,6 +132,33 @@ def test_nothing_passes_a_closed_gate(device):
     assert all(np.isfinite(device.get(a)).all() for a in result)
 
 
+@pytest.mark.parametrize("over, shape", [
+    ("batch", (5, 20, 5, 7)), ("batch", (4, 24, 19, 31)), ("batch", (3, 3, 48, 44)), ("instance", (3, 40, 5, 7)),
+    ("instance", (2, 24, 40, 62)), ("instance", (3, 3, 68, 64)), ("instance", (4, 5, 3, 3))])
+def test_statistics_move_the_running_ones_once_for_each_group_in_order(device, rng, over, shape):
+    """In one launch or, where running statistics have another type, in several."""
+    x = channels_last(rng.normal(1, 2, shape))
+    groups = [x] if over == "batch" else [x[n : n + 1] for n in range(len(x))]
+    start, momentum = rng.normal(size=(2, shape[1])), 0.3
+    mean, var = start.copy()
+    for group in groups:
+        mean = mean + momentum * (group.mean((0, 2, 3)) - mean)
+        var = var + momentum * (group.var((0, 2, 3), ddof=1) - var)
+    for dtype, bound in ((np.float64, 1e-13), (np.float32, 1e-5)):
+        def compute(dtype=dtype):
+            running = [device.put(values.astype(dtype)) for values in start]
+            moments = norm.norm_stats(device.put(x), over, EPS, kernels.Running(*running, momentum))
+            return *running, moments.mean
+
+        own_mean, own_var, batch_mean = in_every_order(device, compute)
+        np.testing.assert_allclose(own_mean, mean, rtol=bound, atol=bound)
+        np.testing.assert_allclose(own_var, var, rtol=bound, atol=bound)
+        np.testing.assert_array_equal(batch_mean, device.get(norm.norm_stats(device.put(x), over, EPS).mean))
+        on_host = start.astype(dtype)
+        cpu.norm_stats(x, over, EPS, kernels.Running(*on_host, momentum))
+        np.testing.assert_allclose(on_host, [mean, var], rtol=bound, atol=bound)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_running_statistics_move_towards_the_batchs(device, rng, dtype):
     running = [rng.normal(size=300).astype(np.float32) for _ in range(2)]

@@ -83,3 +83,13 @@ def test_a_leaf_is_changed_in_place(device):
     np.testing.assert_array_equal(x.numpy(), [7, 8, 9])
     assert x.device == device.name
     assert isinstance(x, Tensor)
+
+
+def test_a_change_of_a_gradient_changes_no_later_one(device):
+    """Every pass starts from one array of the device, which may be a leaf's gradient, too."""
+    x = tensor(np.float32(3), requires_grad=True, device=device.name)
+    for _ in range(2):
+        x.grad = None
+        (x + 1.0).backward()
+        assert x.grad.item() == 1
+        x.grad[...] = 7

@@ -130,7 +130,7 @@ def test_the_excerpts_are_in_the_files():
     ("minigan/trainers/gan.py", "GAN.update", "fake.detach()"),
     ("minigan/models/dcgan.py", "Discriminator", 'wrap = nn.SpectralNorm if norm == "spectral"'),
     ("minigan/data/loader.py", "Loader._take", "self._table"),
-    ("minigan/ops/norm.py", "batch_norm", "kernels.update_running("),
+    ("minigan/ops/norm.py", "batch_norm", "kernels.Running("),
     ("kernels/cpu/gather.py", "correlate", "np.matmul(columns, matrix, out=product)"),
     ("kernels/cpu/optim.py", "adam", "p -= change"),
 ])
