@@ -176,6 +176,7 @@ CASES = {
     "update_running": [(draw(4), np.abs(draw(4)), draw(1, 4, 1, 1), np.abs(draw(1, 4, 1, 1)), 0.1, 30)],
     "add": [(x, x[::-1].copy()) for x in SIGNS],
     "leaky_relu": [(x, slope) for x in SIGNS for slope in (0.0, 0.2, 1.5)],
+    "cast": [(draw(2, 3, 4, 5, dtype=np.float32), np.dtype(np.float64)), (draw(7), np.dtype(np.float64))],
     "gate": [(x[::-1].copy(), x, slope) for x in SIGNS for slope in (0.0, 0.2)],
     "mix": [(draw(*s, dtype=t), draw(*s, dtype=t), draw(s[0], *(1,) * (len(s) - 1), dtype=t)) for s, t in (
         ((2, 3, 4, 5), np.float64), ((3, 1, 4, 4), np.float32), ((5, 3), np.float64))],

@@ -72,5 +72,6 @@ def _flip_and_sum(
     if partial is None:
         kernel("filters.cu", "flip_and_sum", x)(-(-y.size // THREADS), THREADS, (x, y, *numbers))
     else:
-        kernel("filters.cu", "flip_and_sum_parts", x)(-(-y.size // 32), (32, 8), (partial, y, *numbers, len(partial)))
+        kernel("filters.cu", "flip_and_sum_parts", partial)(
+            -(-y.size // 32), (32, 8), (partial, y, *numbers, len(partial)))
     return y

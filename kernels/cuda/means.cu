@@ -57,7 +57,7 @@ __device__ __forceinline__ REAL over_block(REAL sum, REAL* sums) {
 }
 
 // This thread's part of the sum of f(x, t) over this block's piece of n numbers, `share` packs; t null: `number` stands for all.
-__device__ __forceinline__ REAL part_of(const REAL* x, const REAL* t, REAL number, int of, long long n, long long share) {
+__device__ __forceinline__ REAL part_of(const STORE* x, const STORE* t, REAL number, int of, long long n, long long share) {
   long long packs = n / VEC, end = min(packs, (blockIdx.x + 1) * share);
   REAL sum = 0;
   for (long long i = blockIdx.x * share + threadIdx.x; i < end; i += THREADS) {
@@ -65,7 +65,7 @@ __device__ __forceinline__ REAL part_of(const REAL* x, const REAL* t, REAL numbe
     for (int v = 0; v < VEC; v++) sum += value(values.v[v], targets.v[v], of);
   }
   if (blockIdx.x == gridDim.x - 1)  // the last numbers, less than a pack
-    for (long long i = packs * VEC + threadIdx.x; i < n; i += THREADS) sum += value(x[i], t ? t[i] : number, of);
+    for (long long i = packs * VEC + threadIdx.x; i < n; i += THREADS) sum += value(x[i], t ? (REAL)t[i] : number, of);
   return sum;
 }
 
@@ -84,7 +84,7 @@ __device__ __forceinline__ void write_sum(REAL sum, REAL* partial, int* tickets,
 
 // y = scale * the sum of f(x, t) over n numbers.
 extern "C" __global__ void __launch_bounds__(THREADS)
-mean_of(const REAL* __restrict__ x, const REAL* __restrict__ t, REAL number, int of, REAL scale, REAL* partial, int* tickets,
+mean_of(const STORE* __restrict__ x, const STORE* __restrict__ t, REAL number, int of, REAL scale, REAL* partial, int* tickets,
         REAL* __restrict__ y, long long n, long long share) {
   __shared__ REAL sums[THREADS];
   __shared__ bool last;
@@ -93,7 +93,7 @@ mean_of(const REAL* __restrict__ x, const REAL* __restrict__ t, REAL number, int
 
 // The same over the first `half` numbers and, by another term, over as many others, in one sum; VEC divides `half`, or is 1.
 extern "C" __global__ void __launch_bounds__(THREADS)
-means_of_halves(const REAL* __restrict__ x, REAL number, int of, REAL scale, REAL number2, int of2, REAL scale2, REAL* partial,
+means_of_halves(const STORE* __restrict__ x, REAL number, int of, REAL scale, REAL number2, int of2, REAL scale2, REAL* partial,
                 int* tickets, REAL* __restrict__ y, long long half, long long share) {
   __shared__ REAL sums[THREADS];
   __shared__ bool last;
@@ -104,8 +104,8 @@ means_of_halves(const REAL* __restrict__ x, REAL number, int of, REAL scale, REA
 
 // gx = g scale df/dx, or with by_target gt = g scale df/dt.
 extern "C" __global__ void __launch_bounds__(THREADS)
-mean_of_grad(const REAL* __restrict__ g, const REAL* __restrict__ x, const REAL* __restrict__ t, REAL number, int of, REAL scale,
-             bool by_target, REAL* __restrict__ gx, long long n) {
+mean_of_grad(const REAL* __restrict__ g, const STORE* __restrict__ x, const STORE* __restrict__ t, REAL number, int of, REAL scale,
+             bool by_target, STORE* __restrict__ gx, long long n) {
   long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * VEC;
   REAL factor = *g * scale;
   if (i + VEC <= n) {
@@ -114,13 +114,13 @@ mean_of_grad(const REAL* __restrict__ g, const REAL* __restrict__ x, const REAL*
     store(gx + i, values);
   } else {
 #pragma unroll 1
-    for (; i < n; i++) gx[i] = factor * slope(x[i], t ? t[i] : number, of, by_target);
+    for (; i < n; i++) gx[i] = factor * slope(x[i], t ? (REAL)t[i] : number, of, by_target);
   }
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-means_of_halves_grad(const REAL* __restrict__ g, const REAL* __restrict__ x, REAL number, int of, REAL scale, REAL number2,
-                     int of2, REAL scale2, REAL* __restrict__ gx, long long half) {
+means_of_halves_grad(const REAL* __restrict__ g, const STORE* __restrict__ x, REAL number, int of, REAL scale, REAL number2,
+                     int of2, REAL scale2, STORE* __restrict__ gx, long long half) {
   long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * VEC;
   if (i >= 2 * half) return;
   if (i >= half) number = number2, of = of2, scale = scale2;

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..cpu.means import FUNCTIONS, Term
-from ..values import DeviceArray
+from ..values import FLOAT32, DeviceArray, is_bfloat16
 from . import memory
+from .elementwise import cast
 from .grid import THREADS, flat, vector
 from .loader import is_dense, kernel
 from .reduce import reduce_sum, room_for_sum
@@ -23,7 +24,7 @@ WORDS = 240  # numbers in one weighted sum: half of a Table's words
 
 
 def mean_of(x: DeviceArray, t: DeviceArray | float, of: str, weight: float = 1.0) -> DeviceArray:
-    """The mean of f(x, t) over all numbers times weight, f the function `of`. One launch."""
+    """The mean of f(x, t) over all numbers times weight, f the function `of`. One launch; of bfloat16, float32."""
     x, t, number = _operands(x, t)
     vec = vector(4, x, t)
     pieces, *room, y, share = room_for_sum(x, x.size // vec)
@@ -81,6 +82,7 @@ def lengths(x: DeviceArray, axes: int | tuple[int, ...] | None = None, keepdims:
     """Square root of the sum of squares over `axes` (None: all): one launch where they are the fastest in memory."""
     every: Sequence[int] = range(x.ndim) if axes is None else axes if isinstance(axes, tuple | list) else (axes,)
     axes = tuple(axis % x.ndim for axis in every) if x.ndim else ()
+    x = cast(x, FLOAT32) if is_bfloat16(x) else x
     rows = _rows(x, axes)
     if rows is None:
         return np.sqrt(reduce_sum(x * x, axes, keepdims))
@@ -92,6 +94,7 @@ def lengths(x: DeviceArray, axes: int | tuple[int, ...] | None = None, keepdims:
 
 def lengths_grad(g: DeviceArray, y: DeviceArray, x: DeviceArray, axes: tuple[int, ...]) -> DeviceArray:
     """Return gx = g x / y, and 0 where y = 0; stored like x. One launch where the axes are the fastest in memory."""
+    x = cast(x, FLOAT32) if is_bfloat16(x) else x
     rows = _rows(x, axes)
     if rows is None:
         kept = [1 if axis in axes else n for axis, n in enumerate(x.shape)]
