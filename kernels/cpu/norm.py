@@ -103,10 +103,11 @@ def norm_apply(
 
 
 def normalized(
-    x: Array, over: str, eps: float, gamma: Array | None, beta: Array | None, slope: float | None = None
+    x: Array, over: str, eps: float, gamma: Array | None, beta: Array | None, slope: float | None = None,
+    running: Running | None = None,
 ) -> tuple[Array, Array, Array, Array]:
     """(y, mean, var, rstd): norm_stats of x, and norm_apply with them."""
-    mean, var, rstd = norm_stats(x, over, eps)
+    mean, var, rstd = norm_stats(x, over, eps, running)
     return norm_apply(x, mean, rstd, gamma, beta, slope), mean, var, rstd
 
 

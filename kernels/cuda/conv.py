@@ -68,7 +68,7 @@ def conv2d(
     OH, OW = (out_size(*axis) for axis in zip((H, W), (KH, KW), stride, padding, dilation, strict=True))
     y = memory.empty((N, OH, OW, O), x.dtype, x)
     if stride == (1, 1) and O <= FEW and channels >= O * FEW and OH * OW * KH * KW > 4 * H * W:
-        by_channel = memory.contiguous(filters.transpose(2, 0, 1, 3))  # (C, KH, KW, O), few numbers
+        by_channel = memory.once(w, ("by channel", C), lambda: memory.contiguous(filters.transpose(2, 0, 1, 3)))
         _fold(x, by_channel, False, b, y, (KH, KW), (1, 1), [-p for p in padding], [-d for d in dilation], reflect)
         return y.transpose(0, 3, 1, 2)  # (N, O, OH, OW)
     geometry = (KH, KW, *stride, *padding, *dilation, OH, OW)
@@ -127,16 +127,13 @@ def conv2d_weight_grad(
         if reflect:  # only here: each pixel of the border is a row of its own
             x, padding = memory.channels_last(pad(x.transpose(0, 3, 1, 2), mirrored_widths(padding), "reflect")), (0, 0)
             H, W = x.shape[1:3]
-        around = tuple((k - 1) * d - p for k, p, d in zip(kernel_size, padding, dilation, strict=True))
         gy = _images(gy.transpose(0, 3, 1, 2), wide=True)
         wide = gy.shape[3]
-        # Windows of gy are smaller: the sum as x's pixels see it.
-        mirrored = memory.empty((KH, KW, wide, C), _sums(x), x)
-        geometry = (KH, KW, 1, 1, *around, *dilation, H, W)
-        product(gy, x, None, mirrored, (N, OH, OW, wide), C, geometry, rows=KH * KW * wide, depth=N * H * W,
-                lines=(wide, C), a_along_k=False)
-        gw = mirrored[::-1, ::-1, :O].transpose(0, 1, 3, 2).copy(order="C")  # (KH, KW, C, O)
-        return gw.transpose(3, 2, 0, 1)  # (O, C, KH, KW)
+        gw = memory.empty((KH, KW, wide, C), _sums(x), x)  # windows of gy are smaller: the sum as x's pixels see it
+        geometry = (KH, KW, 1, 1, *(-p for p in padding), *(-d for d in dilation), H, W)  # at i + P - k D
+        product(gy, x, None, gw, (N, OH, OW, wide), C, geometry, rows=KH * KW * wide, depth=N * H * W, lines=(wide, C),
+                a_along_k=False)
+        return memory.contiguous(gw[:, :, :O].transpose(0, 1, 3, 2)).transpose(3, 2, 0, 1)  # (O, C, KH, KW)
     gw = memory.empty((KH, KW, C, O), _sums(x), x)
     geometry = (KH, KW, *stride, *padding, *dilation, OH, OW)
     product(x, gy, None, gw, (N, H, W, C), O, geometry, rows=KH * KW * C, depth=N * OH * OW, lines=(C, O),

@@ -10,7 +10,7 @@ import functools
 import math
 from typing import NamedTuple
 
-from ..values import FLOAT32, DeviceArray, is_bfloat16
+from ..values import FLOAT32, DeviceArray, handed, is_bfloat16
 from . import memory, moments
 from .backend import backend_of
 from .grid import vector
@@ -48,6 +48,7 @@ TILES = (
     Tile(64, 4, 2, (0.468, 0.523), (0.648, 0.775)), Tile(256, 4, 1, (0.737, 0.787), (0.737, 0.787)),
 )  # fmt: skip
 START, LAUNCHES, CLUSTER_SUM, PARTIALS = 7.6, 2.3, 3.6, 2.0  # steps before a block's first; then microseconds
+READ_AGAIN = 2.5  # microseconds: norm_moments took 3.4 in CycleGAN-128, less what merging takes
 IMAGE, Y, PARTIAL_SUMS = 2.2e-6, 1.35e-6, 1.57e-6  # microseconds for a number of the image, of y, of the partial sums
 
 
@@ -90,8 +91,10 @@ def fits(
 
 
 @functools.cache
-def plan(mode: int, rows: int, columns: int, depth: int, phases: int) -> Form:
+def plan(mode: int, rows: int, columns: int, depth: int, phases: int, moments: bool = False) -> Form:
     """The form of the shortest time, among those with at least six steps for a block.
+
+    With `moments`, those that leave moments of y, as forms with partial sums do not, are READ_AGAIN shorter.
 
     >>> [plan(FORWARD, 128 * 8 * 8, 256, 2048, 1)[i] for i in (1, 2)], plan(DATA_GRAD, 128 * 8 * 8, 128, 1024, 4).splits
     ([2, 2], 1)
@@ -99,7 +102,8 @@ def plan(mode: int, rows: int, columns: int, depth: int, phases: int) -> Form:
     steps, outers = -(-depth // BK), (1, 2, 4, 8, 16) if mode == WEIGHT_GRAD else (1, 2)  # as timed
     forms = [Form(tile, cluster, cluster * outer) for tile in TILES if max(64, columns) >= tile.BN
              for cluster in (1, 2, 4, 8) for outer in outers if cluster * outer <= max(1, steps // 6)]
-    return min(forms, key=lambda form: microseconds(form, mode, rows, columns, depth, phases))
+    return min(forms, key=lambda form: microseconds(form, mode, rows, columns, depth, phases)
+               - READ_AGAIN * (moments and form.splits == form.cluster))
 
 
 def microseconds(form: Form, mode: int, rows: int, columns: int, depth: int, phases: int) -> float:
@@ -131,7 +135,7 @@ def launch(
     rows, columns, depth, phases, _, b_along_k, mirror = sizes
     mode, halves = sizes.mode, is_bfloat16(x)
     line = 2 * BK if halves else BK
-    tile, cluster, splits = plan(mode, rows, columns, -(-depth // (line // BK)), phases)
+    tile, cluster, splits = plan(mode, rows, columns, -(-depth // (line // BK)), phases, handed.wanted)
     steps = -(-depth // line) if mode == WEIGHT_GRAD else geometry[0] * geometry[1] * (images[3] // line)
     across, outer, group = -(-columns // tile.BN), splits // cluster, -(-steps // LINES_OF_SUMS)
     padded = across * tile.BN

@@ -193,15 +193,18 @@ __device__ __forceinline__ Pack merge_parts(const REAL* moments, int column, int
 
 // mean, var, rstd[g, c] from that; grid.x = groups.
 extern "C" __global__ void __launch_bounds__(THREADS)
-norm_merge(const REAL* __restrict__ moments, REAL* __restrict__ mean, REAL* __restrict__ var, REAL* __restrict__ rstd, REAL eps,
-           int C, int rows, int height, int tiles, int phases, int blocks) {
+norm_merge(const REAL* __restrict__ moments, REAL* mean, REAL* var, REAL* __restrict__ rstd, REAL eps, int C, int rows, int height,
+           int tiles, int phases, int blocks, REAL* running_mean, REAL* running_var, REAL momentum, REAL unbiased, int* group_tickets) {
   __shared__ Pack means[THREADS], squareses[THREADS];
   __shared__ REAL ns[THREADS];
+  __shared__ bool last;
   int lane = threadIdx.x, column = (blockIdx.y * blockDim.x + lane) * VEC, g = blockIdx.x;
   Pack centre = merge_parts(moments, column, C, g, rows, height, tiles, phases, blocks, ns, means, squareses), squares;
-  if (threadIdx.y > 0 || column >= C) return;
-  for (int v = 0; v < VEC; v++) centre.v[v] += means[lane].v[v], squares.v[v] = squareses[lane].v[v] / ns[lane];
-  write(mean, var, rstd, (long long)g * C + column, centre, squares, eps);
+  if (threadIdx.y == 0 && column < C) {
+    for (int v = 0; v < VEC; v++) centre.v[v] += means[lane].v[v], squares.v[v] = squareses[lane].v[v] / ns[lane];
+    write(mean, var, rstd, (long long)g * C + column, centre, squares, eps);
+  }
+  move_running(mean, var, running_mean, running_var, momentum, unbiased, group_tickets, gridDim.x, C, last);
 }
 
 // The rows of a block in its columns, from `first` on: y = leaky_relu((x - centre) scale + shift).
@@ -225,23 +228,28 @@ __device__ __forceinline__ void apply_rows(const T* x, T* y, long long first, in
 
 // norm_merge and norm_apply at once, W = C: every block merges the parts of its own columns, the first of a group writes the results.
 extern "C" __global__ void __launch_bounds__(THREADS, 4)
-norm_merge_apply(const STORE* __restrict__ x, const REAL* __restrict__ moments, REAL* __restrict__ mean, REAL* __restrict__ var,
-                 REAL* __restrict__ rstd, REAL eps, const REAL* __restrict__ gamma, const REAL* __restrict__ beta, REAL slope,
-                 STORE* __restrict__ y, int rows, int C, int parts, int share, int left_rows, int height, int tiles, int phases,
-                 int blocks) {
+norm_merge_apply(const STORE* __restrict__ x, const REAL* __restrict__ moments, REAL* mean, REAL* var, REAL* __restrict__ rstd,
+                 REAL eps, const REAL* __restrict__ gamma, const REAL* __restrict__ beta, REAL slope, STORE* __restrict__ y,
+                 int rows, int C, int parts, int share, int left_rows, int height, int tiles, int phases, int blocks,
+                 REAL* running_mean, REAL* running_var, REAL momentum, REAL unbiased, int* group_tickets) {
   __shared__ Pack means[THREADS], squareses[THREADS];
   __shared__ REAL ns[THREADS];
+  __shared__ bool last;
   int lane = threadIdx.x, column = (blockIdx.y * blockDim.x + lane) * VEC;
   int g = blockIdx.x / parts, part = blockIdx.x % parts, end = min(rows, (part + 1) * share);
   Pack centre = merge_parts(moments, column, C, g, left_rows, height, tiles, phases, blocks, ns, means, squareses);
   __syncthreads();  // row 0 is final
-  if (column >= C) return;
-  Pack squares, scale, shift = beta ? load(beta + column) : same(0);
-  for (int v = 0; v < VEC; v++) {
+  Pack squares, scale;
+  for (int v = 0; v < VEC && column < C; v++) {
     centre.v[v] += means[lane].v[v], squares.v[v] = squareses[lane].v[v] / ns[lane];
     scale.v[v] = 1 / sqrt(squares.v[v] + eps) * (gamma ? gamma[column + v] : (REAL)1);
   }
-  if (part == 0 && threadIdx.y == 0) write(mean, var, rstd, (long long)g * C + column, centre, squares, eps);
+  if (part == 0) {  // the same for all threads of a block
+    if (threadIdx.y == 0 && column < C) write(mean, var, rstd, (long long)g * C + column, centre, squares, eps);
+    move_running(mean, var, running_mean, running_var, momentum, unbiased, group_tickets, gridDim.x / parts, C, last);
+  }
+  if (column >= C) return;
+  Pack shift = beta ? load(beta + column) : same(0);
   apply_rows(x, y, (long long)g * rows * C + column, part * share, end, C, centre, scale, shift, slope);
 }
 

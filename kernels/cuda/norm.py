@@ -36,9 +36,9 @@ def norm_stats(x: DeviceArray, over: str, eps: float, running: Running | None = 
     moving = _moving(x, running, groups, pixels, t.grid[1])
     left = None if over == "layer" else moments.take(x, groups)
     if left is not None:
-        moving, last = STILL, table(groups, left.lines(groups), channels, left.parts, parts=1)
+        last = table(groups, left.lines(groups), channels, left.parts, parts=1)
         kernel("norm.cu", "norm_merge", left.parts, VEC=last.vec)(
-            last.grid, last.block, (left.parts, *outputs, eps, channels, *left.numbers(groups)))
+            last.grid, last.block, (left.parts, *outputs, eps, channels, *left.numbers(groups), *moving))
     elif t.lines == 1:
         kernel("norm.cu", "norm_moments", x, VEC=t.vec)(
             t.grid, t.block, (x, None, None, None, *outputs, *settings, *moving))
@@ -111,6 +111,7 @@ def normalized(
     gamma: DeviceArray | None,
     beta: DeviceArray | None,
     slope: float | None = None,
+    running: Running | None = None,
 ) -> tuple[DeviceArray, DeviceArray, DeviceArray, DeviceArray]:
     """(y, mean, var, rstd): norm_stats of x, and norm_apply with them. One launch if a product has left x's moments.
 
@@ -121,15 +122,16 @@ def normalized(
     groups = 1 if over == "batch" else N
     t = table(groups, N // groups * P, C, images, beta)
     left = None if over == "layer" or t.width > C else moments.take(images, groups)
-    if left is None or left.lines(groups) > t.share:
+    moving = _moving(x, running, groups, images.size // C // groups, t.grid[1])
+    if left is None or left.lines(groups) > t.share or (running is not None and moving is STILL):
         moments.put_back(left)
-        own = norm_stats(x, over, eps)
+        own = norm_stats(x, over, eps, running)
         return norm_apply(x, own.mean, own.rstd, gamma, beta, slope), *own
     y, outputs = memory.empty(images.shape, x.dtype, x), [memory.empty((groups, C), _real(x), x) for _ in range(3)]
     vectors = [None if v is None else memory.dense(v) for v in (gamma, beta)]
     kernel("norm.cu", "norm_merge_apply", x, VEC=t.vec)(
         t.grid, t.block, (images, left.parts, *outputs, eps, *vectors, 1.0 if slope is None else slope, y, t.rows, C,
-                          t.parts, t.share, *left.numbers(groups)))
+                          t.parts, t.share, *left.numbers(groups), *moving))
     return _image(y, shape), *(v.reshape(groups, C, *(1,) * (len(shape) - 2)) for v in outputs)
 
 

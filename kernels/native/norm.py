@@ -43,10 +43,11 @@ def norm_apply(
 
 
 def normalized(
-    x: Array, over: str, eps: float, gamma: Array | None, beta: Array | None, slope: float | None = None
+    x: Array, over: str, eps: float, gamma: Array | None, beta: Array | None, slope: float | None = None,
+    running: Running | None = None,
 ) -> tuple[Array, Array, Array, Array]:
     """`cpu.normalized`, reading x twice."""
-    mean, var, rstd = norm_stats(x, over, eps)
+    mean, var, rstd = norm_stats(x, over, eps, running)
     return norm_apply(x, mean, rstd, gamma, beta, slope), mean, var, rstd
 
 

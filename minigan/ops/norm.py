@@ -41,9 +41,9 @@ def _mean(v, over):
     return over_ranks(own) if over == "joint" else own
 
 
-def _moments(x, over, eps, running=None):
+def _moments(x, over, eps):
     """Moments of an array x (N, C, ...). Ranks have equally many elements: their means and variances are averaged."""
-    own = kernels.norm_stats(x, KERNELS.get(over, over), eps, running)
+    own = kernels.norm_stats(x, KERNELS.get(over, over), eps)
     if over != "joint" or joint().size == 1:
         return own
     every = joint().gather(np.stack([own.mean, own.var])[None])  # (ranks, 2, 1, C, 1, ...)
@@ -68,7 +68,7 @@ def _samples(rng):
             S(normal(rng, 2, 3, 2, 3), normal(rng, 3), normal(rng, 3), over="instance", eps=1e-5, slope=0.0)]
 
 
-def _reads(over, eps, slope=None, moments=None):
+def _reads(over, eps, slope=None, moments=None, running=None):
     """What the rules need: y only for its sign."""
     return ("x", "gamma") if slope is None else ("x", "gamma", "y")
 
@@ -86,11 +86,13 @@ def _dead(y, slope=None, **_):
 @primitive(samples=_samples, keeps=_reads, recomputed=_recomputed,
            remarks=Remarks(dead=_dead, summed=("gamma", "beta"), unscaled=("x",)), mixed=True)
 def normalize(x: Array, gamma: Array | None = None, beta: Array | None = None, *, over: str, eps: float,
-              slope: float | None = None, moments: list[kernels.Moments] | None = None) -> Array:
+              slope: float | None = None, moments: list[kernels.Moments] | None = None,
+              running: kernels.Running | None = None) -> Array:
     """Normalise x (N, C, ...) over the elements that `over` names; gamma and beta are (C,) or None.
 
     With a slope >= 0, y is leaky_relu of that (0: relu): in one sweep over memory, and with one array less to keep.
     `moments` is a list: of kernels.norm_stats of x, when the caller has them already; an empty one is given them.
+    `running` statistics are moved by the launch that computes moments, if it does so here; not for "joint".
 
     Forward   y = gamma xhat + beta,   xhat = (x - mean) rstd,   rstd = (var + eps)^(-1/2),   var biased
     VJP       g = gamma gy        gx = rstd (g - mean(g) - xhat mean(g xhat))
@@ -101,11 +103,13 @@ def normalize(x: Array, gamma: Array | None = None, beta: Array | None = None, *
     Source    Ioffe & Szegedy, Batch normalization, 2015, section 3.
     """
     if not moments and over != "joint":
-        y, *own = kernels.normalized(x, KERNELS.get(over, over), eps, gamma, beta, slope)
+        y, *own = kernels.normalized(x, KERNELS.get(over, over), eps, gamma, beta, slope, running)
         if moments is not None:
             moments.append(kernels.Moments(*own))
         return y
     m = moments[0] if moments else _moments(x, over, eps)
+    if moments is not None and not moments:
+        moments.append(m)
     return kernels.norm_apply(x, m.mean, m.rstd, gamma, beta, slope)
 
 
@@ -121,18 +125,18 @@ def _opened(gy, y, slope):
     return gy if slope is None else gate(gy, y.detach(), slope=slope)
 
 
-def _gx(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None):
+def _gx(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None, running=None):
     xhat, rstd = _xhat(x, over, eps)
     g = _opened(gy, y, slope)
     g = g if gamma is None else g * _channels(gamma, x.ndim)
     return rstd * (g - _mean(g, over) - xhat * _mean(g * xhat, over))
 
 
-def _ggamma(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None):
+def _ggamma(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None, running=None):
     return sum(_opened(gy, y, slope) * _xhat(x, over, eps)[0], _axes("batch", x.ndim))
 
 
-def _gbeta(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None):
+def _gbeta(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None, running=None):
     return sum(_opened(gy, y, slope), _axes("batch", x.ndim))
 
 
@@ -140,7 +144,7 @@ normalize.defvjp(x=_gx, gamma=_ggamma, beta=_gbeta)
 
 
 @normalize.defonnx
-def _normalize_onnx(o, x, gamma, beta, over, eps, slope=None, moments=None):
+def _normalize_onnx(o, x, gamma, beta, over, eps, slope=None, moments=None, running=None):
     if over in ("batch", "batches"):
         o.refuse("it normalises by the statistics of its batch; export the network in evaluation mode, with running "
                  "statistics")
@@ -154,7 +158,7 @@ def _normalize_onnx(o, x, gamma, beta, over, eps, slope=None, moments=None):
 
 
 @normalize.deffused
-def _normalize_grad(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None):
+def _normalize_grad(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None, running=None):
     """The three cotangents from two sweeps over x and gy; equals the rules above on every sample."""
     m = moments[0] if moments else _moments(x, over, eps)
     share = _of_all_ranks if over == "joint" and joint().size > 1 else None
@@ -245,12 +249,12 @@ def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = 
     if running_mean is not None and running_var is not None:
         running = kernels.Running(running_mean, running_var, momentum)
     own = running if joint().size == 1 else None  # moved by the kernel that computes the moments
-    moments = _moments(images.data if isinstance(images, Tensor) else np.asarray(images), over, eps, own)
+    moments: list[kernels.Moments] = []  # backward wants them
+    y = normalize(images, gamma, beta, over=over, eps=eps, slope=slope, moments=moments, running=own)
     if running is not None and own is None:
-        middle, var = moments[:2] if over == "joint" else joint().mean(moments[:2])  # the same on all ranks
+        middle, var = moments[0][:2] if over == "joint" else joint().mean(moments[0][:2])  # the same on all ranks
         for i in range(batches):
             kernels.update_running(*running[:2], middle[i : i + 1], var[i : i + 1], momentum, per)
-    y = normalize(images, gamma, beta, over=over, eps=eps, slope=slope, moments=[moments])
     return y if batches == 1 else regroup(y, len(x), x.ndim)  # (N, C, ...)
 
 

@@ -99,14 +99,19 @@ def test_a_mean_of_1000_leaves_a_deviation_of_a_hundredth(device, launched):
 @pytest.mark.parametrize("over, images", [("batch", (3, 14, 12)), ("instance", (2, 16, 32))])
 @pytest.mark.parametrize("affine, slope", [(True, None), (False, 0.2)])
 def test_one_launch_merges_and_normalises(device, monkeypatch, launched, over, images, affine, slope):
-    """The numbers of two launches, which remain where a block would read more parts than rows."""
+    """The numbers of two launches, which remain where a block would read more parts than rows.
+
+    Running statistics move in the same launch, for each group in turn.
+    """
     monkeypatch.setattr(conv, "plan", lambda *_: (conv.SQUARE, 1))
     vectors = [device.put(np.linspace(-1, 2, 40).astype(np.float32)) if affine else None for _ in range(2)]
 
     def fused(product):
+        running = [device.put(np.full(40, start, np.float32)) for start in (3, 5)] if affine else None
         with kernels.moments_wanted():
             y = product()
-        return norm.normalized(y, over, 1e-5, *vectors, slope)
+        result = norm.normalized(y, over, 1e-5, *vectors, slope, running and kernels.Running(*running, 0.25))
+        return *result, *(running or ())
 
     for product in products(device, np.float32, 12, images):
         launched.clear()
@@ -118,6 +123,21 @@ def test_one_launch_merges_and_normalises(device, monkeypatch, launched, over, i
         assert launched[-3:] == ["gemm", "norm_merge", "norm_apply"]
         for one, other in zip(result, two, strict=True):
             np.testing.assert_allclose(one, device.get(other), rtol=1e-6, atol=1e-6)
+        if affine:
+            mean, var, count = 3, 5, result[0].size // result[1].size
+            for own_mean, own_var in zip(result[1][..., 0, 0], result[2][..., 0, 0], strict=True):  # (40,)
+                mean, var = 0.75 * mean + 0.25 * own_mean, 0.75 * var + 0.25 * own_var * count / (count - 1)
+            np.testing.assert_allclose(result[4], mean, rtol=1e-6)
+            np.testing.assert_allclose(result[5], var, rtol=1e-6)
+
+
+def test_a_product_that_leaves_moments_is_cut_within_clusters():
+    """If that costs less than reading its result again; else partial sums stay."""
+    sizes = 0, 2048, 256, 2304, 1
+    parts, whole = hopper.plan(*sizes), hopper.plan(*sizes, moments=True)
+    assert parts.splits > parts.cluster and whole.splits == whole.cluster
+    assert hopper.microseconds(whole, *sizes) <= hopper.microseconds(parts, *sizes) + hopper.READ_AGAIN
+    assert hopper.plan(0, 1922, 512, 4096, 1, moments=True) == hopper.plan(0, 1922, 512, 4096, 1)
 
 
 @pytest.mark.parametrize("change", ["nothing asked", "in place", "another array", "part of it", "rows of two images",
@@ -175,8 +195,8 @@ def test_a_sequence_of_layers(device, launched, layer):
         net = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(8, 8, 3), layer(8), nn.LeakyReLU(0.2),
                             nn.UpConv2d(8, 8, 3), layer(8), nn.ConvTranspose2d(8, 8, 4, 2, 1), layer(8))
         result = net(x).numpy()
-        merged = "norm_merge" if layer is nn.BatchNorm2d else "norm_merge_apply"
-        assert launched.count(merged) == 3 and "norm_moments" not in launched
+        assert launched.count("norm_merge_apply") == 3
+        assert not {"update_running", "norm_merge", "norm_moments"} & set(launched)
         for part in net:
             x = part(x)
         assert launched.count("norm_moments") == 3
