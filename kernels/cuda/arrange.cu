@@ -11,6 +11,8 @@
 // Traffic   8 bytes for each number.
 // Versions  OUT bf16: lines of 64 numbers, pieces of 8; w (STORE) float or bf16.
 // Checked by tests/cuda/test_hopper.py.
+#undef REAL  // tensor cores multiply no doubles
+#define REAL float
 #include "common.cuh"
 #include "rounded.cuh"
 constexpr int PIECE = 16 / sizeof(OUT), LINE = 8 * PIECE;  // numbers in 16 bytes, in 128

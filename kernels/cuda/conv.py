@@ -64,7 +64,7 @@ def conv2d(
     KH, KW, _, O = filters.shape
     if channels < C:
         narrow = filters  # (KH, KW, channels, O)
-        filters = memory.once(narrow, ("wide",), lambda: widened(narrow, channels * O, C * O).reshape(KH, KW, C, O))
+        filters = memory.once(narrow, ("wide", C), lambda: widened(narrow, channels * O, C * O).reshape(KH, KW, C, O))
     OH, OW = (out_size(*axis) for axis in zip((H, W), (KH, KW), stride, padding, dilation, strict=True))
     y = memory.empty((N, OH, OW, O), x.dtype, x)
     if stride == (1, 1) and O <= FEW and channels >= O * FEW and OH * OW * KH * KW > 4 * H * W:
@@ -96,7 +96,7 @@ def conv_transpose2d(
     KH, KW, C, _ = filters.shape
     if channels < O:
         narrow = filters  # (KH, KW, C, channels)
-        filters = memory.once(narrow, ("wide",), lambda: widened(narrow, channels, O).reshape(KH, KW, C, O))
+        filters = memory.once(narrow, ("long", O), lambda: widened(narrow, channels, O).reshape(KH, KW, C, O))
     OH, OW = output_size
     y = memory.empty((N, OH, OW, C), x.dtype, x)
     if C <= FEW and channels >= C * FEW:

@@ -218,6 +218,22 @@ def test_a_weight_gradient_leaves_the_sums_of_its_cotangents(bf16, on_hopper):
     np.testing.assert_allclose(bf16.get(sums), gy.astype(np.float64).sum((0, 2, 3)), rtol=0, atol=1e-4)
 
 
+def test_products_share_weights_however_they_are_stored(bf16):
+    """One and three channels, on both sides of the same filters: each product has its own copy of them."""
+    filters = np.ascontiguousarray(draw(3, 1, 3, 3).transpose(2, 3, 1, 0)).transpose(3, 2, 0, 1)  # as parameters lie
+    x, gy, w = map(bf16.put, (draw(2, 1, 6, 6), draw(2, 3, 6, 6), filters))
+
+    def products():
+        return [bf16.get(y) for y in (kernels.conv2d(x, w, None, ONE, ONE, ONE),
+                                      kernels.conv_transpose2d(gy, w, None, ONE, ONE, ONE, (6, 6)))]
+
+    apart = products()
+    with kernels.constant_weights():
+        for together in (products(), products()):
+            for a, b in zip(apart, together, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
 def critic():
     mg.seed(0)
     return nn.Sequential(nn.Conv2d(1, 8, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(8, 8, 3, 1, 1, bias=False),

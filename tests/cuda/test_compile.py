@@ -141,7 +141,7 @@ def test_compiles_without_warnings_and_spills(complaints, name):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["float", "tensor cores"])
+@pytest.mark.parametrize("name", ["float", "tensor cores", "bf16", "bf16 tensor cores"])
 def test_compiles_for_other_architectures(complaints, name):
     assert complaints(program(PROGRAMS[name]), OTHERS, strict=False) == ""
 
