@@ -9,6 +9,7 @@ This is the only door. Beside the kernels it has
     Counter, Rate, Moments, Running what kernels take and return beside arrays and numbers
     backend(device)                 who allocates, copies and captures on a device that is not the CPU
     set_precision, get_precision    how float32 numbers are multiplied
+    bfloat16, is_bfloat16           the type in which precision "bf16" stores images on a GPU
     set_threads, get_threads        how many workers share the work on the CPU
     layout_copies                   how often a CPU kernel had to copy an image to channels-last
     constant_weights()              a context in which kernels keep what they make of weights, until weights_change(w)
@@ -29,7 +30,7 @@ from .cpu.memory import layout_copies
 from .geometry import out_size, out_sizes
 from .native.library import WING
 from .precision import get_precision
-from .values import Counter, Moments, Rate, Running
+from .values import Counter, Moments, Rate, Running, bfloat16, is_bfloat16
 from .wings import backend, constant_weights, dispatched, kernels_of, moments_wanted, sums_wanted, weights_change
 
 if TYPE_CHECKING:

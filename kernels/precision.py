@@ -3,12 +3,14 @@
     "fast"    on a GPU, tensor cores that round what they multiply to 10 bits (TF32): errors of 1e-3 of the result's
               scale. On a CPU, convolutions with the fewest products: 1e-5 to 5e-5 of the result's deviation
     "fp32"    1e-6 on a GPU; on a CPU, convolutions directly or with fewer products at errors of at most 6e-6
+    "bf16"    on a GPU: images between layers, and the weights that they are multiplied by, are stored with 8 bits of
+              mantissa, half of float32's bytes; sums, statistics, losses and the weights themselves stay float32
     "bf16-emulated"    on a CPU only: "fast", and what a GPU would store as bf16 is rounded to it (rounding.py)
 """
 
 from __future__ import annotations
 
-NAMES = ("fast", "fp32", "bf16-emulated")
+NAMES = ("fast", "fp32", "bf16", "bf16-emulated")
 _precision = "fast"
 
 

@@ -28,7 +28,7 @@ PRODUCTS = ("conv2d", "conv_transpose2d")
 WEIGHT_GRADS = ("conv2d_weight_grad", "upconv2d_weight_grad")
 STORED = {  # kernels that compute other numbers than they read; the places of the arguments that must be bf16
     "add": (0, 1), "block_sum": (0,), "fold": (0,), "gate": (0,), "leaky_relu": (0,), "norm_apply": (0,),
-    "norm_grad": (1,), "pool_put": (0,), "resample": (0,), "tanh": (0,), "tanh_grad": (1,),
+    "norm_grad": (1,), "normalized": (0,), "pool_put": (0,), "resample": (0,), "tanh": (0,), "tanh_grad": (1,),
 }
 PIECE = 1 << 15  # numbers that a few passes take at a time: in a core's cache from pass to pass
 LOW = np.uint32(0xFFFF)  # the bits of a float32 number that bf16 has not

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
+
+from minigan.errors import require
 
 Array: TypeAlias = np.ndarray[Any, Any]  # in signatures; at the door, an array of the device whose wing computes
 DeviceArray: TypeAlias = Any  # CuPy's or the emulated device's
@@ -16,7 +19,23 @@ Widths: TypeAlias = tuple[Pair, ...]  # (before, after) for each axis
 FLOAT32 = np.dtype(np.float32)  # compared to an array's dtype, a third of the time that np.float32 takes
 
 __all__ = ["FLOAT32", "Array", "Counter", "DTypeLike", "DeviceArray", "Moments", "Pair", "Rate", "Running", "Shape",
-           "Widths"]
+           "Widths", "bfloat16", "is_bfloat16"]
+
+
+@functools.cache
+def bfloat16() -> np.dtype[Any]:
+    """The data type of images in precision "bf16": the upper half of a float32.
+
+    Raises:
+        ModuleNotFoundError: ml_dtypes, from which NumPy and CuPy have the type, is not installed.
+    """
+    return np.dtype(require("ml_dtypes", "precision bf16").bfloat16)
+
+
+def is_bfloat16(array: Any) -> bool:
+    """Whether the numbers of an array (or tensor) are stored as bfloat16."""
+    dtype = array.dtype
+    return dtype.itemsize == 2 and dtype.name == "bfloat16"
 
 
 class Moments(NamedTuple):

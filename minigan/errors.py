@@ -18,6 +18,7 @@ PACKAGES = {  # optional packages: name of the import: (name for pip, extra of m
     "constriction": ("constriction", "codec"),
     "cupy": ("CuPy", "cuda13"),
     "matplotlib": ("matplotlib", "examples"),
+    "ml_dtypes": ("ml_dtypes", "bf16"),
     "mlxtend": ("mlxtend", "examples"),
     "mpi4py": ("mpi4py", "mpi"),
     "onnx": ("onnx", "export"),

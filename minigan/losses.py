@@ -1,5 +1,7 @@
 """Losses of logits, a discriminator's outputs before any sigmoid. Every loss is a mean over the batch by default.
 
+Losses are float32, also of logits and images that are stored as bfloat16: `ops.mean_of` computes so, else `full` casts.
+
 A GAN loss is a pair: the discriminator minimises one loss, the generator the other. With D = sigmoid(logit),
 -ln D = softplus(-logit) and -ln(1 - D) = softplus(logit), both safe for any logit: the cross entropies of the targets 1
 and 0 in `ops.mean_of`, which has the formulas of all functions whose means are taken here.
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minigan import ops
-from minigan.engine import Tensor, grad, tensor
+from minigan.engine import Tensor, full, grad, tensor
 from minigan.errors import OptionError, ShapeError
 from minigan.random import Stream
 from minigan.random import default as default_stream
@@ -157,7 +159,7 @@ def mse(x: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
         OptionError: another reduction.
     """
     _same_shape("mse", x, target)
-    return _compared("mse", "square", x, target, reduction, lambda: ops.square(x - target))
+    return _compared("mse", "square", x, target, reduction, lambda: ops.square(full(x) - full(target)))
 
 
 def l1(x: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
@@ -170,7 +172,7 @@ def l1(x: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
         OptionError: another reduction.
     """
     _same_shape("l1", x, target)
-    return _compared("l1", "absolute", x, target, reduction, lambda: ops.abs(x - target))
+    return _compared("l1", "absolute", x, target, reduction, lambda: ops.abs(full(x) - full(target)))
 
 
 def cycle_consistency(x: Tensor, there_and_back: Tensor) -> Tensor:
@@ -197,7 +199,7 @@ def bce_with_logits(logits: Tensor, targets: Any, *, reduction: str = "mean") ->
     """
     _same_shape("bce_with_logits", logits, targets, "logits", "targets")
     return _compared("bce_with_logits", "cross_entropy", logits, targets, reduction,
-                     lambda: ops.softplus(logits) - logits * targets)
+                     lambda: ops.softplus(logits) - full(logits) * full(targets))
 
 
 def cross_entropy(logits: Tensor, labels: Any, *, reduction: str = "mean") -> Tensor:
@@ -218,7 +220,7 @@ def cross_entropy(logits: Tensor, labels: Any, *, reduction: str = "mean") -> Te
         raise ShapeError(f"cross_entropy: labels run from {labels.min()} to {labels.max()}, but there are K={k} "
                          f"classes, numbered from 0 to {k - 1}")
     check_reduction("cross_entropy", reduction)
-    terms = ops.getitem(ops.log_softmax(logits, 1), (np.arange(n), labels))  # (N,)
+    terms = ops.getitem(ops.log_softmax(full(logits), 1), (np.arange(n), labels))  # (N,)
     return -(terms if reduction == "none" else ops.sum(terms) if reduction == "sum" else ops.mean(terms))
 
 
@@ -233,7 +235,7 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Any, fake: Any,
     Raises:
         ShapeError: real and fake differ in shape.
     """
-    x, g = (t.detach() if isinstance(t, Tensor) else tensor(t) for t in (real, fake))
+    x, g = (full(t.detach() if isinstance(t, Tensor) else tensor(t)) for t in (real, fake))
     if x.shape != g.shape:
         raise ShapeError(f"gradient_penalty: real {x.shape} and fake {g.shape} must have one shape; use "
                          "batches of equal size")
@@ -270,8 +272,8 @@ def roth(discriminator: Callable[[Tensor], Tensor], real: Any, fake: Any) -> Ten
 
 def _slopes(discriminator: Callable[[Tensor], Tensor], samples: Any) -> tuple[Tensor, Tensor]:
     """Logits of samples (N, ...), and their squared gradients |grad l|^2 with respect to the samples, (N,)."""
-    x = Tensor((samples if isinstance(samples, Tensor) else tensor(samples)).data, requires_grad=True)
-    logits = discriminator(x)
+    x = Tensor(full((samples if isinstance(samples, Tensor) else tensor(samples)).detach()).data, requires_grad=True)
+    logits = full(discriminator(x))
     slope, = grad(ops.sum(logits), [x], create_graph=True)
     return logits, ops.sum(ops.square(slope), axis=tuple(range(1, x.ndim)))
 
@@ -282,4 +284,5 @@ def instance_noise(x: Tensor, std: float | Tensor, stream: Stream | None = None)
     Distributions that do not overlap then do, and no discriminator tells them apart without error.
     Source: Arjovsky & Bottou, Towards principled methods for training GANs, 2017, section 3; Sonderby et al., 2017.
     """
+    x = full(x)
     return x + Tensor((stream or default_stream).normal(x.shape, x.dtype, x.device, samples=0)) * std

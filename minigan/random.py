@@ -71,7 +71,9 @@ def _address(seed: int, stream: int | str, step: int) -> tuple[int, int, int]:
 
 
 def _real(dtype: DTypeLike) -> np.dtype[Any]:
-    """The dtype. Raises DTypeError unless it is float32 or float64."""
+    """The dtype, or float32 for bfloat16 images. Raises DTypeError unless it is float32 or float64."""
+    if np.dtype(dtype).name == "bfloat16":
+        return np.dtype(np.float32)
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise DTypeError(f"random: dtype must be float32 or float64, not {np.dtype(dtype)}.")
     return np.dtype(dtype)

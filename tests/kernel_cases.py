@@ -173,6 +173,7 @@ CASES = {
     "update_running": [(draw(4), np.abs(draw(4)), draw(1, 4, 1, 1), np.abs(draw(1, 4, 1, 1)), 0.1, 30)],
     "add": [(x, x[::-1].copy()) for x in SIGNS],
     "leaky_relu": [(x, slope) for x in SIGNS for slope in (0.0, 0.2, 1.5)],
+    "cast": [(draw(2, 3, 4, 5, dtype=np.float32), np.dtype(np.float64)), (draw(7), np.dtype(np.float64))],
     "gate": [(x[::-1].copy(), x, slope) for x in SIGNS for slope in (0.0, 0.2)],
     "tanh_grad": [(x[::-1].copy(), np.tanh(x)) for x in SIGNS],
     "sigmoid": [(x,) for x in SIGNS],

@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..values import Array
+from ..values import Array, DTypeLike
 from .blocks import PASS, SHARED, cut, for_each_block
 from .memory import empty_like, in_order_of, scratch
 
-__all__ = ["add", "gate", "leaky_relu", "sigmoid", "softplus", "tanh", "tanh_grad"]
+__all__ = ["add", "cast", "gate", "leaky_relu", "sigmoid", "softplus", "tanh", "tanh_grad"]
 
 ZEROS = {np.dtype(dtype): np.zeros(PASS, dtype) for dtype in (np.float32, np.float64)}
 
@@ -25,6 +25,11 @@ def add(a: Array, b: Array) -> Array:
     y = empty_like(a)
     np.add(a, b, out=y)
     return y
+
+
+def cast(x: Array, dtype: DTypeLike) -> Array:
+    """`x` as another type of float, stored like x, rounded to nearest, ties to even; x itself if it has that type."""
+    return x.astype(dtype, copy=False)
 
 
 def leaky_relu(x: Array, slope: float) -> Array:

@@ -9,40 +9,55 @@
 // Threads   256; blockIdx = (`group` steps of 32 along the depth, 32 or, transposed, 128 columns). A thread 1 or 4 x 4 numbers of
 //           a step.
 // Traffic   8 bytes for each number.
+// Versions  OUT bf16: lines of 64 numbers, pieces of 8; w (STORE) float or bf16.
 // Checked by tests/cuda/test_hopper.py.
+#undef REAL  // tensor cores multiply no doubles
+#define REAL float
 #include "common.cuh"
 #include "rounded.cuh"
+constexpr int PIECE = 16 / sizeof(OUT), LINE = 8 * PIECE;  // numbers in 16 bytes, in 128
+struct alignas(16) Piece { OUT v[PIECE]; };
+
+// Four neighbours of w.
+__device__ __forceinline__ float4 four(const float* w) { return __ldg((const float4*)w); }
+__device__ __forceinline__ float4 four(const bf16* w) {
+  struct alignas(8) Four { bf16 v[4]; } all = *(const Four*)w;
+  return {all.v[0], all.v[1], all.v[2], all.v[3]};
+}
+__device__ __forceinline__ void set(float& to, float x) { to = rounded(x); }
+__device__ __forceinline__ void set(bf16& to, float x) { to = x; }
+
 extern "C" __global__ void __launch_bounds__(256)
-arrange(const float* __restrict__ w, float* __restrict__ image, int O, int depth, int ldw, int C, int width, int padded, int along,
+arrange(const STORE* __restrict__ w, OUT* __restrict__ image, int O, int depth, int ldw, int C, int width, int padded, int along,
         int steps, int group, float* __restrict__ sums) {
   int t = threadIdx.x, g = t % 8, step = blockIdx.x;
   if (along) {
-    int n = blockIdx.y * 32 + t / 8, tap = step / (C / 32), k = step % (C / 32) * 32 + 4 * g;
+    int n = blockIdx.y * 32 + t / 8, tap = step / (C / LINE), k = step % (C / LINE) * LINE + PIECE * g;
     if (n >= padded) return;
-    float4 v = {0, 0, 0, 0};
-    if (n < O) v = rounded(__ldg((const float4*)(w + ((long long)tap * O + n) * ldw + k)));
-    *(float4*)(image + (((long long)(n / width) * steps + step) * width + n % width) * 32 + 4 * (g ^ (n & 7))) = v;
+    Piece piece;
+#pragma unroll
+    for (int i = 0; i < PIECE; i += 4) {
+      float4 v = {0, 0, 0, 0};
+      if (n < O) v = four(w + ((long long)tap * O + n) * ldw + k + i);
+      set(piece.v[i], v.x), set(piece.v[i + 1], v.y), set(piece.v[i + 2], v.z), set(piece.v[i + 3], v.w);
+    }
+    *(Piece*)(image + (((long long)(n / width) * steps + step) * width + n % width) * LINE + PIECE * (g ^ (n & 7))) = piece;
   } else {
     int n = blockIdx.y * 128 + t / 8 * 4, end = min(steps, (step + 1) * group);
     float4 sum = {0, 0, 0, 0};
     for (step *= group; n < padded && step < end; step++) {
-      int k = step * 32 + 4 * g;
-      float4 v[4];
+      int k = step * LINE + PIECE * g;
+      Piece piece[4];
 #pragma unroll
-      for (int i = 0; i < 4; i++) {
-        v[i] = {0, 0, 0, 0};
-        if (n < O && k + i < depth) v[i] = __ldg((const float4*)(w + (long long)(k + i) * ldw + n));
+      for (int i = 0; i < PIECE; i++) {
+        float4 v = {0, 0, 0, 0};
+        if (n < O && k + i < depth) v = four(w + (long long)(k + i) * ldw + n);
+        sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w;
+        set(piece[0].v[i], v.x), set(piece[1].v[i], v.y), set(piece[2].v[i], v.z), set(piece[3].v[i], v.w);
       }
+      OUT* to = image + (((long long)(n / width) * steps + step) * width + n % width) * LINE;
 #pragma unroll
-      for (int i = 0; i < 4; i++) {
-        sum.x += v[i].x, sum.y += v[i].y, sum.z += v[i].z, sum.w += v[i].w;
-        v[i] = rounded(v[i]);
-      }
-      float* to = image + (((long long)(n / width) * steps + step) * width + n % width) * 32;
-      *(float4*)(to + 4 * (g ^ (n & 7))) = {v[0].x, v[1].x, v[2].x, v[3].x};
-      *(float4*)(to + 32 + 4 * (g ^ (n + 1 & 7))) = {v[0].y, v[1].y, v[2].y, v[3].y};
-      *(float4*)(to + 64 + 4 * (g ^ (n + 2 & 7))) = {v[0].z, v[1].z, v[2].z, v[3].z};
-      *(float4*)(to + 96 + 4 * (g ^ (n + 3 & 7))) = {v[0].w, v[1].w, v[2].w, v[3].w};
+      for (int j = 0; j < 4; j++) *(Piece*)(to + j * LINE + PIECE * (g ^ (n + j & 7))) = piece[j];
     }
     if (!sums) return;
     for (int apart = 4; apart > 0; apart /= 2) {  // the eight threads of these columns

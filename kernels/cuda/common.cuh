@@ -37,9 +37,35 @@ __device__ __forceinline__ void mma_m16n8k8_tf32(float c[4], const uint32_t a[4]
                : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
+// c (16, 8) += a (16, 16) b (16, 8), numbers of bf16, two in a register: c as above, a[r | r+8][2q, 2q+1 | 2q+8, 2q+9], b[2q, 2q+1 | 2q+8, 2q+9][r].
+__device__ __forceinline__ void mma_m16n8k16_bf16(float c[4], const uint32_t a[4], const uint32_t b[2]) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
+               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
 #endif
 #endif
 #ifndef REAL
 #define REAL float
+#endif
+// A float's upper half: 8 bits of mantissa. Storage only: it is read as a float, and a float is rounded to it, to nearest, ties to even.
+struct bf16 {
+  unsigned short bits;
+  __device__ __forceinline__ operator float() const { return __uint_as_float((uint32_t)bits << 16); }
+  __device__ __forceinline__ bf16& operator=(float x) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+#else
+    uint32_t u = __float_as_uint(x);
+    bits = (unsigned short)(x != x ? u >> 16 | 64 : (u + 0x7fff + (u >> 16 & 1)) >> 16);  // NaN: quiet
+#endif
+    return *this;
+  }
+};
+#ifndef STORE
+#define STORE REAL  // what images are stored as: bf16, and then REAL is float; else REAL
+#endif
+#ifndef OUT
+#define OUT REAL  // what a result is stored as, where that may differ
 #endif
 struct Table { unsigned long long word[480]; };  // addresses and numbers by value: 3840 of the 4096 bytes of parameters

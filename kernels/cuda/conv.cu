@@ -27,6 +27,7 @@
 // Moments   MOMENTS = 1, for one split and one matrix: also those of each column in a block's rows of y, see moments.cuh.
 // Accuracy  of the result's scale: float64 1e-15, float32 1e-6, TF32 1e-3 (inputs rounded to 10 bits, sums in float32).
 // Versions  TF32=0 any architecture, float and double, the oracle (below sm_80 cp.async becomes a plain copy)
+//           BF16=1 sm_80 and later: A and B stored as bf16 (STORE), y as float or bf16 (OUT); steps of BK = 32, mma.m16n8k16.
 //           TF32=1 sm_80 and later, float. VA, VB: numbers loaded at once from A and B, 16 bytes or one number.
 // Twin      kernels/cpu/conv.py              Checked by tests/cuda/test_cuda_conv.py, test_cuda_matmul.py, emulated and on a GPU.
 #include "common.cuh"
@@ -41,6 +42,9 @@
 #endif
 #ifndef TF32
 #define TF32 0
+#endif
+#ifndef BF16
+#define BF16 0
 #endif
 #ifndef STAGES
 #define STAGES 2
@@ -59,11 +63,12 @@
 #ifndef MOMENTS
 #define MOMENTS 0
 #endif
-#define BK 16
+#define BK (BF16 ? 32 : 16)
+#define PAD (BF16 ? 8 : 4)
 #define TM 8
 #define TN (BM * BN / THREADS / TM)
-#define PITCH_A (A_ALONG_K ? BK + 4 : BM + 8)
-#define PITCH_B (B_ALONG_K ? BK + 4 : BN + 8)
+#define PITCH_A (A_ALONG_K ? BK + PAD : BM + 8)
+#define PITCH_B (B_ALONG_K ? BK + PAD : BN + 8)
 #define SIZE_A ((A_ALONG_K ? BM : BK) * PITCH_A)
 #define SIZE_B ((B_ALONG_K ? BN : BK) * PITCH_B)
 #define PACKS_A ((A_ALONG_K ? BK : BM) / VA)  // in a line of the tile
@@ -76,11 +81,14 @@ static_assert(LOADS_A * LINES_A * PACKS_A * VA == BM * BK && LOADS_B * LINES_B *
 static_assert(!MOMENTS || BM * (BN + 8) <= STAGES * (SIZE_A + SIZE_B), "the tiles have room for a block's part of y");
 
 // Copy V numbers, or V zeros, to shared memory: done after copies_arrived() and a __syncthreads().
-template <int V> __device__ __forceinline__ void copy(REAL* to, const REAL* from, bool valid) {
-#if defined(CUDA_ON_CPU) || __CUDA_ARCH__ >= 800
-  cp_async<V * (int)sizeof(REAL)>(to, from, valid);
+template <int V> __device__ __forceinline__ void copy(STORE* to, const STORE* from, bool valid) {
+#if (defined(CUDA_ON_CPU) || __CUDA_ARCH__ >= 800) && !(BF16)
+  cp_async<V * (int)sizeof(STORE)>(to, from, valid);
+#elif defined(CUDA_ON_CPU) || __CUDA_ARCH__ >= 800
+  if (V > 1) cp_async<V == 1 ? 4 : V * (int)sizeof(STORE)>(to, from, valid);
+  else to->bits = valid ? from->bits : 0;  // two bytes are no asynchronous copy
 #else
-  struct alignas(V * sizeof(REAL)) Numbers { REAL v[V]; };
+  struct alignas(V * sizeof(STORE)) Numbers { STORE v[V]; };
   Numbers zero = {};
   *(Numbers*)to = valid ? *(const Numbers*)from : zero;
 #endif
@@ -97,15 +105,28 @@ __device__ __forceinline__ void copies_arrived() {  // all but those of the last
 }
 
 // The number (row, k) of a tile of A, (k, column) of a tile of B.
-__device__ __forceinline__ REAL at_a(const REAL* tile, int row, int k) {
+__device__ __forceinline__ STORE at_a(const STORE* tile, int row, int k) {
   return tile[A_ALONG_K ? row * PITCH_A + k : k * PITCH_A + row];
 }
-__device__ __forceinline__ REAL at_b(const REAL* tile, int k, int column) {
+__device__ __forceinline__ STORE at_b(const STORE* tile, int k, int column) {
   return tile[B_ALONG_K ? column * PITCH_B + k : k * PITCH_B + column];
 }
 
 // What a thread adds up, and where in the block's tile its numbers are: number `v` at (row(v), column(v)).
-#if TF32
+#if BF16
+// Two of them, k and k + 1, as a tensor core takes them.
+__device__ __forceinline__ uint32_t two(bf16 first, bf16 second) { return first.bits | (uint32_t)second.bits << 16; }
+__device__ __forceinline__ uint32_t two_of_a(const bf16* tile, int row, int k) {
+  if (A_ALONG_K) return *(const uint32_t*)(tile + row * PITCH_A + k);
+  return two(at_a(tile, row, k), at_a(tile, row, k + 1));
+}
+__device__ __forceinline__ uint32_t two_of_b(const bf16* tile, int k, int column) {
+  if (B_ALONG_K) return *(const uint32_t*)(tile + column * PITCH_B + k);
+  return two(at_b(tile, k, column), at_b(tile, k + 1, column));
+}
+#endif
+
+#if TF32 || BF16
 #define MI (WM / 16)
 #define NI (WN / 8)
 struct Sums {
@@ -116,8 +137,25 @@ struct Sums {
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     top = warp / (BN / WN) * WM, left = warp % (BN / WN) * WN, r = lane / 4, q = lane % 4;
   }
-  __device__ __forceinline__ void multiply(const REAL* A, const REAL* B) {
-#if defined(CUDA_ON_CPU) || __CUDA_ARCH__ >= 800
+  __device__ __forceinline__ void multiply(const STORE* A, const STORE* B) {
+#if BF16 && (defined(CUDA_ON_CPU) || __CUDA_ARCH__ >= 800)
+#pragma unroll
+    for (int k = 0; k < BK; k += 16) {
+      uint32_t a[MI][4], b[NI][2];
+#pragma unroll
+      for (int i = 0; i < MI; i++)
+#pragma unroll
+        for (int v = 0; v < 4; v++) a[i][v] = two_of_a(A, top + 16 * i + r + 8 * (v & 1), k + 2 * q + 8 * (v >> 1));
+#pragma unroll
+      for (int j = 0; j < NI; j++)
+#pragma unroll
+        for (int v = 0; v < 2; v++) b[j][v] = two_of_b(B, k + 2 * q + 8 * v, left + 8 * j + r);
+#pragma unroll
+      for (int i = 0; i < MI; i++)
+#pragma unroll
+        for (int j = 0; j < NI; j++) mma_m16n8k16_bf16(c[i][j], a[i], b[j]);
+    }
+#elif TF32 && (defined(CUDA_ON_CPU) || __CUDA_ARCH__ >= 800)
 #pragma unroll
     for (int k = 0; k < BK; k += 8) {
       uint32_t a[MI][4], b[NI][2];
@@ -147,7 +185,7 @@ struct Sums {
   int top, left;
 
   __device__ __forceinline__ Sums() : c{}, top(threadIdx.x / (BN / TN)), left(threadIdx.x % (BN / TN)) {}
-  __device__ __forceinline__ void multiply(const REAL* A, const REAL* B) {
+  __device__ __forceinline__ void multiply(const STORE* A, const STORE* B) {
 #pragma unroll 4
     for (int k = 0; k < BK; k++) {
       REAL a[TM], b[TN];
@@ -174,11 +212,11 @@ struct alignas(16) Corner { long long image; int h, w; };  // where a pixel's wi
 // conv_transpose2d y is OH x OW; gh, gw = gcd(stride, dilation). A batch's matrix m is (m / inner, m % inner), at these steps
 // of x and w. y: `total` numbers for each split.
 extern "C" __global__ void __launch_bounds__(THREADS)
-gemm(const REAL* __restrict__ x, const REAL* __restrict__ w, const REAL* __restrict__ b, REAL* __restrict__ y, int N, int H,
+gemm(const STORE* __restrict__ x, const STORE* __restrict__ w, const REAL* __restrict__ b, OUT* __restrict__ y, int N, int H,
      int W, int C, int O, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW, int gh, int gw,
      int ldx, int ldw, int splits, int phases, int inner, long long x_outer, long long x_inner, long long w_outer,
      long long w_inner, long long total, REAL* __restrict__ moments) {
-  DYNAMIC_SHARED(REAL, tiles);
+  DYNAMIC_SHARED(STORE, tiles);
 #if A_ALONG_K
   __shared__ Corner corners[BM];
 #endif
@@ -223,7 +261,7 @@ gemm(const REAL* __restrict__ x, const REAL* __restrict__ w, const REAL* __restr
   __syncthreads();  // corners are written
 
   auto load = [&](int stage) {  // the next tile of A and B
-    REAL *A = tiles + stage * (SIZE_A + SIZE_B), *B = A + SIZE_A;
+    STORE *A = tiles + stage * (SIZE_A + SIZE_B), *B = A + SIZE_A;
 #pragma unroll
     for (int i = 0; i < LOADS_A; i++) {
       int line = line_a + i * LINES_A;
@@ -278,7 +316,7 @@ gemm(const REAL* __restrict__ x, const REAL* __restrict__ w, const REAL* __restr
     __syncthreads();  // tile s has arrived for all, and none still reads tile s - 1, which is overwritten next
     if (s + STAGES - 1 < count) load((s + STAGES - 1) % STAGES);
     copies_end();
-    const REAL* A = tiles + s % STAGES * (SIZE_A + SIZE_B);
+    const STORE* A = tiles + s % STAGES * (SIZE_A + SIZE_B);
     sums.multiply(A, A + SIZE_A);
   }
 
@@ -293,12 +331,13 @@ gemm(const REAL* __restrict__ x, const REAL* __restrict__ w, const REAL* __restr
 #pragma unroll
     for (int j = 0; j < Sums::COLUMNS; j += Sums::WIDE) {
       int n = n0 + sums.column(j);
-      struct alignas(Sums::WIDE * sizeof(REAL)) Wide { REAL v[Sums::WIDE]; } wide;
+      struct alignas(Sums::WIDE * sizeof(OUT)) Wide { OUT v[Sums::WIDE]; } wide;
 #pragma unroll
       for (int v = 0; v < Sums::WIDE; v++) wide.v[v] = sums.value(i, j + v) + (b && splits == 1 && n + v < O ? b[n + v] : 0);
-      REAL* to = y + line * O + n;
+      OUT* to = y + line * O + n;
 #pragma unroll
-      for (int v = 0; MOMENTS && v < Sums::WIDE; v++) tiles[sums.row(i) * (BN + 8) + sums.column(j) + v] = wide.v[v];
+      for (int v = 0; MOMENTS && v < Sums::WIDE; v++)
+        ((REAL*)tiles)[sums.row(i) * (BN + 8) + sums.column(j) + v] = wide.v[v];
       if (O % Sums::WIDE == 0 && n < O) *(Wide*)to = wide;
 #pragma unroll
       for (int v = 0; v < Sums::WIDE; v++)
@@ -309,13 +348,13 @@ gemm(const REAL* __restrict__ x, const REAL* __restrict__ w, const REAL* __restr
   __syncthreads();
   // moments (3, phases * gridDim.x, O)
   moments += (blockIdx.z % phases * gridDim.x + blockIdx.x) * (long long)O + n0;
-  column_moments<BN, BM, BN + 8, THREADS>(tiles, min(BM, rows - m0), O - n0, moments, (long long)phases * gridDim.x * O);
+  column_moments<BN, BM, BN + 8, THREADS>((REAL*)tiles, min(BM, rows - m0), O - n0, moments, (long long)phases * gridDim.x * O);
 #endif
 }
 
 // y[e] = b[e % O] + the sum of partial[s][e] over the splits s. A block has 32 numbers; row r of it adds every 8th split.
 extern "C" __global__ void __launch_bounds__(256)
-add_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, REAL* __restrict__ y, long long total, int O,
+add_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, OUT* __restrict__ y, long long total, int O,
              int splits) {
   __shared__ REAL rows[8][32];
   long long e = blockIdx.x * 32LL + threadIdx.x;
@@ -332,7 +371,7 @@ add_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, REAL*
 
 // The same for few splits, with the same order of sums: a thread has 16 bytes of y. O and `total` are multiples of that.
 extern "C" __global__ void __launch_bounds__(256)
-add_few_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, REAL* __restrict__ y, long long total, int O,
+add_few_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, OUT* __restrict__ y, long long total, int O,
                  int splits) {
   constexpr int PACK = 16 / sizeof(REAL);
   struct alignas(16) Pack { REAL v[PACK]; };
@@ -345,7 +384,9 @@ add_few_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, R
     for (int v = 0; v < PACK; v++) sum.v[v] += part.v[v];
   }
   for (int v = 0; b && v < PACK; v++) sum.v[v] += b[e % O + v];
-  *(Pack*)(y + e) = sum;
+  struct alignas(PACK * sizeof(OUT)) Result { OUT v[PACK]; } result;
+  for (int v = 0; v < PACK; v++) result.v[v] = sum.v[v];
+  *(Result*)(y + e) = result;
 }
 
 // The second half of a convolution with few channels C out: products (N*H*W, KH*KW*C) holds what each pixel adds to each
@@ -353,7 +394,7 @@ add_few_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, R
 // With `mirror`, for strides of 1, i and j beyond the edges are those of the mirrored border.
 // One thread per number; blockIdx.x is the row (n, p) of y.
 extern "C" __global__ void __launch_bounds__(256)
-fold(const REAL* __restrict__ products, const REAL* __restrict__ b, REAL* __restrict__ y, int H, int W, int C, int KH, int KW,
+fold(const REAL* __restrict__ products, const REAL* __restrict__ b, OUT* __restrict__ y, int H, int W, int C, int KH, int KW,
      int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW, bool mirror) {
   int at = blockIdx.y * blockDim.x + threadIdx.x, q = at / C, c = at % C, n = blockIdx.x / OH, p = blockIdx.x % OH;
   if (q >= OW) return;

@@ -43,7 +43,7 @@ static void prepare(Context& c, char* stack, void (*entry)()) {
 struct Copy { void* to; const void* from; int bytes, valid; };  // one cp.async that nobody has waited for yet
 struct BulkCopy { void* to; const void* from; int bytes; void* barrier; };
 struct CopyBarrier { int bytes; short armed, phase; };  // in shared memory, 8 bytes; bytes: to come in this phase
-struct Product { float* c; int columns; uint64_t tile; const float* lanes[WARP]; };  // one wgmma nobody has waited for yet
+struct Product { float* c; int columns; uint64_t tile; bool halves; const float* lanes[WARP]; };  // one wgmma nobody has waited for yet
 
 struct Fiber : Thread {
   Context context;
@@ -169,8 +169,8 @@ void wait_for_bytes(void* at, int parity) {
 }
 
 // ---- products ----
-void multiply_later(float* c, int columns, const float* const* lanes, uint64_t tile) {
-  Product product = {c, columns, tile, {}};
+void multiply_later(float* c, int columns, const float* const* lanes, uint64_t tile, bool halves) {
+  Product product = {c, columns, tile, halves, {}};
   std::copy(lanes, lanes + WARP, product.lanes);
   me()->products.push_back(product);
 }
@@ -187,6 +187,12 @@ static float in_tile(uint64_t tile, int line, int k) {  // lines of 128 bytes, s
   return tensor_core(*(float*)(at ^ (at >> 7 & 7) << 4));
 }
 
+static float half(const void* at) { unsigned short bits; memcpy(&bits, at, 2); return __uint_as_float((unsigned)bits << 16); }
+static float half_in_tile(uint64_t tile, int line, int k) {
+  uintptr_t at = (tile << 4) + line * 128 + k * 2;
+  return half((void*)(at ^ (at >> 7 & 7) << 4));
+}
+
 void finish_products(int open) {
   auto& groups = me()->product_groups;
   if ((int)groups.size() <= open) return;
@@ -195,7 +201,11 @@ void finish_products(int open) {
   while ((int)groups.size() > open) {
     for (auto& each : groups[0])
       for (int i = 0; i < each.columns / 2; i++)
-        for (int k = 0; k < 8; k++)
+        if (each.halves) {
+          for (int k = 0; k < 16; k++)
+            each.c[i] += half((char*)(each.lanes[line * 4 + k % 8 / 2] + i / 2 % 2 + k / 8 * 2) + k % 2 * 2) *
+                         half_in_tile(each.tile, i / 4 * 8 + side + i % 2, k);
+        } else for (int k = 0; k < 8; k++)
           each.c[i] += tensor_core(each.lanes[line * 4 + k % 4][i / 2 % 2 + k / 4 * 2]) *
                        in_tile(each.tile, i / 4 * 8 + side + i % 2, k);
     groups.erase(groups.begin());

@@ -73,8 +73,8 @@ void* dynamic_shared_of(int rank);  // of the cluster's block `rank`
 void expect_bytes(void* barrier, int bytes);  // before the barrier's phase ends
 void bulk_copy_later(void* to, const void* from, int bytes, void* barrier);
 void wait_for_bytes(void* barrier, int parity);  // the end of the barrier's phase
-// c += a b (64 rows, 8, columns): c and, for every lane of the warp, a in registers, b a swizzled tile at 16 * `tile`.
-void multiply_later(float* c, int columns, const float* const* lanes, uint64_t tile);
+// c += a b (64 rows, 8 or of bf16 16, columns): c and, for every lane of the warp, a in registers, b a swizzled tile at 16 * `tile`.
+void multiply_later(float* c, int columns, const float* const* lanes, uint64_t tile, bool halves);
 void close_products();
 void finish_products(int open);
 // Run `kernel` for every block of the grid, `cluster` of them together; order 0 ascending, 1 descending, 2 shuffled.
@@ -137,6 +137,28 @@ template <int BYTES> void cp_async(void* to, const void* from, bool valid) {
 }
 inline void cp_async_commit() { cuda::close_group(); }
 template <int N> void cp_async_wait() { cuda::finish_groups(N); }
+inline void mma_m16n8k16_bf16(float c[4], const uint32_t a[4], const uint32_t b[2]) {
+  // c (16, 8) += a (16, 16) b (16, 8), two numbers in a register; see common.cuh
+  struct Operands { unsigned short a[8], b[4]; } mine;
+  memcpy(mine.a, a, sizeof mine.a);
+  memcpy(mine.b, b, sizeof mine.b);
+  char(*box)[cuda::BOX] = cuda::boxes();
+  int lane = cuda::my_lane(), r = lane >> 2, q = lane & 3;
+  memcpy(box[lane], &mine, sizeof mine);
+  cuda::wait_for_warp();
+  for (int i = 0; i < 4; i++) {
+    int row = r + 8 * (i >> 1), column = 2 * q + (i & 1);
+    float sum = c[i];
+    for (int k = 0; k < 16; k++) {
+      auto* left = (Operands*)box[(row & 7) * 4 + k % 8 / 2];
+      auto* right = (Operands*)box[column * 4 + k % 8 / 2];
+      sum += __uint_as_float((unsigned)left->a[2 * ((row >> 3) + 2 * (k >> 3)) + (k & 1)] << 16) *
+             __uint_as_float((unsigned)right->b[2 * (k >> 3) + (k & 1)] << 16);
+    }
+    c[i] = sum;
+  }
+  cuda::wait_for_warp();
+}
 inline uint32_t to_tf32(float x) { return (__float_as_uint(x) + 0x1000) & 0xffffe000u; }  // cvt.rna: 10 bits of mantissa
 inline void mma_m16n8k8_tf32(float c[4], const uint32_t a[4], const uint32_t b[2]) {
   // c (16, 8) += a (16, 8) b (8, 8); lane 4 r + q holds c[r | r+8][2q, 2q+1], a[r | r+8][q | q+4], b[q | q+4][r]

@@ -1,14 +1,14 @@
-// leaky_relu and its derivative, the gate; tanh's derivative; sigmoid and softplus. All elementwise.
+// leaky_relu and its derivative, the gate; tanh's derivative; sums of two; sigmoid and softplus; casts. All elementwise.
 // Threads   one pack of numbers each; the last numbers, less than a pack, go one by one.
 // Traffic   leaky_relu reads x, writes y: 8 bytes a number in float32; gate and tanh_grad read two, write one: 12 bytes.
 //           64 x 64 images of 32 x 32 (4.2 M numbers): 34 MB, 10 us at 3.3 TB/s.
-// Versions  float4 (VEC=4) or double2 where all arrays are aligned, else VEC=1.
+// Versions  float4 (VEC=4) or double2 where all arrays are aligned, else VEC=1; STORE bf16: half of the traffic.
 // Twin      kernels/cpu/elementwise.py                   Checked by tests/cuda/test_cuda_elementwise.py, emulated and on a GPU.
 #include "common.cuh"
 #include "pack.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-leaky_relu(const REAL* __restrict__ x, REAL slope, REAL* __restrict__ y, long long n) {
+leaky_relu(const STORE* __restrict__ x, REAL slope, STORE* __restrict__ y, long long n) {
   long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * VEC;
   if (i + VEC <= n) {
     Pack pack = load(x + i);
@@ -21,7 +21,7 @@ leaky_relu(const REAL* __restrict__ x, REAL slope, REAL* __restrict__ y, long lo
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-gate(const REAL* __restrict__ g, const REAL* __restrict__ on, REAL slope, REAL* __restrict__ z, long long n) {
+gate(const STORE* __restrict__ g, const STORE* __restrict__ on, REAL slope, STORE* __restrict__ z, long long n) {
   long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * VEC;
   if (i + VEC <= n) {
     Pack pack = load(g + i), gates = load(on + i);
@@ -33,8 +33,45 @@ gate(const REAL* __restrict__ g, const REAL* __restrict__ on, REAL slope, REAL* 
   }
 }
 
+// y = a + b, for numbers stored as bf16: CuPy's own kernel moves one of them at a time.
 extern "C" __global__ void __launch_bounds__(THREADS)
-tanh_grad(const REAL* __restrict__ g, const REAL* __restrict__ y, REAL* __restrict__ z, long long n) {  // z = g (1 - y^2)
+sum_of_two(const STORE* __restrict__ a, const STORE* __restrict__ b, STORE* __restrict__ y, long long n) {
+  long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * VEC;
+  if (i + VEC <= n) {
+    Pack pack = load(a + i), other = load(b + i);
+    for (int v = 0; v < VEC; v++) pack.v[v] += other.v[v];
+    store(y + i, pack);
+  } else {
+#pragma unroll 1
+    for (; i < n; i++) y[i] = (REAL)a[i] + (REAL)b[i];
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+cast(const STORE* __restrict__ x, OUT* __restrict__ y, long long n) {
+  long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * VEC;
+  if (i + VEC <= n) {
+    store(y + i, load(x + i));
+  } else {
+#pragma unroll 1
+    for (; i < n; i++) y[i] = (REAL)x[i];
+  }
+}
+
+// Lines of n numbers become lines of m, a multiple of VEC, with zeros at their ends; `total` numbers of y.
+extern "C" __global__ void __launch_bounds__(THREADS)
+widen(const STORE* __restrict__ x, OUT* __restrict__ y, int n, int m, long long total) {
+  long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * VEC;
+  if (i >= total) return;
+  long long line = i / m;
+  int at = (int)(i % m);
+  Pack pack;
+  for (int v = 0; v < VEC; v++) pack.v[v] = at + v < n ? (REAL)x[line * n + at + v] : (REAL)0;
+  store(y + i, pack);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+tanh_grad(const STORE* __restrict__ g, const STORE* __restrict__ y, STORE* __restrict__ z, long long n) {  // z = g (1 - y^2)
   long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * VEC;
   if (i + VEC <= n) {
     Pack pack = load(g + i), outputs = load(y + i);
@@ -42,7 +79,7 @@ tanh_grad(const REAL* __restrict__ g, const REAL* __restrict__ y, REAL* __restri
     store(z + i, pack);
   } else {
 #pragma unroll 1
-    for (; i < n; i++) z[i] = g[i] * (1 - y[i] * y[i]);
+    for (; i < n; i++) z[i] = (REAL)g[i] * (1 - (REAL)y[i] * (REAL)y[i]);
   }
 }
 

@@ -5,20 +5,53 @@ Other elementwise work is left to CuPy's own kernels, which are as fast; each of
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from ..values import DeviceArray
+from ..values import FLOAT32, DeviceArray, DTypeLike, bfloat16, is_bfloat16
 from . import memory
 from .grid import THREADS, flat, vector
 from .loader import kernel
 
-__all__ = ["add", "gate", "leaky_relu", "sigmoid", "softplus", "tanh", "tanh_grad"]
+__all__ = ["add", "cast", "gate", "leaky_relu", "sigmoid", "softplus", "tanh", "tanh_grad"]
 
 
 def add(a: DeviceArray, b: DeviceArray) -> DeviceArray:
-    """Return a + b, of one shape, stored like a: one launch of CuPy's, which by itself stores sums in C order."""
+    """Return a + b, of one shape, stored like a: one launch of CuPy's, which by itself stores sums in C order.
+
+    Of two arrays of bfloat16, one of ours.
+    """
+    if is_bfloat16(a) and is_bfloat16(b):
+        a = memory.dense(a)
+        b, y = memory.in_order_of(a, b), memory.empty_like(a)
+        vec = vector(4, a, b)
+        kernel("elementwise.cu", "sum_of_two", a, VEC=vec)(flat(a.size, vec), THREADS, (a, b, y, a.size))
+        return y
     order, back = memory.orders(a.strides)
     return (a.transpose(order) + b.transpose(order)).transpose(back)
+
+
+def cast(x: DeviceArray, dtype: DTypeLike) -> DeviceArray:
+    """`x` as another type of float, stored like x, rounded to nearest, ties to even; x itself if it has that type."""
+    if x.dtype == dtype:
+        return x
+    if not (is_bfloat16(x) and dtype == FLOAT32) and not (x.dtype == FLOAT32 and dtype == bfloat16()):
+        return x.astype(dtype)
+    x = memory.dense(x)
+    y = memory.empty_like(x, dtype)
+    vec, out = vector(4, x), "bf16" if is_bfloat16(y) else "float"
+    kernel("elementwise.cu", "cast", x, VEC=vec, OUT=out)(flat(x.size, vec), THREADS, (x, y, x.size))
+    return y
+
+
+def widened(x: DeviceArray, n: int, m: int) -> DeviceArray:
+    """Lines of n numbers, float32 or bfloat16, as lines of m in bfloat16, with zeros at their ends: (lines, m)."""
+    lines = x.size // n
+    y = memory.empty((lines, m), bfloat16(), x)
+    vec = math.gcd(m, 4)
+    kernel("elementwise.cu", "widen", x, VEC=vec, OUT="bf16")(flat(y.size, vec), THREADS, (x, y, n, m, y.size))
+    return y
 
 
 def leaky_relu(x: DeviceArray, slope: float) -> DeviceArray:
@@ -52,12 +85,12 @@ def tanh_grad(g: DeviceArray, y: DeviceArray) -> DeviceArray:
 
 
 def sigmoid(x: DeviceArray) -> DeviceArray:
-    """Return 1 / (1 + e^-x), accurate for any x. Stored like x."""
+    """Return 1 / (1 + e^-x), accurate for any x. Stored like x; of bfloat16, as float32."""
     return _one_by_one("sigmoid", x)
 
 
 def softplus(x: DeviceArray) -> DeviceArray:
-    """Return ln(1 + e^x), accurate for any x. Stored like x."""
+    """Return ln(1 + e^x), accurate for any x. Stored like x; of bfloat16, as float32."""
     return _one_by_one("softplus", x)
 
 
@@ -67,7 +100,7 @@ def tanh(x: DeviceArray) -> DeviceArray:
 
 
 def _one_by_one(name: str, x: DeviceArray) -> DeviceArray:
-    x = memory.dense(x)
+    x = memory.dense(cast(x, FLOAT32) if is_bfloat16(x) else x)
     y = memory.empty_like(x)
     kernel("elementwise.cu", name, x, VEC=1)(flat(x.size, 1), THREADS, (x, y, x.size))
     return y

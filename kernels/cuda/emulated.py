@@ -155,7 +155,7 @@ def compile(text: str, file: str, defines: Defines) -> Module:
         "(const unsigned* dims, size_t shared, int order, void** a) {\n"
         f"  return cuda::launch(dims, {cluster}, shared, order, [](void** a) {{ {kernel}({_casts(parameters)}); }},\n"
         "                      a, __start_cuda_shared, __stop_cuda_shared);\n}\n"
-        for kernel, parameters in signatures(text, {"REAL": "float", **defines}).items())
+        for kernel, parameters in signatures(text, defines).items())
     kernels = _library(f"{source('cuda_on_cpu.h')}\n{text}\n{launchers}", file, defines)
     threads = _library(source("cuda_on_cpu.cpp"), "cuda_on_cpu.cpp", {})
     ctypes.CDLL(str(threads), ctypes.RTLD_GLOBAL)  # defines what all kernels call

@@ -15,10 +15,15 @@ BLOCKS = 512  # about four for each of 132 multiprocessors
 SMALL = 1 << 14  # numbers up to which a second launch, to add up partial results, costs more than it gains
 
 
+def pack_of(array: DeviceArray) -> int:
+    """Numbers in a pack: 16 bytes of them; of bfloat16 only 8 bytes, the numbers that are a pack as float32."""
+    return int(16 // max(4, array.itemsize))
+
+
 def vector(size: int, *arrays: DeviceArray | None) -> int:
-    """VEC, the numbers a thread moves at once: 16 bytes if `size` is a multiple and all arrays are aligned, else 1."""
+    """VEC, the numbers a thread moves at once: a pack if `size` is a multiple and all arrays are aligned, else 1."""
     present = [a for a in arrays if a is not None]
-    pack: int = 16 // present[0].itemsize
+    pack = pack_of(present[0])
     return pack if size % pack == 0 and all(map(aligned, present)) else 1
 
 
@@ -78,7 +83,7 @@ def parts_of(x: DeviceArray) -> int | None:
 
 def table(groups: int, pixels: int, channels: int, *arrays: DeviceArray | None, parts: int | None = None) -> Table:
     """The Table of (groups, pixels, channels) arrays; parts=1 leaves each group to one block per tile."""
-    pack: int = 16 // next(a for a in arrays if a is not None).itemsize
+    pack = pack_of(next(a for a in arrays if a is not None))
     fold = pack // math.gcd(pack, channels)  # pixels side by side, so that a row is a number of whole packs
     if parts == 1 or pixels % fold or pixels < 16 * THREADS or vector(fold * channels, *arrays) == 1:
         fold = 1  # one part needs no second launch, but pixels side by side would

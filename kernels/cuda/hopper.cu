@@ -1,4 +1,5 @@
-// The products of conv.cu on Hopper's tensor cores (sm_90a): y (rows, O) = A (rows, depth) B (depth, O), float32, TF32.
+// The products of conv.cu on Hopper's tensor cores (sm_90a): y (rows, O) = A (rows, depth) B (depth, O), float32, TF32 or, with
+// BF16, of numbers stored as bf16: lines of 128 bytes then have 64 numbers, BK is 64, and nothing is rounded in the loop.
 //
 // A is the windows of the images x, as in conv.cu, never stored; B, filters or gy, comes as `image`, which arrange.cu has made.
 //
@@ -9,7 +10,7 @@
 // Idea      wgmma multiplies 64 x BN x 8 numbers at once and needs its right operand in shared memory, along the depth and rounded;
 //           the left may come from registers. So the tiles of `image` are what shared memory shall hold, each one bulk copy by one
 //           thread; A comes by 16-byte asynchronous copies and is rounded between shared memory and the product. A step has
-//           one barrier, and no thread stores a number. STAGES slots: copies run STAGES - 2 steps ahead, and the product of
+//           one barrier, and no thread stores a number. bf16: A comes by ldmatrix, in MODE 2 transposed, as wgmma wants it. STAGES slots: copies run STAGES - 2 steps ahead, and the product of
 //           one step runs while the next step's numbers are read.
 // Threads   256, two warpgroups, each 64 rows x BN columns of y; steps of BK = 32 along the depth.
 //           blockIdx = (row tile * CLUSTER + rank in the cluster, column tile, phase * (splits / CLUSTER) + split).
@@ -23,7 +24,7 @@
 // Moments   MOMENTS = 1: also those of each column in the rows of y that a block writes, see moments.cuh.
 //           MODE 2: with the sums of gy's columns that arrange.cu has left, (lines, O), their totals behind them: a bias's gradient.
 // Accuracy  1e-3 of the result's scale: inputs rounded to 10 bits, to nearest, halves away from zero; sums in float32.
-// Needs     C % 32 == 0 (MODE 0, 1), C % 4 == 0, O % 4 == 0, filters up to 16 x 16, addresses of 16 bytes; else: conv.cu.
+// Needs     C % 32 == 0 (MODE 0, 1), C % 4 == 0 (bf16: % 64, % 8), O % 4 == 0, filters up to 16 x 16, addresses of 16 bytes; else: conv.cu.
 // Twin      kernels/cpu/conv.py              Checked by tests/cuda/test_hopper.py, emulated and on a GPU.
 #include "common.cuh"
 #include "hopper.cuh"
@@ -45,18 +46,39 @@
 #endif
 #define LINES_OF_SUMS 128  // at most; the same in hopper.py
 
+// A number as y has it: moments are those of what is stored.
+template <class T> __device__ __forceinline__ float stored(float x) {
+  T y;
+  y = x;
+  return y;
+}
+// Neighbours of y, as OUT.
+__device__ __forceinline__ void put(float* to, float2 v) { *(float2*)to = v; }
+__device__ __forceinline__ void put(float* to, float4 v) { *(float4*)to = v; }
+__device__ __forceinline__ void put(bf16* to, float2 v) {
+  struct alignas(4) { bf16 v[2]; } two;
+  two.v[0] = v.x, two.v[1] = v.y;
+  *(decltype(two)*)to = two;
+}
+__device__ __forceinline__ void put(bf16* to, float4 v) {
+  struct alignas(8) { bf16 v[4]; } four;
+  four.v[0] = v.x, four.v[1] = v.y, four.v[2] = v.z, four.v[3] = v.w;
+  *(decltype(four)*)to = four;
+}
+
 template <int KIND, int WIDTH, int SLOTS, int RANKS>
 __device__ __forceinline__ void product(
-    const float* __restrict__ x, const float* __restrict__ image, const float* __restrict__ b, float* __restrict__ y, int N, int H,
+    const STORE* __restrict__ x, const STORE* __restrict__ image, const float* __restrict__ b, OUT* __restrict__ y, int N, int H,
     int W, int C, int O, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW, int gh, int gw, int ldx,
     int splits, int phases, long long total, float* __restrict__ moments) {
-  constexpr int BM = 128, THREADS = 256, BK = 32, PITCH_A = BM + 8;
-  constexpr int SIZE_A = KIND == 2 ? BK * PITCH_A * 4 : BM * BK * 4, SIZE_B = WIDTH * BK * 4, SIZE = SIZE_A + SIZE_B;
-  constexpr int COPIES = BM / 32, AHEAD = SLOTS - 2, PIECES = BM / 4, LINES = THREADS / PIECES;
+  constexpr int BYTES = sizeof(STORE), PIECE = 16 / BYTES, PARTS = 4;  // of a number; numbers in 16 bytes; products in a step
+  constexpr int BM = 128, THREADS = 256, BK = 128 / BYTES, PITCH_A = BM + 8;
+  constexpr int SIZE_A = KIND == 2 ? BK * PITCH_A * BYTES : BM * 128, SIZE_B = WIDTH * 128, SIZE = SIZE_A + SIZE_B;
+  constexpr int COPIES = BM / 32, AHEAD = SLOTS - 2, PIECES = BM / PIECE, LINES = THREADS / PIECES;
   constexpr bool TIGHT = KIND == 1 && WIDTH == 128 && SLOTS == 3;  // more than the 128 registers that it may have, in its loop
   constexpr bool LEAVES = MOMENTS && KIND != 2;  // moments of y, not sums
   constexpr bool FULL = KIND == 0 && WIDTH == 128 && SLOTS == 3 && RANKS > 1 && MOMENTS && !MIRROR;  // all 128 registers
-  constexpr int EARLY = TIGHT || FULL ? BK / 16 : BK / 8;  // of a step's BK / 8 parts, those read while the last product still runs
+  constexpr int EARLY = TIGHT || FULL ? PARTS / 2 : PARTS;  // of a step's parts, those read while the last product still runs
   DYNAMIC_SHARED(unsigned char, bytes);
   Shared tiles = aligned_1024(shared_address(bytes)) + 1024, barriers = tiles - 1024;
   int t = threadIdx.x;
@@ -101,9 +123,9 @@ __device__ __forceinline__ void product(
       int m = MIRROR ? min(m0 + t / 8 + i * 32, rows - 1) : m0 + t / 8 + i * 32;
       Digits at = digits(m, oh, ow);
       int h = at.b * SH - PH, v = at.c * SW - PW;
-      base[i] = ((at.a * H + h) * W + v) * ldx + 4 * (t % 8);
+      base[i] = ((at.a * H + h) * W + v) * ldx + PIECE * (t % 8);
       if (MIRROR) {
-        base[i] = at.a * H * W * ldx + 4 * (t % 8), taps_inside[i] = h * 65536 | v & 0xffff;  // 16 bits each
+        base[i] = at.a * H * W * ldx + PIECE * (t % 8), taps_inside[i] = h * 65536 | v & 0xffff;  // 16 bits each
         continue;
       }
       int inside = 0;
@@ -114,7 +136,7 @@ __device__ __forceinline__ void product(
     int taps = max(1, RH * RW), tap = first % taps;
     r = tap / max(1, RW), s = tap % max(1, RW), c0 = first / taps * BK;
   } else {
-    int m = MIRROR ? min(m0 + 4 * (t % PIECES), rows - 4) : m0 + 4 * (t % PIECES);
+    int m = MIRROR ? min(m0 + PIECE * (t % PIECES), rows - PIECE) : m0 + PIECE * (t % PIECES);
     seen = digits(m, RW, C);
     seen.a = m < rows ? seen.a * DH - PH : -0x40000000, seen.b = seen.b * DW - PW;
     pixel = digits(first * BK + t / PIECES, oh, ow), pixel_step = digits(LINES, oh, ow);
@@ -122,7 +144,7 @@ __device__ __forceinline__ void product(
   auto copy_a = [&](Shared slot) {
     if (KIND != 2) {
       int tap = 1 << r | 0x10000 << s;
-      const float* from = x + (r * DH * W + s * DW) * ldx + c0;
+      const STORE* from = x + (r * DH * W + s * DW) * ldx + c0;
       Shared to = slot + t / 8 * 128 + ((t % 8 ^ t / 8 % 8) << 4);
 #pragma unroll
       for (int i = 0; i < COPIES; i++) {
@@ -135,13 +157,13 @@ __device__ __forceinline__ void product(
         copy16(to + i * 4096, inside ? from + base[i] : x, inside);
       }
     } else {
-      Shared to = slot + t / PIECES * PITCH_A * 4 + t % PIECES * 16;
+      Shared to = slot + t / PIECES * PITCH_A * BYTES + t % PIECES * 16;
 #pragma unroll
       for (int i = 0; i < COPIES; i++) {
         int h = seen.a + pixel.b * SH, v = seen.b + pixel.c * SW;
         if (MIRROR) h = mirrored(h, H), v = mirrored(v, W);
         bool inside = pixel.a < N && (unsigned)h < (unsigned)H && (unsigned)v < (unsigned)W;
-        copy16_once(to + i * LINES * PITCH_A * 4, inside ? x + ((long long)(pixel.a * H + h) * W + v) * ldx + seen.c : x, inside);
+        copy16_once(to + i * LINES * PITCH_A * BYTES, inside ? x + ((long long)(pixel.a * H + h) * W + v) * ldx + seen.c : x, inside);
         add(pixel, pixel_step, oh, ow);
       }
     }
@@ -156,7 +178,7 @@ __device__ __forceinline__ void product(
     if (TIGHT) step = (int)(load1(barriers + 64) - r * load1(barriers + 68) - s * load1(barriers + 72)) * (C / BK) + c0 / BK;
     else if (KIND == 1) step = ((down.last - r * down.apart) * KW + across.last - s * across.apart) * (C / BK) + c0 / BK;
     Shared barrier = barriers + 8 * slot, to = tiles + slot * SIZE + SIZE_A;
-    const float* from = image + ((long long)blockIdx.y * all_steps + step) * (WIDTH * BK);
+    const STORE* from = image + ((long long)blockIdx.y * all_steps + step) * (WIDTH * BK);
     barrier_expect(barrier, SIZE_B);
     bulk_copy(to, from, SIZE_B, barrier);
   };
@@ -185,7 +207,7 @@ __device__ __forceinline__ void product(
   }
   int now = 0, parity = 0, ahead = AHEAD;  // slots of this step and of that to be copied
   int lane = t % 32, top = t / 128 * 64 + t / 32 % 4 * 16;
-  float a[BK / 8][4];  // the product in flight reads them
+  float a[PARTS][4];  // the product in flight reads them
   for (int i = 0; i < count; i++) {
     copies_wait<AHEAD - 1>();
     barrier_wait(barriers + 8 * now, parity);
@@ -197,10 +219,12 @@ __device__ __forceinline__ void product(
     }
     copies_commit();
     Shared slot = tiles + now * SIZE;
-    float raw[BK / 8][4];
+    float raw[PARTS][4];
     auto read = [&](int k) {
       if (KIND != 2) {
         load_matrices(raw[k], slot + (top + lane % 8 + 8 * (lane / 8 % 2)) * 128 + ((2 * k + lane / 16 ^ lane % 8) << 4));
+      } else if (BF16) {
+        load_transposed(raw[k], slot + ((16 * k + lane % 8 + lane / 16 * 8) * PITCH_A + top + lane / 8 % 2 * 8) * BYTES);
       } else {
         Shared from = slot + ((8 * k + lane % 4) * PITCH_A + top + lane / 4) * 4;
         raw[k][0] = load1(from), raw[k][1] = load1(from + 32);
@@ -212,18 +236,18 @@ __device__ __forceinline__ void product(
     if (more) next();
     wgmma_wait<0>();  // the product of the step before: its registers may change
 #pragma unroll
-    for (int k = EARLY; k < BK / 8; k++) read(k);
+    for (int k = EARLY; k < PARTS; k++) read(k);
 #pragma unroll
-    for (int k = 0; k < BK / 8; k++) {
+    for (int k = 0; k < PARTS; k++) {
       settled(raw[k]);
 #pragma unroll
-      for (int v = 0; v < 4; v++) a[k][v] = rounded(raw[k][v]);
+      for (int v = 0; v < 4; v++) a[k][v] = BF16 ? raw[k][v] : rounded(raw[k][v]);
       settled(a[k]);
     }
     Descriptor right = descriptor(slot + SIZE_A);
     wgmma_begin();
 #pragma unroll
-    for (int k = 0; k < BK / 8; k++) wgmma_m64k8(c, a[k], right + 2 * k);
+    for (int k = 0; k < PARTS; k++) wgmma_m64k8(c, a[k], right + 2 * k);
     wgmma_commit();
     now++, ahead = ahead + 1 == SLOTS ? 0 : ahead + 1;
     if (now == SLOTS) now = 0, parity ^= 1;
@@ -255,13 +279,13 @@ __device__ __forceinline__ void product(
     for (int half = 0; half < 2; half++) {
       int m = m0 + top + 8 * half;
       if (m >= rows) continue;
-      float* to = y + line_of(m) * O;
+      OUT* to = y + line_of(m) * O;
 #pragma unroll
       for (int j = 0; j < WIDTH / 8; j++) {
         int n = n0 + 8 * j + side;
         if (n >= O) continue;
-        float2 v = {c[4 * j + 2 * half] + (b ? b[n] : 0), c[4 * j + 2 * half + 1] + (b ? b[n + 1] : 0)};
-        *(float2*)(to + n) = v;
+        float2 v = {stored<OUT>(c[4 * j + 2 * half] + (b ? b[n] : 0)), stored<OUT>(c[4 * j + 2 * half + 1] + (b ? b[n + 1] : 0))};
+        put(to + n, v);
         if (LEAVES) store2(tiles + ((top + 8 * half) * PITCH + 8 * j + side) * 4, v.x, v.y);
       }
     }
@@ -286,10 +310,10 @@ __device__ __forceinline__ void product(
     }
     if (m >= rows || n0 + n >= O) continue;
     if (b) sum.x += b[n0 + n], sum.y += b[n0 + n + 1], sum.z += b[n0 + n + 2], sum.w += b[n0 + n + 3];
-    *(float4*)(y + line_of(m) * O + n0 + n) = sum;
+    put(y + line_of(m) * O + n0 + n, sum);
     if (LEAVES) {  // no other block reads these rows
-      store2(tiles + (row * PITCH + n) * 4, sum.x, sum.y);
-      store2(tiles + (row * PITCH + n + 2) * 4, sum.z, sum.w);
+      store2(tiles + (row * PITCH + n) * 4, stored<OUT>(sum.x), stored<OUT>(sum.y));
+      store2(tiles + (row * PITCH + n + 2) * 4, stored<OUT>(sum.z), stored<OUT>(sum.w));
     }
   }
   if (LEAVES) leave_moments(rank * HEIGHT, min(HEIGHT, rows - m0 - rank * HEIGHT));
@@ -297,7 +321,7 @@ __device__ __forceinline__ void product(
 }
 
 extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(256, BLOCKS)
-hopper_gemm(const float* __restrict__ x, const float* __restrict__ image, const float* __restrict__ b, float* __restrict__ y,
+hopper_gemm(const STORE* __restrict__ x, const STORE* __restrict__ image, const float* __restrict__ b, OUT* __restrict__ y,
             int N, int H, int W, int C, int O, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW,
             int gh, int gw, int ldx, int splits, int phases, long long total, float* __restrict__ moments) {
   product<MODE, BN, STAGES, CLUSTER>(x, image, b, y, N, H, W, C, O, KH, KW, SH, SW, PH, PW, DH, DW, OH, OW, gh, gw, ldx,

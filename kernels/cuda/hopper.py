@@ -10,16 +10,16 @@ import functools
 import math
 from typing import NamedTuple
 
-from ..values import DeviceArray, handed
+from ..values import FLOAT32, DeviceArray, handed, is_bfloat16
 from . import memory, moments
 from .backend import backend_of
 from .grid import vector
 from .loader import kernel
 from .memory import aligned
-from .partials import add_partials
+from .partials import add_partials, stored_as
 
 LINES_OF_SUMS = 128  # at most, of the columns of gy; the same in hopper.cu
-BM, BK = 128, 32  # rows and depth of a tile; the same in hopper.cu
+BM, BK = 128, 32  # rows and depth of a tile, of bfloat16 twice as deep; the same in hopper.cu
 FORWARD, DATA_GRAD, WEIGHT_GRAD = range(3)
 WORTH = 2**28  # multiply-adds below which conv.cu, one launch instead of two, is faster
 MULTIPROCESSORS, IN_LARGE_CLUSTERS = 132, 120  # of an H200; how many of them clusters of 4 and 8 reach
@@ -76,15 +76,18 @@ def fits(
     """Whether hopper.cu can compute a product, and is likely to be faster than conv.cu; arguments as conv.product's."""
     rows, columns, depth, phases, a_along_k, b_along_k, mirror = sizes
     N, H, W, C = images
-    if backend_of(y).capability()[0] != 9 or rows < BM or columns < 32 or columns % 4 or depth < BK:
+    wide = 1 + is_bfloat16(x)  # times as many numbers in a line of 128 bytes
+    if backend_of(y).capability()[0] != 9 or rows < BM or columns < 32 or columns % 4 or depth < BK * wide:
         return False
     if mirror and max(H, W) >= 2**14:  # the kernel keeps corners of windows in 16 bits
         return False
-    if rows * columns * depth * phases < WORTH or N * H * W * lines[0] >= 2**31:
+    if rows * columns * depth * phases < WORTH * wide or N * H * W * lines[0] >= 2**31:
         return False
     if vector(math.gcd(C, lines[0]), x) != 4 or vector(math.gcd(columns, lines[1]), w) != 4 or not aligned(y):
         return False
-    return C % BK == 0 and max(geometry[:2]) <= 16 if a_along_k else not b_along_k
+    if math.gcd(C, lines[0]) % (4 * wide):
+        return False
+    return C % (BK * wide) == 0 and max(geometry[:2]) <= 16 if a_along_k else not b_along_k
 
 
 @functools.cache
@@ -127,34 +130,33 @@ def launch(
 ) -> None:  # fmt: skip
     """Launch `arrange`, `hopper_gemm` and, if a cluster has not all parts of the depth, `add_partials`.
 
-    Weights are arranged once while they are constant (memory.once).
+    Weights are arranged once while they are constant (memory.once). Of bfloat16 twice the depth takes the same time.
     """
     rows, columns, depth, phases, _, b_along_k, mirror = sizes
-    mode = sizes.mode
-    tile, cluster, splits = plan(mode, rows, columns, depth, phases, handed.wanted)
-    steps = -(-depth // BK) if mode == WEIGHT_GRAD else geometry[0] * geometry[1] * (images[3] // BK)
+    mode, halves = sizes.mode, is_bfloat16(x)
+    line = 2 * BK if halves else BK
+    tile, cluster, splits = plan(mode, rows, columns, -(-depth // (line // BK)), phases, handed.wanted)
+    steps = -(-depth // line) if mode == WEIGHT_GRAD else geometry[0] * geometry[1] * (images[3] // line)
     across, outer, group = -(-columns // tile.BN), splits // cluster, -(-steps // LINES_OF_SUMS)
     padded = across * tile.BN
     sums = moments.room_for_sums(w, -(-steps // group), columns) if mode == WEIGHT_GRAD else None
     numbers = (columns, depth, lines[1], images[3], tile.BN, padded, int(b_along_k), steps)
 
     def arranged() -> DeviceArray:
-        image = memory.empty((padded * steps * BK,), y.dtype, y)
+        image = memory.empty((padded * steps * line,), x.dtype, x)
         each = 1 if sums is None else group
-        kernel("arrange.cu", "arrange", y)(
+        kernel("arrange.cu", "arrange", w, **stored_as(image))(
             (-(-steps // each), -(-padded // (32 if b_along_k else 128))), 256, (w, image, *numbers, each, sums))
         return image
 
-    image = arranged() if mode == WEIGHT_GRAD else memory.once(w, ("arrange", *numbers), arranged)
+    image = arranged() if mode == WEIGHT_GRAD else memory.once(w, ("arrange", halves, *numbers), arranged)
     left = None if outer > 1 else moments.room(y, sizes, BM // cluster, -(-rows // BM) * cluster)
     moments_or_sums = left if sums is None else sums
-    out = y if outer == 1 else memory.empty((outer, y.size), y.dtype, y)
+    out = y if outer == 1 else memory.empty((outer, y.size), FLOAT32, y)
     macros = {"MODE": mode, "BN": tile.BN, "STAGES": tile.STAGES, "BLOCKS": tile.BLOCKS, "CLUSTER": cluster}
-    if mirror:
-        macros["MIRROR"] = 1
-    if moments_or_sums is not None:
-        macros["MOMENTS"] = 1
-    kernel("hopper.cu", "hopper_gemm", y, **macros)(
+    extras = ("MIRROR", mirror), ("MOMENTS", moments_or_sums is not None), ("BF16", halves)
+    macros |= {name: 1 for name, on in extras if on}
+    kernel("hopper.cu", "hopper_gemm", x, **macros, **stored_as(out))(
         (-(-rows // BM) * cluster, across, phases * outer), 256,
         (x, image, b, out, *images, columns, *geometry, *divisors, lines[0], splits, phases, y.size, moments_or_sums),
         shared=shared_bytes(tile, mode))  # fmt: skip

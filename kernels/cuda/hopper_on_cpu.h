@@ -19,17 +19,29 @@ inline void load_matrices(float (&a)[4], Shared address) {
   }
   cuda::wait_for_warp();
 }
+inline void load_transposed(float (&a)[4], Shared address) {
+  int lane = cuda::my_lane();
+  char(*box)[cuda::BOX] = cuda::boxes();
+  memcpy(box[lane], &address, sizeof address);
+  cuda::wait_for_warp();
+  for (int i = 0; i < 8; i++) {
+    Shared line;
+    memcpy(&line, box[8 * (i / 2) + lane % 4 * 2 + i % 2], sizeof line);
+    memcpy((char*)(a + i / 2) + i % 2 * 2, line + lane / 4 * 2, 2);
+  }
+  cuda::wait_for_warp();
+}
 
 // ---- copies ----
-inline void copy16(Shared to, const float* from, bool valid) { cuda::copy_later(to, from, 16, valid ? 16 : 0); }
-inline void copy16_once(Shared to, const float* from, bool valid) { copy16(to, from, valid); }
+inline void copy16(Shared to, const void* from, bool valid) { cuda::copy_later(to, from, 16, valid ? 16 : 0); }
+inline void copy16_once(Shared to, const void* from, bool valid) { copy16(to, from, valid); }
 inline void copies_commit() { cuda::close_group(); }
 template <int N> void copies_wait() { cuda::finish_groups(N); }
 inline void barrier_init(Shared barrier) { memset(barrier, 0, 8); }
 inline void barriers_made() {}
 inline void barrier_expect(Shared barrier, int bytes) { cuda::expect_bytes(barrier, bytes); }
 inline void barrier_wait(Shared barrier, int parity) { cuda::wait_for_bytes(barrier, parity); }
-inline void bulk_copy(Shared to, const float* from, int bytes, Shared barrier) {
+inline void bulk_copy(Shared to, const void* from, int bytes, Shared barrier) {
   cuda::bulk_copy_later(to, from, bytes, barrier);
 }
 
@@ -49,7 +61,7 @@ template <int N> void wgmma_m64k8(float (&c)[N], const float (&a)[4], Descriptor
   cuda::wait_for_warp();
   for (int lane = 0; lane < 32; lane++) memcpy(&lanes[lane], box[lane], sizeof mine);
   cuda::wait_for_warp();
-  cuda::multiply_later(c, 2 * N, lanes, b);
+  cuda::multiply_later(c, 2 * N, lanes, b, BF16);
 }
 inline void wgmma_commit() { cuda::close_products(); }
 template <int N> void wgmma_wait() { cuda::finish_products(N); }

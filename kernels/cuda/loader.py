@@ -16,10 +16,11 @@ import numpy as np
 
 from minigan.errors import DeviceError, DTypeError
 
-from ..values import DeviceArray, handed
+from ..values import DeviceArray, handed, is_bfloat16
 from .backend import Backend, backend_of
 from .source import TYPES, Parameter, Table, signatures, source
 
+BITS = np.dtype(np.uint16)  # what source.TYPES has for bf16
 REALS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 
 
@@ -28,7 +29,7 @@ class Kernel:
 
     def __init__(self, backend: Backend, file: str, name: str, defines: Defines) -> None:
         self.backend, self.file, self.name, self.defines = backend, file, name, defines
-        declared = signatures(source(file), {"REAL": "float", **defines})
+        declared = signatures(source(file), defines)
         if name not in declared:
             raise DeviceError(f"{file} declares no kernel {name}, only {', '.join(declared)}")
         self.parameters = declared[name]
@@ -66,7 +67,7 @@ class Kernel:
             return None
         if not self.backend.owns(value):
             raise DeviceError(f"{self.name}: {p.name} is a {type(value).__name__}, not an array on {self.backend.name}")
-        if value.dtype != p.dtype:
+        if (BITS if is_bfloat16(value) else value.dtype) != p.dtype:
             raise DTypeError(f"{self.name}: {p.name} is {value.dtype}, but the kernel reads {p.dtype}")
         if not is_dense(value):
             raise ValueError(f"{self.name}: {p.name} {value.shape} with strides {value.strides} has gaps in memory")
@@ -125,5 +126,10 @@ def _kernel(backend: Backend, file: str, name: str, defines: Defines) -> Kernel:
 
 
 def kernel(file: str, name: str, like: DeviceArray, **defines: Any) -> Kernel:
-    """The kernel `name` of `file` for the device of the array `like`; REAL is its dtype unless it is given."""
+    """The kernel `name` of `file` for the device of the array `like`.
+
+    Unless they are given, REAL is its dtype or, if that is bfloat16, float, and then STORE is bf16.
+    """
+    if is_bfloat16(like):
+        defines = {"STORE": "bf16", **defines}
     return _kernel(backend_of(like), file, name, Defines({"REAL": REALS.get(like.dtype, "float"), **defines}))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..values import DeviceArray
+from ..values import FLOAT32, DeviceArray, is_bfloat16
 from . import memory
 from .conv import Batch, product
+from .elementwise import cast
 from .loader import is_dense
 
 __all__ = ["matmul"]
@@ -16,7 +17,11 @@ LAYERS = 16384  # matrices in one launch, at most: times the splits they are the
 
 
 def matmul(a: DeviceArray, b: DeviceArray) -> DeviceArray:
-    """The product a @ b of arrays of two axes or more; leading axes broadcast. Transposed matrices are not copied."""
+    """The product a @ b of arrays of two axes or more; leading axes broadcast. Transposed matrices are not copied.
+
+    Arrays of bfloat16 are cast to float32 first, as which they are multiplied.
+    """
+    a, b = (cast(x, FLOAT32) if is_bfloat16(x) else x for x in (a, b))
     (M, K), N = a.shape[-2:], b.shape[-1]
     if b.shape[-2] != K:
         raise ValueError(f"matmul: {a.shape} and {b.shape} do not chain: the inner sizes are {K} and {b.shape[-2]}")

@@ -58,7 +58,7 @@ __device__ __forceinline__ REAL over_block(REAL sum, REAL* sums) {
 
 // y = scale * sum of f(x, t) over n numbers; t null: `number` stands for all. share: packs of a piece, a multiple of THREADS.
 extern "C" __global__ void __launch_bounds__(THREADS)
-mean_of(const REAL* __restrict__ x, const REAL* __restrict__ t, REAL number, int of, REAL scale, REAL* partial, int* tickets,
+mean_of(const STORE* __restrict__ x, const STORE* __restrict__ t, REAL number, int of, REAL scale, REAL* partial, int* tickets,
         REAL* __restrict__ y, long long n, long long share) {
   __shared__ REAL sums[THREADS];
   __shared__ bool last;
@@ -69,7 +69,7 @@ mean_of(const REAL* __restrict__ x, const REAL* __restrict__ t, REAL number, int
     for (int v = 0; v < VEC; v++) sum += value(values.v[v], targets.v[v], of);
   }
   if (blockIdx.x == gridDim.x - 1)  // the last numbers, less than a pack
-    for (long long i = packs * VEC + threadIdx.x; i < n; i += THREADS) sum += value(x[i], t ? t[i] : number, of);
+    for (long long i = packs * VEC + threadIdx.x; i < n; i += THREADS) sum += value(x[i], t ? (REAL)t[i] : number, of);
   sum = over_block(sum, sums);
   if (gridDim.x > 1) {
     if (threadIdx.x == 0) partial[blockIdx.x] = sum;
@@ -83,8 +83,8 @@ mean_of(const REAL* __restrict__ x, const REAL* __restrict__ t, REAL number, int
 
 // gx = g scale df/dx, or with by_target gt = g scale df/dt.
 extern "C" __global__ void __launch_bounds__(THREADS)
-mean_of_grad(const REAL* __restrict__ g, const REAL* __restrict__ x, const REAL* __restrict__ t, REAL number, int of, REAL scale,
-             bool by_target, REAL* __restrict__ gx, long long n) {
+mean_of_grad(const REAL* __restrict__ g, const STORE* __restrict__ x, const STORE* __restrict__ t, REAL number, int of, REAL scale,
+             bool by_target, STORE* __restrict__ gx, long long n) {
   long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * VEC;
   REAL factor = *g * scale;
   if (i + VEC <= n) {
@@ -93,7 +93,7 @@ mean_of_grad(const REAL* __restrict__ g, const REAL* __restrict__ x, const REAL*
     store(gx + i, values);
   } else {
 #pragma unroll 1
-    for (; i < n; i++) gx[i] = factor * slope(x[i], t ? t[i] : number, of, by_target);
+    for (; i < n; i++) gx[i] = factor * slope(x[i], t ? (REAL)t[i] : number, of, by_target);
   }
 }
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..cpu.means import FUNCTIONS
-from ..values import DeviceArray
+from ..values import FLOAT32, DeviceArray, is_bfloat16
 from . import memory
+from .elementwise import cast
 from .grid import THREADS, flat, vector
 from .loader import is_dense, kernel
 from .reduce import reduce_sum
@@ -24,13 +25,13 @@ WORDS = 240  # numbers in one weighted sum: half of a Table's words
 
 
 def mean_of(x: DeviceArray, t: DeviceArray | float, of: str, weight: float = 1.0) -> DeviceArray:
-    """The mean of f(x, t) over all numbers times weight, f the function `of`. One launch."""
+    """The mean of f(x, t) over all numbers times weight, f the function `of`. One launch; of bfloat16, float32."""
     x, t, number = _operands(x, t)
-    y, vec = memory.empty((), x.dtype, x), vector(4, x, t)
+    y, vec = memory.empty((), FLOAT32 if is_bfloat16(x) else x.dtype, x), vector(4, x, t)
     packs = x.size // vec
     places = tickets(x, 1) if packs > THREADS * PACKS else None
     pieces = 1 if places is None else min(PIECES, -(-packs // (THREADS * PACKS)))
-    partial = None if pieces == 1 else memory.empty((pieces,), x.dtype, x)
+    partial = None if pieces == 1 else memory.empty((pieces,), y.dtype, x)
     kernel("means.cu", "mean_of", x, VEC=vec)(
         pieces, THREADS, (x, t, number, FUNCTIONS.index(of), weight / x.size, partial, places, y, x.size,
                           -(-packs // pieces)))
@@ -59,6 +60,7 @@ def lengths(x: DeviceArray, axes: int | tuple[int, ...] | None = None, keepdims:
     """Square root of the sum of squares over `axes` (None: all): one launch where they are the fastest in memory."""
     every: Sequence[int] = range(x.ndim) if axes is None else axes if isinstance(axes, tuple | list) else (axes,)
     axes = tuple(axis % x.ndim for axis in every) if x.ndim else ()
+    x = cast(x, FLOAT32) if is_bfloat16(x) else x
     rows = _rows(x, axes)
     if rows is None:
         return np.sqrt(reduce_sum(x * x, axes, keepdims))
@@ -70,6 +72,7 @@ def lengths(x: DeviceArray, axes: int | tuple[int, ...] | None = None, keepdims:
 
 def lengths_grad(g: DeviceArray, y: DeviceArray, x: DeviceArray, axes: tuple[int, ...]) -> DeviceArray:
     """Return gx = g x / y, and 0 where y = 0; stored like x. One launch where the axes are the fastest in memory."""
+    x = cast(x, FLOAT32) if is_bfloat16(x) else x
     rows = _rows(x, axes)
     if rows is None:
         kept = [1 if axis in axes else n for axis, n in enumerate(x.shape)]

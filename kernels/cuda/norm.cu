@@ -46,7 +46,7 @@ __device__ __forceinline__ void merge_rows(REAL& n, Pack& mean, Pack& squares, R
   }
 }
 
-__device__ __forceinline__ Pack per_channel(const REAL* p, int column, int C) {  // p[c] for the channels of a pack
+template <class T> __device__ __forceinline__ Pack per_channel(const T* p, int column, int C) {  // p[c] for the channels of a pack
   Pack values;
   for (int v = 0; v < VEC; v++) values.v[v] = p[(column + v) % C];
   return values;
@@ -61,7 +61,7 @@ __device__ __forceinline__ void write(REAL* mean, REAL* var, REAL* rstd, long lo
 }
 
 // From partial moments part_means, part_squares[g, part, fold, c] to mean, var[g, c], in a block's columns.
-__device__ __forceinline__ void combine(const REAL* x, const REAL* part_means, const REAL* part_squares, REAL* mean, REAL* var,
+__device__ __forceinline__ void combine(const STORE* x, const REAL* part_means, const REAL* part_squares, REAL* mean, REAL* var,
                                         REAL* rstd, REAL eps, int rows, int W, int C, int parts, int share, int g, REAL* ns,
                                         Pack* means, Pack* squareses) {
   int column = (blockIdx.y * blockDim.x + threadIdx.x) * VEC, fold = W / C;
@@ -100,7 +100,7 @@ __device__ __forceinline__ void move_running(const REAL* mean, const REAL* var, 
 
 // With tickets, or without partial results, mean, var, rstd[g, c]; else partial results in part_means, part_squares.
 extern "C" __global__ void __launch_bounds__(THREADS)
-norm_moments(const REAL* __restrict__ x, REAL* part_means, REAL* part_squares, int* tickets, REAL* mean, REAL* var,
+norm_moments(const STORE* __restrict__ x, REAL* part_means, REAL* part_squares, int* tickets, REAL* mean, REAL* var,
              REAL* __restrict__ rstd, REAL eps, int rows, int W, int C, int parts, int share, REAL* running_mean,
              REAL* running_var, REAL momentum, REAL unbiased, int* group_tickets) {
   __shared__ Pack means[THREADS], squareses[THREADS];
@@ -108,7 +108,7 @@ norm_moments(const REAL* __restrict__ x, REAL* part_means, REAL* part_squares, i
   __shared__ bool last;
   int column = (blockIdx.y * blockDim.x + threadIdx.x) * VEC;
   int g = blockIdx.x / parts, part = blockIdx.x % parts, end = min(rows, (part + 1) * share);
-  const REAL* from = x + (long long)g * rows * W;
+  const STORE* from = x + (long long)g * rows * W;
   REAL n = 0;
   Pack K = same(0), centre = same(0), squares = same(0);
   if (column < W) {
@@ -159,7 +159,7 @@ norm_moments(const REAL* __restrict__ x, REAL* part_means, REAL* part_squares, i
 
 // The second launch, where there are no tickets; grid.x = groups.
 extern "C" __global__ void __launch_bounds__(THREADS)
-norm_combine(const REAL* __restrict__ x, const REAL* __restrict__ part_means, const REAL* __restrict__ part_squares,
+norm_combine(const STORE* __restrict__ x, const REAL* __restrict__ part_means, const REAL* __restrict__ part_squares,
              REAL* mean, REAL* var, REAL* __restrict__ rstd, REAL eps, int rows, int W, int C, int parts, int share,
              REAL* running_mean, REAL* running_var, REAL momentum, REAL unbiased, int* group_tickets) {
   __shared__ Pack means[THREADS], squareses[THREADS];
@@ -228,9 +228,10 @@ __device__ __forceinline__ void apply_rows(const T* x, T* y, long long first, in
 
 // norm_merge and norm_apply at once, W = C: every block merges the parts of its own columns, the first of a group writes the results.
 extern "C" __global__ void __launch_bounds__(THREADS, 4)
-norm_merge_apply(const REAL* __restrict__ x, const REAL* __restrict__ moments, REAL* mean, REAL* var, REAL* __restrict__ rstd, REAL eps, const REAL* __restrict__ gamma, const REAL* __restrict__ beta, REAL slope,
-                 REAL* __restrict__ y, int rows, int C, int parts, int share, int left_rows, int height, int tiles, int phases,
-                 int blocks, REAL* running_mean, REAL* running_var, REAL momentum, REAL unbiased, int* group_tickets) {
+norm_merge_apply(const STORE* __restrict__ x, const REAL* __restrict__ moments, REAL* mean, REAL* var, REAL* __restrict__ rstd,
+                 REAL eps, const REAL* __restrict__ gamma, const REAL* __restrict__ beta, REAL slope, STORE* __restrict__ y,
+                 int rows, int C, int parts, int share, int left_rows, int height, int tiles, int phases, int blocks,
+                 REAL* running_mean, REAL* running_var, REAL momentum, REAL unbiased, int* group_tickets) {
   __shared__ Pack means[THREADS], squareses[THREADS];
   __shared__ REAL ns[THREADS];
   __shared__ bool last;
@@ -254,8 +255,8 @@ norm_merge_apply(const REAL* __restrict__ x, const REAL* __restrict__ moments, R
 
 // y = leaky_relu(gamma (x - mean) rstd + beta); slope 1 means without leaky_relu. layer: one mean per group, not per channel.
 extern "C" __global__ void __launch_bounds__(THREADS)
-norm_apply(const REAL* __restrict__ x, const REAL* __restrict__ mean, const REAL* __restrict__ rstd,
-           const REAL* __restrict__ gamma, const REAL* __restrict__ beta, REAL slope, REAL* __restrict__ y, int rows, int W,
+norm_apply(const STORE* __restrict__ x, const REAL* __restrict__ mean, const REAL* __restrict__ rstd,
+           const REAL* __restrict__ gamma, const REAL* __restrict__ beta, REAL slope, STORE* __restrict__ y, int rows, int W,
            int C, int parts, int share, bool layer) {
   int column = (blockIdx.y * blockDim.x + threadIdx.x) * VEC;
   int g = blockIdx.x / parts, part = blockIdx.x % parts, end = min(rows, (part + 1) * share);
@@ -270,7 +271,7 @@ norm_apply(const REAL* __restrict__ x, const REAL* __restrict__ mean, const REAL
 #define PAIR (BATCH / 2)  // rows of gy, x and y together
 
 // Every TY-th row from r on of three tables; beyond the end the last row again, so that no branch separates the loads.
-__device__ __forceinline__ void load_rows(const REAL* gy, const REAL* x, const REAL* y, int r, int end, int W, Pack* g,
+__device__ __forceinline__ void load_rows(const STORE* gy, const STORE* x, const STORE* y, int r, int end, int W, Pack* g,
                                           Pack* pixels, Pack* on) {
 #pragma unroll
   for (int i = 0; i < PAIR; i++) {
@@ -281,7 +282,7 @@ __device__ __forceinline__ void load_rows(const REAL* gy, const REAL* x, const R
 
 // Partial sums over rows of g and of g (x - mean); g = gy through the gate of y, if there is a y.
 extern "C" __global__ void __launch_bounds__(THREADS)
-norm_grad_sums(const REAL* __restrict__ gy, const REAL* __restrict__ x, const REAL* __restrict__ y, REAL slope,
+norm_grad_sums(const STORE* __restrict__ gy, const STORE* __restrict__ x, const STORE* __restrict__ y, REAL slope,
                const REAL* __restrict__ mean, REAL* __restrict__ sum_g, REAL* __restrict__ sum_gx, int rows, int W, int C,
                int parts, int share, bool layer) {
   __shared__ Pack sums[THREADS], sums_x[THREADS];
@@ -314,9 +315,9 @@ norm_grad_sums(const REAL* __restrict__ gy, const REAL* __restrict__ x, const RE
 
 // gx = rstd (g - mean_over(g) - xhat mean_over(g xhat)) with g = gamma gy; block 0 of every tile writes ggamma and gbeta.
 extern "C" __global__ void __launch_bounds__(THREADS)
-norm_grad_apply(const REAL* __restrict__ gy, const REAL* __restrict__ x, const REAL* __restrict__ y, REAL slope,
+norm_grad_apply(const STORE* __restrict__ gy, const STORE* __restrict__ x, const STORE* __restrict__ y, REAL slope,
                 const REAL* __restrict__ mean, const REAL* __restrict__ rstd, const REAL* __restrict__ gamma,
-                const REAL* __restrict__ sum_g, const REAL* __restrict__ sum_gx, REAL* __restrict__ gx,
+                const REAL* __restrict__ sum_g, const REAL* __restrict__ sum_gx, STORE* __restrict__ gx,
                 REAL* __restrict__ ggamma, REAL* __restrict__ gbeta, int groups, int rows, int W, int C, int parts, int share,
                 bool layer) {
   __shared__ Pack sums[THREADS], sums_x[THREADS];

@@ -10,6 +10,19 @@ struct alignas(VEC * sizeof(REAL)) Pack { REAL v[VEC]; };
 
 __device__ __forceinline__ Pack load(const REAL* p) { return *(const Pack*)p; }
 __device__ __forceinline__ void store(REAL* p, const Pack& pack) { *(Pack*)p = pack; }
+// The same of numbers that are stored as bf16: 8 bytes.
+struct alignas(VEC * sizeof(bf16)) Halves { bf16 v[VEC]; };
+__device__ __forceinline__ Pack load(const bf16* p) {
+  Halves halves = *(const Halves*)p;
+  Pack pack;
+  for (int v = 0; v < VEC; v++) pack.v[v] = halves.v[v];
+  return pack;
+}
+__device__ __forceinline__ void store(bf16* p, const Pack& pack) {
+  Halves halves;
+  for (int v = 0; v < VEC; v++) halves.v[v] = pack.v[v];
+  *(Halves*)p = halves;
+}
 __device__ __forceinline__ Pack same(REAL value) {
   Pack all;
   for (int v = 0; v < VEC; v++) all.v[v] = value;

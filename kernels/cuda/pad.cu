@@ -39,13 +39,13 @@ __device__ __forceinline__ int copy(int k, int s, int before, int n, int mode) {
 
 // x (n0, ..., n4, run) -> y (m0, ..., m4, run); b0 ... b4 are the borders' widths before.
 extern "C" __global__ void __launch_bounds__(THREADS)
-pad(const REAL* __restrict__ x, REAL* __restrict__ y, REAL value, int mode, int n0, int n1, int n2, int n3, int n4, int b0,
+pad(const STORE* __restrict__ x, STORE* __restrict__ y, REAL value, int mode, int n0, int n1, int n2, int n3, int n4, int b0,
     int b1, int b2, int b3, int b4, int m1, int m2, int m3, int m4, int run) {
   int row = blockIdx.x, packs = run / VEC;
   int s3 = source(row % m3, b3, n3, mode), s2 = source(row / m3 % m2, b2, n2, mode);
   int s1 = source(row / m3 / m2 % m1, b1, n1, mode), s0 = source(row / m3 / m2 / m1, b0, n0, mode);
   bool outside = s0 < 0 || s1 < 0 || s2 < 0 || s3 < 0;
-  const REAL* from = x + ((((long long)s0 * n1 + s1) * n2 + s2) * n3 + s3) * n4 * run;
+  const STORE* from = x + ((((long long)s0 * n1 + s1) * n2 + s2) * n3 + s3) * n4 * run;
   for (int at = blockIdx.y * blockDim.x + threadIdx.x; at < m4 * packs; at += gridDim.y * blockDim.x) {
     int o4 = at / packs, c = at % packs * VEC, s4 = source(o4, b4, n4, mode);
     Pack pack = outside || s4 < 0 ? same(value) : load(from + (long long)s4 * run + c);
@@ -55,7 +55,7 @@ pad(const REAL* __restrict__ x, REAL* __restrict__ y, REAL value, int mode, int 
 
 // g (m0, ..., m4, run) -> y (n0, ..., n4, run): the adjoint of pad; a0 ... a4 are the borders' widths behind.
 extern "C" __global__ void __launch_bounds__(THREADS, 4)
-fold(const REAL* __restrict__ g, REAL* __restrict__ y, int mode, int n0, int n1, int n2, int n3, int n4, int b0, int b1, int b2,
+fold(const STORE* __restrict__ g, STORE* __restrict__ y, int mode, int n0, int n1, int n2, int n3, int n4, int b0, int b1, int b2,
      int b3, int b4, int a0, int a1, int a2, int a3, int a4, int run) {
   int row = blockIdx.x, packs = run / VEC;
   int s3 = row % n3, s2 = row / n3 % n2, s1 = row / n3 / n2 % n1, s0 = row / n3 / n2 / n1;
@@ -82,7 +82,7 @@ fold(const REAL* __restrict__ g, REAL* __restrict__ y, int mode, int n0, int n1,
 
 // y[i] = the sum of g[order[k]] for k from start[i] to start[i + 1].
 extern "C" __global__ void __launch_bounds__(THREADS)
-scatter_add(const REAL* __restrict__ g, const int* __restrict__ start, const int* __restrict__ order, REAL* __restrict__ y,
+scatter_add(const STORE* __restrict__ g, const int* __restrict__ start, const int* __restrict__ order, STORE* __restrict__ y,
             int n) {
   int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= n) return;

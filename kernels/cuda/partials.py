@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from ..values import DeviceArray
+from ..values import DeviceArray, is_bfloat16
 from .grid import THREADS, flat, vector
 from .loader import kernel
 
 FEW = 8  # parts that one thread adds up; more are shared by the eight rows of a block
 
 
+def stored_as(y: DeviceArray) -> dict[str, str]:
+    """The macro of a kernel that stores y as bfloat16; none for what REAL is."""
+    return {"OUT": "bf16"} if is_bfloat16(y) else {}
+
+
 def add_partials(partial: DeviceArray, b: DeviceArray | None, y: DeviceArray, columns: int, parts: int) -> None:
     """Set y = b + the sum of partial (parts, y.size), in order; `columns` is the period of b."""
     if parts <= FEW and vector(columns, y, b) > 1:
-        kernel("conv.cu", "add_few_partials", y)(
+        kernel("conv.cu", "add_few_partials", partial, **stored_as(y))(
             flat(y.size, vector(columns, y)), THREADS, (partial, b, y, y.size, columns, parts))
     else:
-        kernel("conv.cu", "add_partials", y)(-(-y.size // 32), (32, 8), (partial, b, y, y.size, columns, parts))
+        kernel("conv.cu", "add_partials", partial, **stored_as(y))(
+            -(-y.size // 32), (32, 8), (partial, b, y, y.size, columns, parts))

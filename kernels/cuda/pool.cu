@@ -28,7 +28,7 @@ __device__ __forceinline__ Taps load_taps(const unsigned char* few, const int* m
 __device__ __forceinline__ int taps_before(int edge, int D) { return edge <= 0 ? 0 : (edge + D - 1) / D; }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-max_pool2d(const REAL* __restrict__ x, REAL* __restrict__ y, unsigned char* __restrict__ few, int* __restrict__ many, int H,
+max_pool2d(const STORE* __restrict__ x, STORE* __restrict__ y, unsigned char* __restrict__ few, int* __restrict__ many, int H,
            int W, int C, int OH, int OW, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW) {
   int n, i, j, c;
   if (!place(OH, OW, C, n, i, j, c)) return;
@@ -55,7 +55,7 @@ max_pool2d(const REAL* __restrict__ x, REAL* __restrict__ y, unsigned char* __re
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-pool_take(const REAL* __restrict__ x, const unsigned char* __restrict__ few, const int* __restrict__ many, REAL* __restrict__ y,
+pool_take(const STORE* __restrict__ x, const unsigned char* __restrict__ few, const int* __restrict__ many, STORE* __restrict__ y,
           int H, int W, int C, int OH, int OW, int KW, int SH, int SW, int PH, int PW, int DH, int DW) {
   int n, i, j, c;
   if (!place(OH, OW, C, n, i, j, c)) return;
@@ -73,7 +73,7 @@ pool_take(const REAL* __restrict__ x, const unsigned char* __restrict__ few, con
 // Here a thread works on a pixel (p, q) of gx: p is tap k of window i = (p + PH - k DH) / SH, where that is an integer.
 // Without dilation, those k are first, first + SH, ...; with one, all are tried.
 extern "C" __global__ void __launch_bounds__(THREADS)
-pool_put(const REAL* __restrict__ g, const unsigned char* __restrict__ few, const int* __restrict__ many, REAL* __restrict__ gx,
+pool_put(const STORE* __restrict__ g, const unsigned char* __restrict__ few, const int* __restrict__ many, STORE* __restrict__ gx,
          int H, int W, int C, int OH, int OW, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW) {
   int n, p, q, c;
   if (!place(H, W, C, n, p, q, c)) return;

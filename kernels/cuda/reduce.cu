@@ -14,7 +14,7 @@
 #include "tickets.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-reduce_columns(const REAL* __restrict__ x, REAL* partial, int* tickets, REAL* __restrict__ y, int rows, int W, int parts,
+reduce_columns(const STORE* __restrict__ x, REAL* partial, int* tickets, REAL* __restrict__ y, int rows, int W, int parts,
                int share) {
   __shared__ Pack sums[THREADS];
   __shared__ bool last;
@@ -23,7 +23,7 @@ reduce_columns(const REAL* __restrict__ x, REAL* partial, int* tickets, REAL* __
   int g = blockIdx.x / parts, part = blockIdx.x % parts, end = min(rows, (part + 1) * share);
   Pack sum = same(0);
   if (column < W) {
-    const REAL* from = x + (long long)g * rows * W + column;
+    const STORE* from = x + (long long)g * rows * W + column;
     for (int r = part * share + threadIdx.y; r < end; r += BATCH * blockDim.y) {
       Pack batch[BATCH];
 #pragma unroll
@@ -52,7 +52,7 @@ reduce_columns(const REAL* __restrict__ x, REAL* partial, int* tickets, REAL* __
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-reduce_lines(const REAL* __restrict__ x, REAL* __restrict__ y, int groups, int rows) {
+reduce_lines(const STORE* __restrict__ x, REAL* __restrict__ y, int groups, int rows) {
   int lane = threadIdx.x, g = blockIdx.x * blockDim.y + threadIdx.y;
   REAL sum = 0;
   if (g < groups) {

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from ..values import DeviceArray
+from ..values import FLOAT32, DeviceArray, DTypeLike, is_bfloat16
 from . import memory, moments
 from .backend import backend_of
 from .grid import THREADS, parts_of, table
@@ -21,7 +21,7 @@ SHORT = 512  # numbers in a line that one warp adds up
 def reduce_sum(x: DeviceArray, axes: int | tuple[int, ...] | None = None, keepdims: bool = False) -> DeviceArray:
     """Sum over `axes` (None: all), of x's dtype: the same bytes every time, in one or two launches, rarely more.
 
-    The result's axes lie in memory in the order of x's.
+    Of bfloat16, the sum is float32. The result's axes lie in memory in the order of x's.
     """
     every: Sequence[int] = range(x.ndim) if axes is None else axes if isinstance(axes, tuple | list) else (axes,)
     summed = {axis % x.ndim for axis in every}
@@ -36,7 +36,7 @@ def reduce_sum(x: DeviceArray, axes: int | tuple[int, ...] | None = None, keepdi
     if x.size:
         y = _sum_runs(x.transpose(order).reshape(-1), runs)  # (x.size,) to (y.size,)
     else:
-        y = backend_of(x).full((math.prod(x.shape[axis] for axis in kept),), 0.0, x.dtype)
+        y = backend_of(x).full((math.prod(x.shape[axis] for axis in kept),), 0.0, _real(x))
     y = y.reshape([x.shape[axis] for axis in kept]).transpose([kept.index(axis) for axis in sorted(kept)])
     return y.reshape([1 if axis in summed else n for axis, n in enumerate(x.shape)]) if keepdims else y
 
@@ -48,18 +48,22 @@ def _sum_runs(x: DeviceArray, runs: list[tuple[bool, int]]) -> DeviceArray:
         outer, inner = (math.prod(n for _, n in part) for part in (runs[:i], runs[i + 1 :]))
         x = _sum_rows(x, outer, runs[i][1], inner)
         del runs[i]
-    return x if places else x.copy()
+    return x if places else x.copy() if x.dtype == _real(x) else x.astype(FLOAT32)
+
+
+def _real(x: DeviceArray) -> DTypeLike:
+    return FLOAT32 if is_bfloat16(x) else x.dtype
 
 
 def _sum_rows(x: DeviceArray, groups: int, rows: int, channels: int) -> DeviceArray:
     """(groups, rows, channels) -> (groups, channels)."""
-    y = memory.empty((groups * channels,), x.dtype, x)
+    y = memory.empty((groups * channels,), _real(x), x)
     if channels == 1 and rows <= SHORT:
         kernel("reduce.cu", "reduce_lines", x, VEC=1)(-(-groups // 8), (32, THREADS // 32), (x, y, groups, rows))
         return y
     t = table(groups, rows, channels, x, parts=parts_of(x))
     several = t.lines > 1
-    partial = memory.empty((groups * t.lines * channels,), x.dtype, x) if several else None
+    partial = memory.empty((groups * t.lines * channels,), y.dtype, x) if several else None
     places = tickets(x, groups * t.grid[1]) if several and t.width == channels else None
     final = not several or places is not None
     kernel("reduce.cu", "reduce_columns", x, VEC=t.vec)(

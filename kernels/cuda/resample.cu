@@ -9,17 +9,17 @@
 #include "pack.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-upsample_nearest(const REAL* __restrict__ x, REAL* __restrict__ y, int H, int W, int C, int SH, int SW) {
+upsample_nearest(const STORE* __restrict__ x, STORE* __restrict__ y, int H, int W, int C, int SH, int SW) {
   int n, i, j, c;
   if (!place(H * SH, W * SW, C, n, i, j, c)) return;
   store(y + ((long long)blockIdx.x * W * SW + j) * C + c, load(x + (((long long)n * H + i / SH) * W + j / SW) * C + c));
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-block_sum(const REAL* __restrict__ x, REAL* __restrict__ y, int OH, int OW, int C, int SH, int SW) {
+block_sum(const STORE* __restrict__ x, STORE* __restrict__ y, int OH, int OW, int C, int SH, int SW) {
   int n, i, j, c;
   if (!place(OH, OW, C, n, i, j, c)) return;
-  const REAL* corner = x + ((long long)blockIdx.x * SH * OW + j) * SW * C + c;
+  const STORE* corner = x + ((long long)blockIdx.x * SH * OW + j) * SW * C + c;
   Pack sum = load(corner);
   for (int tap = 1; tap < SH * SW; tap++) {
     Pack pack = load(corner + ((long long)(tap / SW) * OW * SW + tap % SW) * C);
@@ -31,13 +31,13 @@ block_sum(const REAL* __restrict__ x, REAL* __restrict__ y, int OH, int OW, int 
 // y[n, i, j] = sum_{k<KR} sum_{l<KC} rows[i, k] columns[j, l] x[n, row_from[i] + k, column_from[j] + l]; the launch code has
 // cut the matrices to the KR and KC columns around their nonzero numbers. A null matrix is the identity.
 extern "C" __global__ void __launch_bounds__(THREADS)
-resample(const REAL* __restrict__ x, REAL* __restrict__ y, const int* __restrict__ row_from, const REAL* __restrict__ rows,
+resample(const STORE* __restrict__ x, STORE* __restrict__ y, const int* __restrict__ row_from, const REAL* __restrict__ rows,
          const int* __restrict__ column_from, const REAL* __restrict__ columns, int H, int W, int C, int OH, int OW, int KR,
          int KC) {
   int n, i, j, c;
   if (!place(OH, OW, C, n, i, j, c)) return;
   int top = rows ? row_from[i] : i, left = columns ? column_from[j] : j;
-  const REAL* corner = x + (((long long)n * H + top) * W + left) * C + c;
+  const STORE* corner = x + (((long long)n * H + top) * W + left) * C + c;
   Pack sum = same(0);
 #pragma unroll 1
   for (int k = 0; k < KR; k++) {

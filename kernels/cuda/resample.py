@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..values import Array, DeviceArray, Pair
+from ..values import FLOAT32, Array, DeviceArray, Pair, is_bfloat16
 from . import memory
 from .backend import backend_of
 from .grid import lines, vector
@@ -66,11 +66,12 @@ def _band(matrix: Array | None, like: DeviceArray) -> tuple[DeviceArray | None, 
         return None, None, 1
     backend = backend_of(like)
     place = (matrix.ctypes.data, matrix.shape, matrix.strides, matrix.dtype)
-    key = (place, like.dtype, backend.name, like.device.id)
+    dtype = FLOAT32 if is_bfloat16(like) else like.dtype
+    key = (place, dtype, backend.name, like.device.id)
     if key not in _bands:
         first, width = _ends(matrix)
         band = np.take_along_axis(matrix, first[:, None] + np.arange(width), axis=1)  # (out, K)
-        arrays = first.astype(np.int32), np.ascontiguousarray(band, like.dtype)
+        arrays = first.astype(np.int32), np.ascontiguousarray(band, dtype)
         _bands[key] = (matrix, *(backend.asarray(a) for a in arrays), width)
     return _bands[key][1:]
 

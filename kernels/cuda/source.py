@@ -18,8 +18,9 @@ FOLDER = Path(__file__).parent
 TYPES: dict[str, Any] = {
     "int": np.int32, "unsigned": np.uint32, "unsigned int": np.uint32, "long long": np.int64,
     "unsigned long long": np.uint64, "unsigned char": np.uint8, "bool": np.bool_, "float": np.float32,
-    "double": np.float64, "Table": [("word", np.uint64, 480)],  # common.cuh declares the same struct
+    "double": np.float64, "bf16": np.uint16, "Table": [("word", np.uint64, 480)],  # common.cuh declares the same struct
 }
+DEFAULTS = {"REAL": "float", "STORE": "REAL", "OUT": "REAL"}  # common.cuh has the same
 _KERNEL = re.compile(
     r'extern\s+"C"\s+__global__\s+void\s+(?:__\w+__\s*\([^()]*\)\s*)*(\w+)\s*\(([^()]*)\)', re.DOTALL)
 
@@ -68,7 +69,7 @@ def signatures(text: str, defines: Defines) -> dict[str, list[Parameter]]:
     >>> signatures('extern "C" __global__ void twice(const REAL* x) {}', {"REAL": "double"})["twice"]
     [Parameter(name='x', dtype=dtype('float64'), pointer=True)]
     """
-    text = re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)
+    text, defines = re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL), {**DEFAULTS, **defines}
     return {name: [_parameter(words, defines) for words in inside.split(",") if words.strip()]
             for name, inside in _KERNEL.findall(text)}
 
@@ -78,6 +79,7 @@ def _parameter(words: str, defines: Defines) -> Parameter:
     match = re.fullmatch(r"(.+?)\s*(\*?)\s*(\w+)", plain)
     kind, star, name = match.groups() if match else (plain, "", "")
     kind = defines.get(kind, kind)
+    kind = defines.get(kind, kind)  # STORE may be REAL
     if kind not in TYPES:
         raise TypeError(f"kernel parameter `{words.strip()}`: {kind} is none of {', '.join(TYPES)}")
     return Parameter(name, np.dtype(TYPES[kind]), bool(star))

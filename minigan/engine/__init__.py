@@ -18,8 +18,10 @@ from minigan.engine.primitive import (
     operation,
     primitive,
 )
+from minigan.engine.storage import full
 from minigan.engine.tensor import Array, Axes, Node, Operand, Tensor, asarray, bind, tensor
 
 __all__ = ["OPERATIONS", "PRIMITIVES", "Array", "Axes", "Capture", "Node", "Operand", "Operation", "Primitive",
            "Remarks", "S", "Sample", "Tensor", "asarray", "bind", "capture", "capturing", "counter", "detect_anomaly",
-           "device", "grad", "html", "no_grad", "operation", "primitive", "protocols", "scalar", "tensor", "ufuncs"]
+           "device", "full", "grad", "html", "no_grad", "operation", "primitive", "protocols", "scalar", "tensor",
+           "ufuncs"]

@@ -234,6 +234,8 @@ def _step(node: Node, g: Tensor, wanted: set[Place] | None) -> list[tuple[Place,
             if gx.shape != a.shape:
                 raise GraphError(f"{primitive.name}: its vjp for argument {i} has shape {gx.shape}, "
                                  f"the argument {a.shape}")
+        if gx._data.dtype is not a._data.dtype and (kernels.is_bfloat16(gx) or kernels.is_bfloat16(a)):
+            gx = gx.cast(a.dtype)  # a cotangent is stored as what it belongs to
         if state.watchers:
             _tell(node, i, gx)
         steps.append((a if a.node is None else a.node, gx))

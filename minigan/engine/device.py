@@ -175,43 +175,63 @@ def kept_constants() -> list[Any]:
 
 
 def asnumpy(array: Any) -> np.ndarray:
-    """The array in host memory; itself if it is there."""
-    return array if isinstance(array, np.ndarray) else array.get()
+    """The array in host memory; itself if it is there. bfloat16 becomes float32: on the host there is none."""
+    if isinstance(array, np.ndarray):
+        return array
+    host: np.ndarray = _for_the_host(array).get()
+    return host
+
+
+def _for_the_host(array: Any) -> Any:
+    return kernels.cast(array, np.float32) if kernels.is_bfloat16(array) else array
 
 
 def fetch(array: Any) -> Callable[[], np.ndarray]:
-    """Start copying an array to the host. Returns a function that waits for the copy and returns it."""
+    """Start copying an array to the host. Returns a function that waits for the copy and returns it, as `asnumpy`."""
     if isinstance(array, np.ndarray):
         return lambda: array
-    wait: Callable[[], np.ndarray] = backend(of(array)).fetch(array)
+    wait: Callable[[], np.ndarray] = backend(of(array)).fetch(_for_the_host(array))
     return wait
 
 
 def set_precision(name: str) -> str:
-    """How float32 is multiplied: `"fast"`, or `"fp32"`, as exactly as sums of float32 are.
+    """How float32 is multiplied: `"fast"`, or `"fp32"`, as exactly as sums of float32 are, or `"bf16"`.
 
     Fast means tensor cores with 10 bits of mantissa on a GPU (TF32), and convolutions with the fewest products on a
-    CPU; see docs/performance.md for the errors. float64 is always exact. `"bf16-emulated"`, on a CPU only, rounds what
-    is stored of images and filters to bf16, to see what that does to the results; it is slower. Returns the choice;
-    `"tf32"`, which earlier versions had, is `"fast"`.
+    CPU; see docs/performance.md for the errors. float64 is always exact. `"bf16"` stores images between layers, and the
+    weights' copy for products, in 16 bits, on a GPU; `"bf16-emulated"`, on a CPU only, rounds the same numbers, to see
+    what that does to the results; it is slower; see docs/cuda.md. Returns the choice; `"tf32"`, which earlier versions
+    had, is `"fast"`.
 
     Raises:
-        OptionError: another name, or one that the device of new tensors does not have.
+        OptionError: another name, or one that the device of new tensors does not have. ModuleNotFoundError: bf16
+            without ml_dtypes.
     """
-    if name == "bf16" and _default == "cpu":
-        raise OptionError("precision: 'bf16' needs a GPU; on a CPU use 'fast', or 'bf16-emulated' to see what bf16 "
-                          "does to the results")
-    if name not in ("fast", "fp32", "bf16-emulated", "tf32"):
-        raise OptionError(f"precision: {name!r} is not 'fast', 'fp32' or 'bf16-emulated'")
+    if name not in ("fast", "fp32", "bf16", "bf16-emulated", "tf32"):
+        raise OptionError(f"precision: {name!r} is not 'fast', 'fp32', 'bf16' or 'bf16-emulated'")
+    if name == "bf16":
+        _check_bfloat16()
     _check_emulation(name, _default)
     kernels.set_precision(name)
     return kernels.get_precision()
 
 
+def _check_bfloat16() -> None:
+    """Raise an error unless the default device stores and multiplies bfloat16."""
+    if _default == "cpu":
+        raise OptionError("precision: 'bf16' needs a GPU; on a CPU use 'fast', or 'bf16-emulated' to see what bf16 "
+                          "does to the results")
+    capability = backend(_default).capability()
+    if capability < (8, 0):
+        raise OptionError(f"precision: 'bf16' needs a GPU of compute capability 8.0 (Ampere, 2020) or newer, and this "
+                          f"one has {capability[0]}.{capability[1]}; use 'fast'")
+    kernels.bfloat16()  # ml_dtypes is there
+
+
 def _check_emulation(precision: str, name: str) -> None:
     """Raise OptionError if bf16 is to be emulated on a device that is not the CPU, where nothing would be rounded."""
     if precision == "bf16-emulated" and name != "cpu":
-        raise OptionError(f"precision: 'bf16-emulated' is for a CPU, not for device {name}; use 'fast' there, or "
+        raise OptionError(f"precision: 'bf16-emulated' is for a CPU, not for device {name}; use 'bf16' there, or "
                           "--device cpu")
 
 
@@ -219,7 +239,7 @@ def _check_emulation(precision: str, name: str) -> None:
 def float32_stored() -> Iterator[None]:
     """A context in which nothing is rounded to bf16: for networks that measure, whatever the precision of a run."""
     before = kernels.get_precision()
-    if before == "bf16-emulated":
+    if before in ("bf16", "bf16-emulated"):
         kernels.set_precision("fast")
     try:
         yield

@@ -6,13 +6,16 @@ import gc
 
 import numpy as np
 
+from minigan import kernels
 from minigan.engine import device as devices
 from minigan.engine.tensor import Operand, Tensor, tensor
 from minigan.errors import DeviceError, DTypeError
 
 
-def as_tensors(name: str, args: tuple[Operand, ...]) -> tuple[Tensor | None, ...]:
+def as_tensors(name: str, args: tuple[Operand, ...], mixed: bool = False) -> tuple[Tensor | None, ...]:
     """Make every argument a Tensor of one dtype and device. Numbers and raw arrays follow the Tensors they meet.
+
+    On a GPU, where bfloat16 meets float32 it is cast to float32, unless `mixed` says that the operation takes both.
 
     Raises:
         DTypeError: two tensors of different dtype (a constant scalar is converted).
@@ -23,16 +26,18 @@ def as_tensors(name: str, args: tuple[Operand, ...]) -> tuple[Tensor | None, ...
         if a is None:
             continue
         if not isinstance(a, Tensor) or type(array := a._data) is not np.ndarray:
-            return _converted(name, args)
+            return _converted(name, args, mixed)
         if array.dtype is not dtype:  # NumPy has one object per dtype, but may make others
             if dtype is not None and array.dtype != dtype:
-                return _converted(name, args)
+                return _converted(name, args, mixed)
             dtype = array.dtype
-    return args if dtype is not None else _converted(name, args)  # nearly always: nothing to convert
+    return args if dtype is not None else _converted(name, args, mixed)  # nearly always: nothing to convert
 
 
-def _converted(name: str, args: tuple[Operand, ...]) -> tuple[Tensor | None, ...]:
+def _converted(name: str, args: tuple[Operand, ...], mixed: bool) -> tuple[Tensor | None, ...]:
     tensors = [a for a in args if isinstance(a, Tensor)]
+    if any(map(kernels.is_bfloat16, tensors)):
+        return _with_bfloat16(name, args, mixed)
     if not tensors:
         values = [a for a in args if a is not None] or [0.0]
         tensors = [tensor(next((a for a in values if np.ndim(a)), values[0]))]
@@ -44,6 +49,17 @@ def _converted(name: str, args: tuple[Operand, ...]) -> tuple[Tensor | None, ...
         else _follow(name, a, leader)
         for a in args
     )
+
+
+def _with_bfloat16(name: str, args: tuple[Operand, ...], mixed: bool) -> tuple[Tensor | None, ...]:
+    """The arguments of an operation of which one is stored as bfloat16; constants are float32 beside float32."""
+    floats = [a for a in args if isinstance(a, Tensor) and a.dtype == np.float32]
+    halves = [a for a in args if isinstance(a, Tensor) and kernels.is_bfloat16(a)]
+    if not mixed and any(a.ndim or a.requires_grad for a in floats):
+        args = tuple(a.cast(np.float32) if any(a is half for half in halves) else a for a in args)
+        return _converted(name, args, mixed)
+    return tuple(a if a is None or any(a is one for one in (*halves, *(floats if mixed else ())))
+                 else _follow(name, a, halves[0]) for a in args)
 
 
 def _follow(name: str, value: Operand, leader: Tensor) -> Tensor:

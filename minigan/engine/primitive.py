@@ -125,10 +125,11 @@ class Primitive(Operation[P]):
 
     def __init__(self, function: Callable[P, Array], samples: Samples, linear_in: Sequence[str] = (),
                  broadcasts: bool = False, keeps: Keeps = None, recomputed: bool | Callable[..., bool] = False,
-                 remarks: Remarks = NO_REMARKS) -> None:
+                 remarks: Remarks = NO_REMARKS, mixed: bool = False) -> None:
         super().__init__(function, samples, linear_in)
         self.broadcasts = broadcasts  # the engine sums a cotangent back to the argument's shape
         self.keeps = ALL if keeps is None else keeps if callable(keeps) else self._positions(keeps)
+        self.mixed = mixed  # takes float32 beside bfloat16
         self.recomputed = recomputed  # cheap: the graph does not keep its result, the backward pass calls it again
         self.remarks = remarks
         self.rules: dict[str, Rule | None] = {}
@@ -176,7 +177,7 @@ class Primitive(Operation[P]):
         params: dict[str, Any] = options
         if len(args) != self.count and not self.variadic:
             args, params = self._bind(args, params)
-        tensors = as_tensors(self.name, args)
+        tensors = as_tensors(self.name, args, self.mixed)
         for v in params.values():
             if isinstance(v, np.generic):  # np.float64 would promote float32 arrays; a Python float does not
                 params = {k: v.item() if isinstance(v, np.generic) else v for k, v in params.items()}
@@ -241,7 +242,7 @@ class Primitive(Operation[P]):
 
 def primitive(
     *, samples: Samples, linear_in: Sequence[str] = (), broadcasts: bool = False, keeps: Keeps = None,
-    recomputed: bool | Callable[..., bool] = False, remarks: Remarks = NO_REMARKS,
+    recomputed: bool | Callable[..., bool] = False, remarks: Remarks = NO_REMARKS, mixed: bool = False,
 ) -> Callable[[Callable[P, Array]], Primitive[P]]:
     """Declare a primitive: it enters the tables, so that it is checked and documented.
 
@@ -256,6 +257,7 @@ def primitive(
         recomputed: it is cheap beside the operations that read its result, so the graph does not keep the result; the
             backward pass calls the forward once more. A function of the parameters, if that depends on them.
         remarks: what `mg.explain` may say about it.
+        mixed: its kernel takes float32 arguments beside bfloat16 ones; else those are cast to float32.
 
     Raises:
         TypeError: samples or a part of the docstring (Forward, VJP, Why) are missing, or an argument named does not
@@ -263,7 +265,7 @@ def primitive(
     """
 
     def declare(function: Callable[P, Array]) -> Primitive[P]:
-        op = Primitive(function, samples, linear_in, broadcasts, keeps, recomputed, remarks)
+        op = Primitive(function, samples, linear_in, broadcasts, keeps, recomputed, remarks, mixed)
         _register(op)
         PRIMITIVES[op.name] = op
         return op

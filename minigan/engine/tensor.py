@@ -244,6 +244,7 @@ class Tensor:
         def max(self, axis: Axes = None, keepdims: bool = False) -> Tensor: ...
         def min(self, axis: Axes = None, keepdims: bool = False) -> Tensor: ...
         def sum_to(self, shape: tuple[int, ...]) -> Tensor: ...
+        def cast(self, dtype: Any) -> Tensor: ...
         def backward(self, cotangent: Operand = None, create_graph: bool = False,
                      retain_graph: bool | None = None) -> None: ...
 
@@ -373,11 +374,11 @@ def tensor(array_like: Any, requires_grad: bool = False, dtype: Any = None, devi
     source = _real(array_like, "tensor")
     own = np.float64 if getattr(asarray(array_like), "dtype", None) == np.float64 else np.float32
     wanted = np.dtype(own if dtype is None else dtype)
-    if wanted not in _FLOATS:
-        raise DTypeError(f"tensor: dtype {wanted} is neither float32 nor float64, the two that can be differentiated")
     here = devices.of(source)
-    return Tensor(devices.put(source.astype(wanted), device or (devices.default() if here == "cpu" else here)),
-                  requires_grad)
+    there = device or (devices.default() if here == "cpu" else here)
+    if wanted not in _FLOATS and (there == "cpu" or wanted.name != "bfloat16"):  # kernels make that, on a GPU
+        raise DTypeError(f"tensor: dtype {wanted} is neither float32 nor float64, the two that can be differentiated")
+    return Tensor(devices.put(source.astype(wanted), there), requires_grad)
 
 
 def _real(value: Any, what: str) -> Array:
@@ -389,7 +390,7 @@ def _real(value: Any, what: str) -> Array:
         raise DTypeError(f"{what}: {type(value).__name__} holds no regular array of numbers: {error}") from error
     if array.dtype.kind == "c":
         raise DTypeError(f"{what}: complex numbers have no derivative here; take the real and imaginary parts apart")
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biuf" and not kernels.is_bfloat16(array):
         raise DTypeError(f"{what}: {value!r:.60} is no number and no array of numbers")
     return array
 

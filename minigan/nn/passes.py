@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minigan import ops
+import numpy as np
+
+from minigan import kernels, ops
 from minigan.engine import Tensor
 from minigan.engine.state import several_batches, state
 from minigan.nn.module import Module
@@ -33,7 +35,7 @@ def in_one_pass(network: Callable[[Tensor], Any], *batches: Tensor) -> list[Any]
     >>> in_one_pass(double, x, -x)
     [Tensor([[1., 0.]], dtype=float32), Tensor([[0., 1.]], dtype=float32)]
     """
-    kinds = {(x.shape, x.dtype, x.device) for x in batches}
+    kinds = {(x.shape, np.dtype(np.float32) if kernels.is_bfloat16(x) else x.dtype, x.device) for x in batches}
     if state.batches > 1 or len(kinds) != 1 or not len(batches[0]) or not _separable(network):
         return [network(x) for x in batches]
     with several_batches(len(batches)):

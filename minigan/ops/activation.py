@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minigan import kernels
-from minigan.engine import Array, Operand, Remarks, S, Tensor, asarray, operation, primitive
+from minigan.engine import Array, Operand, Remarks, S, Tensor, asarray, full, operation, primitive
 from minigan.errors import OptionError
 from minigan.ops._samples import normal, off_kinks
 from minigan.ops.elementwise import exp, where
@@ -112,7 +112,7 @@ def tanh(x: Array) -> Array:
     return kernels.tanh(x)
 
 
-tanh.defvjp(x=lambda gy, y, x: gy * (1 - y * y))
+tanh.defvjp(x=lambda gy, y, x: gy * (1 - full(y) * full(y)))  # 1 - y^2 of 8 bits would have none left near 1
 tanh.deffused(lambda gy, y, x: (kernels.tanh_grad(gy, y),))
 tanh.defonnx("Tanh")
 

@@ -84,7 +84,7 @@ def _dead(y, slope=None, **_):
 
 
 @primitive(samples=_samples, keeps=_reads, recomputed=_recomputed,
-           remarks=Remarks(dead=_dead, summed=("gamma", "beta"), unscaled=("x",)))
+           remarks=Remarks(dead=_dead, summed=("gamma", "beta"), unscaled=("x",)), mixed=True)
 def normalize(x: Array, gamma: Array | None = None, beta: Array | None = None, *, over: str, eps: float,
               slope: float | None = None, moments: list[kernels.Moments] | None = None,
               running: kernels.Running | None = None) -> Array:
@@ -189,8 +189,9 @@ def _by_running(op, x, gamma, beta, running_mean, running_var, eps, slope):
     if running_mean is None or running_var is None:
         raise OptionError(f"{op}: evaluation needs running_mean and running_var; train first or training=True")
     rstd = 1 / np.sqrt(running_var + eps)
-    scale = (1.0 if gamma is None else gamma) * rstd.astype(x.dtype)
-    shift = (0.0 if beta is None else beta) - scale * running_mean.astype(x.dtype)
+    real = np.float32 if kernels.is_bfloat16(x) else x.dtype
+    scale = (1.0 if gamma is None else gamma) * rstd.astype(real)
+    shift = (0.0 if beta is None else beta) - scale * running_mean.astype(real)
     y = x * _channels(scale, x.ndim) + _channels(shift, x.ndim)
     return y if slope is None else leaky_relu(y, slope)
 

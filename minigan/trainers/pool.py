@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigan import kernels
 from minigan.engine import Array, device
 from minigan.engine.distributed import joint
 from minigan.errors import CheckpointError, OptionError
@@ -76,6 +77,8 @@ class ImagePool:
         """
         if not self.capacity:
             return images
+        if kernels.is_bfloat16(images):
+            images = kernels.cast(images, np.float32)  # as checkpoints have them
         (n, c, h, w), ranks = images.shape, joint()
         if self._store is None or self._store.shape[1:] != (h, w, c):
             self._store = np.zeros_like(images, shape=(self.capacity, h, w, c), order="C")

@@ -26,17 +26,29 @@ TENSOR_CORES = [  # every tile, and the largest for every layout of the operands
     *({**WIDE, **conv.TILES[0]._asdict(), **lie} for lie in (
         {"B_ALONG_K": 1}, {"A_ALONG_K": 0}, {"A_ALONG_K": 0, "B_ALONG_K": 1}, {"VA": 1, "VB": 1},
         {"MIRROR": 1, "MOMENTS": 1}, {"B_ALONG_K": 1, "MOMENTS": 1}, {"A_ALONG_K": 0, "MIRROR": 1}))]
+CUTS = ((0, 1, 0, 0), (1, 2, 0, 0), (2, 8, 0, 0), (2, 1, 1, 1), (0, 2, 0, 1), (1, 1, 0, 1), (1, 4, 0, 1), (0, 2, 1, 1),
+        (0, 1, 1, 0))  # mode, cluster, mirror, moments
 PROGRAMS = {  # name: [(file, its macros), ...]
     **{real: [*((file, {"REAL": real}) for file in FILES), *((file, {"REAL": real, "VEC": 1}) for file in PACKED)]
        for real in ("float", "double")},
     "tensor cores": [("conv.cu", {"REAL": "float", "TF32": 1, "STAGES": 4, **macros}) for macros in TENSOR_CORES],
+    "bf16": [*((file, {"STORE": "bf16", "VEC": vec}) for file in PACKED for vec in (4, 1)),
+             ("arrange.cu", {"STORE": "bf16", "OUT": "bf16"}),
+             *((file, {"OUT": "bf16"}) for file in ("elementwise.cu", "conv.cu", "arrange.cu"))],
+    "bf16 tensor cores": [("conv.cu", {"BF16": 1, "STAGES": 4, "STORE": "bf16", **macros, **loads, "OUT": out})
+                          for macros in TENSOR_CORES for loads, out in (
+                              ({key: 8 for key in ("VA", "VB") if macros[key] == 4}, "bf16"), ({}, "float"))],
     **{f"Hopper {tile.BN}x{tile.STAGES}": [
         ("hopper.cu", {"REAL": "float", "MODE": mode, "BN": tile.BN, "STAGES": tile.STAGES, "BLOCKS": tile.BLOCKS,
                        "CLUSTER": cluster, "MIRROR": mirror, "MOMENTS": moments})
-        for mode, cluster, mirror, moments in (
-            (0, 1, 0, 0), (1, 2, 0, 0), (2, 8, 0, 0), (2, 1, 1, 1), (0, 2, 0, 1), (1, 1, 0, 1),
-            (1, 4, 0, 1), (0, 2, 1, 1), (0, 1, 1, 0))] for tile in hopper.TILES}}
-ON = {"tensor cores": WITH_TENSOR_CORES, **{name: HOPPER for name in PROGRAMS if name.startswith("Hopper")}}
+        for mode, cluster, mirror, moments in CUTS] for tile in hopper.TILES},
+    **{f"Hopper bf16 {tile.BN}x{tile.STAGES}": [
+        ("hopper.cu", {"BF16": 1, "STORE": "bf16", "OUT": "float" if mode == 2 else "bf16", "MODE": mode, "BN": tile.BN,
+                       "STAGES": tile.STAGES, "BLOCKS": tile.BLOCKS, "CLUSTER": cluster, "MIRROR": mirror,
+                       "MOMENTS": moments})
+        for mode, cluster, mirror, moments in CUTS] for tile in hopper.TILES}}
+ON = {**dict.fromkeys(("tensor cores", "bf16", "bf16 tensor cores"), WITH_TENSOR_CORES),
+      **{name: HOPPER for name in PROGRAMS if name.startswith("Hopper")}}
 KNOWN = re.compile(  # the end of a loop; and at most 39 bytes, not read again in the loop (cuobjdump shows LDL there)
     r"ptxas info .*C7517.*\n|ptxas \w+ +: Registers are spilled .*_MODE1_BN128_STAGES3_.*, [1-3]?\d bytes.*\n")
 STRICT = "-Xptxas", "-warn-spills", "-Werror", "all-warnings"
@@ -129,7 +141,7 @@ def test_compiles_without_warnings_and_spills(complaints, name):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["float", "tensor cores"])
+@pytest.mark.parametrize("name", ["float", "tensor cores", "bf16", "bf16 tensor cores"])
 def test_compiles_for_other_architectures(complaints, name):
     assert complaints(program(PROGRAMS[name]), OTHERS, strict=False) == ""
 

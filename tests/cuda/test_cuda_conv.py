@@ -175,7 +175,7 @@ def test_no_copies_of_what_lies_right(device):
 
 def test_precision():
     with pytest.raises(ValueError, match="fp32"):
-        kernels.set_precision("bf16")
+        kernels.set_precision("fp8")
     kernels.set_precision("fp32")
     assert kernels.get_precision() == "fp32"
 

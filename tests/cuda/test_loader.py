@@ -74,7 +74,7 @@ def test_signatures():
 def test_every_type_has_its_size():
     sizes = {kind: np.dtype(numpy).itemsize for kind, numpy in TYPES.items()}
     assert sizes == {"int": 4, "unsigned": 4, "unsigned int": 4, "long long": 8, "unsigned long long": 8,
-                     "unsigned char": 1, "bool": 1, "float": 4, "double": 8, "Table": 3840}
+                     "unsigned char": 1, "bool": 1, "float": 4, "double": 8, "bf16": 2, "Table": 3840}
     assert "struct Table { unsigned long long word[480]; };" in source("common.cuh")
 
 

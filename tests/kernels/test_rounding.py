@@ -127,6 +127,7 @@ def _stored(rng, x):
     return {"leaky_relu": kernels.leaky_relu(x, 0.2), "gate": kernels.gate(g, x, 0.2), "tanh": kernels.tanh(x),
             "norm_apply": kernels.norm_apply(x, mean, rstd, None, None, 0.2),
             "norm_grad": kernels.norm_grad(y, x, mean, rstd, None, "batch")[0],
+            "normalized": kernels.normalized(x, "batch", 1e-5, None, None, 0.2)[0],
             "fold": kernels.fold(x, ((0, 0), (0, 0), (1, 1), (1, 1)), "reflect"), "add": kernels.add(x, g),
             "block_sum": kernels.block_sum(x, (2, 2)), "resample": kernels.resample(x, halves, halves),
             "pool_put": kernels.pool_put(x, rng.integers(0, 4, x.shape, np.uint8), (2, 2), ONE, NONE, (7, 7)),
