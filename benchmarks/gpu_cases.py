@@ -129,7 +129,7 @@ def losses_only(options):
     def update():
         z = noise.normal((options.batch, 100), device=mg.device.default())
         fake = generator(mg.Tensor(z))
-        d_loss = loss.discriminator_loss(*mg.nn.in_one_pass(discriminator, real, fake.detach()))
+        d_loss = loss.discriminator_loss(*mg.nn.in_one_pass(discriminator, real, fake.detach()).and_whole())
         d_optimizer.minimize(d_loss)
         g_loss = loss.generator_loss(discriminator(fake))
         g_optimizer.minimize(g_loss)

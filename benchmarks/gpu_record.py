@@ -78,6 +78,7 @@ def record(case):
         mg.set_device("emulated")
         with np.errstate(all="ignore"):
             step = gpu_cases.build(case)
+            step()  # makes constants and tickets, as the steps before a capture do
             launches.clear()
             with getattr(kernels, "constant_weights", contextlib.nullcontext)():  # as in a capture
                 step()

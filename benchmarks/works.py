@@ -92,9 +92,9 @@ def wgan_gp(options):
     def update():
         with mg.no_grad():
             fake = generator(latent)
-        distance = loss.discriminator_loss(*mg.nn.in_one_pass(critic, x, fake))
+        distance = loss.discriminator_loss(*mg.nn.in_one_pass(critic, x, fake).and_whole())
         penalty = gradient_penalty(critic, x, fake, coefficients)
-        optimizer.minimize(distance + 10.0 * penalty)
+        optimizer.minimize(mg.ops.weighted_sum([distance, penalty], [1.0, 10.0]))
         return distance, penalty
 
     return Work({"generator": generator, "critic": critic}, [real, z, noise().uniform((options.batch, 1, 1, 1))],
@@ -118,9 +118,10 @@ def cyclegan(options):
         game = loss.generator_loss(d_b(fake_b)) + loss.generator_loss(d_a(fake_a))
         cycle = l1(g_ba(fake_b), a) + l1(g_ab(fake_a), b)
         identity = l1(same_b, b) + l1(same_a, a)
-        g_optimizer.minimize(game + 10.0 * cycle + 5.0 * identity)  # computes no gradients of d_a's and d_b's weights
-        judged = (loss.discriminator_loss(*mg.nn.in_one_pass(d_a, a, fake_a.detach()))
-                  + loss.discriminator_loss(*mg.nn.in_one_pass(d_b, b, fake_b.detach()))) * 0.5
+        total = mg.ops.weighted_sum([game, cycle, identity], [1.0, 10.0, 5.0])
+        g_optimizer.minimize(total)  # computes no gradients of d_a's and d_b's weights
+        judged = mg.ops.weighted_sum([loss.discriminator_loss(*mg.nn.in_one_pass(d, x, fake.detach()).and_whole())
+                                      for d, x, fake in ((d_a, a, fake_a), (d_b, b, fake_b))], [0.5, 0.5])
         d_optimizer.minimize(judged)
         return game, cycle, identity, judged
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan import ops
+from minigan import kernels, ops
 from minigan.engine import Tensor, full, grad, tensor
 from minigan.errors import OptionError, ShapeError
 from minigan.random import Stream
@@ -41,9 +41,16 @@ class GANLoss:
     label_smoothing: float = 0.0
     labels: bool = True
 
-    def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """The discriminator's (or critic's) loss, a scalar, from logits of any shape."""
-        return self.real(real_logits, self.label_smoothing) + self.fake(fake_logits)
+    def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor, both: Tensor | None = None) -> Tensor:
+        """The discriminator's (or critic's) loss, a scalar, from logits of any shape.
+
+        both: these logits, if they are the halves of one tensor: both means are then one operation.
+        """
+        if both is None or not (isinstance(self.real, Mean) and isinstance(self.fake, Mean)):
+            return self.real(real_logits, self.label_smoothing) + self.fake(fake_logits)
+        real, fake = self.real, self.fake
+        return ops.means_of_halves(both, terms=((real.target - self.label_smoothing, real.of, real.weight),
+                                                (fake.target, fake.of, fake.weight)))
 
     def generator_loss(self, fake_logits: Tensor) -> Tensor:
         """The generator's loss, a scalar, from logits of any shape."""
@@ -62,7 +69,7 @@ class GANLoss:
         return replace(self, label_smoothing=label_smoothing)
 
     def __reduce__(self) -> Any:
-        """Pickled by name, as the functions have none; a pair that GAN_LOSSES does not hold, function by function."""
+        """Pickled by name, as functions may have none; a pair that GAN_LOSSES does not hold, function by function."""
         if GAN_LOSSES.get(self.name) == replace(self, label_smoothing=0.0):
             return _restored, (self.name, self.label_smoothing)
         return GANLoss, (self.name, self.real, self.fake, self.generator, self.label_smoothing, self.labels)
@@ -72,38 +79,29 @@ def _restored(name: str, label_smoothing: float) -> GANLoss:
     return gan_loss(name).smoothed(label_smoothing) if label_smoothing else gan_loss(name)
 
 
-def _mean(of: str, x: Tensor, target: Any, weight: float = 1.0) -> Tensor:
-    """E f(x, t) times weight, f a function of ops.mean_of: one launch of a GPU; t is one number, or has x's shape."""
-    if np.ndim(target) or isinstance(target, Tensor):
-        return ops.mean_of(x, target, of=of, weight=weight)
-    return ops.mean_of(x, of=of, number=float(target), weight=weight)
+@dataclass(frozen=True)
+class Mean:
+    """E f(l, t) over logits l, times weight: f a function of ops.mean_of, t the target, less the label smoothing a."""
 
+    of: str
+    target: float
+    weight: float = 1.0
 
-def _real_cross_entropy(logits: Tensor, a: float) -> Tensor:
-    """-(1-a) ln D - a ln(1-D)."""
-    return _mean("cross_entropy", logits, 1.0 - a)
-
-
-def _fake_cross_entropy(logits: Tensor) -> Tensor:
-    """-ln(1-D)."""
-    return _mean("cross_entropy", logits, 0.0)
+    def __call__(self, logits: Tensor, a: float = 0.0) -> Tensor:
+        """The mean, a scalar."""
+        return ops.mean_of(logits, of=self.of, number=self.target - a, weight=self.weight)
 
 
 # Goodfellow et al., 2014, equation 1: V = E ln D(x) + E ln(1 - D(G(z))), maximised by D, minimised by G.
-minimax = GANLoss("minimax", _real_cross_entropy, _fake_cross_entropy,
-                  lambda fake: _mean("cross_entropy", fake, 0.0, weight=-1.0))
+minimax = GANLoss("minimax", Mean("cross_entropy", 1), Mean("cross_entropy", 0), Mean("cross_entropy", 0, weight=-1))
 # The "log D trick", ibid., section 3: G maximises E ln D(G(z)), whose gradient does not vanish while D wins.
-non_saturating = GANLoss("non_saturating", _real_cross_entropy, _fake_cross_entropy,
-                         lambda fake: _mean("cross_entropy", fake, 1.0))
-# Mao et al., 2017, equation 9 without the halves: targets 1 for real, 0 for fake, 1 for the generator.
-least_squares = GANLoss("least_squares", lambda real, a: mse(real, 1.0 - a), lambda fake: mse(fake, 0.0),
-                        lambda fake: mse(fake, 1.0))
+non_saturating = GANLoss("non_saturating", Mean("cross_entropy", 1), Mean("cross_entropy", 0), Mean("cross_entropy", 1))
+# Mao et al., 2017, equation 9 without the halves: E (D - t)^2 with targets 1 for real, 0 for fake, 1 for the generator.
+least_squares = GANLoss("least_squares", Mean("square", 1), Mean("square", 0), Mean("square", 1))
 # Arjovsky, Chintala & Bottou, 2017: the critic's loss is minus the Wasserstein estimate E f(x) - E f(G(z)).
-wasserstein = GANLoss("wasserstein", lambda real, _: _mean("product", real, -1.0),
-                      lambda fake: _mean("product", fake, 1.0), lambda fake: _mean("product", fake, -1.0), labels=False)
-# Lim & Ye, 2017; Miyato et al., 2018, equations 16 and 17: E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))), and -E D(G(z)).
-hinge = GANLoss("hinge", lambda real, _: _mean("hinge", real, 1.0), lambda fake: _mean("hinge", fake, -1.0),
-                lambda fake: _mean("product", fake, -1.0), labels=False)
+wasserstein = GANLoss("wasserstein", Mean("product", -1), Mean("product", 1), Mean("product", -1), labels=False)
+# Lim & Ye, 2017; Miyato et al., 2018, equations 16 and 17: E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))); G: -E D(G(z)).
+hinge = GANLoss("hinge", Mean("hinge", 1), Mean("hinge", -1), Mean("product", -1), labels=False)
 
 GAN_LOSSES = {pair.name: pair for pair in tuple(globals().values()) if isinstance(pair, GANLoss)}  # those above
 
@@ -146,7 +144,10 @@ def _compared(loss: str, of: str, x: Tensor, target: Any, reduction: str, terms:
         return terms()
     if isinstance(target, Tensor) and target.ndim < np.ndim(x):  # one number that may have a gradient
         return ops.sum(terms()) if reduction == "sum" else ops.mean(terms())
-    return _mean(of, x, target, np.size(x) if reduction == "sum" else 1.0)
+    weight = np.size(x) if reduction == "sum" else 1.0
+    if np.ndim(target) or isinstance(target, Tensor):
+        return ops.mean_of(x, target, of=of, weight=weight)
+    return ops.mean_of(x, of=of, number=float(target), weight=weight)
 
 
 def mse(x: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:
@@ -240,9 +241,9 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Any, fake: Any,
         raise ShapeError(f"gradient_penalty: real {x.shape} and fake {g.shape} must have one shape; use "
                          "batches of equal size")
     e = (stream or default_stream).uniform((len(x), *(1,) * (x.ndim - 1)), x.dtype, x.device, 0)  # (N, 1, ...)
-    u = Tensor(x.data * e + g.data * (1 - e), requires_grad=True)
+    u = Tensor(kernels.mix(x.data, g.data, e), requires_grad=True)
     slope, = grad(ops.sum(critic(u)), [u], create_graph=True)
-    return _mean("square", ops.norm(slope, axis=tuple(range(1, u.ndim))), 1.0)
+    return mse(ops.norm(slope, axis=tuple(range(1, u.ndim))), 1.0)
 
 
 def r1(discriminator: Callable[[Tensor], Tensor], real: Any) -> Tensor:

@@ -156,6 +156,9 @@ def _means():
     lengths = [(x, (1, 2, 3)), (zeros, (1,)), (x, (0, 2), True), (draw(5, 8), None), (x, (3,))]
     roots = [np.sqrt((array**2).sum(axes)) for array, axes, *_ in lengths]
     grads = [(np.ones_like(y), y, *case[:2]) for case, y in zip(lengths, roots, strict=True) if case[1]]
+    terms = ((1.0, "cross_entropy", 1.0), (-1.0, "hinge", -2.5))
+    halves = [(a, terms) for a in (draw(4, 3, 2, 2), draw(6, 1, dtype=np.float32), draw(2, 5))]
+    cases |= {"means_of_halves": halves, "means_of_halves_grad": [(draw(dtype=a.dtype), a, t) for a, t in halves]}
     numbers = [draw() for _ in range(3)]
     return {**cases, "lengths": lengths, "lengths_grad": grads,
             "weighted_sum": [(numbers, [1.0, -2.5, 0.5]), (numbers[:1] * 300, [1.0] * 300)],
@@ -175,6 +178,8 @@ CASES = {
     "leaky_relu": [(x, slope) for x in SIGNS for slope in (0.0, 0.2, 1.5)],
     "cast": [(draw(2, 3, 4, 5, dtype=np.float32), np.dtype(np.float64)), (draw(7), np.dtype(np.float64))],
     "gate": [(x[::-1].copy(), x, slope) for x in SIGNS for slope in (0.0, 0.2)],
+    "mix": [(draw(*s, dtype=t), draw(*s, dtype=t), draw(s[0], *(1,) * (len(s) - 1), dtype=t)) for s, t in (
+        ((2, 3, 4, 5), np.float64), ((3, 1, 4, 4), np.float32), ((5, 3), np.float64))],
     "tanh_grad": [(x[::-1].copy(), np.tanh(x)) for x in SIGNS],
     "sigmoid": [(x,) for x in SIGNS],
     "softplus": [(x,) for x in SIGNS],

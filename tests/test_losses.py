@@ -72,3 +72,27 @@ def test_pairs_of_losses_take_batches_of_different_sizes(loss, rng):
         return loss.discriminator_loss(mg.tensor(np.full(real, 0.5)), mg.tensor(np.full(fake, -0.25))).item()
 
     assert value((4, 1), (7,)) == pytest.approx(value((1,), (1,)), rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(6, 1), (4, 1, 3, 2)], ids=str)
+@pytest.mark.parametrize("name", losses.GAN_LOSSES)
+def test_the_logits_of_one_pass_give_the_loss_of_two(name, shape, rng):
+    """Values and gradients of the halves, also smoothed and of the second order, are those of the two means."""
+    loss = losses.GAN_LOSSES[name]
+    for pair in (loss, loss.smoothed(0.1)) if loss.labels else (loss,):
+        both = mg.tensor(3 * rng.normal(size=shape), requires_grad=True)
+        real, fake = mg.ops.split(both, shape[0] // 2)
+        together, apart = pair.discriminator_loss(real, fake, both), pair.discriminator_loss(real, fake)
+        assert together.item() == pytest.approx(apart.item(), rel=1e-14)
+        for create_graph in (False, True):
+            a, b = (mg.grad(y, [both], retain_graph=True, create_graph=create_graph)[0] for y in (together, apart))
+            np.testing.assert_allclose(a.data, b.data, rtol=1e-13)
+            if a.requires_grad:
+                second = [mg.grad((g * g).sum(), [both])[0].data for g in (a, b)]
+                np.testing.assert_allclose(*second, rtol=1e-13, atol=1e-16)
+
+
+def test_a_pair_of_functions_needs_no_mean(rng):
+    pair = losses.GANLoss("of functions", lambda real, a: mg.ops.mean(real), lambda fake: mg.ops.mean(fake * fake), abs)
+    both = mg.tensor([1.0, 2.0, 3.0, 4.0])
+    assert pair.discriminator_loss(both[:2], both[2:], both).item() == 1.5 + 12.5

@@ -15,7 +15,7 @@ from ..values import Array, DTypeLike
 from .blocks import PASS, SHARED, cut, for_each_block
 from .memory import empty_like, in_order_of, scratch
 
-__all__ = ["add", "cast", "gate", "leaky_relu", "sigmoid", "softplus", "tanh", "tanh_grad"]
+__all__ = ["add", "cast", "gate", "leaky_relu", "mix", "sigmoid", "softplus", "tanh", "tanh_grad"]
 
 ZEROS = {np.dtype(dtype): np.zeros(PASS, dtype) for dtype in (np.float32, np.float64)}
 
@@ -24,6 +24,12 @@ def add(a: Array, b: Array) -> Array:
     """Return a + b, of one shape, stored like a."""
     y = empty_like(a)
     np.add(a, b, out=y)
+    return y
+
+
+def mix(a: Array, b: Array, share: Array) -> Array:
+    """Return share a + (1 - share) b of samples a and b (N, ...) of one shape, one share each, (N, 1, ...)."""
+    y: Array = a * share + b * (1 - share)
     return y
 
 

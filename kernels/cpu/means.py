@@ -22,8 +22,10 @@ import numpy as np
 from ..values import Array
 from .elementwise import sigmoid, softplus
 
-__all__ = ["lengths", "lengths_grad", "mean_of", "mean_of_grad", "weighted_sum", "weighted_sum_grad"]
+__all__ = ["lengths", "lengths_grad", "mean_of", "mean_of_grad", "means_of_halves", "means_of_halves_grad",
+           "weighted_sum", "weighted_sum_grad"]
 
+Term = tuple[float, str, float]  # t, of, weight
 FUNCTIONS = "cross_entropy", "square", "absolute", "hinge", "product", "sigmoid"
 
 
@@ -65,6 +67,19 @@ def mean_of_grad(g: Array, x: Array, t: Array | float, of: str, weight: float = 
         slopes = np.zeros_like(x) if by_target else y * (1 - y)
     gx: Array = slopes * (g * x.dtype.type(weight / x.size))
     return gx
+
+
+def means_of_halves(x: Array, terms: Sequence[Term]) -> Any:
+    """The sum of mean_of the first half of x (2 N, ...) by one term (t, of, weight), and of the second by the other."""
+    half = len(x) // 2
+    return mean_of(x[:half], *terms[0]) + mean_of(x[half:], *terms[1])
+
+
+def means_of_halves_grad(g: Array, x: Array, terms: Sequence[Term]) -> Array:
+    """Return gx of means_of_halves; g is the cotangent of its result, one number."""
+    half = len(x) // 2
+    parts = zip((x[:half], x[half:]), terms, strict=True)
+    return np.concatenate([mean_of_grad(g, part, *term) for part, term in parts])
 
 
 def lengths(x: Array, axes: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:

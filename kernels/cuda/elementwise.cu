@@ -33,6 +33,18 @@ gate(const STORE* __restrict__ g, const STORE* __restrict__ on, REAL slope, STOR
   }
 }
 
+// y = e a + (1 - e) b by rows of `width` numbers, of which VEC is a divisor; blockIdx.x is the row, which has its own e.
+extern "C" __global__ void __launch_bounds__(THREADS)
+mix(const REAL* __restrict__ a, const REAL* __restrict__ b, const REAL* __restrict__ share, REAL* __restrict__ y,
+    long long width) {
+  long long i = ((long long)blockIdx.y * blockDim.x + threadIdx.x) * VEC, first = blockIdx.x * width;
+  if (i >= width) return;
+  REAL e = share[blockIdx.x];
+  Pack mine = load(a + first + i), theirs = load(b + first + i);
+  for (int v = 0; v < VEC; v++) mine.v[v] = mine.v[v] * e + theirs.v[v] * (1 - e);
+  store(y + first + i, mine);
+}
+
 // y = a + b, for numbers stored as bf16: CuPy's own kernel moves one of them at a time.
 extern "C" __global__ void __launch_bounds__(THREADS)
 sum_of_two(const STORE* __restrict__ a, const STORE* __restrict__ b, STORE* __restrict__ y, long long n) {

@@ -14,7 +14,7 @@ from . import memory
 from .grid import THREADS, flat, vector
 from .loader import kernel
 
-__all__ = ["add", "cast", "gate", "leaky_relu", "sigmoid", "softplus", "tanh", "tanh_grad"]
+__all__ = ["add", "cast", "gate", "leaky_relu", "mix", "sigmoid", "softplus", "tanh", "tanh_grad"]
 
 
 def add(a: DeviceArray, b: DeviceArray) -> DeviceArray:
@@ -30,6 +30,19 @@ def add(a: DeviceArray, b: DeviceArray) -> DeviceArray:
         return y
     order, back = memory.orders(a.strides)
     return (a.transpose(order) + b.transpose(order)).transpose(back)
+
+
+def mix(a: DeviceArray, b: DeviceArray, share: DeviceArray) -> DeviceArray:
+    """Return share a + (1 - share) b of samples a and b (N, ...), one share each, (N, 1, ...). Stored like a."""
+    a = memory.dense(a)
+    if memory.order_of(a)[:1] != (0,):
+        a = memory.contiguous(a)
+    b, y = memory.in_order_of(a, b), memory.empty_like(a)
+    width = a.size // len(a)
+    vec = vector(width, a, b)
+    kernel("elementwise.cu", "mix", a, VEC=vec)(
+        (len(a), flat(width, vec)), THREADS, (a, b, memory.dense(share), y, width))
+    return y
 
 
 def cast(x: DeviceArray, dtype: DTypeLike) -> DeviceArray:

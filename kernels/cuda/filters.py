@@ -7,6 +7,7 @@ from ..values import DeviceArray, Pair
 from .conv import conv2d, conv2d_weight_grad, conv_transpose2d
 from .loader import kernel
 from .memory import contiguous, empty, once
+from .partials import parts_left
 
 __all__ = ["blur_filters", "unblur_filters", "upconv2d", "upconv2d_adjoint", "upconv2d_weight_grad"]
 
@@ -23,8 +24,13 @@ def blur_filters(w: DeviceArray, scale: Pair) -> DeviceArray:
 
 def unblur_filters(g: DeviceArray, scale: Pair) -> DeviceArray:
     """The adjoint: g (C, O, KH+SH-1, KW+SW-1) -> (O, C, KH, KW), stored as (KH, KW, O, C)."""
+    return _unblurred(g, scale)
+
+
+def _unblurred(g: DeviceArray, scale: Pair, partial: DeviceArray | None = None) -> DeviceArray:
+    """unblur_filters of g or, with `partial`, of the sum of parts (parts, KH+SH-1, KW+SW-1, O, C) in g's place."""
     KH, KW = (n - s + 1 for n, s in zip(g.shape[2:], scale, strict=True))
-    y = _flip_and_sum(g.transpose(2, 3, 1, 0), (KH, KW), (KH - 1, KW - 1), scale)
+    y = _flip_and_sum(g.transpose(2, 3, 1, 0), (KH, KW), (KH - 1, KW - 1), scale, partial)
     return y.transpose(2, 3, 0, 1)  # (O, C, KH, KW)
 
 
@@ -44,18 +50,28 @@ def upconv2d_adjoint(g: DeviceArray, w: DeviceArray, scale: Pair, padding: Pair)
 def upconv2d_weight_grad(x: DeviceArray, g: DeviceArray, kernel_size: Pair, scale: Pair, padding: Pair) -> DeviceArray:
     """The adjoint of upconv2d in w: x (N, C, H, W) and g (N, O, OH, OW) -> (O, C, KH, KW)."""
     blurred, rest = blurred_geometry(kernel_size, scale, padding)
-    return unblur_filters(conv2d_weight_grad(g, x, blurred, scale, rest, ONE), scale)
+    if scale == ONE:
+        return unblur_filters(conv2d_weight_grad(g, x, blurred, scale, rest, ONE), scale)
+    with parts_left() as left:  # a stride above 1: the product's result is the filters' gradient, as it lies in memory
+        gw = conv2d_weight_grad(g, x, blurred, scale, rest, ONE)  # (C, O, KH+SH-1, KW+SW-1)
+    return _unblurred(gw, scale, left.partial)
 
 
 def _blurred(w: DeviceArray, scale: Pair) -> DeviceArray:
     return once(w, ("blur", *scale), lambda: blur_filters(w, scale))
 
 
-def _flip_and_sum(x: DeviceArray, size: Pair, corner: Pair, scale: Pair) -> DeviceArray:
+def _flip_and_sum(
+    x: DeviceArray, size: Pair, corner: Pair, scale: Pair, partial: DeviceArray | None = None
+) -> DeviceArray:
     """Turn x (H, W, O, C) into y (*size, O, C): y[i,j] = sum of x[top+a-i, left+b-j] over a < SH, b < SW."""
     x = contiguous(x)
     H, W, O, C = x.shape
     y = empty((*size, O, C), x.dtype, x)
-    blocks = -(-y.size // THREADS)
-    kernel("filters.cu", "flip_and_sum", x)(blocks, THREADS, (x, y, H, W, *size, O * C, *corner, *scale))
+    numbers = H, W, *size, O * C, *corner, *scale
+    if partial is None:
+        kernel("filters.cu", "flip_and_sum", x)(-(-y.size // THREADS), THREADS, (x, y, *numbers))
+    else:
+        kernel("filters.cu", "flip_and_sum_parts", partial)(
+            -(-y.size // 32), (32, 8), (partial, y, *numbers, len(partial)))
     return y

@@ -56,12 +56,8 @@ __device__ __forceinline__ REAL over_block(REAL sum, REAL* sums) {
   return sums[0];
 }
 
-// y = scale * sum of f(x, t) over n numbers; t null: `number` stands for all. share: packs of a piece, a multiple of THREADS.
-extern "C" __global__ void __launch_bounds__(THREADS)
-mean_of(const STORE* __restrict__ x, const STORE* __restrict__ t, REAL number, int of, REAL scale, REAL* partial, int* tickets,
-        REAL* __restrict__ y, long long n, long long share) {
-  __shared__ REAL sums[THREADS];
-  __shared__ bool last;
+// This thread's part of the sum of f(x, t) over this block's piece of n numbers, `share` packs; t null: `number` stands for all.
+__device__ __forceinline__ REAL part_of(const STORE* x, const STORE* t, REAL number, int of, long long n, long long share) {
   long long packs = n / VEC, end = min(packs, (blockIdx.x + 1) * share);
   REAL sum = 0;
   for (long long i = blockIdx.x * share + threadIdx.x; i < end; i += THREADS) {
@@ -70,6 +66,11 @@ mean_of(const STORE* __restrict__ x, const STORE* __restrict__ t, REAL number, i
   }
   if (blockIdx.x == gridDim.x - 1)  // the last numbers, less than a pack
     for (long long i = packs * VEC + threadIdx.x; i < n; i += THREADS) sum += value(x[i], t ? (REAL)t[i] : number, of);
+  return sum;
+}
+
+// The sum over all threads of the grid, written by the last block.
+__device__ __forceinline__ void write_sum(REAL sum, REAL* partial, int* tickets, REAL* y, REAL* sums, bool& last) {
   sum = over_block(sum, sums);
   if (gridDim.x > 1) {
     if (threadIdx.x == 0) partial[blockIdx.x] = sum;
@@ -78,7 +79,27 @@ mean_of(const STORE* __restrict__ x, const STORE* __restrict__ t, REAL number, i
     for (int i = threadIdx.x; i < gridDim.x; i += THREADS) sum += partial[i];
     sum = over_block(sum, sums);
   }
-  if (threadIdx.x == 0) *y = sum * scale;
+  if (threadIdx.x == 0) *y = sum;
+}
+
+// y = scale * the sum of f(x, t) over n numbers.
+extern "C" __global__ void __launch_bounds__(THREADS)
+mean_of(const STORE* __restrict__ x, const STORE* __restrict__ t, REAL number, int of, REAL scale, REAL* partial, int* tickets,
+        REAL* __restrict__ y, long long n, long long share) {
+  __shared__ REAL sums[THREADS];
+  __shared__ bool last;
+  write_sum(scale * part_of(x, t, number, of, n, share), partial, tickets, y, sums, last);
+}
+
+// The same over the first `half` numbers and, by another term, over as many others, in one sum; VEC divides `half`, or is 1.
+extern "C" __global__ void __launch_bounds__(THREADS)
+means_of_halves(const STORE* __restrict__ x, REAL number, int of, REAL scale, REAL number2, int of2, REAL scale2, REAL* partial,
+                int* tickets, REAL* __restrict__ y, long long half, long long share) {
+  __shared__ REAL sums[THREADS];
+  __shared__ bool last;
+  REAL sum = scale * part_of(x, nullptr, number, of, half, share);
+  sum += scale2 * part_of(x + half, nullptr, number2, of2, half, share);
+  write_sum(sum, partial, tickets, y, sums, last);
 }
 
 // gx = g scale df/dx, or with by_target gt = g scale df/dt.
@@ -95,6 +116,17 @@ mean_of_grad(const REAL* __restrict__ g, const STORE* __restrict__ x, const STOR
 #pragma unroll 1
     for (; i < n; i++) gx[i] = factor * slope(x[i], t ? (REAL)t[i] : number, of, by_target);
   }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+means_of_halves_grad(const REAL* __restrict__ g, const STORE* __restrict__ x, REAL number, int of, REAL scale, REAL number2,
+                     int of2, REAL scale2, STORE* __restrict__ gx, long long half) {
+  long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * VEC;
+  if (i >= 2 * half) return;
+  if (i >= half) number = number2, of = of2, scale = scale2;
+  Pack values = load(x + i);
+  for (int v = 0; v < VEC; v++) values.v[v] = *g * scale * slope(values.v[v], number, of, false);
+  store(gx + i, values);
 }
 
 // y[r] = the length of row r of x (rows, width); VEC divides width.

@@ -4,37 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from ..cpu.means import FUNCTIONS
+from ..cpu.means import FUNCTIONS, Term
 from ..values import FLOAT32, DeviceArray, is_bfloat16
 from . import memory
 from .elementwise import cast
 from .grid import THREADS, flat, vector
 from .loader import is_dense, kernel
-from .reduce import reduce_sum
+from .reduce import reduce_sum, room_for_sum
 from .source import Table
-from .tickets import tickets
 
-__all__ = ["lengths", "lengths_grad", "mean_of", "mean_of_grad", "weighted_sum", "weighted_sum_grad"]
+__all__ = ["lengths", "lengths_grad", "mean_of", "mean_of_grad", "means_of_halves", "means_of_halves_grad",
+           "weighted_sum", "weighted_sum_grad"]
 
-PACKS = 8  # that a thread of mean_of adds up, where one block is not enough
-PIECES = 256  # blocks of mean_of, at most
 WORDS = 240  # numbers in one weighted sum: half of a Table's words
 
 
 def mean_of(x: DeviceArray, t: DeviceArray | float, of: str, weight: float = 1.0) -> DeviceArray:
     """The mean of f(x, t) over all numbers times weight, f the function `of`. One launch; of bfloat16, float32."""
     x, t, number = _operands(x, t)
-    y, vec = memory.empty((), FLOAT32 if is_bfloat16(x) else x.dtype, x), vector(4, x, t)
-    packs = x.size // vec
-    places = tickets(x, 1) if packs > THREADS * PACKS else None
-    pieces = 1 if places is None else min(PIECES, -(-packs // (THREADS * PACKS)))
-    partial = None if pieces == 1 else memory.empty((pieces,), y.dtype, x)
+    vec = vector(4, x, t)
+    pieces, *room, y, share = room_for_sum(x, x.size // vec)
     kernel("means.cu", "mean_of", x, VEC=vec)(
-        pieces, THREADS, (x, t, number, FUNCTIONS.index(of), weight / x.size, partial, places, y, x.size,
-                          -(-packs // pieces)))
+        pieces, THREADS, (x, t, number, FUNCTIONS.index(of), weight / x.size, *room, y, x.size, share))
     return y
 
 
@@ -48,6 +43,33 @@ def mean_of_grad(
         flat(x.size, vec), THREADS, (memory.dense(g), x, t, number, FUNCTIONS.index(of), weight / x.size, by_target,
                                      gx, x.size))
     return gx
+
+
+def means_of_halves(x: DeviceArray, terms: Sequence[Term]) -> DeviceArray:
+    """The sum of mean_of the first half of x (2 N, ...) by one term (t, of, weight), and of the second by the other."""
+    x, half, numbers = _halves(x, terms)
+    vec = vector(half, x)
+    pieces, *room, y, share = room_for_sum(x, half // vec)
+    kernel("means.cu", "means_of_halves", x, VEC=vec)(pieces, THREADS, (x, *numbers, *room, y, half, share))
+    return y
+
+
+def means_of_halves_grad(g: DeviceArray, x: DeviceArray, terms: Sequence[Term]) -> DeviceArray:
+    """Return gx of means_of_halves; g is the cotangent of its result. Stored like x; one launch."""
+    x, half, numbers = _halves(x, terms)
+    gx, vec = memory.empty_like(x), vector(half, x)
+    kernel("means.cu", "means_of_halves_grad", x, VEC=vec)(
+        flat(x.size, vec), THREADS, (memory.dense(g), x, *numbers, gx, half))
+    return gx
+
+
+def _halves(x: DeviceArray, terms: Sequence[Term]) -> tuple[DeviceArray, int, list[Any]]:
+    """Return x with each half in one piece, the numbers in a half, and what the kernels take for two terms."""
+    x = memory.dense(x)
+    if x.shape[0] > 1 and memory.order_of(x)[0] != 0:
+        x = memory.contiguous(x)
+    half = x.size // 2
+    return x, half, [v for t, of, weight in terms for v in (t, FUNCTIONS.index(of), weight / half)]
 
 
 def _operands(x: DeviceArray, t: DeviceArray | float) -> tuple[DeviceArray, DeviceArray | None, float]:

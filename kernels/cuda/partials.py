@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
+
 from ..values import DeviceArray, is_bfloat16
 from .grid import THREADS, flat, vector
 from .loader import kernel
 
+LEAVE = 1 << 21  # numbers, 8 MB, that a kernel may read several times instead: they are in L2
 FEW = 8  # parts that one thread adds up; more are shared by the eight rows of a block
 
 
@@ -15,10 +20,42 @@ def stored_as(y: DeviceArray) -> dict[str, str]:
 
 
 def add_partials(partial: DeviceArray, b: DeviceArray | None, y: DeviceArray, columns: int, parts: int) -> None:
-    """Set y = b + the sum of partial (parts, y.size), in order; `columns` is the period of b."""
+    """Set y = b + the sum of partial (parts, y.size), in order; `columns` is the period of b.
+
+    Inside `parts_left`, leave it to the caller if the parts are few numbers.
+    """
+    if _wanted.by is not None and b is None and partial.size <= LEAVE:
+        _wanted.by.partial = partial
+        return
     if parts <= FEW and vector(columns, y, b) > 1:
         kernel("conv.cu", "add_few_partials", partial, **stored_as(y))(
             flat(y.size, vector(columns, y)), THREADS, (partial, b, y, y.size, columns, parts))
     else:
         kernel("conv.cu", "add_partials", partial, **stored_as(y))(
             -(-y.size // 32), (32, 8), (partial, b, y, y.size, columns, parts))
+
+
+class Left:
+    """Parts whose sum the caller takes over, or None."""
+
+    partial: DeviceArray | None = None
+
+
+class _Wanted(threading.local):
+    by: Left | None = None
+
+
+_wanted = _Wanted()
+
+
+@contextlib.contextmanager
+def parts_left() -> Iterator[Left]:
+    """A context for one product y, with nothing to be added: afterwards y is the sum of `partial` (parts, y.size).
+
+    If `partial` is None, y has been computed; else y has not been written.
+    """
+    _wanted.by = left = Left()
+    try:
+        yield left
+    finally:
+        _wanted.by = None

@@ -1,4 +1,4 @@
-"""Launches reduce.cu: sums over any axes, always added in the same order; the twin of cpu/reduce.py."""
+"""Launches reduce.cu, and means.cu for a sum of everything: always in the same order; the twin of cpu/reduce.py."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import itertools
 import math
 from collections.abc import Sequence
 
+from ..cpu.means import FUNCTIONS
 from ..values import FLOAT32, DeviceArray, DTypeLike, is_bfloat16
 from . import memory, moments
 from .backend import backend_of
-from .grid import THREADS, parts_of, table
+from .grid import THREADS, parts_of, table, vector
 from .loader import kernel
 from .tickets import tickets
 
 __all__ = ["reduce_sum"]
 
 SHORT = 512  # numbers in a line that one warp adds up
+PACKS = 8  # that a thread of means.cu adds up, where one block is not enough
+PIECES = 256  # blocks of a sum over everything, at most
 
 
 def reduce_sum(x: DeviceArray, axes: int | tuple[int, ...] | None = None, keepdims: bool = False) -> DeviceArray:
@@ -61,6 +64,8 @@ def _sum_rows(x: DeviceArray, groups: int, rows: int, channels: int) -> DeviceAr
     if channels == 1 and rows <= SHORT:
         kernel("reduce.cu", "reduce_lines", x, VEC=1)(-(-groups // 8), (32, THREADS // 32), (x, y, groups, rows))
         return y
+    if groups == channels == 1:
+        return _total(x)
     t = table(groups, rows, channels, x, parts=parts_of(x))
     several = t.lines > 1
     partial = memory.empty((groups * t.lines * channels,), y.dtype, x) if several else None
@@ -69,3 +74,20 @@ def _sum_rows(x: DeviceArray, groups: int, rows: int, channels: int) -> DeviceAr
     kernel("reduce.cu", "reduce_columns", x, VEC=t.vec)(
         t.grid, t.block, (x, partial, places, y if final else partial, t.rows, t.width, t.parts, t.share))
     return y if final else _sum_rows(partial, groups, t.lines, channels)
+
+
+def _total(x: DeviceArray) -> DeviceArray:
+    """The sum of all numbers (size,), as (1,): the mean of 1 x of means.cu, times their number."""
+    vec = vector(4, x)
+    pieces, *room, y, share = room_for_sum(x, x.size // vec)
+    kernel("means.cu", "mean_of", x, VEC=vec)(
+        pieces, THREADS, (x, None, 1.0, FUNCTIONS.index("product"), 1.0, *room, y, x.size, share))
+    return y.reshape(1)
+
+
+def room_for_sum(x: DeviceArray, packs: int) -> tuple[int, DeviceArray | None, DeviceArray | None, DeviceArray, int]:
+    """Blocks for a sum over packs of x, room for the sums of their pieces, tickets, the result, packs in a piece."""
+    places = tickets(x, 1) if packs > THREADS * PACKS else None
+    pieces = 1 if places is None else min(PIECES, -(-packs // (THREADS * PACKS)))
+    partial = None if pieces == 1 else memory.empty((pieces,), _real(x), x)
+    return pieces, partial, places, memory.empty((), _real(x), x), -(-packs // pieces)

@@ -7,7 +7,7 @@ images: on a GPU, whose small kernels take as long for one image as for two, nea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,22 @@ from minigan.engine import Tensor
 from minigan.engine.state import several_batches, state
 from minigan.nn.module import Module
 
-__all__ = ["in_one_pass"]
+__all__ = ["Parts", "in_one_pass"]
 
 
-def in_one_pass(network: Callable[[Tensor], Any], *batches: Tensor) -> list[Any]:
+class Parts(list[Any]):
+    """A network's outputs, one for each batch; `whole` is that of all batches, None if they did not pass as one."""
+
+    def __init__(self, outputs: Iterable[Any], whole: Any = None) -> None:
+        super().__init__(outputs)
+        self.whole = whole
+
+    def and_whole(self) -> list[Any]:
+        """The outputs and, if there is one, that of all batches."""
+        return [*self, *([] if self.whole is None else [self.whole])]
+
+
+def in_one_pass(network: Callable[[Tensor], Any], *batches: Tensor) -> Parts:
     """network(x) for each of the batches x (N, ...), in one pass if that gives the same.
 
     It does if every layer says that it is `separable`: it treats each sample by itself or, as batch norm does, by the
@@ -37,10 +49,10 @@ def in_one_pass(network: Callable[[Tensor], Any], *batches: Tensor) -> list[Any]
     """
     kinds = {(x.shape, np.dtype(np.float32) if kernels.is_bfloat16(x) else x.dtype, x.device) for x in batches}
     if state.batches > 1 or len(kinds) != 1 or not len(batches[0]) or not _separable(network):
-        return [network(x) for x in batches]
+        return Parts(network(x) for x in batches)
     with several_batches(len(batches)):
         y = network(ops.concat(batches))  # (batches * N, ...)
-    return _parts(y, len(batches[0]))
+    return Parts(_parts(y, len(batches[0])), y)
 
 
 def _separable(network: Any) -> bool:

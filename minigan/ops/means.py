@@ -14,7 +14,7 @@ from minigan.errors import ShapeError
 from minigan.ops._samples import normal, off_kinks
 from minigan.ops.activation import sigmoid
 from minigan.ops.elementwise import neg
-from minigan.ops.shape import broadcast_to
+from minigan.ops.shape import broadcast_to, concat, split
 
 FUNCTIONS = "cross_entropy", "square", "absolute", "hinge", "product", "sigmoid"
 
@@ -113,6 +113,33 @@ def _mean_of_grad(gy, y, x, target, *, of, number=0.0, weight=1.0):
             None if of == "sigmoid" else lambda: kernels.mean_of_grad(gy, x, t, of, weight, True))
 
 
+@primitive(samples=lambda rng: [
+    S(off_kinks(rng, 6, 2), terms=((1.0, "cross_entropy", 1.0), (0.0, "square", -0.5))),
+    S(off_kinks(rng, 2, 1, 2, 2), terms=((0.0, "product", 2.0), (-0.0, "absolute", 1.0)))], keeps=("x",))
+def means_of_halves(x: Array, terms: Sequence[tuple[float, str, float]]) -> Array:
+    """The sum of two means, mean_of each half of x (2 N, ...): a discriminator's loss on real and generated samples.
+
+    terms: of each half (number, of, weight), see mean_of.
+
+    Forward   y = w/m sum_{i < m} f(x_i, t) + w'/m sum_{i >= m} f'(x_i, t')
+    VJP       gx_i = gy w/m df/dx(x_i, t) in the first half, gy w'/m df'/dx(x_i, t') in the second
+    Why       each number enters through its own term of its own mean.
+    """
+    if not x.size or x.ndim == 0 or len(x) % 2 or {of for _, of, _ in terms} - {*FUNCTIONS}:
+        raise ShapeError(f"means_of_halves: x {x.shape} must have two halves of one size, and {terms} functions that "
+                         "mean_of knows")
+    return kernels.means_of_halves(x, terms)
+
+
+def _by_halves(gy, y, x, *, terms):
+    parts = zip(split(x, len(x) // 2), terms, strict=True)
+    return concat([_by_x(gy, y, part, None, of=of, number=t, weight=w) for part, (t, of, w) in parts])
+
+
+means_of_halves.defvjp(x=_by_halves)
+means_of_halves.deffused(lambda gy, y, x, *, terms: (kernels.means_of_halves_grad(gy, x, terms),))
+
+
 @primitive(samples=lambda rng: [S(normal(rng), normal(rng), normal(rng), weights=(1.0, -2.0, 0.5)),
                                 S(normal(rng), weights=(3.0,))], keeps=())
 def _weighted_sum(*numbers: Array, weights: Sequence[float]) -> Array:
@@ -150,4 +177,4 @@ def weighted_sum(numbers: Sequence[Operand], weights: Sequence[float]) -> Tensor
     return _weighted_sum(*numbers, weights=tuple(map(float, weights)))
 
 
-__all__ = ["mean_of", "weighted_sum"]
+__all__ = ["mean_of", "means_of_halves", "weighted_sum"]

@@ -138,8 +138,8 @@ class GAN(Trainer):
     def discriminator_step(self, real: Tensor, fake: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """One discriminator step on real and generated samples (N, ...); its metrics, see `update`."""
         judge = self.judge(real, labels)
-        real_logits, fake_logits = in_one_pass(judge, real, fake)
-        d_loss = self.loss.discriminator_loss(real_logits, fake_logits)
+        real_logits, fake_logits = logits = in_one_pass(judge, real, fake)
+        d_loss = self.loss.discriminator_loss(*logits.and_whole())
         penalised, penalties = self.penalised(d_loss, judge, real, fake)
         self.d_optimizer.minimize(penalised)
         return {"d_loss": d_loss.detach(), "d_real": probability(real_logits), "d_fake": probability(fake_logits),

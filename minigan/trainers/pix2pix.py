@@ -124,8 +124,8 @@ class Pix2Pix(Translation):
 
     def discriminator_step(self, a: Tensor, b: Tensor, fake: Tensor) -> dict[str, Tensor]:
         """One step of the discriminator on real pairs (a, b) and on (a, fake); its loss."""
-        real_logits, fake_logits = in_one_pass(self.discriminator, _pair(a, b), _pair(a, fake))
-        d_loss = 0.5 * over_scales(self.loss.discriminator_loss, real_logits, fake_logits)
+        logits = in_one_pass(self.discriminator, _pair(a, b), _pair(a, fake))
+        d_loss = 0.5 * over_scales(self.loss.discriminator_loss, *logits.and_whole())
         self.d_optimizer.minimize(d_loss)
         return {"d_loss": d_loss.detach()}
 

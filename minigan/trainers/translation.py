@@ -92,7 +92,7 @@ def values(losses: Weighted) -> dict[str, Tensor]:
 
 def discriminator_loss(discriminator: Judge, real: Tensor, fake: Tensor, game: GANLoss) -> Tensor:
     """Half of the discriminator's loss, as in the authors' code, so that it learns more slowly than the generators."""
-    return 0.5 * over_scales(game.discriminator_loss, *nn.in_one_pass(discriminator, real, fake))
+    return 0.5 * over_scales(game.discriminator_loss, *nn.in_one_pass(discriminator, real, fake).and_whole())
 
 
 class Translation(Trainer):

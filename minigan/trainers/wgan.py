@@ -88,7 +88,7 @@ class WGAN(GAN):
             bound ("clip").
         """
         judge = self.judge(real, labels)
-        distance = self.loss.discriminator_loss(*in_one_pass(judge, real, fake))
+        distance = self.loss.discriminator_loss(*in_one_pass(judge, real, fake).and_whole())
         metrics = {"wasserstein": -distance.detach()}
         loss = distance
         if self.lipschitz == "gp":

@@ -1,5 +1,7 @@
 """elementwise.cu against its CPU twin, to the bit, with every special number and length."""
 
+import functools
+
 import numpy as np
 import pytest
 from same_bytes import channels_last, in_every_order
@@ -44,6 +46,15 @@ def test_any_layout(device, rng):
     z = elementwise.gate(device.put(np.ascontiguousarray(g)), device.put(x), 0.2)
     assert z.strides == x.strides
     np.testing.assert_array_equal(device.get(z), cpu.gate(g, x, 0.2))
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 4, 4), (2, 1, 40, 31), (4, 5)])
+def test_mixtures_of_samples(device, rng, shape):
+    """One share for each sample, whatever the order in memory of the two and of their axes."""
+    a, b, e = rng.normal(size=shape), rng.normal(size=shape), rng.random((shape[0], *(1,) * (len(shape) - 1)))
+    for first in (a, channels_last(a), np.asfortranarray(a)):
+        y = in_every_order(device, functools.partial(elementwise.mix, *map(device.put, (first, channels_last(b), e))))
+        np.testing.assert_allclose(y, e * a + (1 - e) * b, rtol=1e-12, atol=1e-14)
 
 
 def test_slices(device, rng):

@@ -1,5 +1,6 @@
 """means.cu against formulas in float64: every function, in one piece and in many, in three orders of threads."""
 
+import itertools
 import math
 from functools import partial
 
@@ -37,6 +38,21 @@ def test_means_and_gradients_are_the_formulas(device, rng, of, size):
                 gx = in_every_order(device, partial(means.mean_of_grad, *there, of, 0.5, by_target))
                 wanted = float(g) * 0.5 / size * slope(wide, wide_target)
                 np.testing.assert_allclose(gx, wanted, rtol=0, atol=bound / size * (1 + abs(float(g)) * 5))
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (128, 1, 1, 1), (2, 1, 120, 121)])
+def test_halves(device, rng, shape):
+    """The second half by another function, in one piece and in many, where a pack may or may not end at the half."""
+    x, g = channels_last(3 * rng.normal(size=shape)), np.array(1.5)
+    for first, second in itertools.pairwise([*FORMULAS, "cross_entropy"]):
+        terms = (1.0, first, 1.0), (-1.0, second, -2.5)
+        y = in_every_order(device, partial(means.means_of_halves, device.put(x), terms))
+        gx = in_every_order(device, partial(means.means_of_halves_grad, device.put(g), device.put(x), terms))
+        parts = [(weight, FORMULAS[of], part, t) for part, (t, of, weight) in zip(np.split(x, 2), terms, strict=True)]
+        wanted = [weight * value(part, t).mean() for weight, (value, _, _), part, t in parts]
+        slopes = [1.5 * weight / part.size * slope(part, t) for weight, (_, slope, _), part, t in parts]
+        np.testing.assert_allclose(y, sum(wanted), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(gx, np.concatenate(slopes), rtol=1e-12, atol=1e-16)
 
 
 @pytest.mark.parametrize("label", [0.0, 1.0])

@@ -1,5 +1,8 @@
 """Moments that products leave for the norm after them: those of their result in float64, and never those of another."""
 
+import contextlib
+import functools
+
 import numpy as np
 import pytest
 from same_bytes import channels_last, in_every_order
@@ -209,3 +212,23 @@ def test_a_sequence_of_layers(device, launched, layer):
     finally:
         kernels.set_precision("fast")
         mg.set_device("cpu")
+
+
+@pytest.mark.parametrize("over, images", [("batch", (3, 14, 12)), ("instance", (2, 16, 32))])
+def test_running_statistics_move_as_by_moments_that_are_computed(device, monkeypatch, launched, over, images):
+    """Once for each group in order, in the launch that merges what the product has left."""
+    monkeypatch.setattr(conv, "plan", lambda *_: (conv.SQUARE, 1))
+    product, _ = products(device, images=images)
+    start = np.random.default_rng(1).random((2, 40)).astype(np.float32)
+
+    def moved(wanted):
+        running = [device.put(values) for values in start]
+        with kernels.moments_wanted() if wanted else contextlib.nullcontext():
+            y = product()
+        norm.norm_stats(y, over, 1e-5, kernels.Running(*running, 0.3))
+        return tuple(running)
+
+    left, computed = (in_every_order(device, functools.partial(moved, wanted)) for wanted in (True, False))
+    assert launched.count("norm_merge") == launched.count("norm_moments") > 0 and "update_running" not in launched
+    np.testing.assert_allclose(left, computed, rtol=1e-5, atol=1e-5)
+    assert not np.allclose(left, start)

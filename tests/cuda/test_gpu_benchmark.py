@@ -40,10 +40,11 @@ def test_operations_of_the_launches_are_those_of_the_layer(recorder, product, la
 
 
 @pytest.mark.parametrize("step, most", [
-    ("DCGAN-32 b64", 193), ("DCGAN-64 b128", 238), *(pytest.param(*row, marks=pytest.mark.long) for row in (
-        ("WGAN-GP b64", 166), ("CycleGAN-128 b1", 1668), ("CycleGAN-256 b1", 1670)))])
+    ("DCGAN-32 b64", 102), ("WGAN-GP b64", 96), *(pytest.param(*row, marks=pytest.mark.long) for row in (
+        ("DCGAN-64 b128", 138), ("DCGAN-32 b64, deconv", 99), ("DCGAN-64 b128, deconv", 132),
+        ("CycleGAN-128 b1", 908), ("CycleGAN-256 b1", 930)))])
 def test_a_step_launches_no_more_kernels_than_it_did(recorder, step, most):
-    """In a first step, captured, with those of CuPy. By a GPU's count, before: DCGAN-32 213, CycleGAN-128 2,457."""
+    """In a captured step, with those of CuPy, counted here. On 26 November 2026: DCGAN-32 208, CycleGAN-128 2,280."""
     assert recorder.counted(step)["launches"] <= most
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from same_bytes import channels_last, is_channels_last
 
 import minigan as mg
 from minigan import gradcheck
@@ -93,3 +94,12 @@ def test_a_change_of_a_gradient_changes_no_later_one(device):
         (x + 1.0).backward()
         assert x.grad.item() == 1
         x.grad[...] = 7
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_images_are_joined_channels_last(device, rng, axis):
+    """Whatever their own order, so that no kernel copies them."""
+    a, b = rng.normal(size=(2, 3, 4, 5)), channels_last(rng.normal(size=(2, 3, 4, 5)))
+    y = mg.ops.concat([tensor(a, device=device.name), Tensor(device.put(b))], axis).data
+    assert is_channels_last(y)
+    np.testing.assert_array_equal(device.get(y), np.concatenate([a, b], axis))
