@@ -5,7 +5,7 @@
     python benchmarks/bf16.py score --out results/        write results/bf16.md from all runs there
 
 Runs are those of the examples, in results/SYSTEM-PRECISION-SEED. Images are drawn in the run's own precision and scored
-in float32: 10,000 digits against MNIST's test digits, or translations of 1,000 test digits by classifiers of MNIST and
+in float32: 10,000 digits against MNIST's test digits, or translations of all digits by classifiers of MNIST and of
 USPS, which are trained first.
 """
 
@@ -71,28 +71,38 @@ def gan_scores(folder, precision):
 
 
 @functools.cache
+def both():
+    """(training, test) digits of both domains of CycleGAN."""
+    return [(data.mnist(32, split, holdout=True), data.usps(32, split)) for split in ("train", "test")]
+
+
+@functools.cache
 def judge():
-    """Classifiers of MNIST and of USPS, trained once, for a minute each."""
-    training, test = ((data.mnist(32, split, holdout=True), data.usps(32, split)) for split in ("train", "test"))
+    """Classifiers of the training digits of both domains, trained once, for a minute each."""
+    training, test = both()
     return metrics.DigitTranslation(*training, *test, settings=Settings(images_seen=30_000))
 
 
 def translation_scores(folder, precision):
-    """Labels kept by translation, and there and back."""
+    """Labels kept by translation, of all digits, which the classifiers of the other domain have not seen."""
 
-    def translator(way):
+    def translate(images, way):
         network = models.generator_of(load_weights(folder / f"averaged_{way}.safetensors"))
+        device.set_precision(precision)
+        with mg.no_grad():
+            parts = [network(mg.tensor(images[i : i + BATCH])).numpy() for i in range(0, len(images), BATCH)]
+        device.set_precision("fast")
+        return np.concatenate(parts)
 
-        def translate(images):
-            device.set_precision(precision)
-            with mg.no_grad():
-                parts = [network(mg.tensor(images[i : i + BATCH])).numpy() for i in range(0, len(images), BATCH)]
-            device.set_precision("fast")
-            return np.concatenate(parts)
-
-        return translate
-
-    return judge().quick(translator("ab"), translator("ba"))
+    digits = [(data.scaled(np.concatenate([d.images for d in domain])), np.concatenate([d.labels for d in domain]))
+              for domain in zip(*both(), strict=True)]  # training and test digits of each domain
+    scores = {}
+    for way, source in (("ab", 0), ("ba", 1)):
+        images, labels = digits[source]
+        translated = translate(images, way)
+        scores[f"kept_{way}"] = metrics.label_kept(judge().read[1 - source], translated, labels)
+        scores[f"cycle_{way[0]}"] = float(np.abs(translate(translated, way[::-1]) - images).mean())
+    return scores
 
 
 def has_ended(folder):

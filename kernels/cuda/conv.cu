@@ -78,6 +78,7 @@
 #define LOADS_A ((A_ALONG_K ? BM : BK) / LINES_A)  // by each thread, for a tile
 #define LOADS_B ((B_ALONG_K ? BN : BK) / LINES_B)
 static_assert(LOADS_A * LINES_A * PACKS_A * VA == BM * BK && LOADS_B * LINES_B * PACKS_B * VB == BN * BK, "tile and threads");
+static_assert(!MOMENTS || BM * (BN + 8) <= STAGES * (SIZE_A + SIZE_B), "the tiles have room for a block's part of y");
 
 // Copy V numbers, or V zeros, to shared memory: done after copies_arrived() and a __syncthreads().
 template <int V> __device__ __forceinline__ void copy(STORE* to, const STORE* from, bool valid) {
