@@ -63,6 +63,7 @@ def image_kernels(channels):
                 ("block_sum", x, TWO), ("resample", x, rows, None), ("max_pool2d", x, TWO, TWO, NONE),
                 ("pool_take", x, taps, TWO, TWO, NONE),
                 ("pool_put", x[:, :, :3, :2].copy(), taps, TWO, TWO, NONE, (6, 4)))
+    yield "tanh", x
     for mode in ("constant", "reflect", "edge"):
         yield from (("pad", x, widths, mode, 0.7), ("fold", large, widths, mode))
     for over in ("batch", "instance", "layer"):
