@@ -17,6 +17,7 @@ from minigan.losses import gan_loss
 REHEARSAL = bool(os.environ.get("GPU_REHEARSAL"))
 LOSSES_ONLY = ", losses only"  # DCGAN's step without the trainer's metrics, as the peers' is
 FLOAT64 = ", float64"  # a product in double precision
+BF16 = ", bf16"  # a step in that precision; it needs ml_dtypes
 
 
 class Step(NamedTuple):
@@ -111,10 +112,26 @@ def build(case):
     if (name := case.removesuffix(FLOAT64)) in PRODUCTS:
         product, layer = PRODUCTS[name]
         return our_product(product, layer, operands(layer, "float32" if name == case else "float64"))
+    if case.endswith(BF16):
+        return in_bf16(case.removesuffix(BF16))
     if case.endswith(LOSSES_ONLY):
         return losses_only(STEPS[case.removesuffix(LOSSES_ONLY)].options)
     step = STEPS[case]
     return works.work(step.work, step.options).update
+
+
+def in_bf16(case):
+    """A case in precision bf16, whatever others are timed in between."""
+    def called(function):
+        before = kernels.get_precision()
+        mg.device.set_precision("bf16")
+        try:
+            return function()
+        finally:
+            mg.device.set_precision(before)
+
+    update = called(lambda: build(case))
+    return lambda: called(update)
 
 
 def losses_only(options):

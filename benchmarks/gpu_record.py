@@ -159,7 +159,7 @@ def compile_ahead(cases, processes, counts_file=None):
             counts_file.write_text(json.dumps({counts["case"]: counts for counts in counted_cases}))
         order = sorted(kernels, key=lambda kernel: kernel[0] not in ("hopper.cu", "conv.cu"))  # the slowest first
         all_of(compile_one, order)
-        all_of(run_once, [case for case in cases if case in gpu_cases.STEPS])
+        all_of(run_once, [case for case in cases if case.removesuffix(gpu_cases.BF16) in gpu_cases.STEPS])
 
 
 def all_cases():
@@ -176,19 +176,25 @@ def version_cases():
     return [*CASES, *(name + gpu_cases.FLOAT64 for name in CASES if name in gpu_cases.PRODUCTS)]
 
 
-CASE_LISTS = {"all": all_cases, "versions": version_cases}
+def bf16_cases():
+    """What the section bf16 of gpu.py times of ours."""
+    return [*gpu_cases.STEPS, *(name + gpu_cases.BF16 for name in gpu_cases.STEPS)]
+
+
+CASE_LISTS = {"all": all_cases, "versions": version_cases, "bf16": bf16_cases}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--compile", type=int, default=0, metavar="N", help="compile in N processes for the GPU")
-    parser.add_argument("--cases", choices=CASE_LISTS, default="all", help="of gpu.py, or of gpu_versions.py")
+    parser.add_argument("--cases", choices=CASE_LISTS, default="all",
+                        help="of gpu.py, of its section bf16, or of gpu_versions.py")
     parser.add_argument("--counts", type=Path, help="write launches, products, GFLOP there, for gpu.py --counts")
     options = parser.parse_args()
     if options.compile:
         return compile_ahead(CASE_LISTS[options.cases](), options.compile, options.counts)
     print("| step | launches | products | GFLOP |\n|---|---|---|---|")
-    for case in gpu_cases.STEPS:
+    for case in bf16_cases():
         counts = counted(case)
         print(f"| {case} | {counts['launches']} | {counts['gemms']} | {counts['gflop']:.1f} |", flush=True)
     return None

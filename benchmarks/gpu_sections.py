@@ -14,7 +14,7 @@ import gpu_cases
 import gpu_kernels
 import numpy as np
 import works
-from gpu_cases import LOSSES_ONLY, PRODUCTS, STEPS
+from gpu_cases import BF16, LOSSES_ONLY, PRODUCTS, STEPS
 from gpu_clock import CALLS, captured, in_turns, torch
 
 import minigan as mg
@@ -90,12 +90,14 @@ def _ways(case):
     return gpu_peers.STEP_WAYS | (gpu_peers.NORM_WAYS if case.work == "cyclegan" else {})
 
 
-def _step(gpu, results, name, ways, plain=True):
+def _step(gpu, results, name, ways, plain=True, halves=False):
     """One row: ours captured (with and without the trainer's metrics) and plain, and PyTorch's ways."""
     case = STEPS[name]
     systems = {OURS: lambda: captured(gpu_cases.build(name))}
     if case.work == "dcgan" and plain:
         systems[OURS + LOSSES_ONLY] = lambda: captured(gpu_cases.build(name + LOSSES_ONLY))
+    if halves:
+        systems[OURS + BF16] = lambda: captured(gpu_cases.build(name + BF16))
     for way, settings in ways.items():
         systems[way] = functools.partial(_peer, gpu, case, settings)
     if plain:
@@ -145,8 +147,8 @@ def _fit(gpu, name):
 
 
 def bf16(gpu, results):
-    """PyTorch's steps in bfloat16, to know what there is to gain."""
-    return _other_ways(gpu, results, "BF16_WAYS", STEPS)
+    """Steps in bfloat16, ours and PyTorch's, beside ours in TF32."""
+    return _other_ways(gpu, results, "BF16_WAYS", STEPS, halves=True)
 
 
 def eager(gpu, results):
@@ -159,11 +161,12 @@ def compiled(gpu, results):
     return _other_ways(gpu, results, "COMPILED_WAYS", ("DCGAN-64 b128", "DCGAN-32 b64", "CycleGAN-256 b1"))
 
 
-def _other_ways(gpu, results, ways, names):
+def _other_ways(gpu, results, ways, names, halves=False):
     import gpu_peers
 
     for name in names:
-        yield name, functools.partial(_step, gpu, results, name, getattr(gpu_peers, ways), plain=False)
+        yield name, functools.partial(
+            _step, gpu, results, name, getattr(gpu_peers, ways), plain=False, halves=halves)
 
 
 # ---- convolutions ----

@@ -83,6 +83,19 @@ widen(const STORE* __restrict__ x, OUT* __restrict__ y, int n, int m, long long 
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
+tanh_of(const STORE* __restrict__ x, STORE* __restrict__ y, long long n) {  // for bf16; CuPy's own does as well for others
+  long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * VEC;
+  if (i + VEC <= n) {
+    Pack pack = load(x + i);
+    for (int v = 0; v < VEC; v++) pack.v[v] = tanh(pack.v[v]);
+    store(y + i, pack);
+  } else {
+#pragma unroll 1
+    for (; i < n; i++) y[i] = tanh((REAL)x[i]);
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
 tanh_grad(const STORE* __restrict__ g, const STORE* __restrict__ y, STORE* __restrict__ z, long long n) {  // z = g (1 - y^2)
   long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * VEC;
   if (i + VEC <= n) {

@@ -100,6 +100,15 @@ __device__ __forceinline__ void product(
   int count = min(steps - first, share);
   int all_steps = KIND == 2 ? steps : KH * KW * (C / BK);  // of the image
 
+  if (KIND == 2 && MOMENTS) {  // a warp takes a column
+    int group = (steps + LINES_OF_SUMS - 1) / LINES_OF_SUMS, lines = (steps + group - 1) / group;
+    for (int n = (blockIdx.z * gridDim.x + blockIdx.x) * 8 + t / 32; n < WIDTH; n += gridDim.z * gridDim.x * 8) {
+      float sum = 0;
+      for (int k = t % 32; k < lines && n0 + n < O; k += 32) sum += moments[(long long)k * O + n0 + n];
+      for (int apart = 16; apart > 0; apart /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, apart);
+      if (t % 32 == 0 && n0 + n < O) moments[(long long)lines * O + n0 + n] = sum;
+    }
+  }
   if (t < SLOTS) barrier_init(barriers + 8 * t);
   barriers_made();
 
@@ -195,15 +204,6 @@ __device__ __forceinline__ void product(
       next();
     }
     copies_commit();
-  }
-  if (KIND == 2 && MOMENTS) {  // while the first copies are on their way; a warp takes a column
-    int group = (steps + LINES_OF_SUMS - 1) / LINES_OF_SUMS, lines = (steps + group - 1) / group;
-    for (int n = (blockIdx.z * gridDim.x + blockIdx.x) * 8 + t / 32; n < WIDTH; n += gridDim.z * gridDim.x * 8) {
-      float sum = 0;
-      for (int k = t % 32; k < lines && n0 + n < O; k += 32) sum += moments[(long long)k * O + n0 + n];
-      for (int apart = 16; apart > 0; apart /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, apart);
-      if (t % 32 == 0 && n0 + n < O) moments[(long long)lines * O + n0 + n] = sum;
-    }
   }
   int now = 0, parity = 0, ahead = AHEAD;  // slots of this step and of that to be copied
   int lane = t % 32, top = t / 128 * 64 + t / 32 % 4 * 16;

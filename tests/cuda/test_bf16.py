@@ -2,7 +2,6 @@
 
 import math
 
-import ml_dtypes
 import numpy as np
 import pytest
 from same_bytes import channels_last
@@ -15,7 +14,7 @@ from minigan.kernels import cpu
 from minigan.kernels.cuda import conv, hopper
 from minigan.kernels.geometry import out_size
 
-BF16 = np.dtype(ml_dtypes.bfloat16)
+BF16 = np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
 ONE, TWO, NONE = (1, 1), (2, 2), (0, 0)
 HALF_A_UNIT = 2.0**-8  # at most, of a number with 8 bits of mantissa, the hidden one counted
 
@@ -64,6 +63,7 @@ def image_kernels(channels):
                 ("block_sum", x, TWO), ("resample", x, rows, None), ("max_pool2d", x, TWO, TWO, NONE),
                 ("pool_take", x, taps, TWO, TWO, NONE),
                 ("pool_put", x[:, :, :3, :2].copy(), taps, TWO, TWO, NONE, (6, 4)))
+    yield "tanh", x
     for mode in ("constant", "reflect", "edge"):
         yield from (("pad", x, widths, mode, 0.7), ("fold", large, widths, mode))
     for over in ("batch", "instance", "layer"):
