@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..geometry import blurred_geometry, enlarged_size
-from ..values import DeviceArray, Pair
+from ..precision import get_precision
+from ..values import DeviceArray, Pair, is_bfloat16
 from .conv import conv2d, conv2d_weight_grad, conv_transpose2d
 from .loader import kernel
 from .memory import contiguous, empty, once
@@ -50,11 +51,12 @@ def upconv2d_adjoint(g: DeviceArray, w: DeviceArray, scale: Pair, padding: Pair)
 def upconv2d_weight_grad(x: DeviceArray, g: DeviceArray, kernel_size: Pair, scale: Pair, padding: Pair) -> DeviceArray:
     """The adjoint of upconv2d in w: x (N, C, H, W) and g (N, O, OH, OW) -> (O, C, KH, KW)."""
     blurred, rest = blurred_geometry(kernel_size, scale, padding)
-    if scale == ONE:
-        return unblur_filters(conv2d_weight_grad(g, x, blurred, scale, rest, ONE), scale)
-    with parts_left() as left:  # a stride above 1: the product's result is the filters' gradient, as it lies in memory
-        gw = conv2d_weight_grad(g, x, blurred, scale, rest, ONE)  # (C, O, KH+SH-1, KW+SW-1)
-    return _unblurred(gw, scale, left.partial)
+    if scale != ONE and get_precision() != "bf16" and not is_bfloat16(g):  # then it is a product's result as it is
+        with parts_left() as left:
+            gw = conv2d_weight_grad(g, x, blurred, scale, rest, ONE)  # (C, O, KH+SH-1, KW+SW-1)
+        if left.partial is None or left.are(gw):
+            return _unblurred(gw, scale, left.partial)
+    return unblur_filters(conv2d_weight_grad(g, x, blurred, scale, rest, ONE), scale)
 
 
 def _blurred(w: DeviceArray, scale: Pair) -> DeviceArray:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 
 from ..values import DeviceArray, is_bfloat16
+from .backend import backend_of
 from .grid import THREADS, flat, vector
 from .loader import kernel
 
@@ -25,7 +26,7 @@ def add_partials(partial: DeviceArray, b: DeviceArray | None, y: DeviceArray, co
     Inside `parts_left`, leave it to the caller if the parts are few numbers.
     """
     if _wanted.by is not None and b is None and partial.size <= LEAVE:
-        _wanted.by.partial = partial
+        _wanted.by.partial, _wanted.by.of = partial, y
         return
     if parts <= FEW and vector(columns, y, b) > 1:
         kernel("conv.cu", "add_few_partials", partial, **stored_as(y))(
@@ -36,9 +37,15 @@ def add_partials(partial: DeviceArray, b: DeviceArray | None, y: DeviceArray, co
 
 
 class Left:
-    """Parts whose sum the caller takes over, or None."""
+    """Parts whose sum the caller takes over, or None, and the result that they belong to."""
 
     partial: DeviceArray | None = None
+    of: DeviceArray | None = None
+
+    def are(self, y: DeviceArray) -> bool:
+        """Whether y is that result as a whole, in the same memory, not something made of it."""
+        same = self.of is not None and self.of.size == y.size
+        return same and backend_of(y).address(self.of) == backend_of(y).address(y)
 
 
 class _Wanted(threading.local):

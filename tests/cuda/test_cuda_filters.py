@@ -5,7 +5,7 @@ import pytest
 from same_bytes import channels_last, in_every_order
 
 from minigan.kernels import cpu, get_precision, set_precision
-from minigan.kernels.cuda import filters
+from minigan.kernels.cuda import filters, partials
 from minigan.kernels.cuda.conv import conv2d_weight_grad
 from minigan.kernels.cuda.filters import blur_filters, unblur_filters
 from minigan.kernels.cuda.partials import parts_left
@@ -70,3 +70,12 @@ def test_a_deep_sum_is_left_in_parts_and_adds_up(device, rng, precision):
     np.testing.assert_allclose(gw, wanted, rtol=0, atol=bound)
     wanted = cpu.conv2d_weight_grad(g, x, (4, 4), (2, 2), (2, 2), (1, 1))
     np.testing.assert_allclose(summed, wanted, rtol=0, atol=4 * bound)
+
+
+def test_parts_of_another_result_are_not_taken(device, rng):
+    """As where a product's result is cut or turned before it is returned: then everything is computed anew."""
+    y = device.put(rng.normal(size=(4, 6)))
+    with parts_left() as left:
+        partials.add_partials(device.put(rng.normal(size=(3, 24))), None, y, 6, 3)
+    assert left.are(y) and left.are(y.transpose(1, 0))
+    assert not left.are(y[:2]) and not left.are(y.copy()) and not left.are(y[1:])
