@@ -24,6 +24,7 @@ from .grid import vector
 from .loader import kernel
 from .pad import pad
 from .partials import add_partials, stored_as
+from .products import Sizes
 
 __all__ = ["conv2d", "conv2d_weight_grad", "conv_transpose2d"]
 
@@ -232,7 +233,7 @@ def product(
         y.dtype.name == "float32" and get_precision() != "fp32" and backend_of(y).capability() >= (8, 0))
     b = None if b is None else memory.dense(b)
     divisors = math.gcd(geometry[2], geometry[6]), math.gcd(geometry[3], geometry[7])
-    sizes = hopper.Sizes(rows, columns, depth, phases, a_along_k, b_along_k, mirror)
+    sizes = Sizes(rows, columns, depth, phases, a_along_k, b_along_k, mirror)
     if tensor_cores and batch.matrices == 1 and hopper.fits(x, w, y, images, geometry, lines, sizes):
         hopper.launch(x, w, b, y, images, geometry, divisors, lines, sizes)
         return

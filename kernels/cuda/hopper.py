@@ -17,10 +17,10 @@ from .grid import vector
 from .loader import kernel
 from .memory import aligned
 from .partials import add_partials, stored_as
+from .products import WEIGHT_GRAD, Sizes
 
 LINES_OF_SUMS = 128  # at most, of the columns of gy; the same in hopper.cu
 BM, BK = 128, 32  # rows and depth of a tile, of bfloat16 twice as deep; the same in hopper.cu
-FORWARD, DATA_GRAD, WEIGHT_GRAD = range(3)
 WORTH = 2**28  # multiply-adds below which conv.cu, one launch instead of two, is faster
 MULTIPROCESSORS, IN_LARGE_CLUSTERS = 132, 120  # of an H200; how many of them clusters of 4 and 8 reach
 
@@ -52,23 +52,6 @@ READ_AGAIN = 2.5  # microseconds: norm_moments took 3.4 in CycleGAN-128, less wh
 IMAGE, Y, PARTIAL_SUMS = 2.2e-6, 1.35e-6, 1.57e-6  # microseconds for a number of the image, of y, of the partial sums
 
 
-class Sizes(NamedTuple):
-    """Of a product, as conv.product has them."""
-
-    rows: int
-    columns: int
-    depth: int
-    phases: int
-    a_along_k: bool
-    b_along_k: bool
-    mirror: bool = False  # the border of the images x, else zeros
-
-    @property
-    def mode(self) -> int:
-        """Of hopper.cu."""
-        return WEIGHT_GRAD if not self.a_along_k else DATA_GRAD if self.b_along_k else FORWARD
-
-
 def fits(
     x: DeviceArray, w: DeviceArray, y: DeviceArray, images: tuple[int, int, int, int], geometry: tuple[int, ...],
     lines: tuple[int, int], sizes: Sizes,
@@ -96,6 +79,7 @@ def plan(mode: int, rows: int, columns: int, depth: int, phases: int, moments: b
 
     With `moments`, those that leave moments of y, as forms with partial sums do not, are READ_AGAIN shorter.
 
+    >>> from minigan.kernels.cuda.products import DATA_GRAD, FORWARD
     >>> [plan(FORWARD, 128 * 8 * 8, 256, 2048, 1)[i] for i in (1, 2)], plan(DATA_GRAD, 128 * 8 * 8, 128, 1024, 4).splits
     ([2, 2], 1)
     """

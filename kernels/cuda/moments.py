@@ -9,14 +9,12 @@ have changed them.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ..values import FLOAT32, DeviceArray, handed, is_bfloat16
 from . import memory
 from .backend import backend_of
-
-if TYPE_CHECKING:
-    from .hopper import Sizes
+from .products import Sizes
 
 
 class Left(NamedTuple):

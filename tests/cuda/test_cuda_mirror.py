@@ -7,7 +7,7 @@ from same_bytes import channels_last, in_every_order
 import minigan as mg
 from minigan import kernels, nn
 from minigan.kernels import cpu
-from minigan.kernels.cuda import conv, hopper, loader
+from minigan.kernels.cuda import conv, hopper, loader, products
 from minigan.kernels.geometry import out_size
 
 #       N  C   O   H   W   kernel  stride  padding dilation
@@ -79,7 +79,7 @@ def test_the_kernel_keeps_corners_in_16_bits(device, monkeypatch):
     x = device.put(np.zeros((1, 2, 2**14, 32), np.float32))
     w, y = device.put(np.zeros((288, 64), np.float32)), device.put(np.zeros((2**15, 64), np.float32))
     for size, mirror, wanted in ((2**14, True, False), (2**14, False, True), (2**13, True, True)):
-        sizes = hopper.Sizes(2 * size, 64, 288, 1, True, False, mirror)
+        sizes = products.Sizes(2 * size, 64, 288, 1, True, False, mirror)
         geometry = (3, 3, 1, 1, 1, 1, 1, 1, 2, size)
         assert hopper.fits(x, w, y, (1, 2, size, 32), geometry, (32, 64), sizes) == (
             wanted and hopper.backend_of(y).capability()[0] == 9)
