@@ -125,7 +125,7 @@ def _concat(*xs: Array, axis: int) -> Array:
     VJP       gx_k = the part of gy where x_k lies
     Why       each element of y is a copy of one element of one x_k.
     """
-    if xs[0].ndim != 4 or isinstance(xs[0], np.ndarray):
+    if not xs or xs[0].ndim != 4 or isinstance(xs[0], np.ndarray):
         return np.concatenate(xs, axis)
     images = [x.transpose(0, 2, 3, 1) for x in xs]  # to be stored channels-last on a device, else kernels copy them
     return np.concatenate(images, (0, 3, 1, 2)[axis]).transpose(0, 3, 1, 2)
