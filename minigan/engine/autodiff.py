@@ -106,8 +106,11 @@ def walk(
     """
     retain = create_graph if retain_graph is None else retain_graph
     cotangents: dict[Place, Tensor] = {}
+    constants: set[int] = set()  # memory of seeds that other passes start from, too
     for y, cotangent in outputs:
         seed, place = _seed(y, cotangent), y.place
+        if cotangent is None and not isinstance(y.data, np.ndarray | np.generic):
+            constants.add(_owner(seed))
         cotangents[place] = cotangents[place] + seed if place in cotangents else seed
     order = reachable(cotangents)
     targets = None if inputs is None else {x.place for x in inputs}
@@ -143,6 +146,9 @@ def walk(
         terms = [[gradients[leaf].data, *others] for leaf, others in later.items()]
         sums = kernels.add_up(list(itertools.chain(*terms)), [len(row) for row in terms])
         gradients.update((leaf, Tensor(array)) for leaf, array in zip(later, sums, strict=True))
+    if constants:  # who gets a gradient may write to it
+        gradients.update((place, Tensor(g.data.copy())) for place, g in gradients.items()
+                         if g.node is None and _owner(g) in constants)
     return gradients
 
 

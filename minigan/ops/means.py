@@ -10,7 +10,7 @@ import numpy as np
 
 from minigan import kernels
 from minigan.engine import Array, Operand, S, Tensor, primitive
-from minigan.errors import ShapeError
+from minigan.errors import OptionError, ShapeError
 from minigan.ops._samples import normal, off_kinks
 from minigan.ops.activation import sigmoid
 from minigan.ops.elementwise import neg
@@ -53,7 +53,7 @@ def mean_of(x: Array, target: Array | None = None, *, of: str, number: float = 0
               -ln(1 - D) for t = 0, as ln(1 + e^x) - x = ln(1 + e^-x); at kinks, the slope of smallest magnitude.
     """
     if of not in FUNCTIONS:
-        raise ValueError(f"{of!r} is not one of {', '.join(FUNCTIONS)}")
+        raise OptionError(f"mean_of: of={of!r} is not one of {', '.join(FUNCTIONS)}")
     if target is not None and target.shape != x.shape:
         raise ShapeError(f"mean_of: x {x.shape} and target {target.shape} must have one shape")
     if not x.size:

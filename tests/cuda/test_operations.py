@@ -5,7 +5,7 @@ import pytest
 from same_bytes import channels_last, is_channels_last
 
 import minigan as mg
-from minigan import gradcheck
+from minigan import grad, gradcheck
 from minigan.engine import OPERATIONS, Tensor, tensor
 from minigan.errors import DeviceError
 
@@ -94,6 +94,16 @@ def test_a_change_of_a_gradient_changes_no_later_one(device):
         (x + 1.0).backward()
         assert x.grad.item() == 1
         x.grad[...] = 7
+
+
+@pytest.mark.parametrize("number", [lambda x: x.reshape(()), lambda x: x.sum(), lambda x: x.reshape(()) + 1.0])
+def test_a_change_of_the_array_of_a_gradient_changes_no_later_one(device, number):
+    """Also where the gradient is a view of the array that a pass starts from."""
+    x = tensor(np.full(1, 3, np.float32), requires_grad=True, device=device.name)
+    for _ in range(2):
+        g, = grad(number(x), [x])
+        assert g.numpy() == 1
+        g.data[...] = 7
 
 
 @pytest.mark.parametrize("axis", [0, 1, -1])

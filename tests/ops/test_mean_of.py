@@ -5,7 +5,7 @@ import pytest
 
 import minigan as mg
 from minigan import ops
-from minigan.errors import ShapeError
+from minigan.errors import OptionError, ShapeError
 
 TWINS = {
     "cross_entropy": lambda f, x, t: f.binary_cross_entropy_with_logits(x, t),
@@ -50,7 +50,7 @@ def test_what_is_refused():
     x = mg.tensor(np.ones((2, 3)))
     with pytest.raises(ShapeError, match=r"mean_of: x \(2, 3\) and target \(3,\) must have one shape"):
         ops.mean_of(x, mg.tensor(np.ones(3)), of="square")
-    with pytest.raises(ShapeError, match="'cubes' is not one of cross_entropy, square"):
+    with pytest.raises(OptionError, match="'cubes' is not one of cross_entropy, square"):
         ops.mean_of(x, of="cubes")
     with pytest.raises(ShapeError, match=r"mean_of: x \(0, 3\) has 0 elements"):
         ops.mean_of(x[:0], of="square")
