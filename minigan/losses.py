@@ -9,6 +9,7 @@ and 0 in `ops.mean_of`, which has the formulas of all functions whose means are 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -48,9 +49,16 @@ class GANLoss:
         """
         if both is None or not (isinstance(self.real, Mean) and isinstance(self.fake, Mean)):
             return self.real(real_logits, self.label_smoothing) + self.fake(fake_logits)
-        real, fake = self.real, self.fake
-        return ops.means_of_halves(both, terms=((real.target - self.label_smoothing, real.of, real.weight),
-                                                (fake.target, fake.of, fake.weight)))
+        pairs = (self.real, self.label_smoothing), (self.fake, 0.0)
+        terms = tuple((float(mean.target - a), mean.of, float(mean.weight)) for mean, a in pairs)
+        return ops.means_of_halves(both, terms=terms)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A subclass whose discriminator_loss takes both logits only, as in earlier versions, gets no more."""
+        super().__init_subclass__(**options)
+        own = vars(cls).get("discriminator_loss")
+        if own is not None and "both" not in inspect.signature(own).parameters:
+            setattr(cls, "discriminator_loss", lambda self, real, fake, both=None: own(self, real, fake))  # noqa: B010
 
     def generator_loss(self, fake_logits: Tensor) -> Tensor:
         """The generator's loss, a scalar, from logits of any shape."""
@@ -89,7 +97,10 @@ class Mean:
 
     def __call__(self, logits: Tensor, a: float = 0.0) -> Tensor:
         """The mean, a scalar."""
-        return ops.mean_of(logits, of=self.of, number=self.target - a, weight=self.weight)
+        return ops.mean_of(logits, of=self.of, number=float(self.target - a), weight=float(self.weight))
+
+
+_real_cross_entropy, _fake_cross_entropy = Mean("cross_entropy", 1), Mean("cross_entropy", 0)  # pickles name them
 
 
 # Goodfellow et al., 2014, equation 1: V = E ln D(x) + E ln(1 - D(G(z))), maximised by D, minimised by G.
@@ -142,12 +153,13 @@ def _compared(loss: str, of: str, x: Tensor, target: Any, reduction: str, terms:
     check_reduction(loss, reduction)
     if reduction == "none":
         return terms()
-    if isinstance(target, Tensor) and target.ndim < np.ndim(x):  # one number that may have a gradient
+    is_number = isinstance(target, int | float | np.integer | np.floating)
+    if not np.size(x) or not (is_number or np.shape(target) == np.shape(x)):  # nothing, a Tensor of one number, or else
         return ops.sum(terms()) if reduction == "sum" else ops.mean(terms())
     weight = np.size(x) if reduction == "sum" else 1.0
-    if np.ndim(target) or isinstance(target, Tensor):
-        return ops.mean_of(x, target, of=of, weight=weight)
-    return ops.mean_of(x, of=of, number=float(target), weight=weight)
+    if is_number:
+        return ops.mean_of(x, of=of, number=float(target), weight=weight)
+    return ops.mean_of(x, target, of=of, weight=weight)
 
 
 def mse(x: Tensor, target: Any, *, reduction: str = "mean") -> Tensor:

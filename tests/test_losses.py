@@ -96,3 +96,41 @@ def test_a_pair_of_functions_needs_no_mean(rng):
     pair = losses.GANLoss("of functions", lambda real, a: mg.ops.mean(real), lambda fake: mg.ops.mean(fake * fake), abs)
     both = mg.tensor([1.0, 2.0, 3.0, 4.0])
     assert pair.discriminator_loss(both[:2], both[2:], both).item() == 1.5 + 12.5
+
+
+class Doubled(losses.GANLoss):
+    """A pair of one's own, written when a discriminator's loss had two arguments."""
+
+    def discriminator_loss(self, real_logits, fake_logits):
+        return super().discriminator_loss(real_logits, fake_logits) * 2.0
+
+
+def test_a_pair_of_ones_own_may_override_the_loss():
+    pair = losses.hinge
+    own = Doubled("doubled", pair.real, pair.fake, pair.generator, labels=False)
+    logits = mg.tensor([[0.5], [2.0]]), mg.tensor([[0.5], [-2.0]])
+    assert own.discriminator_loss(*logits, mg.ops.concat(logits)).item() == 2 * pair.discriminator_loss(*logits).item()
+
+
+def test_a_smoothing_may_be_a_number_of_numpy():
+    pair, logits = losses.non_saturating.smoothed(np.float64(0.1)), mg.tensor([[1.0], [2.0]], requires_grad=True)
+    pair.discriminator_loss(logits[:1], logits[1:], logits).backward()
+    assert logits.grad.dtype == np.float32
+
+
+@pytest.mark.parametrize("loss", [losses.mse, losses.l1, losses.bce_with_logits])
+def test_a_sum_over_nothing_is_0(loss):
+    nothing = mg.tensor(np.zeros((0, 3), np.float32))
+    assert loss(nothing, nothing, reduction="sum").item() == 0
+
+
+@pytest.mark.parametrize("target", ["a", 1j])
+def test_a_target_that_is_no_number_is_named(target):
+    with pytest.raises(mg.errors.DTypeError):
+        losses.mse(mg.tensor([1.0, 2.0]), target)
+
+
+def test_the_mean_of_a_loss_is_no_vanishing_gradient():
+    x = mg.tensor(np.linspace(-1, 1, 1000), requires_grad=True)
+    for loss in (losses.mse(x, 0.5), losses.wasserstein.generator_loss(x), 1e-4 * losses.l1(x, 0.1)):
+        assert "vanishes" not in str(mg.explain(loss))

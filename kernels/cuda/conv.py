@@ -123,6 +123,8 @@ def conv2d_weight_grad(
 ) -> DeviceArray:
     """Sum of gw[o,c,k,l] = gy[n,o,i,j] x[n,c, i*SH-PH+k*DH, j*SW-PW+l*DW] over n, i, j; stored as (KH, KW, C, O)."""
     channels, x, gy = x.shape[1], _images(x, wide=True), _images(gy)
+    if is_bfloat16(x) != is_bfloat16(gy):  # the precision has been changed since x was multiplied
+        gy = cast(gy, x.dtype)
     (N, H, W, C), (_, OH, OW, O), (KH, KW) = x.shape, gy.shape, kernel_size
     if stride == (1, 1) and O <= FEW and channels >= O * FEW and OH * OW * KH * KW > 4 * H * W:
         if reflect:  # only here: each pixel of the border is a row of its own

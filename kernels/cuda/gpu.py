@@ -6,7 +6,6 @@ It has the names of `backend.Backend`, as emulated.py has.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import os
 import re
@@ -204,7 +203,6 @@ def capturing() -> bool:
     return _cupy().cuda.get_current_stream().is_capturing()
 
 
-@functools.cache
 def capability(device: int | None = None) -> tuple[int, int]:
     """(major, minor) of the current device: (8, 0) for sm_80."""
     digits = _cupy().cuda.Device(device).compute_capability

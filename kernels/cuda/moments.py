@@ -34,7 +34,8 @@ class Left(NamedTuple):
     def fits(self, x: DeviceArray, groups: int) -> bool:
         """Whether these are the moments of x, of as many groups of whole parts, with nothing launched in between."""
         same = backend_of(x).address(self.images) == backend_of(x).address(x) and self.images.size == x.size
-        whole = groups == 1 or (self.rows % groups == 0 and self.rows // groups % self.height == 0)
+        whole = groups == 1 or (self.rows % groups == 0 and self.rows // groups % self.height == 0
+                                and (self.phases == 1 or len(self.images) % groups == 0))  # else phases lie otherwise
         return same and whole and x.shape[-1] == self.parts.shape[-1] and self.launches == handed.launches
 
     def lines(self, groups: int) -> int:

@@ -35,10 +35,13 @@ def set_device(name: str) -> str:
 
     Raises:
         DeviceError: the device cannot be used; the message says what is missing and how to get it.
-        OptionError: another device than the CPU, while the precision is "bf16-emulated".
+        OptionError: another device than the CPU while the precision is "bf16-emulated", or one without bf16 while it is
+            "bf16".
     """
     global _default
     _check_emulation(kernels.get_precision(), resolved := resolve(name))
+    if kernels.get_precision() == "bf16":
+        _check_bfloat16(resolved)
     _default = resolved
     if _default.startswith("cuda"):
         backend(_default).use(index_of(_default))
@@ -142,7 +145,8 @@ def constant(value: float, dtype: Any, name: str) -> Any:
     key = (repr(value), np.dtype(dtype), name)  # as text, in which -0.0 is not 0.0 and NaN equals itself
     if (kept := _constants.get(key)) is not None:
         return kept
-    array = backend(name).full((), value, dtype)
+    with backend(name).on(index_of(name)):
+        array = backend(name).full((), value, dtype)
     if not backend(name).capturing():  # what a graph writes exists only once the graph has run
         if len(_constants) >= 4096:
             _constants.clear()
@@ -210,18 +214,19 @@ def set_precision(name: str) -> str:
     if name not in ("fast", "fp32", "bf16", "bf16-emulated", "tf32"):
         raise OptionError(f"precision: {name!r} is not 'fast', 'fp32', 'bf16' or 'bf16-emulated'")
     if name == "bf16":
-        _check_bfloat16()
+        _check_bfloat16(_default)
     _check_emulation(name, _default)
     kernels.set_precision(name)
     return kernels.get_precision()
 
 
-def _check_bfloat16() -> None:
-    """Raise an error unless the default device stores and multiplies bfloat16."""
-    if _default == "cpu":
+def _check_bfloat16(name: str) -> None:
+    """Raise an error unless a device stores and multiplies bfloat16."""
+    if name == "cpu":
         raise OptionError("precision: 'bf16' needs a GPU; on a CPU use 'fast', or 'bf16-emulated' to see what bf16 "
                           "does to the results")
-    capability = backend(_default).capability()
+    with backend(name).on(index_of(name)):
+        capability = backend(name).capability()
     if capability < (8, 0):
         raise OptionError(f"precision: 'bf16' needs a GPU of compute capability 8.0 (Ampere, 2020) or newer, and this "
                           f"one has {capability[0]}.{capability[1]}; use 'fast'")

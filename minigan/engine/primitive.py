@@ -65,6 +65,7 @@ class Remarks(NamedTuple):
     shifts: tuple[str, ...] = ()  # arguments that are added: where they are broadcast, their cotangent is a sum of gy
     unscaled: tuple[str, ...] = ()  # arguments whose scale is divided out: the smaller, the larger the cotangent
     scales: bool = False  # a constant factor shrinks the cotangent on purpose
+    averages: bool = False  # a weight or a mean shares the cotangent out on purpose
     because: str = ""  # why it grows: the argument whose smallest element decides
 
 

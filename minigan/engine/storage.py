@@ -31,7 +31,7 @@ def _cast(x: Array, dtype: Any) -> Array:
 
 
 cast = Primitive(_cast, lambda rng: [S(rng.normal(size=(2, 3)), dtype=np.float64)], linear_in=("x",), keeps=())
-cast.defvjp(x=lambda gy, y, x, *, dtype: gy)
+cast.defvjp(x=lambda gy, y, x, *, dtype: cast(gy, dtype=x.dtype))
 
 
 def _cast_method(x: Tensor, dtype: Any) -> Tensor:

@@ -100,14 +100,14 @@ def _teach(network: DigitCNN, digits: ImageData, settings: Settings) -> None:
 def _apart(seed: int) -> Iterator[None]:
     """Networks are made on the CPU, in float32, from this seed; afterwards device and random numbers are as before."""
     where, numbers = device.default(), randoms.default.state_dict()
-    device.set_device("cpu")
-    randoms.seed(seed)
-    try:
-        with device.float32_stored():
+    with device.float32_stored():
+        device.set_device("cpu")
+        randoms.seed(seed)
+        try:
             yield
-    finally:
-        randoms.default.load_state_dict(numbers)
-        device.set_device(where)
+        finally:
+            randoms.default.load_state_dict(numbers)
+            device.set_device(where)
 
 
 def _shifted(images: np.ndarray, shifts: Stream) -> np.ndarray:

@@ -54,7 +54,8 @@ class Module(Tree):
         """Raises as `registration.check_class`."""
         super().__init_subclass__(**options)
         registration.check_class(cls)
-        if "forward" in vars(cls) and "separable" not in vars(cls):
+        declared = next(i for i, base in enumerate(cls.__mro__) if "separable" in vars(base))
+        if any(name in vars(base) for base in cls.__mro__[:declared] for name in ("forward", "features", "__call__")):
             cls.separable = False  # what was true of the base's forward need not be of this one
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -40,7 +40,8 @@ def in_one_pass(network: Callable[[Tensor], Any], *batches: Tensor) -> Parts:
     minibatch, functions, modules of your own that do not say so), and for batches that differ in shape, the batches
     pass one after the other.
 
-    To make a module of your own separable, write `separable = True` in the class that defines its forward.
+    To make a module of your own separable, write `separable = True` in the class that defines its forward. A subclass
+    that defines `forward`, `features` or `__call__` is not, unless it says so, too.
 
     >>> from minigan import nn, tensor
     >>> double, x = nn.Sequential(nn.ReLU()), tensor([[1.0, -1.0]])
@@ -57,9 +58,19 @@ def in_one_pass(network: Callable[[Tensor], Any], *batches: Tensor) -> Parts:
 
 def _separable(network: Any) -> bool:
     """Whether a network and all its parts are; `modules` would do, but this is asked in every step, so it is quick."""
-    if not isinstance(network, Module) or not network.separable:
+    if not isinstance(network, Module):
         return False
-    return all(_separable(part) for part in vars(network).values() if isinstance(part, Module))
+    parts, seen = [network], {id(network)}
+    while parts:
+        part = parts.pop()
+        flag: Any = type(part).separable  # the class's: an attribute of this name may be anything
+        if (flag.__get__(part) if isinstance(flag, property) else flag) is not True:
+            return False
+        for inner in vars(part).values():
+            if isinstance(inner, Module) and id(inner) not in seen:
+                seen.add(id(inner))
+                parts.append(inner)
+    return True
 
 
 def _parts(y: Any, size: int) -> list[Any]:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from minigan import kernels
-from minigan.engine import Array, Operand, S, Tensor, primitive
+from minigan.engine import Array, Operand, Remarks, S, Tensor, primitive
 from minigan.errors import OptionError, ShapeError
 from minigan.ops._samples import normal, off_kinks
 from minigan.ops.activation import sigmoid
 from minigan.ops.elementwise import neg
-from minigan.ops.shape import broadcast_to, concat, split
+from minigan.ops.shape import broadcast_to, concat, reshape, split
 
 FUNCTIONS = "cross_entropy", "square", "absolute", "hinge", "product", "sigmoid"
 
@@ -33,7 +33,7 @@ def _samples(rng):
     ]
 
 
-@primitive(samples=_samples, keeps=("x", "target"))
+@primitive(samples=_samples, keeps=("x", "target"), remarks=Remarks(averages=True))
 def mean_of(x: Array, target: Array | None = None, *, of: str, number: float = 0.0, weight: float = 1.0) -> Array:
     """The mean over all numbers of x of a function of each and its target t: a loss, or a metric.
 
@@ -115,7 +115,8 @@ def _mean_of_grad(gy, y, x, target, *, of, number=0.0, weight=1.0):
 
 @primitive(samples=lambda rng: [
     S(off_kinks(rng, 6, 2), terms=((1.0, "cross_entropy", 1.0), (0.0, "square", -0.5))),
-    S(off_kinks(rng, 2, 1, 2, 2), terms=((0.0, "product", 2.0), (-0.0, "absolute", 1.0)))], keeps=("x",))
+    S(off_kinks(rng, 2, 1, 2, 2), terms=((0.0, "product", 2.0), (-0.0, "absolute", 1.0)))], keeps=("x",),
+    remarks=Remarks(averages=True))
 def means_of_halves(x: Array, terms: Sequence[tuple[float, str, float]]) -> Array:
     """The sum of two means, mean_of each half of x (2 N, ...): a discriminator's loss on real and generated samples.
 
@@ -125,7 +126,7 @@ def means_of_halves(x: Array, terms: Sequence[tuple[float, str, float]]) -> Arra
     VJP       gx_i = gy w/m df/dx(x_i, t) in the first half, gy w'/m df'/dx(x_i, t') in the second
     Why       each number enters through its own term of its own mean.
     """
-    if not x.size or x.ndim == 0 or len(x) % 2 or {of for _, of, _ in terms} - {*FUNCTIONS}:
+    if not x.size or x.ndim == 0 or len(x) % 2 or len(terms) != 2 or {of for _, of, _ in terms} - {*FUNCTIONS}:
         raise ShapeError(f"means_of_halves: x {x.shape} must have two halves of one size, and {terms} functions that "
                          "mean_of knows")
     return kernels.means_of_halves(x, terms)
@@ -141,7 +142,7 @@ means_of_halves.deffused(lambda gy, y, x, *, terms: (kernels.means_of_halves_gra
 
 
 @primitive(samples=lambda rng: [S(normal(rng), normal(rng), normal(rng), weights=(1.0, -2.0, 0.5)),
-                                S(normal(rng), weights=(3.0,))], keeps=())
+                                S(normal(rng), weights=(3.0,))], keeps=(), remarks=Remarks(averages=True))
 def _weighted_sum(*numbers: Array, weights: Sequence[float]) -> Array:
     """The sum of tensors of one number each, times weights: of the terms of a loss.
 
@@ -149,8 +150,9 @@ def _weighted_sum(*numbers: Array, weights: Sequence[float]) -> Array:
     VJP       gx_k = w_k gy
     Why       y is linear in every number.
     """
-    shape = numbers[0].shape
-    if len(weights) != len(numbers) or math.prod(shape) != 1 or any(number.shape != shape for number in numbers):
+    shape = numbers[0].shape if numbers else ()
+    unlike = not numbers or any(number.shape != shape for number in numbers)
+    if unlike or len(weights) != len(numbers) or math.prod(shape) != 1:
         raise ShapeError(f"weighted_sum: {len(weights)} weights for tensors of shapes "
                          f"{[number.shape for number in numbers]}: each must have one number and one weight; sum first")
     return kernels.weighted_sum(numbers, weights)
@@ -174,7 +176,8 @@ def weighted_sum(numbers: Sequence[Operand], weights: Sequence[float]) -> Tensor
     Raises:
         ShapeError: a tensor of several numbers, or not one weight for each.
     """
-    return _weighted_sum(*numbers, weights=tuple(map(float, weights)))
+    scalars = [reshape(n, ()) if isinstance(n, Tensor) and n.ndim and n.size == 1 else n for n in numbers]  # ()
+    return _weighted_sum(*scalars, weights=tuple(map(float, weights)))
 
 
 __all__ = ["mean_of", "means_of_halves", "weighted_sum"]

@@ -180,7 +180,7 @@ def _affine(op, x, gamma, beta):
 
 
 def _no_tensors(op, running_mean, running_var):
-    if isinstance(running_mean, Tensor) or isinstance(running_var, Tensor):
+    if any(isinstance(v, Tensor) or not (v is None or hasattr(v, "dtype")) for v in (running_mean, running_var)):
         raise DTypeError(f"{op}: running_mean and running_var are updated in place: arrays (C,), no Tensors")
 
 
@@ -232,9 +232,9 @@ def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = 
     _affine("batch_norm", x, gamma, beta)
     _no_tensors("batch_norm", running_mean, running_var)
     over = "joint" if joint().size > 1 and joint().joint_norm else "batch" if batches == 1 else "batches"
-    if batches > 1 and (over == "joint" or len(x) % batches):
+    if batches != 1 and (batches < 1 or over == "joint" or len(x) % batches):
         raise OptionError(f"batch_norm: {len(x)} samples cannot be {batches} batches "
-                          f"{'of one size' if len(x) % batches else 'of several ranks'}; use batches=1")
+                          f"{'of several ranks' if over == 'joint' else 'of one size'}; use batches=1")
     ranks = joint().size if over == "joint" else 1
     per = math.prod(x.shape) // x.shape[1] // batches * ranks if x.shape[1] else 0
     if not training:
@@ -242,7 +242,8 @@ def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = 
     if not len(x):
         return _by_nothing(x, gamma, beta, slope)
     if per < 2:
-        raise ShapeError(f"batch_norm: x {x.shape} has {per} value per channel: a batch of one point has no variance; "
+        shape = len(x) // batches, *x.shape[1:]  # of each batch
+        raise ShapeError(f"batch_norm: x {shape} has {per} value per channel: a batch of one point has no variance; "
                          "use a larger batch, instance_norm, or training=False")
     images = x if batches == 1 else regroup(x, batches)  # (batches, C, N/batches * H, ...)
     running = None

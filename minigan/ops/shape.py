@@ -50,6 +50,8 @@ def regroup(x: Array, count: int, ndim: int | None = None) -> Array:
     VJP       gx = regroup(gy, N)
     Why       a renumbering is undone by numbering back.
     """
+    if x.ndim < 2:
+        raise ShapeError(f"regroup: x {x.shape} must be (N, C, ...)")
     C, space = x.shape[1], x.shape[3:]
     pixels = np.moveaxis(x, 1, -1)  # (N, H, ..., C)
     y = np.moveaxis(np.reshape(pixels, (count, -1, *space, C)), -1, 1)  # (count, C, N*H/count, ...)
@@ -128,6 +130,8 @@ def _concat(*xs: Array, axis: int) -> Array:
     if not xs or xs[0].ndim != 4 or isinstance(xs[0], np.ndarray):
         return np.concatenate(xs, axis)
     images = [x.transpose(0, 2, 3, 1) for x in xs]  # to be stored channels-last on a device, else kernels copy them
+    while len(images) > 8:  # CuPy joins more by a table of addresses, which a captured step may not upload
+        images = [np.concatenate(images[:8], (0, 3, 1, 2)[axis]), *images[8:]]
     return np.concatenate(images, (0, 3, 1, 2)[axis]).transpose(0, 3, 1, 2)
 
 

@@ -215,6 +215,7 @@ def options(doc: str | None, arguments: Sequence[str] | None = None, *, name: st
             result.steps = default_steps
         if result.distributed:
             result.device = join(result.device, not result.local_norm, arguments is None and result.blas_tuning)
+        device.set_precision("fast")  # an earlier one may not be for this device
         result.device = device.set_device(result.device)
         if result.distributed:
             join_devices()

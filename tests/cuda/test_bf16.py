@@ -13,6 +13,7 @@ from minigan.gradcheck import gradcheck
 from minigan.kernels import cpu
 from minigan.kernels.cuda import conv, hopper
 from minigan.kernels.geometry import out_size
+from minigan.metrics import classifier
 
 BF16 = np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
 ONE, TWO, NONE = (1, 1), (2, 2), (0, 0)
@@ -380,3 +381,24 @@ def test_captured_and_continued_steps_are_plain_steps(bf16, make, steps):
     for key, value in plain.items():
         assert value.tobytes() == captured[key].tobytes() == continued[key].tobytes(), key
     assert all(np.isfinite(value).all() for value in plain.values() if value.dtype.kind == "f")
+
+
+def test_a_graph_of_bf16_is_walked_in_another_precision(bf16):
+    """As where something is measured in between: images in float32, cotangents as they are stored."""
+    w, x = mg.tensor(draw(8, 8, 3, 3), requires_grad=True), mg.tensor(draw(2, 8, 6, 6))
+    y = ops.sum(ops.conv2d(x, w, padding=1))
+    expected, = mg.grad(y, [w], retain_graph=True)
+    with mg.device.float32_stored():
+        g, = mg.grad(y, [w])
+    np.testing.assert_allclose(g.numpy(), expected.numpy(), rtol=1e-2, atol=1e-2)
+
+
+def test_another_device_must_have_bf16_too(bf16):
+    with pytest.raises(OptionError, match="'bf16' needs a GPU"):
+        mg.set_device("cpu")
+
+
+def test_a_run_in_bf16_is_scored_by_a_classifier_on_the_cpu(bf16):
+    with classifier._apart(0):
+        assert (mg.device.default(), kernels.get_precision()) == ("cpu", "fast")
+    assert (mg.device.default(), kernels.get_precision()) == (bf16.name, "bf16")

@@ -232,3 +232,14 @@ def test_running_statistics_move_as_by_moments_that_are_computed(device, monkeyp
     assert launched.count("norm_merge") == launched.count("norm_moments") > 0 and "update_running" not in launched
     np.testing.assert_allclose(left, computed, rtol=1e-5, atol=1e-5)
     assert not np.allclose(left, start)
+
+
+def test_moments_of_phases_are_not_those_of_half_an_image(device):
+    """Of an image of 6 rows in two groups: a phase's first half is not the group's."""
+    rng = np.random.default_rng(0)
+    x, w = (device.put(channels_last(rng.normal(size=s).astype(np.float32))) for s in ((1, 8, 3, 256), (8, 16, 4, 4)))
+    with kernels.moments_wanted():
+        y = conv.conv_transpose2d(x, w, None, (2, 2), (1, 1), (1, 1), (6, 512))
+    halves = y.transpose(0, 2, 3, 1).reshape(2, 3, 512, 16).transpose(0, 3, 1, 2)  # (2, 16, 3, 512)
+    mean = norm.norm_stats(halves, "instance", 1e-5).mean
+    np.testing.assert_allclose(device.get(mean).ravel(), device.get(halves).mean((2, 3)).ravel(), rtol=1e-4, atol=1e-5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minigan as mg
-from minigan import models, nn, ops, trainers
+from minigan import losses, models, nn, ops, trainers
 from minigan.engine.state import state
 from minigan.errors import OptionError
 
@@ -83,10 +83,33 @@ class Summed(nn.Linear):
         return super().forward(x) + ops.sum(x)
 
 
+class Centred:
+    """A mixin whose forward mixes samples, before a layer's own."""
+
+    def forward(self, x):
+        return super().forward(x - ops.mean(x, 0, keepdims=True))
+
+
+class Mixed(Centred, nn.Sequential):
+    pass
+
+
+class Named(nn.Module):
+    """A module with a part, not a promise, of that name."""
+
+    def __init__(self):
+        super().__init__()
+        self.separable = nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.separable(x - ops.mean(x, 0, keepdims=True))
+
+
 @pytest.mark.parametrize("network", [
-    nn.Sequential(nn.Linear(3, 3), Halved()), Summed(3, 3), nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5)),
-    nn.SpectralNorm(nn.Linear(3, 2)), nn.MinibatchDiscrimination(3, 2, 2), nn.Flatten(0), lambda x: x - ops.mean(x)],
-    ids=["own", "subclass", "dropout", "spectral", "minibatch", "flatten", "function"])  # fmt: skip
+    Mixed(nn.Linear(3, 3)), Named(), nn.Sequential(nn.Linear(3, 3), Halved()), Summed(3, 3),
+    nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5)), nn.SpectralNorm(nn.Linear(3, 2)),
+    nn.MinibatchDiscrimination(3, 2, 2), nn.Flatten(0), lambda x: x - ops.mean(x)],
+    ids=["mixin", "name", "own", "subclass", "dropout", "spectral", "minibatch", "flatten", "function"])  # fmt: skip
 def test_networks_that_mix_samples_or_change_with_each_pass_get_one_batch_at_a_time(network):
     xs = batches((4, 3), dtype=np.float32)
     mg.seed(1)
@@ -144,3 +167,26 @@ def test_a_cyclegan_step_is_that_of_separate_passes(monkeypatch):
         return [list(trainer.step(tuple(rng.normal(size=(2, 1, 16, 16)) for _ in "ab")).values()) for _ in range(3)]
 
     np.testing.assert_allclose(trained(False), trained(True), rtol=1e-6)
+
+
+def test_a_discriminator_with_other_features_is_not_separable():
+    class Other(models.PatchDiscriminator):
+        def features(self, x):
+            return super().features(x - ops.mean(x, 0, keepdims=True))
+
+    assert models.PatchDiscriminator.separable is True and Other.separable is False
+
+
+def test_a_network_that_refers_to_itself():
+    network = nn.Sequential(nn.Linear(3, 3))
+    network[0].owner = network
+    assert len(nn.in_one_pass(network, *batches((2, 3), dtype=np.float32))) == 2
+
+
+@pytest.mark.parametrize("n", range(2, 65))
+def test_a_critics_last_bias_gets_no_gradient(n):
+    """Real and generated samples pull it with n times 1/n; Adam would make a whole step of a rest of 1e-8."""
+    critic = nn.Sequential(nn.Linear(3, 4), nn.LeakyReLU(), nn.Linear(4, 1))
+    logits = nn.in_one_pass(critic, *batches((n, 3), dtype=np.float32))
+    losses.wasserstein.discriminator_loss(*logits.and_whole()).backward()
+    assert critic[2].bias.grad.item() == 0

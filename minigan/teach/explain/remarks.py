@@ -141,7 +141,8 @@ def _gains(step: Step) -> list[str]:
             continue  # the small weights before a norm shrink it again
         if gain == 0:
             sentences.append(f"vanishes: the gradient that reaches {step.arguments[name].name} is zero")
-        elif gain > LARGE or (gain < SMALL and not _scaled_on_purpose(step, name)):
+        elif not step.primitive.remarks.averages and (
+                gain > LARGE or (gain < SMALL and not _scaled_on_purpose(step, name))):
             word = "explodes: grows" if gain > 1 else "vanishes: shrinks"
             sentences.append(f"{word} {max(gain, 1 / gain):.2g}-fold on the way to {step.arguments[name].name}"
                              f"{_because(step, name)}")
