@@ -43,7 +43,7 @@
 #ifndef TF32
 #define TF32 0
 #endif
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800 && (TF32 + 0 || BF16 + 0)
+#if defined(__CUDA_ARCH__) && !(__CUDA_ARCH__ >= 800) && (TF32 + 0 || BF16 + 0)
 #error "these tensor cores need sm_80"
 #endif
 #ifndef BF16

@@ -35,12 +35,12 @@ def set_device(name: str) -> str:
 
     Raises:
         DeviceError: the device cannot be used; the message says what is missing and how to get it.
-        OptionError: another device than the CPU while the precision is "bf16-emulated", or one without bf16 while it is
-            "bf16".
+        OptionError: another device than the CPU while the precision is "bf16-emulated", or a GPU without bf16 while it
+            is "bf16".
     """
     global _default
     _check_emulation(kernels.get_precision(), resolved := resolve(name))
-    if kernels.get_precision() == "bf16":
+    if kernels.get_precision() == "bf16" and resolved != "cpu":
         _check_bfloat16(resolved)
     _default = resolved
     if _default.startswith("cuda"):
