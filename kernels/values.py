@@ -19,7 +19,7 @@ Widths: TypeAlias = tuple[Pair, ...]  # (before, after) for each axis
 FLOAT32 = np.dtype(np.float32)  # compared to an array's dtype, a third of the time that np.float32 takes
 
 __all__ = ["FLOAT32", "Array", "Counter", "DTypeLike", "DeviceArray", "Moments", "Pair", "Rate", "Running", "Shape",
-           "Widths", "bfloat16", "is_bfloat16"]
+           "Widths", "bfloat16", "is_bfloat16", "real_of"]
 
 
 @functools.cache
@@ -36,6 +36,12 @@ def is_bfloat16(array: Any) -> bool:
     """Whether the numbers of an array (or tensor) are stored as bfloat16."""
     dtype = array.dtype
     return dtype.itemsize == 2 and dtype.name == "bfloat16"
+
+
+def real_of(array: Any) -> np.dtype[Any]:
+    """The type in which kernels compute with an array, and of its sums: its own, or float32 for bfloat16."""
+    dtype: np.dtype[Any] = FLOAT32 if is_bfloat16(array) else array.dtype
+    return dtype
 
 
 class Moments(NamedTuple):

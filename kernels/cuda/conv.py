@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ..geometry import filter_matrices, mirrored_widths, out_size
 from ..precision import get_precision
-from ..values import FLOAT32, DeviceArray, DTypeLike, Pair, bfloat16, handed, is_bfloat16
+from ..values import FLOAT32, DeviceArray, Pair, bfloat16, handed, is_bfloat16, real_of
 from . import hopper, memory, moments
 from .backend import backend_of
 from .elementwise import cast, widened
@@ -132,12 +132,12 @@ def conv2d_weight_grad(
             H, W = x.shape[1:3]
         gy = _images(gy.transpose(0, 3, 1, 2), wide=True)
         wide = gy.shape[3]
-        gw = memory.empty((KH, KW, wide, C), _sums(x), x)  # windows of gy are smaller: the sum as x's pixels see it
+        gw = memory.empty((KH, KW, wide, C), real_of(x), x)  # windows of gy are smaller: the sum as x's pixels see it
         geometry = (KH, KW, 1, 1, *(-p for p in padding), *(-d for d in dilation), H, W)  # at i + P - k D
         product(gy, x, None, gw, (N, OH, OW, wide), C, geometry, rows=KH * KW * wide, depth=N * H * W, lines=(wide, C),
                 a_along_k=False)
         return memory.contiguous(gw[:, :, :O].transpose(0, 1, 3, 2)).transpose(3, 2, 0, 1)  # (O, C, KH, KW)
-    gw = memory.empty((KH, KW, C, O), _sums(x), x)
+    gw = memory.empty((KH, KW, C, O), real_of(x), x)
     geometry = (KH, KW, *stride, *padding, *dilation, OH, OW)
     product(x, gy, None, gw, (N, H, W, C), O, geometry, rows=KH * KW * C, depth=N * OH * OW, lines=(C, O),
             a_along_k=False, mirror=reflect)
@@ -156,11 +156,6 @@ def _images(x: DeviceArray, wide: bool = False) -> DeviceArray:
     return cast(x, bfloat16()) if get_precision() == "bf16" and x.dtype == FLOAT32 else x
 
 
-def _sums(x: DeviceArray) -> DTypeLike:
-    """The type of sums of products of x: x's, or float32 for bfloat16."""
-    return FLOAT32 if is_bfloat16(x) else x.dtype
-
-
 def _fold(
     x: DeviceArray,
     matrix: DeviceArray,
@@ -176,7 +171,7 @@ def _fold(
     """Set y = b + the products of x's pixels (N, H, W, C) by `matrix`, (KH*KW*O, C) or transposed, where they land."""
     (N, H, W, C), (_, OH, OW, O) = x.shape, y.shape
     pixels, columns = N * H * W, math.prod(kernel_size) * O
-    products = memory.empty((pixels, columns), _sums(x), x)
+    products = memory.empty((pixels, columns), real_of(x), x)
     handed.wanted = False  # products are no images
     one_tap = (1, 1, 1, 1, 0, 0, 1, 1, 1, pixels)  # KH KW SH SW PH PW DH DW OH OW
     product(x, matrix, None, products, (1, 1, pixels, C), columns, one_tap, rows=pixels, depth=C,
@@ -253,7 +248,7 @@ def product(
     single = splits == 1 == batch.matrices
     left = moments.room(y, sizes, tile.BM, -(-rows // tile.BM)) if single else None
     macros |= ({"MIRROR": 1} if mirror else {}) | ({} if left is None else {"MOMENTS": 1})
-    out = y if splits == 1 else memory.empty((splits, y.size), _sums(y), y)
+    out = y if splits == 1 else memory.empty((splits, y.size), real_of(y), y)
     grid = -(-rows // tile.BM), -(-columns // tile.BN), phases * batch.matrices * splits
     kernel("conv.cu", "gemm", x, **macros, **stored_as(out))(
         grid, tile.THREADS,

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from ..values import FLOAT32, DeviceArray, DTypeLike, bfloat16, is_bfloat16
+from ..values import FLOAT32, DeviceArray, DTypeLike, bfloat16, is_bfloat16, real_of
 from . import memory
 from .grid import THREADS, flat, vector
 from .loader import kernel
@@ -119,7 +119,7 @@ def tanh(x: DeviceArray) -> DeviceArray:
 
 
 def _one_by_one(name: str, x: DeviceArray) -> DeviceArray:
-    x = memory.dense(cast(x, FLOAT32) if is_bfloat16(x) else x)
+    x = memory.dense(cast(x, real_of(x)))
     y = memory.empty_like(x)
     kernel("elementwise.cu", name, x, VEC=1)(flat(x.size, 1), THREADS, (x, y, x.size))
     return y

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..values import FLOAT32, DeviceArray, is_bfloat16
+from ..values import DeviceArray, real_of
 from . import memory
 from .conv import Batch, product
 from .elementwise import cast
@@ -21,7 +21,7 @@ def matmul(a: DeviceArray, b: DeviceArray) -> DeviceArray:
 
     Arrays of bfloat16 are cast to float32 first, as which they are multiplied.
     """
-    a, b = (cast(x, FLOAT32) if is_bfloat16(x) else x for x in (a, b))
+    a, b = (cast(x, real_of(x)) for x in (a, b))
     (M, K), N = a.shape[-2:], b.shape[-1]
     if b.shape[-2] != K:
         raise ValueError(f"matmul: {a.shape} and {b.shape} do not chain: the inner sizes are {K} and {b.shape[-2]}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..cpu.means import FUNCTIONS, Term
-from ..values import FLOAT32, DeviceArray, is_bfloat16
+from ..values import DeviceArray, real_of
 from . import memory
 from .elementwise import cast
 from .grid import THREADS, flat, vector
@@ -82,7 +82,7 @@ def lengths(x: DeviceArray, axes: int | tuple[int, ...] | None = None, keepdims:
     """Square root of the sum of squares over `axes` (None: all): one launch where they are the fastest in memory."""
     every: Sequence[int] = range(x.ndim) if axes is None else axes if isinstance(axes, tuple | list) else (axes,)
     axes = tuple(axis % x.ndim for axis in every) if x.ndim else ()
-    x = cast(x, FLOAT32) if is_bfloat16(x) else x
+    x = cast(x, real_of(x))
     rows = _rows(x, axes)
     if rows is None:
         return np.sqrt(reduce_sum(x * x, axes, keepdims))
@@ -94,7 +94,7 @@ def lengths(x: DeviceArray, axes: int | tuple[int, ...] | None = None, keepdims:
 
 def lengths_grad(g: DeviceArray, y: DeviceArray, x: DeviceArray, axes: tuple[int, ...]) -> DeviceArray:
     """Return gx = g x / y, and 0 where y = 0; stored like x. One launch where the axes are the fastest in memory."""
-    x = cast(x, FLOAT32) if is_bfloat16(x) else x
+    x = cast(x, real_of(x))
     rows = _rows(x, axes)
     if rows is None:
         kept = [1 if axis in axes else n for axis, n in enumerate(x.shape)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from ..values import FLOAT32, DeviceArray, handed, is_bfloat16
+from ..values import DeviceArray, handed, real_of
 from . import memory
 from .backend import backend_of
 from .products import Sizes
@@ -57,7 +57,7 @@ def room(y: DeviceArray, sizes: Sizes, height: int, blocks: int) -> DeviceArray 
     if not handed.wanted or not sizes.a_along_k or sizes.rows * sizes.phases * sizes.columns != y.size:
         return None
     handed.wanted = False
-    return memory.empty((3, sizes.phases * blocks, sizes.columns), FLOAT32 if is_bfloat16(y) else y.dtype, y)
+    return memory.empty((3, sizes.phases * blocks, sizes.columns), real_of(y), y)
 
 
 def leave(y: DeviceArray, sizes: Sizes, parts: DeviceArray, height: int) -> None:
@@ -77,7 +77,7 @@ def room_for_sums(gy: DeviceArray, lines: int, columns: int) -> DeviceArray | No
     if not handed.sums_wanted:
         return None
     handed.sums_wanted = False
-    return memory.empty((lines + 1, columns), FLOAT32 if is_bfloat16(gy) else gy.dtype, gy)
+    return memory.empty((lines + 1, columns), real_of(gy), gy)
 
 
 def leave_sums(gy: DeviceArray, sums: DeviceArray) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..values import FLOAT32, DeviceArray, DTypeLike, Moments, Running, is_bfloat16
+from ..values import DeviceArray, Moments, Running, real_of
 from . import memory, moments
 from .grid import THREADS, parts_of, table
 from .loader import kernel
@@ -32,7 +32,7 @@ def norm_stats(x: DeviceArray, over: str, eps: float, running: Running | None = 
     N, P, C = x.shape
     groups, pixels, channels = {"batch": (1, N * P, C), "instance": (N, P, C), "layer": (N, P * C, 1)}[over]
     t = table(groups, pixels, channels, x, parts=parts_of(x))
-    outputs, settings = [memory.empty((groups, channels), _real(x), x) for _ in range(3)], (eps, *t.numbers)
+    outputs, settings = [memory.empty((groups, channels), real_of(x), x) for _ in range(3)], (eps, *t.numbers)
     moving = _moving(x, running, groups, pixels, t.grid[1])
     left = None if over == "layer" else moments.take(x, groups)
     if left is not None:
@@ -44,7 +44,7 @@ def norm_stats(x: DeviceArray, over: str, eps: float, running: Running | None = 
             t.grid, t.block, (x, None, None, None, *outputs, *settings, *moving))
     else:
         places = tickets(x, groups * t.grid[1]) if t.width == channels else None
-        partial = [memory.empty((groups, t.lines, channels), _real(x), x) for _ in range(2)]
+        partial = [memory.empty((groups, t.lines, channels), real_of(x), x) for _ in range(2)]
         kernel("norm.cu", "norm_moments", x, VEC=t.vec)(
             t.grid, t.block, (x, *partial, places, *outputs, *settings, *(STILL if places is None else moving)))
         if places is None:
@@ -60,7 +60,7 @@ def norm_stats(x: DeviceArray, over: str, eps: float, running: Running | None = 
 def _moving(x: DeviceArray, running: Running | None, groups: int, pixels: int, tiles: int) -> tuple[Any, ...]:
     """The kernels' last arguments: running statistics, momentum, the factor of an unbiased variance, tickets."""
     places = None if running is None or groups == 1 else tickets(x, groups * tiles + running.mean.size)
-    if running is None or running.mean.dtype != _real(x) or (groups > 1 and places is None):
+    if running is None or running.mean.dtype != real_of(x) or (groups > 1 and places is None):
         return STILL
     own = None if places is None else places[groups * tiles :]
     return running.mean, running.var, running.momentum, pixels / (pixels - 1), own
@@ -127,7 +127,7 @@ def normalized(
         moments.put_back(left)
         own = norm_stats(x, over, eps, running)
         return norm_apply(x, own.mean, own.rstd, gamma, beta, slope), *own
-    y, outputs = memory.empty(images.shape, x.dtype, x), [memory.empty((groups, C), _real(x), x) for _ in range(3)]
+    y, outputs = memory.empty(images.shape, x.dtype, x), [memory.empty((groups, C), real_of(x), x) for _ in range(3)]
     vectors = [None if v is None else memory.dense(v) for v in (gamma, beta)]
     kernel("norm.cu", "norm_merge_apply", x, VEC=t.vec)(
         t.grid, t.block, (images, left.parts, *outputs, eps, *vectors, 1.0 if slope is None else slope, y, t.rows, C,
@@ -156,8 +156,8 @@ def norm_grad(
     groups, layer = 1 if over == "batch" else N, over == "layer"
     t = table(groups, N // groups * P, C, gy, x, y)
     mean, rstd, gamma = (None if v is None else memory.dense(v) for v in (mean, rstd, gamma))
-    sums = [memory.empty((groups, t.lines, C), _real(x), x) for _ in range(2)]
-    gx, ggamma, gbeta = memory.empty(x.shape, x.dtype, x), *(memory.empty((C,), _real(x), x) for _ in range(2))
+    sums = [memory.empty((groups, t.lines, C), real_of(x), x) for _ in range(2)]
+    gx, ggamma, gbeta = memory.empty(x.shape, x.dtype, x), *(memory.empty((C,), real_of(x), x) for _ in range(2))
     inputs = (gy, x, y, 1.0 if slope is None else slope, mean)
     kernel("norm.cu", "norm_grad_sums", x, VEC=t.vec)(t.grid, t.block, (*inputs, *sums, *t.numbers, layer))
     kernel("norm.cu", "norm_grad_apply", x, VEC=t.vec)(
@@ -179,11 +179,6 @@ def _correction(x: DeviceArray, ggamma: DeviceArray, gbeta: DeviceArray,
     weight = rstd.reshape(-1) if gamma is None else rstd.reshape(-1) * gamma  # (C,)
     scale, shift = (own - share(own)) * (own.dtype.type(x.shape[1] / x.size) * weight)
     return norm_apply(x, mean, rstd, scale, shift)
-
-
-def _real(x: DeviceArray) -> DTypeLike:
-    """The type of x's statistics: x's, or float32 for bfloat16."""
-    return FLOAT32 if is_bfloat16(x) else x.dtype
 
 
 def _pixels_by_channels(x: DeviceArray) -> DeviceArray:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 from ..cpu.means import FUNCTIONS
-from ..values import FLOAT32, DeviceArray, DTypeLike, is_bfloat16
+from ..values import DeviceArray, real_of
 from . import memory, moments
 from .backend import backend_of
 from .grid import THREADS, parts_of, table, vector
@@ -39,7 +39,7 @@ def reduce_sum(x: DeviceArray, axes: int | tuple[int, ...] | None = None, keepdi
     if x.size:
         y = _sum_runs(x.transpose(order).reshape(-1), runs)  # (x.size,) to (y.size,)
     else:
-        y = backend_of(x).full((math.prod(x.shape[axis] for axis in kept),), 0.0, _real(x))
+        y = backend_of(x).full((math.prod(x.shape[axis] for axis in kept),), 0.0, real_of(x))
     y = y.reshape([x.shape[axis] for axis in kept]).transpose([kept.index(axis) for axis in sorted(kept)])
     return y.reshape([1 if axis in summed else n for axis, n in enumerate(x.shape)]) if keepdims else y
 
@@ -51,21 +51,17 @@ def _sum_runs(x: DeviceArray, runs: list[tuple[bool, int]]) -> DeviceArray:
         outer, inner = (math.prod(n for _, n in part) for part in (runs[:i], runs[i + 1 :]))
         x = _sum_rows(x, outer, runs[i][1], inner)
         del runs[i]
-    return x if places else x.copy() if x.dtype == _real(x) else x.astype(FLOAT32)
-
-
-def _real(x: DeviceArray) -> DTypeLike:
-    return FLOAT32 if is_bfloat16(x) else x.dtype
+    return x if places else x.astype(real_of(x))
 
 
 def _sum_rows(x: DeviceArray, groups: int, rows: int, channels: int) -> DeviceArray:
     """(groups, rows, channels) -> (groups, channels)."""
-    y = memory.empty((groups * channels,), _real(x), x)
+    if groups == channels == 1 and rows > SHORT:
+        return _total(x)
+    y = memory.empty((groups * channels,), real_of(x), x)
     if channels == 1 and rows <= SHORT:
         kernel("reduce.cu", "reduce_lines", x, VEC=1)(-(-groups // 8), (32, THREADS // 32), (x, y, groups, rows))
         return y
-    if groups == channels == 1:
-        return _total(x)
     t = table(groups, rows, channels, x, parts=parts_of(x))
     several = t.lines > 1
     partial = memory.empty((groups * t.lines * channels,), y.dtype, x) if several else None
@@ -89,5 +85,5 @@ def room_for_sum(x: DeviceArray, packs: int) -> tuple[int, DeviceArray | None, D
     """Blocks for a sum over packs of x, room for the sums of their pieces, tickets, the result, packs in a piece."""
     places = tickets(x, 1) if packs > THREADS * PACKS else None
     pieces = 1 if places is None else min(PIECES, -(-packs // (THREADS * PACKS)))
-    partial = None if pieces == 1 else memory.empty((pieces,), _real(x), x)
-    return pieces, partial, places, memory.empty((), _real(x), x), -(-packs // pieces)
+    partial = None if pieces == 1 else memory.empty((pieces,), real_of(x), x)
+    return pieces, partial, places, memory.empty((), real_of(x), x), -(-packs // pieces)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..values import FLOAT32, Array, DeviceArray, Pair, is_bfloat16
+from ..values import Array, DeviceArray, Pair, real_of
 from . import memory
 from .backend import backend_of
 from .grid import lines, vector
@@ -66,7 +66,7 @@ def _band(matrix: Array | None, like: DeviceArray) -> tuple[DeviceArray | None, 
         return None, None, 1
     backend = backend_of(like)
     place = (matrix.ctypes.data, matrix.shape, matrix.strides, matrix.dtype)
-    dtype = FLOAT32 if is_bfloat16(like) else like.dtype
+    dtype = real_of(like)
     key = (place, dtype, backend.name, like.device.id)
     if key not in _bands:
         first, width = _ends(matrix)
