@@ -15,6 +15,7 @@ This is the only door. Beside the kernels it has
     constant_weights()              a context in which kernels keep what they make of weights, until weights_change(w)
     moments_wanted()                a context for a convolution that a norm follows
     sums_wanted(yes)                a context for a weight gradient that a bias's gradient follows
+    opening_follows(slope, on)      a context for a convolution that a rectifier or a gate follows
     branches, reached, beside       for what may run beside a backward pass in a captured graph
     WING                            what computes there: "native v3 kernels", or "NumPy only" and why
     out_size, out_sizes             how many windows of a convolution or a pool fit along an axis, along both
@@ -40,6 +41,7 @@ from .wings import (
     dispatched,
     kernels_of,
     moments_wanted,
+    opening_follows,
     reached,
     sums_wanted,
     weights_change,

@@ -77,6 +77,15 @@ class Rate(NamedTuple):
     array: Any
 
 
+class Opening:
+    """leaky_relu or, with `on`, its derivative, the gate, for the next product to apply; `done` tells if it did."""
+
+    __slots__ = ("done", "on", "slope")
+
+    def __init__(self, slope: float, on: Any = None) -> None:
+        self.slope, self.on, self.done = slope, on, False
+
+
 class _Made(threading.local):
     """What was made of weights, by their address first, with the weights; None while they may change."""
 
@@ -90,6 +99,8 @@ class _Handed(threading.local):
     left: Any = None
     sums_wanted = False  # whether the next gradient of filters shall leave sums
     sums: Any = None
+    opening: Opening | None = None  # for the next product
+    rectified: Any = None  # what a product has rectified: (result, slope, launches)
     launches = 0  # of CUDA kernels so far: one after the product may have changed the arrays
 
 
@@ -102,5 +113,5 @@ class _Branch(threading.local):
 
 
 branch = _Branch()
-handed = _Handed()  # see wings.moments_wanted, wings.sums_wanted
+handed = _Handed()  # see wings.moments_wanted, sums_wanted, opening_follows
 made = _Made()  # see wings.constant_weights

@@ -19,7 +19,7 @@ from minigan.errors import DeviceError
 
 from . import cpu, native
 from .rounding import emulated
-from .values import branch, handed, made
+from .values import Opening, branch, handed, made
 
 if TYPE_CHECKING:
     from .cuda.backend import Backend
@@ -100,6 +100,21 @@ def sums_wanted(yes: bool) -> Iterator[None]:
         yield
     finally:
         handed.sums_wanted = False
+
+
+@contextlib.contextmanager
+def opening_follows(slope: float, on: Any = None) -> Iterator[Opening]:
+    """A context for one convolution, or its adjoint, whose result leaky_relu reads next, and nobody else does.
+
+    With `on`, an array of the result's shape, it is gate(result, on, slope) that follows, and who called must leave
+    that out if the Opening's `done` is true. Without, leaky_relu leaves itself out. On a device the product then
+    writes what would follow, if it can: so nobody has to read its result and write it again.
+    """
+    handed.opening = opening = Opening(slope, on)
+    try:
+        yield opening
+    finally:
+        handed.opening = None
 
 
 @contextlib.contextmanager

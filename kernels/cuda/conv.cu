@@ -24,6 +24,7 @@
 // Banks     lines of BK + 4 and BM + 8 (BN + 8) numbers: the 32 numbers that a warp's fragment needs are in 32 banks.
 // Borders   zeros, or with MIRROR = 1 (conv2d, conv2d_weight_grad) x mirrored, as pad.cu copies it: read in its place.
 // Splits    the depth may be cut into pieces whose partial sums add_partials adds in order: no atomics, the same bytes in any run.
+// Rectified y may be leaky_relu of the product or, for a gradient, the product gated by `on`, of y's shape: see rectifier.cuh.
 // Moments   MOMENTS = 1, for one split and one matrix: also those of each column in a block's rows of y, see moments.cuh.
 // Accuracy  of the result's scale: float64 1e-15, float32 1e-6, TF32 1e-3 (inputs rounded to 10 bits, sums in float32).
 // Versions  TF32=0 any architecture, float and double, the oracle (below sm_80 cp.async becomes a plain copy)
@@ -33,6 +34,7 @@
 #include "common.cuh"
 #include "windows.cuh"
 #include "moments.cuh"
+#include "rectifier.cuh"
 #ifndef BM  // the smallest of the square tiles; conv.py has the list
 #define BM 64
 #define BN 64
@@ -218,7 +220,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 gemm(const STORE* __restrict__ x, const STORE* __restrict__ w, const REAL* __restrict__ b, OUT* __restrict__ y, int N, int H,
      int W, int C, int O, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW, int gh, int gw,
      int ldx, int ldw, int splits, int phases, int inner, long long x_outer, long long x_inner, long long w_outer,
-     long long w_inner, long long total, REAL* __restrict__ moments) {
+     long long w_inner, long long total, REAL* __restrict__ moments, const OUT* __restrict__ on, REAL slope) {
   DYNAMIC_SHARED(STORE, tiles);
 #if A_ALONG_K
   __shared__ Corner corners[BM];
@@ -339,6 +341,9 @@ gemm(const STORE* __restrict__ x, const STORE* __restrict__ w, const REAL* __res
       for (int v = 0; v < Sums::WIDE; v++) wide.v[v] = sums.value(i, j + v) + (b && splits == 1 && n + v < O ? b[n + v] : 0);
       OUT* to = y + line * O + n;
 #pragma unroll
+      for (int v = 0; v < Sums::WIDE; v++)
+        if (n + v < O) wide.v[v] = opened(wide.v[v], on, line * O + n + v, slope);
+#pragma unroll
       for (int v = 0; MOMENTS && v < Sums::WIDE; v++)
         ((REAL*)tiles)[sums.row(i) * (BN + 8) + sums.column(j) + v] = wide.v[v];
       if (O % Sums::WIDE == 0 && n < O) *(Wide*)to = wide;
@@ -355,10 +360,10 @@ gemm(const STORE* __restrict__ x, const STORE* __restrict__ w, const REAL* __res
 #endif
 }
 
-// y[e] = b[e % O] + the sum of partial[s][e] over the splits s. A block has 32 numbers; row r of it adds every 8th split.
+// y[e] = b[e % O] + the sum of partial[s][e] over the splits s, opened as gemm does. A block has 32 numbers; row r of it adds every 8th split.
 extern "C" __global__ void __launch_bounds__(256)
 add_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, OUT* __restrict__ y, long long total, int O,
-             int splits) {
+             int splits, const OUT* __restrict__ on, REAL slope) {
   __shared__ REAL rows[8][32];
   long long e = blockIdx.x * 32LL + threadIdx.x;
   REAL sum = 0;
@@ -369,13 +374,16 @@ add_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, OUT* 
   __syncthreads();
   if (threadIdx.y > 0 || e >= total) return;
   for (int r = 1; r < 8; r++) sum += rows[r][threadIdx.x];
-  y[e] = sum + (b ? b[e % O] : 0);
+  OUT value;
+  value = sum + (b ? b[e % O] : 0);
+  value = opened(value, on, e, slope);
+  y[e] = value;
 }
 
 // The same for few splits, with the same order of sums: a thread has 16 bytes of y. O and `total` are multiples of that.
 extern "C" __global__ void __launch_bounds__(256)
 add_few_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, OUT* __restrict__ y, long long total, int O,
-                 int splits) {
+                 int splits, const OUT* __restrict__ on, REAL slope) {
   constexpr int PACK = 16 / sizeof(REAL);
   struct alignas(16) Pack { REAL v[PACK]; };
   long long e = (blockIdx.x * 256LL + threadIdx.x) * PACK;
@@ -388,7 +396,10 @@ add_few_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, O
   }
   for (int v = 0; b && v < PACK; v++) sum.v[v] += b[e % O + v];
   struct alignas(PACK * sizeof(OUT)) Result { OUT v[PACK]; } result;
-  for (int v = 0; v < PACK; v++) result.v[v] = sum.v[v];
+  for (int v = 0; v < PACK; v++) {
+    result.v[v] = sum.v[v];
+    result.v[v] = opened(result.v[v], on, e + v, slope);
+  }
   *(Result*)(y + e) = result;
 }
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from ..geometry import filter_matrices, mirrored_widths, out_size
 from ..precision import get_precision
-from ..values import FLOAT32, DeviceArray, Pair, bfloat16, handed, is_bfloat16, real_of
-from . import hopper, memory, moments
+from ..values import FLOAT32, DeviceArray, Opening, Pair, bfloat16, handed, is_bfloat16, real_of
+from . import hopper, memory, moments, openings
 from .backend import backend_of
 from .elementwise import cast, widened
 from .grid import lines as rows_of_images
@@ -68,13 +68,14 @@ def conv2d(
         filters = memory.once(narrow, ("wide", C), lambda: widened(narrow, channels * O, C * O).reshape(KH, KW, C, O))
     OH, OW = (out_size(*axis) for axis in zip((H, W), (KH, KW), stride, padding, dilation, strict=True))
     y = memory.empty((N, OH, OW, O), x.dtype, x)
+    opening = openings.asked_for(y)
     if stride == (1, 1) and O <= FEW and channels >= O * FEW and OH * OW * KH * KW > 4 * H * W:
         by_channel = memory.once(w, ("by channel", C), lambda: memory.contiguous(filters.transpose(2, 0, 1, 3)))
         _fold(x, by_channel, False, b, y, (KH, KW), (1, 1), [-p for p in padding], [-d for d in dilation], reflect)
         return y.transpose(0, 3, 1, 2)  # (N, O, OH, OW)
     geometry = (KH, KW, *stride, *padding, *dilation, OH, OW)
     product(x, filters, b, y, (N, H, W, C), O, geometry, rows=N * OH * OW, depth=KH * KW * C, lines=(C, O),
-            mirror=reflect)
+            mirror=reflect, opening=opening)
     return y.transpose(0, 3, 1, 2)  # (N, O, OH, OW)
 
 
@@ -100,6 +101,7 @@ def conv_transpose2d(
         filters = memory.once(narrow, ("long", O), lambda: widened(narrow, channels, O).reshape(KH, KW, C, O))
     OH, OW = output_size
     y = memory.empty((N, OH, OW, C), x.dtype, x)
+    opening = openings.asked_for(y)
     if C <= FEW and channels >= C * FEW:
         _fold(x, filters, True, b, y, (KH, KW), stride, padding, dilation)
         return y.transpose(0, 3, 1, 2)  # (N, C, OH, OW)
@@ -108,7 +110,7 @@ def conv_transpose2d(
     depth = O * math.prod(-(-k // (s // math.gcd(s, d))) for k, s, d in zip((KH, KW), stride, dilation, strict=True))
     geometry = (KH, KW, *stride, *padding, *dilation, OH, OW)
     product(x, filters, b, y, (N, H, W, O), C, geometry, rows=rows, depth=depth, lines=(O, O), b_along_k=True,
-            phases=math.prod(phases))
+            phases=math.prod(phases), opening=opening)
     return y.transpose(0, 3, 1, 2)  # (N, C, OH, OW)
 
 
@@ -212,12 +214,14 @@ def product(
     phases: int = 1,
     batch: Batch = ONE,
     mirror: bool = False,
+    opening: Opening | None = None,
 ) -> None:
     """Launch `gemm` of conv.cu: y (rows, columns) = the windows of x, times w, and add b; see there.
 
     If x is bfloat16, w is, or it is float32 and rounded once while weights are constant; y is bfloat16 or float32.
     images is (N, H, W, C); geometry (KH, KW, SH, SW, PH, PW, DH, DW, OH, OW); lines the numbers from pixel to pixel of
-    x and from line to line of w. Beyond their edges images are zero or, with `mirror`, mirrored.
+    x and from line to line of w. Beyond their edges images are zero or, with `mirror`, mirrored. `opening` is applied
+    to y.
     """
     if depth == 0:
         y[...] = 0 if b is None else b
@@ -232,7 +236,8 @@ def product(
     divisors = math.gcd(geometry[2], geometry[6]), math.gcd(geometry[3], geometry[7])
     sizes = Sizes(rows, columns, depth, phases, a_along_k, b_along_k, mirror)
     if tensor_cores and batch.matrices == 1 and hopper.fits(x, w, y, images, geometry, lines, sizes):
-        hopper.launch(x, w, b, y, images, geometry, divisors, lines, sizes)
+        hopper.launch(x, w, b, y, images, geometry, divisors, lines, opening, sizes)
+        openings.applied(opening, y)
         return
     if halves and not is_bfloat16(w):
         floats = w
@@ -253,12 +258,13 @@ def product(
     kernel("conv.cu", "gemm", x, **macros, **stored_as(out))(
         grid, tile.THREADS,
         (x, w, b, out, *images, columns, *geometry, *divisors, *lines, splits, phases, batch.inner, *batch.a_steps,
-         *batch.b_steps, y.size, left),
+         *batch.b_steps, y.size, left, *openings.arguments(opening if single else None)),
         shared=shared_bytes(macros, x.itemsize))  # fmt: skip
     if left is not None:
         moments.leave(y, sizes, left, tile.BM)
     if splits > 1:
-        add_partials(out, b, y, columns, splits)
+        add_partials(out, b, y, columns, splits, opening)
+    openings.applied(opening, y)
 
 
 def _at_once(size: int, x: DeviceArray) -> int:

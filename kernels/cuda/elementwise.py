@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from ..values import FLOAT32, DeviceArray, DTypeLike, bfloat16, is_bfloat16, real_of
-from . import memory
+from . import memory, openings
 from .grid import THREADS, flat, vector
 from .loader import kernel
 
@@ -68,7 +68,12 @@ def widened(x: DeviceArray, n: int, m: int) -> DeviceArray:
 
 
 def leaky_relu(x: DeviceArray, slope: float) -> DeviceArray:
-    """Return y = x where x > 0, else slope*x; slope 0 is relu; NaN stays NaN. Stored like x."""
+    """Return y = x where x > 0, else slope*x; slope 0 is relu; NaN stays NaN. Stored like x.
+
+    x itself, if the product before has written this already.
+    """
+    if openings.is_rectified(x, slope):
+        return x
     x = memory.dense(x)
     y = memory.empty_like(x)
     vec = vector(4, x)

@@ -21,6 +21,7 @@
 // Traffic   A once per column tile (taps that overlap: from L1 and L2), the image once per row tile, y once; the image itself is
 //           B read and written once more. 128 x 128 tile: a step is 1 MFLOP for 32 KiB from L2.
 // Banks     A along the depth and B: lines of 128 bytes, 16-byte piece p of line l at p ^ (l % 8); A along y: lines of 128 + 8 numbers.
+// Rectified y may be leaky_relu of the product, or the product gated by `on`: see rectifier.cuh.
 // Moments   MOMENTS = 1: also those of each column in the rows of y that a block writes, see moments.cuh.
 //           MODE 2: with the sums of gy's columns that arrange.cu has left, (lines, O), their totals behind them: a bias's gradient.
 // Accuracy  1e-3 of the result's scale: inputs rounded to 10 bits, to nearest, halves away from zero; sums in float32.
@@ -30,6 +31,7 @@
 #include "hopper.cuh"
 #include "windows.cuh"
 #include "rounded.cuh"
+#include "rectifier.cuh"
 #include "moments.cuh"
 #ifndef MODE
 #define MODE 0
@@ -70,7 +72,7 @@ template <int KIND, int WIDTH, int SLOTS, int RANKS>
 __device__ __forceinline__ void product(
     const STORE* __restrict__ x, const STORE* __restrict__ image, const float* __restrict__ b, OUT* __restrict__ y, int N, int H,
     int W, int C, int O, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW, int gh, int gw, int ldx,
-    int splits, int phases, long long total, float* __restrict__ moments) {
+    int splits, int phases, long long total, float* __restrict__ moments, const OUT* __restrict__ on, float slope) {
   constexpr int BYTES = sizeof(STORE), PIECE = 16 / BYTES, PARTS = 4;  // of a number; numbers in 16 bytes; products in a step
   constexpr int BM = 128, THREADS = 256, BK = 128 / BYTES, PITCH_A = BM + 8;
   constexpr int SIZE_A = KIND == 2 ? BK * PITCH_A * BYTES : BM * 128, SIZE_B = WIDTH * 128, SIZE = SIZE_A + SIZE_B;
@@ -285,6 +287,7 @@ __device__ __forceinline__ void product(
         int n = n0 + 8 * j + side;
         if (n >= O) continue;
         float2 v = {stored<OUT>(c[4 * j + 2 * half] + (b ? b[n] : 0)), stored<OUT>(c[4 * j + 2 * half + 1] + (b ? b[n + 1] : 0))};
+        v.x = opened(v.x, on, to + n - y, slope), v.y = opened(v.y, on, to + n + 1 - y, slope);
         put(to + n, v);
         if (LEAVES) store2(tiles + ((top + 8 * half) * PITCH + 8 * j + side) * 4, v.x, v.y);
       }
@@ -310,7 +313,12 @@ __device__ __forceinline__ void product(
     }
     if (m >= rows || n0 + n >= O) continue;
     if (b) sum.x += b[n0 + n], sum.y += b[n0 + n + 1], sum.z += b[n0 + n + 2], sum.w += b[n0 + n + 3];
-    put(y + line_of(m) * O + n0 + n, sum);
+    long long at = line_of(m) * O + n0 + n;
+    if (slope != 1) {
+      sum.x = opened(stored<OUT>(sum.x), on, at, slope), sum.y = opened(stored<OUT>(sum.y), on, at + 1, slope);
+      sum.z = opened(stored<OUT>(sum.z), on, at + 2, slope), sum.w = opened(stored<OUT>(sum.w), on, at + 3, slope);
+    }
+    put(y + at, sum);
     if (LEAVES) {  // no other block reads these rows
       store2(tiles + (row * PITCH + n) * 4, stored<OUT>(sum.x), stored<OUT>(sum.y));
       store2(tiles + (row * PITCH + n + 2) * 4, stored<OUT>(sum.z), stored<OUT>(sum.w));
@@ -323,7 +331,8 @@ __device__ __forceinline__ void product(
 extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(256, BLOCKS)
 hopper_gemm(const STORE* __restrict__ x, const STORE* __restrict__ image, const float* __restrict__ b, OUT* __restrict__ y,
             int N, int H, int W, int C, int O, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW,
-            int gh, int gw, int ldx, int splits, int phases, long long total, float* __restrict__ moments) {
+            int gh, int gw, int ldx, int splits, int phases, long long total, float* __restrict__ moments,
+            const OUT* __restrict__ on, float slope) {
   product<MODE, BN, STAGES, CLUSTER>(x, image, b, y, N, H, W, C, O, KH, KW, SH, SW, PH, PW, DH, DW, OH, OW, gh, gw, ldx,
-                                     splits, phases, total, moments);
+                                     splits, phases, total, moments, on, slope);
 }

@@ -10,8 +10,8 @@ import functools
 import math
 from typing import NamedTuple
 
-from ..values import FLOAT32, DeviceArray, handed, is_bfloat16
-from . import memory, moments
+from ..values import FLOAT32, DeviceArray, Opening, handed, is_bfloat16
+from . import memory, moments, openings
 from .backend import backend_of
 from .grid import vector
 from .loader import kernel
@@ -110,7 +110,7 @@ def microseconds(form: Form, mode: int, rows: int, columns: int, depth: int, pha
 
 def launch(
     x: DeviceArray, w: DeviceArray, b: DeviceArray | None, y: DeviceArray, images: tuple[int, int, int, int],
-    geometry: tuple[int, ...], divisors: tuple[int, int], lines: tuple[int, int], sizes: Sizes,
+    geometry: tuple[int, ...], divisors: tuple[int, int], lines: tuple[int, int], opening: Opening | None, sizes: Sizes,
 ) -> None:  # fmt: skip
     """Launch `arrange`, `hopper_gemm` and, if a cluster has not all parts of the depth, `add_partials`.
 
@@ -142,12 +142,13 @@ def launch(
     macros |= {name: 1 for name, on in extras if on}
     kernel("hopper.cu", "hopper_gemm", x, **macros, **stored_as(out))(
         (-(-rows // BM) * cluster, across, phases * outer), 256,
-        (x, image, b, out, *images, columns, *geometry, *divisors, lines[0], splits, phases, y.size, moments_or_sums),
+        (x, image, b, out, *images, columns, *geometry, *divisors, lines[0], splits, phases, y.size, moments_or_sums,
+         *openings.arguments(opening if outer == 1 else None)),
         shared=shared_bytes(tile, mode))  # fmt: skip
     if left is not None:
         moments.leave(y, sizes, left, BM // cluster)
     if outer > 1:
-        add_partials(out, b, y, columns, outer)
+        add_partials(out, b, y, columns, outer, opening)
     if sums is not None:
         moments.leave_sums(w, sums[-1])
 

@@ -1,5 +1,6 @@
 // A pack: VEC neighbouring numbers, 16 bytes that one thread moves in one instruction, or one number where that is impossible.
 #pragma once
+#include "rectifier.cuh"
 #ifndef VEC
 #define VEC (16 / (int)sizeof(REAL))  // float4 or double2
 #endif
@@ -28,13 +29,6 @@ __device__ __forceinline__ Pack same(REAL value) {
   for (int v = 0; v < VEC; v++) all.v[v] = value;
   return all;
 }
-
-// leaky_relu: x where x > 0, else slope x; slope 0 gives 0 even for -infinity, and NaN stays NaN.
-__device__ __forceinline__ REAL rectified(REAL x, REAL slope) {
-  return x > 0 || x != x ? x : slope == 0 ? (REAL)0 : slope * x;
-}
-// Its derivative: g where the gate is open, else slope g; with slope 0 nothing passes, not even NaN.
-__device__ __forceinline__ REAL gated(REAL g, REAL on, REAL slope) { return on > 0 ? g : slope == 0 ? (REAL)0 : slope * g; }
 
 // sums[lane] of row 0 = the sum over all rows, by a tree: the order depends on nothing but the number of rows.
 __device__ __forceinline__ void add_rows(Pack* sums, int lane, int row, int lanes, int rows) {

@@ -6,7 +6,8 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-from ..values import DeviceArray, is_bfloat16
+from ..values import DeviceArray, Opening, is_bfloat16
+from . import openings
 from .backend import backend_of
 from .grid import THREADS, flat, vector
 from .loader import kernel
@@ -20,20 +21,23 @@ def stored_as(y: DeviceArray) -> dict[str, str]:
     return {"OUT": "bf16"} if is_bfloat16(y) else {}
 
 
-def add_partials(partial: DeviceArray, b: DeviceArray | None, y: DeviceArray, columns: int, parts: int) -> None:
-    """Set y = b + the sum of partial (parts, y.size), in order; `columns` is the period of b.
+def add_partials(
+    partial: DeviceArray, b: DeviceArray | None, y: DeviceArray, columns: int, parts: int,
+    opening: Opening | None = None,
+) -> None:  # fmt: skip
+    """Set y = b + the sum of partial (parts, y.size), in order, and apply `opening`; `columns` is the period of b.
 
     Inside `parts_left`, leave it to the caller if the parts are few numbers.
     """
-    if _wanted.by is not None and b is None and partial.size <= LEAVE:
+    if _wanted.by is not None and b is None and opening is None and partial.size <= LEAVE:
         _wanted.by.partial, _wanted.by.of = partial, y
         return
     if parts <= FEW and vector(columns, y, b) > 1:
-        kernel("conv.cu", "add_few_partials", partial, **stored_as(y))(
-            flat(y.size, vector(columns, y)), THREADS, (partial, b, y, y.size, columns, parts))
+        name, grid, block = "add_few_partials", flat(y.size, vector(columns, y)), THREADS
     else:
-        kernel("conv.cu", "add_partials", partial, **stored_as(y))(
-            -(-y.size // 32), (32, 8), (partial, b, y, y.size, columns, parts))
+        name, grid, block = "add_partials", -(-y.size // 32), (32, 8)
+    kernel("conv.cu", name, partial, **stored_as(y))(
+        grid, block, (partial, b, y, y.size, columns, parts, *openings.arguments(opening)))
 
 
 class Left:

@@ -16,6 +16,7 @@ import numpy as np
 
 from minigan import kernels
 from minigan.engine import device as devices
+from minigan.engine.gates import Gates
 from minigan.engine.state import recording, state
 from minigan.engine.tensor import Array, Node, Operand, Place, Tensor, bind, tensor
 from minigan.errors import DTypeError, GraphError, NonFiniteError, ShapeError
@@ -115,6 +116,8 @@ def walk(
     order = reachable(cotangents)
     targets = None if inputs is None else {x.place for x in inputs}
     wanted = None if targets is None else _on_the_way(order, targets)
+    here = any(isinstance(y.data, np.ndarray | np.generic) for y, _ in outputs)
+    gates = None if here or create_graph or state.watchers else Gates(order, cotangents.keys() | (targets or ()))
     gradients: dict[Place, Tensor] = {}
     later: dict[Place, list[Array]] = {}  # what is added to the first cotangents of leaves when all have arrived
     with _passing(create_graph):
@@ -129,7 +132,7 @@ def walk(
                 gradients[place] = g
             if isinstance(place, Tensor):
                 continue
-            for argument, gx in _step(place, g, wanted):
+            for argument, gx in _step(place, g, wanted, gates):
                 others = cotangents.get(argument)
                 if others is not None and isinstance(argument, Tensor) and _can_wait(gx, create_graph):
                     later.setdefault(argument, []).append(gx.data)
@@ -222,7 +225,9 @@ def _on_the_way(order: list[Place], inputs: set[Place]) -> set[Place]:
     return wanted
 
 
-def _step(node: Node, g: Tensor, wanted: set[Place] | None) -> list[tuple[Place, Tensor]]:
+def _step(
+    node: Node, g: Tensor, wanted: set[Place] | None, gates: Gates | None = None
+) -> list[tuple[Place, Tensor]]:
     """Cotangents of one node's arguments, each summed back to the argument's shape where it was broadcast."""
     primitive, state.node = node.primitive, node
     kernels.reached()
@@ -234,8 +239,11 @@ def _step(node: Node, g: Tensor, wanted: set[Place] | None) -> list[tuple[Place,
     args = node.args or ()
     need = [i for i, a in enumerate(args) if a is not None and a.requires_grad
             and (wanted is None or (a if a.node is None else a.node) in wanted)]
+    if gates is not None and node in gates.applied:  # g has come through this gate already
+        return [(a if a.node is None else a.node, g) for i in need if i == 0 and (a := args[i]) is not None]
     try:
-        gxs = primitive.vjps(need, g, node)
+        with gates.before(node, need) if gates is not None else _nothing:
+            gxs = primitive.vjps(need, g, node)
     except NonFiniteError as error:  # detect_anomaly, inside the rule
         raise NonFiniteError(f"{primitive.name}: its gradient is the first non-finite one in this backward pass; "
                              f"inside its rule, {error}{node.where()}") from error
@@ -255,6 +263,9 @@ def _step(node: Node, g: Tensor, wanted: set[Place] | None) -> list[tuple[Place,
             _tell(node, i, gx)
         steps.append((a if a.node is None else a.node, gx))
     return steps
+
+
+_nothing = contextlib.nullcontext()
 
 
 def _tell(node: Node, position: int, g: Tensor) -> None:

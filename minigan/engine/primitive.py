@@ -126,15 +126,16 @@ class Primitive(Operation[P]):
 
     def __init__(self, function: Callable[P, Array], samples: Samples, linear_in: Sequence[str] = (),
                  broadcasts: bool = False, keeps: Keeps = None, recomputed: bool | Callable[..., bool] = False,
-                 remarks: Remarks = NO_REMARKS, mixed: bool = False) -> None:
+                 remarks: Remarks = NO_REMARKS, mixed: bool = False, product: bool = False) -> None:
         super().__init__(function, samples, linear_in)
         self.broadcasts = broadcasts  # the engine sums a cotangent back to the argument's shape
         self.keeps = ALL if keeps is None else keeps if callable(keeps) else self._positions(keeps)
         self.mixed = mixed  # takes float32 beside bfloat16
         self.recomputed = recomputed  # cheap: the graph does not keep its result, the backward pass calls it again
-        self.remarks = remarks
+        self.remarks, self.product = remarks, product
         self.rules: dict[str, Rule | None] = {}
         self.fused: Fused | None = None
+        self.gate: Callable[..., tuple[Array, float]] | None = None
         self.onnx: OnnxForm | None = None
 
     def needs(self, params: dict[str, Any]) -> tuple[Container[int], bool]:
@@ -164,6 +165,13 @@ class Primitive(Operation[P]):
         that computes it, which is called only if that cotangent is needed.
         """
         self.fused = function
+
+    def defgate(self, function: Callable[..., tuple[Array, float]]) -> None:
+        """Say that the rule is gate(gy, on, slope): `function(y, *arrays, **params)` returns (on, slope).
+
+        On a device, the product that gives gy may then apply the gate; see minigan.engine.gates.
+        """
+        self.gate = function
 
     def defonnx(self, form: str | OnnxForm) -> None:
         """Say what the operation is in ONNX: the name of an operator, or `form(o, *args, **params)`.
@@ -244,6 +252,7 @@ class Primitive(Operation[P]):
 def primitive(
     *, samples: Samples, linear_in: Sequence[str] = (), broadcasts: bool = False, keeps: Keeps = None,
     recomputed: bool | Callable[..., bool] = False, remarks: Remarks = NO_REMARKS, mixed: bool = False,
+    product: bool = False,
 ) -> Callable[[Callable[P, Array]], Primitive[P]]:
     """Declare a primitive: it enters the tables, so that it is checked and documented.
 
@@ -259,6 +268,8 @@ def primitive(
             backward pass calls the forward once more. A function of the parameters, if that depends on them.
         remarks: what `mg.explain` may say about it.
         mixed: its kernel takes float32 arguments beside bfloat16 ones; else those are cast to float32.
+        product: its first cotangent is what one convolution, or its adjoint, gives, and is computed before the others;
+            a device may apply the gate behind it, see minigan.engine.gates.
 
     Raises:
         TypeError: samples or a part of the docstring (Forward, VJP, Why) are missing, or an argument named does not
@@ -266,7 +277,7 @@ def primitive(
     """
 
     def declare(function: Callable[P, Array]) -> Primitive[P]:
-        op = Primitive(function, samples, linear_in, broadcasts, keeps, recomputed, remarks, mixed)
+        op = Primitive(function, samples, linear_in, broadcasts, keeps, recomputed, remarks, mixed, product)
         _register(op)
         PRIMITIVES[op.name] = op
         return op

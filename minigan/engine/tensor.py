@@ -279,6 +279,8 @@ class Maker(Protocol):
     name: str
     function: Callable[..., Array]  # the forward, on arrays
     broadcasts: bool  # a cotangent is summed back to its argument's shape
+    gate: Callable[..., tuple[Array, float]] | None  # see Primitive.defgate
+    product: bool  # see `primitive`
 
     def needs(self, params: dict[str, Any]) -> tuple[Container[int], bool]: ...
     def vjps(self, need: list[int], gy: Tensor, node: Node) -> list[Tensor | None]: ...

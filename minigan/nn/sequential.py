@@ -1,7 +1,7 @@
 """Layers in sequence. A normalisation and the ReLU after it run as one operation, in one pass over memory.
 
 So do a mirrored border and the convolution after it, which then needs no copy with the border. On a GPU, a convolution
-leaves moments for the normalisation after it.
+leaves moments for the normalisation after it, or applies the ReLU after it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minigan import kernels
+from minigan.engine.state import state
 from minigan.nn.activations import LeakyReLU, ReLU
 from minigan.nn.containers import Numbered
 from minigan.nn.layers import Conv2d, ConvTranspose2d, UpConv2d
@@ -80,6 +81,9 @@ class Sequential(Numbered):
             if layers and type(layer) in NORMS and (slope := _slope(layers[0])) is not None:
                 x = layer(x, slope)
                 del layers[0]
+            elif layers and type(layer) is Conv2d and (slope := _slope(layers[0])) is not None and not state.watchers:
+                with kernels.opening_follows(slope):
+                    x = layer(x, *border)
             elif layers and _leaves_moments(layer, layers[0]):
                 with kernels.moments_wanted():
                     x = layer(x, *border)

@@ -28,6 +28,7 @@ def gate(g: Array, on: Array, slope: float) -> Array:
 
 
 gate.defvjp(g=lambda gy, y, g, on, *, slope: gate(gy, on, slope=slope), on=None)
+gate.defgate(lambda y, g, on, *, slope: (on, slope))
 
 
 @primitive(samples=lambda rng: [S(off_kinks(rng, 3, 4)), S(off_kinks(rng, 2, 3, 1, 4))], keeps=("x",),
@@ -43,6 +44,7 @@ def relu(x: Array) -> Array:
 
 
 relu.defvjp(x=lambda gy, y, x: gate(gy, x.detach(), slope=0.0))  # a Tensor, so that a change in place is noticed
+relu.defgate(lambda y, x: (x, 0.0))
 relu.defonnx("Relu")
 
 
@@ -65,6 +67,7 @@ def leaky_relu(x: Array, slope: float = 0.2) -> Array:
 
 
 leaky_relu.defvjp(x=lambda gy, y, x, *, slope=0.2: gate(gy, (y if slope >= 0 else x).detach(), slope=slope))
+leaky_relu.defgate(lambda y, x, *, slope=0.2: (y if slope >= 0 else x, slope))
 leaky_relu.defonnx(lambda o, x, slope=0.2: o("LeakyRelu", x, alpha=float(slope)) if slope else o("Relu", x))
 
 

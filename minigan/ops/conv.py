@@ -109,7 +109,8 @@ def _conv_samples(rng):
             S(normal(rng, 2, 2, 4, 3), normal(rng, 3, 2, 3, 2), normal(rng, 3), padding=(2, 1), reflect=True)]
 
 
-@primitive(samples=_conv_samples, linear_in=("x", "w"), keeps=("x", "w"), remarks=WEIGHTS, mixed=True)
+@primitive(samples=_conv_samples, linear_in=("x", "w"), keeps=("x", "w"), remarks=WEIGHTS, mixed=True,
+           product=True)
 def conv2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 1, padding: Pair = 0,
            dilation: Pair = 1, *, reflect: bool = False) -> Array:
     """Cross-correlate images x (N, C, H, W) with filters w (O, C, KH, KW); b (O,) or None.
@@ -172,7 +173,8 @@ def _transpose_samples(rng):
             S(normal(rng, 1, 2, 2, 3), normal(rng, 2, 1, 1, 2), stride=3)]  # stride > kernel: some outputs get nothing
 
 
-@primitive(samples=_transpose_samples, linear_in=("x", "w"), keeps=("x", "w"), remarks=WEIGHTS, mixed=True)
+@primitive(samples=_transpose_samples, linear_in=("x", "w"), keeps=("x", "w"), remarks=WEIGHTS, mixed=True,
+           product=True)
 def conv_transpose2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 1, padding: Pair = 0,
                      output_padding: Pair = 0, dilation: Pair = 1, output_size: Pair | None = None) -> Array:
     """The adjoint of conv2d in x: x (N, C_in, H, W), w (C_in, C_out, KH, KW), b (C_out,) or None.

@@ -50,7 +50,7 @@ unblur_filters.defvjp(g=lambda gy, y, g, *, scale: blur_filters(gy, scale=scale)
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3, 3, 2), normal(rng, 2, 3, 3, 3), normal(rng, 2)),
                                 S(normal(rng, 1, 2, 2, 3), normal(rng, 3, 2, 3, 5), scale=(3, 2), padding=(0, 2))],
-           linear_in=("x", "w"), keeps=("x", "w"), remarks=WEIGHTS, mixed=True)
+           linear_in=("x", "w"), keeps=("x", "w"), remarks=WEIGHTS, mixed=True, product=True)
 def upconv2d(x: Array, w: Array, b: Array | None = None, scale: Pair = 2, padding: Pair = 1) -> Array:
     """Nearest up-sampling of x (N, C, H, W) by `scale`, then conv2d with w (O, C, KH, KW), b (O,) or None, stride 1.
 
@@ -110,7 +110,7 @@ def _upconv2d_onnx(o, x, w, b, scale=2, padding=1):
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 2, 6, 4), normal(rng, 2, 3, 3, 3)),
                                 S(normal(rng, 1, 3, 4, 6), normal(rng, 3, 2, 3, 5), scale=(3, 2), padding=(0, 2))],
-           linear_in=("g", "w"), keeps=("g", "w"), remarks=Remarks(summed=("w",)), mixed=True)
+           linear_in=("g", "w"), keeps=("g", "w"), remarks=Remarks(summed=("w",)), mixed=True, product=True)
 def upconv2d_adjoint(g: Array, w: Array, scale: Pair = 2, padding: Pair = 1) -> Array:
     """The adjoint of upconv2d in x: cotangents g (N, O, OH, OW) and filters w (O, C, KH, KW) give (N, C, H, W).
 
