@@ -252,7 +252,8 @@ def product(
         **({"BF16": 1} if halves else {})}  # fmt: skip
     single = splits == 1 == batch.matrices
     left = moments.room(y, sizes, tile.BM, -(-rows // tile.BM)) if single else None
-    macros |= ({"MIRROR": 1} if mirror else {}) | ({} if left is None else {"MOMENTS": 1})
+    extras = ("MIRROR", mirror), ("MOMENTS", left is not None), ("OPENED", opening is not None and single)
+    macros |= {name: 1 for name, on in extras if on}
     out = y if splits == 1 else memory.empty((splits, y.size), real_of(y), y)
     grid = -(-rows // tile.BM), -(-columns // tile.BN), phases * batch.matrices * splits
     kernel("conv.cu", "gemm", x, **macros, **stored_as(out))(

@@ -138,7 +138,8 @@ def launch(
     moments_or_sums = left if sums is None else sums
     out = y if outer == 1 else memory.empty((outer, y.size), FLOAT32, y)
     macros = {"MODE": mode, "BN": tile.BN, "STAGES": tile.STAGES, "BLOCKS": tile.BLOCKS, "CLUSTER": cluster}
-    extras = ("MIRROR", mirror), ("MOMENTS", moments_or_sums is not None), ("BF16", halves)
+    extras = (("MIRROR", mirror), ("MOMENTS", moments_or_sums is not None), ("BF16", halves),
+              ("OPENED", opening is not None and outer == 1))
     macros |= {name: 1 for name, on in extras if on}
     kernel("hopper.cu", "hopper_gemm", x, **macros, **stored_as(out))(
         (-(-rows // BM) * cluster, across, phases * outer), 256,

@@ -33,7 +33,7 @@ def add_partials(
         _wanted.by.partial, _wanted.by.of = partial, y
         return
     if parts <= FEW and vector(columns, y, b) > 1:
-        name, grid, block = "add_few_partials", flat(y.size, vector(columns, y)), THREADS
+        name, grid, block = "add_few_partials", flat(y.size, vector(columns, y)), (THREADS, 1)
     else:
         name, grid, block = "add_partials", -(-y.size // 32), (32, 8)
     kernel("conv.cu", name, partial, **stored_as(y))(

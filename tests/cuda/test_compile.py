@@ -25,9 +25,11 @@ TENSOR_CORES = [  # every tile, and the largest for every layout of the operands
     *({**WIDE, **tile._asdict()} for tile in (*conv.TILES, conv.HALF)), {**WIDE, **conv.NARROW._asdict(), "VB": 1},
     *({**WIDE, **conv.TILES[0]._asdict(), **lie} for lie in (
         {"B_ALONG_K": 1}, {"A_ALONG_K": 0}, {"A_ALONG_K": 0, "B_ALONG_K": 1}, {"VA": 1, "VB": 1},
-        {"MIRROR": 1, "MOMENTS": 1}, {"B_ALONG_K": 1, "MOMENTS": 1}, {"A_ALONG_K": 0, "MIRROR": 1}))]
-CUTS = ((0, 1, 0, 0), (1, 2, 0, 0), (2, 8, 0, 0), (2, 1, 1, 1), (0, 2, 0, 1), (1, 1, 0, 1), (1, 4, 0, 1), (0, 2, 1, 1),
-        (0, 1, 1, 0))  # mode, cluster, mirror, moments
+        {"MIRROR": 1, "MOMENTS": 1}, {"B_ALONG_K": 1, "MOMENTS": 1}, {"A_ALONG_K": 0, "MIRROR": 1}, {"OPENED": 1},
+        {"B_ALONG_K": 1, "OPENED": 1}))]
+CUTS = ((0, 1, 0, 0, 0), (1, 2, 0, 0, 0), (2, 8, 0, 0, 0), (2, 1, 1, 1, 0), (0, 2, 0, 1, 0), (1, 1, 0, 1, 0),
+        (1, 4, 0, 1, 0), (0, 2, 1, 1, 0), (0, 1, 1, 0, 0), (0, 1, 0, 0, 1), (0, 2, 0, 0, 1), (1, 1, 0, 0, 1),
+        (1, 4, 0, 0, 1))  # mode, cluster, mirror, moments, opened
 PROGRAMS = {  # name: [(file, its macros), ...]
     **{real: [*((file, {"REAL": real}) for file in FILES), *((file, {"REAL": real, "VEC": 1}) for file in PACKED)]
        for real in ("float", "double")},
@@ -40,13 +42,13 @@ PROGRAMS = {  # name: [(file, its macros), ...]
                               ({key: 8 for key in ("VA", "VB") if macros[key] == 4}, "bf16"), ({}, "float"))],
     **{f"Hopper {tile.BN}x{tile.STAGES}": [
         ("hopper.cu", {"REAL": "float", "MODE": mode, "BN": tile.BN, "STAGES": tile.STAGES, "BLOCKS": tile.BLOCKS,
-                       "CLUSTER": cluster, "MIRROR": mirror, "MOMENTS": moments})
-        for mode, cluster, mirror, moments in CUTS] for tile in hopper.TILES},
+                       "CLUSTER": cluster, "MIRROR": mirror, "MOMENTS": moments, "OPENED": opened})
+        for mode, cluster, mirror, moments, opened in CUTS] for tile in hopper.TILES},
     **{f"Hopper bf16 {tile.BN}x{tile.STAGES}": [
         ("hopper.cu", {"BF16": 1, "STORE": "bf16", "OUT": "float" if mode == 2 else "bf16", "MODE": mode, "BN": tile.BN,
                        "STAGES": tile.STAGES, "BLOCKS": tile.BLOCKS, "CLUSTER": cluster, "MIRROR": mirror,
-                       "MOMENTS": moments})
-        for mode, cluster, mirror, moments in CUTS] for tile in hopper.TILES}}
+                       "MOMENTS": moments, "OPENED": opened})
+        for mode, cluster, mirror, moments, opened in CUTS] for tile in hopper.TILES}}
 ON = {**dict.fromkeys(("tensor cores", "bf16", "bf16 tensor cores"), WITH_TENSOR_CORES),
       **{name: HOPPER for name in PROGRAMS if name.startswith("Hopper")}}
 KNOWN = re.compile(  # the end of a loop; and at most 39 bytes, not read again in the loop (cuobjdump shows LDL there)
