@@ -102,9 +102,11 @@ def _weight_grad(kernel: Kernel) -> Kernel:
 
 def _stored(kernel: Kernel, places: tuple[int, ...]) -> Kernel:
     def rounded(*given: Any, **options: Any) -> Any:
-        y = kernel(*given, **options)
         if not all(is_image(given[place]) and is_bf16(given[place]) for place in places):
-            return y
+            return kernel(*given, **options)
+        if "addend" in options:  # of a norm, which adds what has its images' type
+            options["addend"] = _taken(options["addend"])
+        y = kernel(*given, **options)
         return (to_bf16(y[0]), *y[1:]) if isinstance(y, tuple) else to_bf16(y)
 
     return rounded

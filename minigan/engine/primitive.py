@@ -137,13 +137,13 @@ class Primitive(Operation[P]):
         self.fused: Fused | None = None
         self.onnx: OnnxForm | None = None
 
-    def needs(self, params: dict[str, Any]) -> tuple[Container[int], bool]:
+    def needs(self, args: tuple[Tensor | None, ...], params: dict[str, Any]) -> tuple[Container[int], bool]:
         """Positions of arguments whose numbers the vjps read, -1 for the result's; whether that is computed again."""
         keeps, again = self.keeps, self.recomputed
         if not (callable(keeps) or callable(again)):
             return keeps, again
         return (self._positions(keeps(**params)) if callable(keeps) else keeps,
-                again(**params) if callable(again) else again)
+                again(*args, **params) if callable(again) else again)
 
     def _positions(self, names: Sequence[str]) -> Container[int]:
         if not set(names) <= {*self.argnames, "y"}:
@@ -256,7 +256,7 @@ def primitive(
         keeps: what the vjps read the numbers of: arguments, and "y", the result; or a function of the parameters that
             gives them. Of anything else they get shape and dtype, and NaN for numbers. None: of all.
         recomputed: it is cheap beside the operations that read its result, so the graph does not keep the result; the
-            backward pass calls the forward once more. A function of the parameters, if that depends on them.
+            backward pass calls the forward once more. A function of arguments and parameters, if that depends on them.
         remarks: what `mg.explain` may say about it.
         mixed: its kernel takes float32 arguments beside bfloat16 ones; else those are cast to float32.
 

@@ -280,7 +280,7 @@ class Maker(Protocol):
     function: Callable[..., Array]  # the forward, on arrays
     broadcasts: bool  # a cotangent is summed back to its argument's shape
 
-    def needs(self, params: dict[str, Any]) -> tuple[Container[int], bool]: ...
+    def needs(self, args: tuple[Tensor | None, ...], params: dict[str, Any]) -> tuple[Container[int], bool]: ...
     def vjps(self, need: list[int], gy: Tensor, node: Node) -> list[Tensor | None]: ...
 
 
@@ -307,7 +307,7 @@ class Node:
 
     def __init__(self, primitive: Maker, args: tuple[Tensor | None, ...], params: dict[str, Any], y: Array) -> None:
         self.primitive, self.params = primitive, params
-        self.reads, self.again = reads, again = primitive.needs(params)
+        self.reads, self.again = reads, again = primitive.needs(args, params)
         version, kept = 0, args
         for i, a in enumerate(args):
             if a is not None:

@@ -74,6 +74,7 @@ def image_kernels(channels):
     yield "norm_apply", x, mean, rstd, *vectors, 0.2
     yield "norm_grad", other, x, mean, rstd, vectors[0], "batch", x, 0.2
     yield "normalized", x, "instance", 1e-5, *vectors, 0.2
+    yield "norm_apply", x, mean, rstd, *vectors, None, other
     yield from (("tanh_grad", other, x), ("mean_of", x, other, "cross_entropy", 0.5), ("mean_of", x, 1.0, "hinge"),
                 ("mean_of_grad", np.full((), 0.5, np.float32), x, other, "square"))
 

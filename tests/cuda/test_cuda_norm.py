@@ -59,6 +59,19 @@ def test_equals_the_twin(device, over, shape, affine, slope):
 
 
 @pytest.mark.parametrize("over, shape", CASES)
+def test_an_addend_gives_the_bits_of_a_sum(device, over, shape):
+    """On the emulated device; a GPU's compiler may join product and sum otherwise."""
+    x, addend, gamma, beta = map(device.put, draw(shape, np.float32 if len(shape) == 4 else np.float64))
+    mean, _, rstd = norm.norm_stats(x, over, EPS)
+    for slope in (None, 0.2):
+        y = in_every_order(device, lambda slope=slope: norm.norm_apply(x, mean, rstd, gamma, beta, slope, addend))
+        wanted = device.get(addend) + device.get(norm.norm_apply(x, mean, rstd, gamma, beta))
+        wanted = wanted if slope is None else cpu.leaky_relu(wanted, slope)
+        rounding = 0 if device.name == "emulated" else 1e-6
+        np.testing.assert_allclose(y, wanted, rtol=rounding, atol=rounding)
+
+
+@pytest.mark.parametrize("over, shape", CASES)
 def test_float32_to_1e_5(device, over, shape):
     arguments = draw(shape, np.float32)
     there = [device.put(a) for a in arguments]

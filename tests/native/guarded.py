@@ -120,6 +120,7 @@ def others(rng):
             mean, _, rstd = cpu.norm_stats(x, over, 1e-5)
             yield "norm_stats", (x, over, 1e-5)
             yield "norm_apply", (x, mean, rstd, gamma, beta, 0.2)
+            yield "norm_apply", (x, mean, rstd, gamma, beta, None, gy)
             yield "norm_grad", (gy, x, mean, rstd, gamma, over, x, 0.2)
             if over == "batch":
                 yield "norm_grad", (gy, x, mean, rstd, gamma, over, x, 0.2, lambda sums: 0.5 * sums)
