@@ -274,6 +274,21 @@ def test_cotangents_of_images_are_bfloat16(bf16):
         np.testing.assert_allclose(g.numpy(), 1 - stored**2, rtol=HALF_A_UNIT)
 
 
+def test_a_norm_adds_what_has_another_type(bf16):
+    """The sum has the type of the images that are normalised, and each cotangent that of its argument."""
+    halves, floats = mg.tensor(draw(2, 3, 6, 5)).cast(BF16), mg.tensor(draw(2, 3, 6, 5, seed=1))
+    for create_graph in (True, False):
+        for x, addend in ((halves, floats), (floats, halves), (halves, floats.cast(BF16))):
+            x, addend = (mg.Tensor(v.data, requires_grad=True) for v in (x, addend))
+            y = ops.instance_norm(x, addend=addend)
+            xhat = ops.instance_norm(mg.Tensor(x.cast(np.float32).data)).numpy()
+            assert y.dtype == x.dtype
+            np.testing.assert_allclose(y.numpy(), xhat + addend.numpy(), rtol=2**-7, atol=2**-7)
+            gx, gaddend = mg.grad(y, [x, addend], mg.tensor(draw(2, 3, 6, 5, seed=2)).cast(y.dtype), create_graph)
+            assert (gx.dtype, gaddend.dtype) == (x.dtype, addend.dtype)
+            np.testing.assert_allclose(gaddend.numpy(), draw(2, 3, 6, 5, seed=2), rtol=2**-7)
+
+
 def penalty_gradients(device_name, precision):
     where = mg.device.default()
     mg.set_device(device_name)

@@ -154,6 +154,16 @@ def test_a_sum_is_stored_as_bf16_if_both_terms_are(rng, emulated):
     np.testing.assert_array_equal(kernels.add(gw, np.zeros_like(gw)), gw)
 
 
+def test_a_norm_rounds_what_it_adds_and_once_the_sum(rng, emulated):
+    x, addend = nearest(images(rng, 2, 3, 6, 6)), images(rng, 2, 3, 6, 6)
+    mean, _, rstd = kernels.norm_stats(x, "instance", 1e-5)
+    exact = (x - mean.astype(np.float64)) * rstd + nearest(addend)
+    for y in (kernels.normalized(x, "instance", 1e-5, None, None, addend=addend)[0],
+              kernels.norm_apply(x, mean, rstd, None, None, addend=addend)):
+        assert (y == nearest(exact)).mean() > 0.98  # else a tie, which float32 decides otherwise
+        np.testing.assert_allclose(y, exact, rtol=2.0**-8, atol=1e-6)
+
+
 def test_statistics_and_gradients_of_parameters_stay_float32(rng, emulated):
     x, gamma = nearest(images(rng, 2, 3, 6, 6)), np.float32([1.01, 1.02, 1.03])
     m = kernels.norm_stats(x, "batch", 1e-5)
