@@ -121,7 +121,7 @@ def _pads():
         x, g = draw(*shape), draw(*(n + b + a for n, (b, a) in zip(shape, widths, strict=True)))
         for mode in ("constant", "reflect", "edge"):
             cases["pad"] += [(x, widths, mode, 0.7)]
-            cases["fold"] += [(g, widths, mode)]
+            cases["fold"] += [(g, widths, mode), (g, widths, mode, draw(*shape))]
     return cases
 
 

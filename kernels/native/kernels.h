@@ -28,7 +28,7 @@
     X(adam, "WRWWffffffff")       \
     X(ema, "WRf")                 \
     X(pad, "rwiiiiiiiiif")        \
-    X(fold, "rwiiiiiiiii")        \
+    X(fold, "rrwiiiiiiiii")       \
     X(upsample_nearest, "rwiiiii") \
     X(block_sum, "rwiiiii")       \
     X(resample, "rrrwiiiiii")     \

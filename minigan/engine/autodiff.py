@@ -130,7 +130,7 @@ def walk(
                 gradients[place] = g
             if isinstance(place, Tensor):
                 continue
-            for argument, gx in _step(place, g, wanted):
+            for argument, gx in _step(place, g, wanted, cotangents):
                 others = cotangents.get(argument)
                 if others is not None and isinstance(argument, Tensor) and _can_wait(gx, create_graph):
                     later.setdefault(argument, []).append(gx.data)
@@ -214,8 +214,12 @@ def _on_the_way(order: list[Place], inputs: set[Place]) -> set[Place]:
     return wanted
 
 
-def _step(node: Node, g: Tensor, wanted: set[Place] | None) -> list[tuple[Place, Tensor]]:
-    """Cotangents of one node's arguments, each summed back to the argument's shape where it was broadcast."""
+def _step(node: Node, g: Tensor, wanted: set[Place] | None,
+          cotangents: dict[Place, Tensor]) -> list[tuple[Place, Tensor]]:
+    """Cotangents of one node's arguments, each summed back to the argument's shape where it was broadcast.
+
+    One that a rule adds to what has arrived at the argument is the sum of both; what had arrived is taken away.
+    """
     primitive, state.node = node.primitive, node
     if node.version != node.version_now():
         raise GraphError(f"backward: an argument of {primitive.name} was changed in place after it was used"
@@ -225,8 +229,11 @@ def _step(node: Node, g: Tensor, wanted: set[Place] | None) -> list[tuple[Place,
     args = node.args or ()
     need = [i for i, a in enumerate(args) if a is not None and a.requires_grad
             and (wanted is None or (a if a.node is None else a.node) in wanted)]
+    arrived = {} if state.watchers or not primitive.sums else {  # a watcher wants to see each cotangent by itself
+        i: cotangents.pop(place) for i in need
+        if i in primitive.sums and (a := args[i]) is not None and (place := a.place) in cotangents}
     try:
-        gxs = primitive.vjps(need, g, node)
+        gxs = primitive.vjps(need, g, node, arrived)
     except NonFiniteError as error:  # detect_anomaly, inside the rule
         raise NonFiniteError(f"{primitive.name}: its gradient is the first non-finite one in this backward pass; "
                              f"inside its rule, {error}{node.where()}") from error

@@ -281,7 +281,9 @@ class Maker(Protocol):
     broadcasts: bool  # a cotangent is summed back to its argument's shape
 
     def needs(self, args: tuple[Tensor | None, ...], params: dict[str, Any]) -> tuple[Container[int], bool]: ...
-    def vjps(self, need: list[int], gy: Tensor, node: Node) -> list[Tensor | None]: ...
+    sums: dict[int, Callable[..., Tensor]]  # for these arguments, vjps adds to cotangents that have arrived
+
+    def vjps(self, need: list[int], gy: Tensor, node: Node, arrived: dict[int, Tensor]) -> list[Tensor | None]: ...
 
 
 class Origin(NamedTuple):

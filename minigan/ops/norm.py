@@ -68,7 +68,8 @@ def _samples(rng):
             S(normal(rng, 2, 3, 2, 3), normal(rng, 3), normal(rng, 3), over="instance", eps=1e-5, slope=0.0),
             S(normal(rng, 2, 2, 3, 2), normal(rng, 2), normal(rng, 2), normal(rng, 2, 2, 3, 2), over="instance",
               eps=1e-5),
-            S(normal(rng, 3, 2, 2), normal(rng, 2), None, normal(rng, 3, 2, 2), over="batch", eps=1e-5, slope=0.2)]
+            S(normal(rng, 3, 2, 2), normal(rng, 2), normal(rng, 2), normal(rng, 3, 2, 2), over="batch", eps=1e-5,
+              slope=0.2)]
 
 
 def _reads(over, eps, slope=None, moments=None, running=None):
@@ -91,8 +92,8 @@ def _dead(y, slope=None, **_):
 
 @primitive(samples=_samples, keeps=_reads, recomputed=_recomputed,
            remarks=Remarks(dead=_dead, summed=("gamma", "beta"), unscaled=("x",)), mixed=True)
-def normalize(x: Array, gamma: Array | None = None, beta: Array | None = None, addend: Array | None = None, *, over: str,
-              eps: float, slope: float | None = None, moments: list[kernels.Moments] | None = None,
+def normalize(x: Array, gamma: Array | None = None, beta: Array | None = None, addend: Array | None = None, *,
+              over: str, eps: float, slope: float | None = None, moments: list[kernels.Moments] | None = None,
               running: kernels.Running | None = None) -> Array:
     """Normalise x (N, C, ...) over the elements that `over` names; gamma and beta are (C,) or None.
 

@@ -66,7 +66,8 @@ def image_kernels(channels):
                 ("pool_put", x[:, :, :3, :2].copy(), taps, TWO, TWO, NONE, (6, 4)))
     yield "tanh", x
     for mode in ("constant", "reflect", "edge"):
-        yield from (("pad", x, widths, mode, 0.7), ("fold", large, widths, mode))
+        yield from (("pad", x, widths, mode, 0.7), ("fold", large, widths, mode),
+                    ("fold", large, widths, mode, x))
     for over in ("batch", "instance", "layer"):
         yield "norm_stats", x, over, 1e-5
         yield "reduce_sum", x, {"batch": (0, 2, 3), "instance": (2, 3), "layer": None}[over]

@@ -152,6 +152,9 @@ def test_a_sum_is_stored_as_bf16_if_both_terms_are(rng, emulated):
     gw = images(rng, 2, 3, 6, 6)
     np.testing.assert_array_equal(kernels.add(np.zeros_like(gw), gw), gw)
     np.testing.assert_array_equal(kernels.add(gw, np.zeros_like(gw)), gw)
+    with_border, widths = np.zeros((2, 3, 8, 8), np.float32), (NONE, NONE, ONE, ONE)
+    np.testing.assert_array_equal(kernels.fold(with_border, widths, "reflect", addend=gw), gw)
+    assert rounding.is_bf16(kernels.fold(nearest(images(rng, 2, 3, 8, 8)), widths, "reflect", addend=nearest(gw)))
 
 
 def test_a_norm_rounds_what_it_adds_and_once_the_sum(rng, emulated):
