@@ -143,13 +143,16 @@ def clock():
     return Rehearsal() if gpu_cases.REHEARSAL else Gpu()
 
 
-def captured(step, calls=1):
-    """`calls` calls of a function of ours as one CUDA graph, ready to be launched; raises if it cannot become one."""
+def captured(step, calls=1, **options):
+    """`calls` calls of a function of ours as one CUDA graph, ready to be launched; raises if it cannot become one.
+
+    options are those of mg.capture.
+    """
     def several():
         for _ in range(calls):
             step()  # its output goes back to the graph's own memory
 
-    graph = mg.capture(step if calls == 1 else several)
+    graph = mg.capture(step if calls == 1 else several, **options)
     for _ in range(4):  # two plain calls, the capture, a launch
         graph()
     if graph.refused:

@@ -101,6 +101,7 @@ def _step(gpu, results, name, ways, plain=True, halves=False):
     for way, settings in ways.items():
         systems[way] = functools.partial(_peer, gpu, case, settings)
     if plain:
+        systems["ours, one branch"] = lambda: captured(gpu_cases.build(name), branches=False)
         systems["ours, plain"] = lambda: gpu_cases.build(name)
     times, failed = in_turns(gpu, systems)
     cells = {system: f"{times[system][0]:.3f}" for system in systems if system in times}

@@ -15,6 +15,7 @@ This is the only door. Beside the kernels it has
     constant_weights()              a context in which kernels keep what they make of weights, until weights_change(w)
     moments_wanted()                a context for a convolution that a norm follows
     sums_wanted(yes)                a context for a weight gradient that a bias's gradient follows
+    branches, reached, beside       for what may run beside a backward pass in a captured graph
     WING                            what computes there: "native v3 kernels", or "NumPy only" and why
     out_size, out_sizes             how many windows of a convolution or a pool fit along an axis, along both
 """
@@ -31,7 +32,18 @@ from .geometry import out_size, out_sizes
 from .native.library import WING
 from .precision import get_precision
 from .values import Counter, Moments, Rate, Running, bfloat16, is_bfloat16
-from .wings import backend, constant_weights, dispatched, kernels_of, moments_wanted, sums_wanted, weights_change
+from .wings import (
+    backend,
+    beside,
+    branches,
+    constant_weights,
+    dispatched,
+    kernels_of,
+    moments_wanted,
+    reached,
+    sums_wanted,
+    weights_change,
+)
 
 if TYPE_CHECKING:
     from .cpu import *  # for editors and mypy: a kernel has the signature and the docstring of its CPU twin

@@ -93,5 +93,14 @@ class _Handed(threading.local):
     launches = 0  # of CUDA kernels so far: one after the product may have changed the arrays
 
 
+class _Branch(threading.local):
+    """Where launches go while a graph is captured; see cuda/branches.py."""
+
+    graph: Any = None  # which has branches
+    joins = False  # whether a backward pass runs, at whose end branches join
+    on = False  # whether launches go beside
+
+
+branch = _Branch()
 handed = _Handed()  # see wings.moments_wanted, wings.sums_wanted
 made = _Made()  # see wings.constant_weights

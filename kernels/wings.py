@@ -19,7 +19,7 @@ from minigan.errors import DeviceError
 
 from . import cpu, native
 from .rounding import emulated
-from .values import handed, made
+from .values import branch, handed, made
 
 if TYPE_CHECKING:
     from .cuda.backend import Backend
@@ -100,6 +100,36 @@ def sums_wanted(yes: bool) -> Iterator[None]:
         yield
     finally:
         handed.sums_wanted = False
+
+
+@contextlib.contextmanager
+def branches(yes: bool) -> Iterator[None]:
+    """A context, a backward pass, at whose end all that ran beside is done; with `yes`, `beside` is allowed there."""
+    before, branch.joins = branch.joins, yes
+    try:
+        yield
+    finally:
+        branch.joins = before
+        if branch.graph is not None:
+            branch.graph.join()
+
+
+def reached() -> None:
+    """Within `branches`: what has been computed so far may be read by the next work beside."""
+    if branch.graph is not None:
+        branch.graph.reach()
+
+
+def beside(yes: bool, *arrays: Any) -> contextlib.AbstractContextManager[Any]:
+    """With `yes`, a context for kernels whose results nobody reads before the backward pass ends, not even to add them.
+
+    They read `arrays`, computed before `reached` was last called, and nothing else of the pass. While a graph is
+    captured, they may run beside what follows. See cuda/branches.py.
+    """
+    return branch.graph.beside(arrays) if yes and branch.joins and branch.graph is not None else _here
+
+
+_here = contextlib.nullcontext()
 
 
 def weights_change(w: Any) -> None:

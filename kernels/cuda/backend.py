@@ -15,7 +15,7 @@ from .source import Defines
 
 
 class CapturedGraph(Protocol):
-    """Launches recorded once and repeated as one."""
+    """Launches recorded once and repeated as one; those of filters' gradients on a branch, if `branches`."""
 
     def capture(self) -> AbstractContextManager[Any]:
         """Record what the body does; nothing is run."""
@@ -29,8 +29,8 @@ class Backend(Protocol):
 
     name: str
     @property
-    def Graph(self) -> Callable[[], CapturedGraph]:  # noqa: N802  a class
-        """What captures a graph: `graph = backend.Graph()`."""
+    def Graph(self) -> Callable[..., CapturedGraph]:  # noqa: N802  a class
+        """What captures a graph: `graph = backend.Graph(branches=True)`."""
 
     def __hash__(self) -> int: ...
 

@@ -28,7 +28,9 @@ import numpy as np
 from minigan.errors import DeviceError
 
 from ..values import Array, DTypeLike, Shape
-from .emulated_arrays import guarded, guards_hold, ndarray, recorder, room
+from .emulated_arrays import guarded, guards_hold, ndarray, room
+from .emulated_graph import Graph as Graph
+from .emulated_graph import recorder, unowned
 from .source import TYPES, Defines, Parameter, Table, signatures, slots, source
 
 name = "emulated"
@@ -126,7 +128,33 @@ class Module:
         launch = getattr(self.library, f"launch_{kernel_name}")
         launch.restype = ctypes.c_char_p
         what = f"{self.file}: {kernel_name}"
-        return lambda *arguments: recorder.do(lambda: _launch(launch, what, *arguments))
+
+        def call(grid: Sequence[int], block: Sequence[int], values: Sequence[Any], shared: int) -> None:
+            do(what, parameters, values, lambda lent: _launch(launch, what, grid, block, lent, shared))
+
+        return call
+
+
+def do(what: str, parameters: Sequence[Parameter], values: Sequence[Any], run: Callable[[Sequence[Any]], None]) -> None:
+    """run(values), a kernel: now, or when the graph being captured is launched."""
+    if recorder.graph is None:
+        return run(values)
+    touched = [(a.host, p.const) for p, v in zip(parameters, values, strict=True) for a in _arrays(v)]
+    lent = [_unowned(v) for v in values]
+    return recorder.do(what, lambda: run(lent), [host for host, _ in touched],
+                       [host for host, const in touched if not const])
+
+
+def _arrays(value: Any) -> Sequence[ndarray]:
+    """The arrays of a kernel's argument."""
+    return [value] if owns(value) else value.arrays if isinstance(value, Table) else []
+
+
+def _unowned(value: Any) -> Any:
+    """A kernel's argument as a recorded launch knows it; see emulated_graph.unowned."""
+    if isinstance(value, Table):
+        return value._replace(arrays=[ndarray(unowned(a.host)) for a in value.arrays])
+    return ndarray(unowned(value.host)) if owns(value) else value
 
 
 def _launch(
@@ -138,8 +166,8 @@ def _launch(
         error = launch((ctypes.c_uint * 6)(*grid, *block), ctypes.c_size_t(shared), _thread_order, pointers)
     if error:
         raise DeviceError(f"{what}: {error.decode()}")
-    for value in itertools.chain(values, *(table.arrays for table in values if isinstance(table, Table))):
-        if owns(value) and not guards_hold(value.host):
+    for value in itertools.chain.from_iterable(map(_arrays, values)):
+        if not guards_hold(value.host):
             raise DeviceError(f"{what}: wrote outside an array of shape {value.shape}")
 
 
@@ -219,33 +247,6 @@ def threads_in_order(order: int) -> Iterator[None]:
 
 
 # ---- graphs ----
-class Graph:
-    """What CUDA's stream capture gives: launches are recorded, not run, and `launch` runs them all.
-
-    NumPy's own operations, which stand in for CuPy's, run once while they are recorded, on whatever numbers are there,
-    to find their results' shapes.
-    """
-
-    def __init__(self) -> None:
-        self.work: list[Callable[[], object]] = []
-
-    @contextlib.contextmanager
-    def capture(self) -> Iterator[Graph]:
-        """Record what the body does."""
-        if recorder.work is not None:
-            raise DeviceError("capture: a graph is being captured already; captured steps cannot contain one another")
-        recorder.work = self.work
-        try:
-            yield self
-        finally:
-            recorder.work = None
-
-    def launch(self) -> None:
-        """Do the recorded work, in order."""
-        for work in self.work:
-            work()
-
-
 def capturing() -> bool:
     """Whether work is being recorded instead of done."""
-    return recorder.work is not None
+    return recorder.graph is not None

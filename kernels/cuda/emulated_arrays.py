@@ -5,7 +5,7 @@ It refuses to be mixed with a NumPy array by accident, its sums are arrays witho
     NaN      fills new arrays, so what a kernel does not write shows
     guards   NaN lies before and after every array; a write there is an error, a read gives NaN
 
-While a graph is captured, work that only writes to arrays is recorded instead of done.
+While a graph is captured, work that only writes to arrays is recorded instead of done: see emulated_graph.py.
 """
 
 from __future__ import annotations
@@ -16,38 +16,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from minigan.errors import DeviceError
-
 from ..values import Array, DTypeLike, Shape
+from .emulated_graph import recorder, root_of, unowned
 
 GUARD = 1024  # bytes of 0xff (a NaN of any float type) on both sides of an array
-
-
-class Recorder:
-    """The work of the graph that is being captured; None while none is."""
-
-    def __init__(self) -> None:
-        self.work: list[Callable[[], object]] | None = None
-
-    def do(self, work: Callable[[], object]) -> None:
-        """Do it now, or when the graph being captured is launched."""
-        if self.work is None:
-            work()
-        else:
-            self.work.append(work)
-
-    def note(self, work: Callable[[], object]) -> None:
-        """Record work that has been done once already, to find its result's shape."""
-        if self.work is not None:
-            self.work.append(work)
-
-    def refuse(self, what: str) -> None:
-        """Raise DeviceError if a graph is being captured."""
-        if self.work is not None:
-            raise DeviceError(f"{what}: a captured step may not copy between host and device; see mg.capture")
-
-
-recorder = Recorder()
 
 
 class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801  the name CuPy and NumPy give it
@@ -138,14 +110,32 @@ def _run(function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, An
     if isinstance(result, np.ndarray) and any(np.may_share_memory(result, a.host) for a in inputs):
         return ndarray(result)
     kept = guarded(np.asarray(result))
-    recorder.note(lambda: np.copyto(kept, function(*host_args, **host_kwargs)))
+    if recorder.graph is not None:
+        recorder.note(function.__name__, _copies(unowned(kept), function, _unowned(host_args), _unowned(host_kwargs)),
+                      [a.host for a in inputs], [kept])
     return ndarray(kept)
 
 
+def _copies(to: Array, function: Callable[..., Any], args: Any, kwargs: Any) -> Callable[[], None]:
+    return lambda: np.copyto(to, function(*args, **kwargs))
+
+
 def _in_place(function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None) -> None:
-    """function, which changes one of its arguments: at once, or when the graph being captured is launched."""
+    """function, which changes the first of its arguments: at once, or when the graph being captured is launched."""
     host_args, host_kwargs = _host(args), {key: _host(value) for key, value in (kwargs or {}).items()}
-    recorder.do(lambda: function(*host_args, **host_kwargs))
+    if recorder.graph is not None:
+        host_args, host_kwargs = _unowned(host_args), _unowned(host_kwargs)
+    recorder.do("in place", lambda: function(*host_args, **host_kwargs),
+                [a.host for a in (*args, *(kwargs or {}).values()) if isinstance(a, ndarray)], [args[0].host])
+
+
+def _unowned(value: Any) -> Any:
+    """Host arrays, in tuples, lists and dicts, too, as a recorded launch knows them; see emulated_graph.unowned."""
+    if isinstance(value, np.ndarray):
+        return unowned(value)
+    if isinstance(value, dict):
+        return {key: _unowned(part) for key, part in value.items()}
+    return type(value)(map(_unowned, value)) if type(value) in (list, tuple) else value
 
 
 def _host(value: Any) -> Any:
@@ -162,7 +152,7 @@ def _host(value: Any) -> Any:
 def room(shape: Shape, dtype: DTypeLike, order: Literal["C", "F"] = "C") -> Array:
     """Memory between two guards, all of it NaN."""
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-    raw = np.full(size + 2 * GUARD + 64, 0xFF, np.uint8)
+    raw = recorder.room(size + 2 * GUARD + 64)
     return np.ndarray(shape, dtype, raw, _start(raw), order=order)
 
 
@@ -180,9 +170,7 @@ def guarded(host: Array) -> Array:
 
 def guards_hold(host: Array) -> bool:
     """Whether nothing was written before or after an array."""
-    root = host
-    while isinstance(root.base, np.ndarray):
-        root = root.base
+    root = root_of(host)
     if root.dtype != np.uint8 or root.ndim != 1 or root.size < 2 * GUARD:
         return True
     start, size = _start(root), root.size - 2 * GUARD - 64

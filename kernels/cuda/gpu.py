@@ -19,6 +19,7 @@ import numpy as np
 from minigan.errors import DeviceError, not_installed
 
 from ..values import Array, DeviceArray, DTypeLike, Shape
+from .branches import Branched
 from .source import Defines, Parameter, slots
 
 name = "cuda"
@@ -214,20 +215,26 @@ def architecture() -> str:
     return "sm_{}{}".format(*capability())
 
 
-class Graph:
-    """A CUDA graph of what is launched under `capture`, with a private pool for the memory that every launch uses."""
+class Graph(Branched):
+    """A CUDA graph of what is launched under `capture`, with a private pool for the memory that every launch uses.
 
-    def __init__(self) -> None:
+    Its branches are two streams, of which the pool keeps memory apart.
+    """
+
+    def __init__(self, branches: bool = True) -> None:
+        super().__init__()
         cupy = _cupy()
         self.stream, self.pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
+        self.branches, self.second = branches, cupy.cuda.Stream(non_blocking=True)
         self.graph: Any = None
+        self.marks: list[Any] = []  # events, kept until the capture ends
 
     @contextlib.contextmanager
     def capture(self) -> Iterator[Graph]:
         """Record what the body does; nothing is run."""
         cupy = _cupy()
         cupy.cuda.get_current_stream().synchronize()
-        with cupy.cuda.using_allocator(self.pool.malloc), self.stream:
+        with cupy.cuda.using_allocator(self.pool.malloc), self.stream, self.branching(self.branches):
             self.stream.begin_capture()
             try:
                 yield self
@@ -236,7 +243,22 @@ class Graph:
                     self.stream.end_capture()
                 raise
             self.graph = self.stream.end_capture()
+        self.marks.clear()
         self.graph.upload(self.stream)
+
+    def mark(self) -> Any:
+        """See Branched."""
+        cuda = _cupy().cuda
+        self.marks.append(cuda.get_current_stream().record(cuda.Event(disable_timing=True)))
+        return self.marks[-1]
+
+    def wait(self, mark: Any) -> None:
+        """See Branched."""
+        _cupy().cuda.get_current_stream().wait_event(mark)
+
+    def side(self) -> Any:
+        """See Branched."""
+        return self.second
 
     def launch(self) -> None:
         """Run the graph after all earlier work of the current stream, and before all later."""

@@ -26,11 +26,12 @@ _KERNEL = re.compile(
 
 
 class Parameter(NamedTuple):
-    """One parameter of a kernel: `const float* x` is Parameter("x", float32, pointer=True)."""
+    """One parameter of a kernel: `const float* x` is Parameter("x", float32, pointer=True, const=True)."""
 
     name: str
     dtype: np.dtype[Any]
     pointer: bool
+    const: bool = False  # what it points to is not written
 
 
 class Table(NamedTuple):
@@ -67,7 +68,7 @@ def signatures(text: str, defines: Defines) -> dict[str, list[Parameter]]:
     """The kernels a source declares, {name: [Parameter]}; a type that is a macro is looked up in `defines`.
 
     >>> signatures('extern "C" __global__ void twice(const REAL* x) {}', {"REAL": "double"})["twice"]
-    [Parameter(name='x', dtype=dtype('float64'), pointer=True)]
+    [Parameter(name='x', dtype=dtype('float64'), pointer=True, const=True)]
     """
     text, defines = re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL), {**DEFAULTS, **defines}
     return {name: [_parameter(words, defines) for words in inside.split(",") if words.strip()]
@@ -82,7 +83,7 @@ def _parameter(words: str, defines: Defines) -> Parameter:
     kind = defines.get(kind, kind)  # STORE may be REAL
     if kind not in TYPES:
         raise TypeError(f"kernel parameter `{words.strip()}`: {kind} is none of {', '.join(TYPES)}")
-    return Parameter(name, np.dtype(TYPES[kind]), bool(star))
+    return Parameter(name, np.dtype(TYPES[kind]), bool(star), bool(star) and "const" in words.split())
 
 
 def slots(values: Sequence[Any], address: Callable[[DeviceArray], int]) -> list[Any]:

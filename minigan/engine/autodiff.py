@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -117,8 +117,7 @@ def walk(
     wanted = None if targets is None else _on_the_way(order, targets)
     gradients: dict[Place, Tensor] = {}
     later: dict[Place, list[Array]] = {}  # what is added to the first cotangents of leaves when all have arrived
-    before, state.recording = (state.recording, state.node), create_graph
-    try:
+    with _passing(create_graph):
         while order:
             place = order.pop()  # newest first; popped, so that what the graph held is freed as the pass goes
             if wanted is not None:
@@ -137,8 +136,6 @@ def walk(
                 else:
                     cotangents[argument] = gx if others is None else others + gx
             place.leave(retain)
-    finally:
-        state.recording, state.node = before
     if cotangents:  # of places that the pass had left behind when the cotangents arrived
         raise GraphError("backward: the graph is not in order of creation, so gradients would be lost; a tensor or a "
                          "node in it was taken over from elsewhere without getting a new order")
@@ -150,6 +147,17 @@ def walk(
         gradients.update((place, Tensor(g.data.copy())) for place, g in gradients.items()
                          if g.node is None and _owner(g) in constants)
     return gradients
+
+
+@contextlib.contextmanager
+def _passing(create_graph: bool) -> Iterator[None]:
+    """What holds during a pass. Unless somebody looks on, gradients of leaves are not read before it ends."""
+    before, state.recording = (state.recording, state.node), create_graph
+    try:
+        with kernels.branches(not (create_graph or state.watchers)):
+            yield
+    finally:
+        state.recording, state.node = before
 
 
 def _can_wait(gx: Tensor, create_graph: bool) -> bool:
@@ -221,6 +229,7 @@ def _step(node: Node, g: Tensor, wanted: set[Place] | None,
     One that a rule adds to what has arrived at the argument is the sum of both; what had arrived is taken away.
     """
     primitive, state.node = node.primitive, node
+    kernels.reached()
     if node.version != node.version_now():
         raise GraphError(f"backward: an argument of {primitive.name} was changed in place after it was used"
                          f"{node.where()}")

@@ -82,10 +82,16 @@ def bias_vjp(gy, y, x, w, b, **geometry):
     return sum(gy, axis=(0, 2, 3))
 
 
-def _filters_grad(b, x, gy, **how):
+def read_last(x, gy, *parameters):
+    """A context for the gradient of parameters, made of x and gy: beside the rest of the pass, if they are leaves."""
+    leaves = all(p is None or (p.node is None and not kernels.is_bfloat16(p)) for p in parameters)
+    return kernels.beside(leaves, x.data, gy.data)
+
+
+def _filters_grad(w, b, x, gy, **how):
     """conv2d_weight_grad, which may leave the sums of gy for the bias's gradient: the rule of b comes next."""
-    with kernels.sums_wanted(b is not None and b.requires_grad):
-        return conv2d_weight_grad(x, gy, **how)
+    with kernels.sums_wanted(b is not None and b.requires_grad), read_last(x, gy, w, b):
+        return conv2d_weight_grad(x, gy, kernel_size=w.shape[2:], **how)
 
 
 WEIGHTS = Remarks(summed=("w", "b"), shifts=("b",))
@@ -147,7 +153,7 @@ def _image_grad(g, w, size, stride=1, padding=0, dilation=1, reflect=False, arri
 
 conv2d.defvjp(
     x=lambda gy, y, x, w, b, **geo: _image_grad(gy, w, x.shape[2:], **geo),
-    w=lambda gy, y, x, w, b, **geo: _filters_grad(b, x, gy, kernel_size=w.shape[2:], **geo),
+    w=lambda gy, y, x, w, b, **geo: _filters_grad(w, b, x, gy, **geo),
     b=bias_vjp,
 )
 conv2d.defsum(x=lambda arrived, gy, y, x, w, b, **geo: _image_grad(gy, w, x.shape[2:], arrived=arrived, **geo))
@@ -204,7 +210,7 @@ def conv_transpose2d(x: Array, w: Array, b: Array | None = None, stride: Pair = 
 
 conv_transpose2d.defvjp(
     x=lambda gy, y, x, w, b, **geo: conv2d(gy, w, **_forward(geo)),
-    w=lambda gy, y, x, w, b, **geo: conv2d_weight_grad(gy, x, kernel_size=w.shape[2:], **_forward(geo)),
+    w=lambda gy, y, x, w, b, **geo: _filters_grad(w, None, gy, x, **_forward(geo)),
     b=bias_vjp,
 )
 

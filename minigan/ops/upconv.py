@@ -13,7 +13,7 @@ from minigan import kernels
 from minigan.engine import Array, Remarks, S, primitive
 from minigan.errors import ShapeError
 from minigan.ops._samples import normal
-from minigan.ops.conv import WEIGHTS, Pair, bias_vjp, check_bias, check_images, no_images, out_size, pair
+from minigan.ops.conv import WEIGHTS, Pair, bias_vjp, check_bias, check_images, no_images, out_size, pair, read_last
 
 
 @primitive(samples=lambda rng: [S(normal(rng, 2, 3, 3, 2), scale=(2, 2)), S(normal(rng, 1, 2, 1, 4), scale=(3, 2))],
@@ -72,6 +72,11 @@ def upconv2d(x: Array, w: Array, b: Array | None = None, scale: Pair = 2, paddin
     return kernels.upconv2d(x, w, b, scale, padding)
 
 
+def _filters_grad(w, x, gy, **how):
+    with read_last(x, gy, w):
+        return upconv2d_weight_grad(x, gy, kernel_size=w.shape[2:], **how)
+
+
 def _scale(op: str, scale: Pair, kernel: tuple[int, ...], padding: Pair) -> tuple[tuple[int, int], tuple[int, int]]:
     """The scale and the padding of an up-convolution, validated."""
     factors, border = pair(scale, f"{op}: scale", 1), pair(padding, f"{op}: padding", 0)
@@ -87,7 +92,7 @@ def _enlarged(op, size, kernel, scale, padding):
 
 upconv2d.defvjp(
     x=lambda gy, y, x, w, b, **geo: upconv2d_adjoint(gy, w, **geo),
-    w=lambda gy, y, x, w, b, **geo: upconv2d_weight_grad(x, gy, kernel_size=w.shape[2:], **geo),
+    w=lambda gy, y, x, w, b, **geo: _filters_grad(w, x, gy, **geo),
     b=bias_vjp,
 )
 
@@ -129,7 +134,7 @@ def upconv2d_adjoint(g: Array, w: Array, scale: Pair = 2, padding: Pair = 1) -> 
 
 upconv2d_adjoint.defvjp(
     g=lambda gy, y, g, w, **geo: upconv2d(gy, w, **geo),
-    w=lambda gy, y, g, w, **geo: upconv2d_weight_grad(gy, g, kernel_size=w.shape[2:], **geo),
+    w=lambda gy, y, g, w, **geo: _filters_grad(w, gy, g, **geo),
 )
 
 

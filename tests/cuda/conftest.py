@@ -5,6 +5,7 @@ import pytest
 
 from minigan.engine.device import why_no_cuda, why_no_emulation
 from minigan.kernels.cuda import emulated, gpu
+from minigan.kernels.cuda.emulated_graph import branches_in_order
 
 NO_EMULATION = why_no_emulation()
 
@@ -14,6 +15,7 @@ class Device:
 
     def __init__(self, backend):
         self.backend, self.name = backend, "cuda:0" if backend is gpu else "emulated"
+        self.graphs = []  # captured in this test on the emulated device
 
     def put(self, array):
         return None if array is None else self.backend.asarray(np.asarray(array))
@@ -34,12 +36,25 @@ class Device:
 
 
 @pytest.fixture(params=["emulated", pytest.param("gpu", marks=pytest.mark.gpu)])
-def device(request):
-    """The device to test on; a test with this argument runs on each available device."""
+def device(request, monkeypatch):
+    """The device to test on; a test with this argument runs on each available device.
+
+    Emulated, the main branch of every graph runs as far ahead as it may, and no two launches of it may race.
+    """
     if request.param == "emulated":
         if NO_EMULATION is not None:
             pytest.skip(f"device emulated: {NO_EMULATION}")
-        return Device(emulated)
+        here, init = Device(emulated), emulated.Graph.__init__
+
+        def noted(graph, *options):
+            init(graph, *options)
+            here.graphs.append(graph)
+
+        monkeypatch.setattr(emulated.Graph, "__init__", noted)
+        with branches_in_order(1):
+            yield here
+        assert [graph.races() for graph in here.graphs] == [[] for _ in here.graphs]
+        return
     if (missing := why_no_cuda()) is not None:
         pytest.fail(f"-m gpu asks for a GPU: {missing}")
-    return Device(gpu)
+    yield Device(gpu)

@@ -63,7 +63,7 @@ def test_signatures():
     """
     declared = signatures(text, {"REAL": "double", "T": "unsigned char"})
     assert declared == {
-        "first": [Parameter("x", np.dtype(np.float64), True), Parameter("y", np.dtype(np.uint64), True),
+        "first": [Parameter("x", np.dtype(np.float64), True, True), Parameter("y", np.dtype(np.uint64), True),
                   Parameter("n", np.dtype(np.uint8), False), Parameter("table", np.dtype(TYPES["Table"]), False)],
         "second": [],
     }
