@@ -238,9 +238,7 @@ def _step(node: Node, g: Tensor, wanted: set[Place] | None,
     args = node.args or ()
     need = [i for i, a in enumerate(args) if a is not None and a.requires_grad
             and (wanted is None or (a if a.node is None else a.node) in wanted)]
-    arrived = {} if state.watchers or not primitive.sums else {  # a watcher wants to see each cotangent by itself
-        i: cotangents.pop(place) for i in need
-        if i in primitive.sums and (a := args[i]) is not None and (place := a.place) in cotangents}
+    arrived = _arrived(node, need, cotangents) if primitive.sums else {}
     try:
         gxs = primitive.vjps(need, g, node, arrived)
     except NonFiniteError as error:  # detect_anomaly, inside the rule
@@ -262,6 +260,19 @@ def _step(node: Node, g: Tensor, wanted: set[Place] | None,
             _tell(node, i, gx)
         steps.append((a if a.node is None else a.node, gx))
     return steps
+
+
+def _arrived(node: Node, need: list[int], cotangents: dict[Place, Tensor]) -> dict[int, Tensor]:
+    """What has arrived at the arguments whose rule adds to it, taken out of `cotangents`; by position.
+
+    Not at leaves, whose cotangents may still be computed beside, nor for watchers, who see each cotangent by itself.
+    """
+    arrived: dict[int, Tensor] = {}
+    for i, a in enumerate(node.args or ()):
+        place = None if a is None or i not in need or i not in node.primitive.sums else a.node
+        if place is not None and place in cotangents and not state.watchers:
+            arrived[i] = cotangents.pop(place)
+    return arrived
 
 
 def _tell(node: Node, position: int, g: Tensor) -> None:
