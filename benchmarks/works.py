@@ -39,7 +39,7 @@ class Residual(mg.nn.Module):
         self.body = mg.nn.Sequential(*layers)
 
     def forward(self, x):
-        return x + self.body(x)
+        return self.body(x, addend=x)
 
 
 NN = SimpleNamespace(**vars(mg.nn), Residual=Residual)

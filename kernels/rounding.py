@@ -26,8 +26,8 @@ from .values import FLOAT32, Array, Pair
 
 PRODUCTS = ("conv2d", "conv_transpose2d")
 WEIGHT_GRADS = ("conv2d_weight_grad", "upconv2d_weight_grad")
-STORED = {  # kernels that compute other numbers than they read; the places of the arguments that must be bf16
-    "add": (0, 1), "block_sum": (0,), "fold": (0,), "gate": (0,), "leaky_relu": (0,), "norm_apply": (0,),
+STORED = {  # kernels that compute other numbers than they read; which arguments must be bf16: places, and an option
+    "add": (0, 1), "block_sum": (0,), "fold": (0, "addend"), "gate": (0,), "leaky_relu": (0,), "norm_apply": (0,),
     "norm_grad": (1,), "normalized": (0,), "pool_put": (0,), "resample": (0,), "tanh": (0,), "tanh_grad": (1,),
 }
 PIECE = 1 << 15  # numbers that a few passes take at a time: in a core's cache from pass to pass
@@ -100,11 +100,14 @@ def _weight_grad(kernel: Kernel) -> Kernel:
     return lambda *given, **options: kernel(*map(_taken, given), **{key: _taken(v) for key, v in options.items()})
 
 
-def _stored(kernel: Kernel, places: tuple[int, ...]) -> Kernel:
+def _stored(kernel: Kernel, places: tuple[int | str, ...]) -> Kernel:
     def rounded(*given: Any, **options: Any) -> Any:
+        images = (given[place] if isinstance(place, int) else options.get(place) for place in places)
+        if not all(image is None or (is_image(image) and is_bf16(image)) for image in images):
+            return kernel(*given, **options)
+        if "addend" in options:  # of a norm, which adds what has its images' type
+            options["addend"] = _taken(options["addend"])
         y = kernel(*given, **options)
-        if not all(is_image(given[place]) and is_bf16(given[place]) for place in places):
-            return y
         return (to_bf16(y[0]), *y[1:]) if isinstance(y, tuple) else to_bf16(y)
 
     return rounded

@@ -86,8 +86,10 @@ def _norms():
         axes = {"batch": (0, 2, 3), "instance": (2, 3), "layer": (1, 2, 3)}[over]
         mean, rstd = x.mean(axes, keepdims=True), 1 / np.sqrt(x.var(axes, keepdims=True) + dtype(1e-5))
         cases["norm_stats"] += [(x, over, 1e-5)]
-        cases["normalized"] += [(x, over, 1e-5, gamma, beta, 0.2), (x, over, 1e-5, None, None)]
-        cases["norm_apply"] += [(x, mean, rstd, gamma, beta), (x, mean, rstd, None, None, 0.2)]
+        cases["normalized"] += [(x, over, 1e-5, gamma, beta, 0.2), (x, over, 1e-5, None, None),
+                                (x, over, 1e-5, gamma, None, None, None, gy)]
+        cases["norm_apply"] += [(x, mean, rstd, gamma, beta), (x, mean, rstd, None, None, 0.2),
+                                (x, mean, rstd, gamma, beta, None, gy), (x, mean, rstd, gamma, None, 0.2, gy)]
         cases["norm_grad"] += [(gy, x, mean, rstd, gamma, over), (gy, x, mean, rstd, None, over, y, 0.2)]
     return cases
 
@@ -119,7 +121,7 @@ def _pads():
         x, g = draw(*shape), draw(*(n + b + a for n, (b, a) in zip(shape, widths, strict=True)))
         for mode in ("constant", "reflect", "edge"):
             cases["pad"] += [(x, widths, mode, 0.7)]
-            cases["fold"] += [(g, widths, mode)]
+            cases["fold"] += [(g, widths, mode), (g, widths, mode, draw(*shape))]
     return cases
 
 

@@ -29,7 +29,7 @@ def images(*, stride=1, padding=0, dilation=1):
 def norm_without(term):
     """normalize's gx with one of its three terms missing, or with rstd as a raw array."""
 
-    def gx(gy, y, x, gamma, beta, *, over, eps, moments=None):
+    def gx(gy, y, x, gamma, beta, addend, *, over, eps, moments=None):
         xhat, rstd = _xhat(x, over, eps)
         g, axes = gy * _channels(gamma, x.ndim), _axes(over, x.ndim)
         if term == "history of rstd":
@@ -129,7 +129,7 @@ def test_fused_and_composite_rules_are_both_checked(wrong, monkeypatch):
         monkeypatch.setattr(PRIMITIVES["normalize"], "fused",
                             lambda *a, **k: [1.001 * right(*a, **k)[0], *right(*a, **k)[1:]])
     else:
-        plant(monkeypatch, "normalize", {"gamma": lambda gy, y, x, gamma, beta, *, over, eps, moments=None:
+        plant(monkeypatch, "normalize", {"gamma": lambda gy, y, x, gamma, beta, addend, *, over, eps, moments=None:
               ops.sum(gy * _xhat(x, over, eps)[0], (0, 2, 3)) * 1.001})
     assert "the derivative is wrong" in check_operation(OPERATIONS["normalize"]).failure
 

@@ -1,6 +1,6 @@
 """Statistics and normalisation of images: batch, instance and layer norm are one kernel that adds over different axes.
 
-    xhat = (x - mean) * rstd        y = gamma * xhat + beta
+    xhat = (x - mean) * rstd        y = gamma * xhat + beta (+ addend, the x of a residual block)
     gx   = rstd * (g - mean_over(g) - xhat * mean_over(g * xhat)),  g = gamma * gy
 
 The one idea: memory is a table with a column per channel. Each block of rows gives one number per column by a
@@ -77,11 +77,12 @@ def update_running(
 
 
 def norm_apply(
-    x: Array, mean: Array, rstd: Array, gamma: Array | None, beta: Array | None, slope: float | None = None
+    x: Array, mean: Array, rstd: Array, gamma: Array | None, beta: Array | None, slope: float | None = None,
+    addend: Array | None = None,
 ) -> Array:
     """Affine: y = gamma * (x - mean) * rstd + beta = scale * x + shift, stored channels-last. Reads x, writes y.
 
-    With a slope >= 0, y is leaky_relu of that, taken while it is in cache.
+    An addend of x's shape and type is added, and with a slope >= 0, y is leaky_relu of that, both while it is in cache.
     Rounding is of the order of x's own last digit times scale, as with x - mean, and there is one pass less.
     """
     table = _Table(x, merge=len(mean) == 1)
@@ -89,12 +90,15 @@ def norm_apply(
     scale = rstd if gamma is None else rstd * gamma
     shift = -mean * scale if beta is None else beta - mean * scale
     scale, shift = (table.fold(table.per_channel(v)) for v in (scale, shift))
+    more = None if addend is None else _Table(addend, merge=len(mean) == 1).data
     y = empty_like(table.data)
 
     def block(groups, _, rows):
         out = y[groups, rows]
         np.multiply(table.data[groups, rows], scale[groups], out=out)
         out += shift[groups]
+        if more is not None:
+            out += more[groups, rows]
         if slope is not None:
             rectify(out, slope)
 
@@ -104,11 +108,11 @@ def norm_apply(
 
 def normalized(
     x: Array, over: str, eps: float, gamma: Array | None, beta: Array | None, slope: float | None = None,
-    running: Running | None = None,
+    running: Running | None = None, addend: Array | None = None,
 ) -> tuple[Array, Array, Array, Array]:
     """(y, mean, var, rstd): norm_stats of x, and norm_apply with them."""
     mean, var, rstd = norm_stats(x, over, eps, running)
-    return norm_apply(x, mean, rstd, gamma, beta, slope), mean, var, rstd
+    return norm_apply(x, mean, rstd, gamma, beta, slope, addend), mean, var, rstd
 
 
 def norm_grad(

@@ -23,8 +23,8 @@ def pad(x: Array, widths: Widths, mode: str = "constant", value: float = 0.0) ->
     return y.transpose(np.argsort(order))
 
 
-def fold(g: Array, widths: Widths, mode: str = "constant") -> Array:
-    """The adjoint of pad: g without its border, which is added to the elements it was copied from.
+def fold(g: Array, widths: Widths, mode: str = "constant", addend: Array | None = None) -> Array:
+    """The adjoint of pad: g without its border, which is added to the elements it was copied from; plus an addend.
 
     Axis by axis, because the corners are copies of copies.
     """
@@ -46,7 +46,7 @@ def fold(g: Array, widths: Widths, mode: str = "constant") -> Array:
             core[0] += moved[:before].sum(axis=0)
             core[-1] += moved[end:].sum(axis=0)
         g = np.moveaxis(core, 0, axis)
-    return g
+    return g if addend is None else np.add(g, addend, out=g if copied else None)
 
 
 def place(g: Array, index: Any, shape: tuple[int, ...]) -> Array:

@@ -207,19 +207,24 @@ norm_merge(const REAL* __restrict__ moments, REAL* mean, REAL* var, REAL* __rest
   move_running(mean, var, running_mean, running_var, momentum, unbiased, group_tickets, gridDim.x, C, last);
 }
 
-// The rows of a block in its columns, from `first` on: y = leaky_relu((x - centre) scale + shift).
-template <class T>
-__device__ __forceinline__ void apply_rows(const T* x, T* y, long long first, int from, int end, int W, const Pack& centre,
-                                           const Pack& scale, const Pack& shift, REAL slope) {
-  for (int r = from + threadIdx.y; r < end; r += BATCH * blockDim.y) {
-    Pack batch[BATCH];
+// The rows of a block in its columns, from `first` on, ROWS at a time: y = leaky_relu((x - centre) scale + shift + addend), without
+// an addend nullptr.
+template <int ROWS, class T>
+__device__ __forceinline__ void apply_rows(const T* x, const T* addend, T* y, long long first, int from, int end, int W,
+                                           const Pack& centre, const Pack& scale, const Pack& shift, REAL slope) {
+  for (int r = from + threadIdx.y; r < end; r += ROWS * blockDim.y) {
+    Pack batch[ROWS], more[ROWS];
 #pragma unroll
-    for (int i = 0; i < BATCH; i++)
-      batch[i] = load(x + first + (long long)min(r + i * (int)blockDim.y, end - 1) * W);
+    for (int i = 0; i < ROWS; i++) {
+      long long at = first + (long long)min(r + i * (int)blockDim.y, end - 1) * W;
+      batch[i] = load(x + at), more[i] = addend ? load(addend + at) : same(0);
+    }
 #pragma unroll
-    for (int i = 0; i < BATCH; i++) {
-      for (int v = 0; v < VEC; v++)
-        batch[i].v[v] = rectified((batch[i].v[v] - centre.v[v]) * scale.v[v] + shift.v[v], slope);
+    for (int i = 0; i < ROWS; i++) {
+      for (int v = 0; v < VEC; v++) {
+        REAL z = (batch[i].v[v] - centre.v[v]) * scale.v[v] + shift.v[v];
+        batch[i].v[v] = rectified(addend ? z + more[i].v[v] : z, slope);
+      }
       int at = r + i * (int)blockDim.y;
       if (at < end) store(y + first + (long long)at * W, batch[i]);
     }
@@ -229,8 +234,9 @@ __device__ __forceinline__ void apply_rows(const T* x, T* y, long long first, in
 // norm_merge and norm_apply at once, W = C: every block merges the parts of its own columns, the first of a group writes the results.
 extern "C" __global__ void __launch_bounds__(THREADS, 4)
 norm_merge_apply(const STORE* __restrict__ x, const REAL* __restrict__ moments, REAL* mean, REAL* var, REAL* __restrict__ rstd,
-                 REAL eps, const REAL* __restrict__ gamma, const REAL* __restrict__ beta, REAL slope, STORE* __restrict__ y,
-                 int rows, int C, int parts, int share, int left_rows, int height, int tiles, int phases, int blocks,
+                 REAL eps, const REAL* __restrict__ gamma, const REAL* __restrict__ beta, const STORE* __restrict__ addend, REAL slope,
+                 STORE* __restrict__ y, int rows, int C, int parts, int share, int left_rows, int height, int tiles, int phases,
+                 int blocks,
                  REAL* running_mean, REAL* running_var, REAL momentum, REAL unbiased, int* group_tickets) {
   __shared__ Pack means[THREADS], squareses[THREADS];
   __shared__ REAL ns[THREADS];
@@ -250,14 +256,19 @@ norm_merge_apply(const STORE* __restrict__ x, const REAL* __restrict__ moments, 
   }
   if (column >= C) return;
   Pack shift = beta ? load(beta + column) : same(0);
-  apply_rows(x, y, (long long)g * rows * C + column, part * share, end, C, centre, scale, shift, slope);
+  long long first = (long long)g * rows * C + column;
+  if (addend)  // two arrays, so that loads in flight and registers stay as many
+    apply_rows<BATCH / 2>(x, addend, y, first, part * share, end, C, centre, scale, shift, slope);
+  else
+    apply_rows<BATCH>(x, (const STORE*)nullptr, y, first, part * share, end, C, centre, scale, shift, slope);
 }
 
-// y = leaky_relu(gamma (x - mean) rstd + beta); slope 1 means without leaky_relu. layer: one mean per group, not per channel.
+// y = leaky_relu(gamma (x - mean) rstd + beta + addend); slope 1 means without leaky_relu, addend nullptr without an addend. layer:
+// one mean per group, not per channel.
 extern "C" __global__ void __launch_bounds__(THREADS)
 norm_apply(const STORE* __restrict__ x, const REAL* __restrict__ mean, const REAL* __restrict__ rstd,
-           const REAL* __restrict__ gamma, const REAL* __restrict__ beta, REAL slope, STORE* __restrict__ y, int rows, int W,
-           int C, int parts, int share, bool layer) {
+           const REAL* __restrict__ gamma, const REAL* __restrict__ beta, const STORE* __restrict__ addend, REAL slope,
+           STORE* __restrict__ y, int rows, int W, int C, int parts, int share, bool layer) {
   int column = (blockIdx.y * blockDim.x + threadIdx.x) * VEC;
   int g = blockIdx.x / parts, part = blockIdx.x % parts, end = min(rows, (part + 1) * share);
   if (column >= W) return;
@@ -265,7 +276,11 @@ norm_apply(const STORE* __restrict__ x, const REAL* __restrict__ mean, const REA
   Pack scale = layer ? same(rstd[g]) : per_channel(rstd + (long long)g * C, column, C);
   Pack shift = beta ? per_channel(beta, column, C) : same(0);
   for (int v = 0; gamma && v < VEC; v++) scale.v[v] *= gamma[(column + v) % C];
-  apply_rows(x, y, (long long)g * rows * W + column, part * share, end, W, centre, scale, shift, slope);
+  long long first = (long long)g * rows * W + column;
+  if (addend)  // one row: with two, 42 registers for 40, and 5 blocks for 6 on a multiprocessor
+    apply_rows<1>(x, addend, y, first, part * share, end, W, centre, scale, shift, slope);
+  else
+    apply_rows<BATCH>(x, (const STORE*)nullptr, y, first, part * share, end, W, centre, scale, shift, slope);
 }
 
 #define PAIR (BATCH / 2)  // rows of gy, x and y together

@@ -92,15 +92,20 @@ def norm_apply(
     gamma: DeviceArray | None,
     beta: DeviceArray | None,
     slope: float | None = None,
+    addend: DeviceArray | None = None,
 ) -> DeviceArray:
-    """Affine: y = gamma * (x - mean) * rstd + beta, with a slope >= 0 leaky_relu of that, stored channels-last."""
-    shape, x = x.shape, _pixels_by_channels(x)
+    """Affine: y = gamma * (x - mean) * rstd + beta + addend, with a slope >= 0 leaky_relu of that; channels-last.
+
+    addend: of x's shape and type, or None.
+    """
+    shape, x, addend = x.shape, _pixels_by_channels(x), None if addend is None else _pixels_by_channels(addend)
     N, P, C = x.shape
-    t = table(len(mean), N // len(mean) * P, C, x)
+    t = table(len(mean), N // len(mean) * P, C, x, addend)
     vectors = [None if v is None else memory.dense(v) for v in (mean, rstd, gamma, beta)]
     y = memory.empty(x.shape, x.dtype, x)
     kernel("norm.cu", "norm_apply", x, VEC=t.vec)(
-        t.grid, t.block, (x, *vectors, 1.0 if slope is None else slope, y, *t.numbers, mean.size < len(mean) * C))
+        t.grid, t.block, (x, *vectors, addend, 1.0 if slope is None else slope, y, *t.numbers,
+                          mean.size < len(mean) * C))
     return _image(y, shape)
 
 
@@ -112,6 +117,7 @@ def normalized(
     beta: DeviceArray | None,
     slope: float | None = None,
     running: Running | None = None,
+    addend: DeviceArray | None = None,
 ) -> tuple[DeviceArray, DeviceArray, DeviceArray, DeviceArray]:
     """(y, mean, var, rstd): norm_stats of x, and norm_apply with them. One launch if a product has left x's moments.
 
@@ -120,18 +126,19 @@ def normalized(
     shape, images = x.shape, _pixels_by_channels(x)
     N, P, C = images.shape
     groups = 1 if over == "batch" else N
-    t = table(groups, N // groups * P, C, images, beta)
+    more = None if addend is None else _pixels_by_channels(addend)
+    t = table(groups, N // groups * P, C, images, beta, more)
     left = None if over == "layer" or t.width > C else moments.take(images, groups)
     moving = _moving(x, running, groups, images.size // C // groups, t.grid[1])
     if left is None or left.lines(groups) > t.share or (running is not None and moving is STILL):
         moments.put_back(left)
         own = norm_stats(x, over, eps, running)
-        return norm_apply(x, own.mean, own.rstd, gamma, beta, slope), *own
+        return norm_apply(x, own.mean, own.rstd, gamma, beta, slope, addend), *own
     y, outputs = memory.empty(images.shape, x.dtype, x), [memory.empty((groups, C), real_of(x), x) for _ in range(3)]
     vectors = [None if v is None else memory.dense(v) for v in (gamma, beta)]
     kernel("norm.cu", "norm_merge_apply", x, VEC=t.vec)(
-        t.grid, t.block, (images, left.parts, *outputs, eps, *vectors, 1.0 if slope is None else slope, y, t.rows, C,
-                          t.parts, t.share, *left.numbers(groups), *moving))
+        t.grid, t.block, (images, left.parts, *outputs, eps, *vectors, more, 1.0 if slope is None else slope, y, t.rows,
+                          C, t.parts, t.share, *left.numbers(groups), *moving))
     return _image(y, shape), *(v.reshape(groups, C, *(1,) * (len(shape) - 2)) for v in outputs)
 
 

@@ -28,24 +28,27 @@ def pad(x: DeviceArray, widths: Widths, mode: str = "constant", value: float = 0
     sizes, before, after, run = _axes(x, x.shape, widths)
     y, out = _output(x, [n + b + a for n, (b, a) in zip(x.shape, widths, strict=True)])
     padded = [n + b + a for n, b, a in zip(sizes, before, after, strict=True)]
-    _launch("pad", x, padded, run, (x, y, value, MODES.index(mode), *sizes, *before, *padded[1:], run))
+    _launch("pad", (x,), padded, run, (x, y, value, MODES.index(mode), *sizes, *before, *padded[1:], run))
     return out
 
 
-def fold(g: DeviceArray, widths: Widths, mode: str = "constant") -> DeviceArray:
-    """The adjoint of pad: g without its border, which is added to the elements it was copied from."""
+def fold(g: DeviceArray, widths: Widths, mode: str = "constant", addend: DeviceArray | None = None) -> DeviceArray:
+    """The adjoint of pad: g without its border, which is added to the elements it was copied from; plus an addend."""
     g = memory.dense(g)
     shape = [m - b - a for m, (b, a) in zip(g.shape, widths, strict=True)]
     sizes, before, after, run = _axes(g, shape, widths)
     y, out = _output(g, shape)
-    _launch("fold", g, sizes, run, (g, y, MODES.index(mode), *sizes, *before, *after, run))
+    more = None if addend is None else memory.in_order_of(out, addend)
+    _launch("fold", (g, more), sizes, run, (g, more, y, MODES.index(mode), *sizes, *before, *after, run))
     return out
 
 
-def _launch(name: str, x: DeviceArray, sizes: Sequence[int], run: int, arguments: tuple[Any, ...]) -> None:
-    vec = vector(run, x)
+def _launch(name: str, read: Sequence[DeviceArray | None], sizes: Sequence[int], run: int,
+            arguments: tuple[Any, ...]) -> None:
+    vec = vector(run, *read)
     (rows, pieces), block = lines(math.prod(sizes[:-1]), sizes[-1] * run, vec)
-    kernel("pad.cu", name, x, VEC=vec)((rows, min(pieces, 65535)), block, arguments)  # a thread may take several pieces
+    launch = kernel("pad.cu", name, read[0], VEC=vec)
+    launch((rows, min(pieces, 65535)), block, arguments)  # a thread may take several pieces
 
 
 def _axes(x: DeviceArray, shape: Sequence[int], widths: Widths) -> tuple[Any, Any, Any, int]:

@@ -28,7 +28,7 @@
     X(adam, "WRWWffffffff")       \
     X(ema, "WRf")                 \
     X(pad, "rwiiiiiiiiif")        \
-    X(fold, "rwiiiiiiiii")        \
+    X(fold, "rrwiiiiiiiii")       \
     X(upsample_nearest, "rwiiiii") \
     X(block_sum, "rwiiiii")       \
     X(resample, "rrrwiiiiii")     \
@@ -37,7 +37,7 @@
     X(pool_put, "rbwiiiiiiiiiiiiii") \
     X(reduce_sum, "rwiii")        \
     X(norm_stats, "rwwwiiif")     \
-    X(norm_apply, "rrrrrwiiif")   \
+    X(norm_apply, "rrrrrrwiiif")  \
     X(norm_grad, "rrrrrrrwwwiiif")
 
 /* One call. Arrays are contiguous and float32 (or, for b and B, bytes, of which `size` counts); a list's arrays follow one

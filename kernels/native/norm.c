@@ -11,7 +11,7 @@
 
 struct norm {
     struct table t;
-    const float *x, *mean, *rstd, *gamma, *beta;
+    const float *x, *mean, *rstd, *gamma, *beta, *addend;
     float *y, *mean_out, *var_out, *rstd_out;
     float *m, *a, *b; /* y = (x - m) * a + b: a line each for every group */
     double *parts;    /* (units, 2, C): mean, squares about it */
@@ -101,15 +101,21 @@ int norm_stats(const struct call *c)
 
 /* ------------------------------------------------------------------------------------------- normalise and rectify */
 
-INLINE void apply_line(long at, long n, const struct norm *j, const float *x, float *y, long group, const int rectify)
+INLINE void apply_line(long at, long n, const struct norm *j, const float *x, const float *addend, float *y, long group,
+                       const int rectify)
 {
     long width = j->t.width;
     const float *m = j->m + group * width, *a = j->a + group * width, *b = j->b + group * width;
     x += at, y += at;
+    if (addend) addend += at;
     COLUMNS(n, c, {
         vec mean = get(m + c, whole, left), scale = get(a + c, whole, left), shift = get(b + c, whole, left);
         vec z = (get(x + c, whole, left) - mean) * scale + shift;
         AHEAD(x + c);
+        if (addend) {
+            AHEAD(addend + c);
+            z += get(addend + c, whole, left);
+        }
         put(y + c, rectify ? rectified(z, j->slope) : z, whole, left);
     })
 }
@@ -120,8 +126,9 @@ static void apply_unit(const void *job, const struct unit *u, float *room)
     const float *x = j->x + u->at;
     float *y = j->y + u->at;
     (void)room;
-    if (j->slope == 1) BY_LINES(u, j->t.width, apply_line, j, x, y, u->group, 0)
-    else BY_LINES(u, j->t.width, apply_line, j, x, y, u->group, 1)
+    if (j->addend) BY_LINES(u, j->t.width, apply_line, j, x, j->addend + u->at, y, u->group, j->slope != 1)
+    else if (j->slope == 1) BY_LINES(u, j->t.width, apply_line, j, x, NULL, y, u->group, 0)
+    else BY_LINES(u, j->t.width, apply_line, j, x, NULL, y, u->group, 1)
 }
 
 static void prepare_apply_task(void *arg, long group, int worker)
@@ -138,11 +145,13 @@ static void prepare_apply_task(void *arg, long group, int worker)
     tile(m, C, width), tile(a, C, width), tile(b, C, width);
 }
 
-/* y = (x - mean) * (rstd * gamma) + beta, and leaky_relu of it where slope is not 1. gamma, beta (C,) or None. */
+/* y = (x - mean) * (rstd * gamma) + beta + addend, and leaky_relu of it where slope is not 1. gamma, beta (C,) or None;
+ * addend as large as x, or None. */
 int norm_apply(const struct call *c)
 {
     struct norm j = {.x = c->arrays[0].data, .mean = c->arrays[1].data, .rstd = c->arrays[2].data,
-                     .gamma = c->arrays[3].data, .beta = c->arrays[4].data, .y = c->arrays[5].data, .slope = c->f[0]};
+                     .gamma = c->arrays[3].data, .beta = c->arrays[4].data, .addend = c->arrays[5].data,
+                     .y = c->arrays[6].data, .slope = c->f[0]};
     if (!tabulate(&j.t, c->i[0], c->i[1], c->i[2], c->arrays[0].size)) return WRONG_SIZE;
     long lines = j.t.groups * j.t.width;
     j.per_group = c->arrays[1].size != j.t.groups * j.t.C;
@@ -150,7 +159,8 @@ int norm_apply(const struct call *c)
     NEED(2, j.per_group ? j.t.groups : j.t.groups * j.t.C);
     NEED_OR_NONE(3, j.t.C);
     NEED_OR_NONE(4, j.t.C);
-    NEED(5, c->arrays[0].size);
+    NEED_OR_NONE(5, c->arrays[0].size);
+    NEED(6, c->arrays[0].size);
     j.m = borrow(3 * lines);
     if (!j.m) return NO_MEMORY;
     j.a = j.m + lines, j.b = j.a + lines;

@@ -30,25 +30,27 @@ def norm_stats(x: Array, over: str, eps: float, running: Running | None = None) 
 
 
 def norm_apply(
-    x: Array, mean: Array, rstd: Array, gamma: Array | None, beta: Array | None, slope: float | None = None
+    x: Array, mean: Array, rstd: Array, gamma: Array | None, beta: Array | None, slope: float | None = None,
+    addend: Array | None = None,
 ) -> Array:
     """`cpu.norm_apply`, reading x once."""
-    if not _are_plain(mean, rstd, gamma, beta) or x.dtype != FLOAT32 or x.size == 0 or mean.size != rstd.size:
-        return cpu.norm_apply(x, mean, rstd, gamma, beta, slope)
-    last = channels_last(x)
+    others = x.dtype != FLOAT32 or (addend is not None and addend.dtype != FLOAT32)
+    if others or not _are_plain(mean, rstd, gamma, beta) or x.size == 0 or mean.size != rstd.size:
+        return cpu.norm_apply(x, mean, rstd, gamma, beta, slope, addend)
+    last, more = channels_last(x), None if addend is None else channels_last(addend)
     y = empty(last.shape, last.dtype)
-    sizes = _sizes(x, len(mean) == 1)
-    LIBRARY.norm_apply(get_threads(), last, mean, rstd, gamma, beta, y, *sizes, 1 if slope is None else slope)
+    numbers = (*_sizes(x, len(mean) == 1), 1 if slope is None else slope)
+    LIBRARY.norm_apply(get_threads(), last, mean, rstd, gamma, beta, more, y, *numbers)
     return channels_first(y)
 
 
 def normalized(
     x: Array, over: str, eps: float, gamma: Array | None, beta: Array | None, slope: float | None = None,
-    running: Running | None = None,
+    running: Running | None = None, addend: Array | None = None,
 ) -> tuple[Array, Array, Array, Array]:
     """`cpu.normalized`, reading x twice."""
     mean, var, rstd = norm_stats(x, over, eps, running)
-    return norm_apply(x, mean, rstd, gamma, beta, slope), mean, var, rstd
+    return norm_apply(x, mean, rstd, gamma, beta, slope, addend), mean, var, rstd
 
 
 def norm_grad(

@@ -9,17 +9,17 @@
 
 enum { PIECE = 16384, ZERO = 0, REFLECT, EDGE };
 struct job {
-    const float *x;
+    const float *x, *addend;
     float *y, *lines;
     long N, H, columns, C, top, bottom, left, right, mode; /* H, columns: without borders */
     long wide, each;                                  /* pixels of a line with borders; rows in a task */
     float value;
 };
 
-static struct job job_of(const struct call *c)
+static struct job job_of(const struct call *c, float *y)
 {
     const long *i = c->i;
-    struct job j = {.x = c->arrays[0].data, .y = c->arrays[1].data, .N = i[0], .H = i[1], .columns = i[2], .C = i[3], .top = i[4],
+    struct job j = {.x = c->arrays[0].data, .y = y, .N = i[0], .H = i[1], .columns = i[2], .C = i[3], .top = i[4],
                     .bottom = i[5], .left = i[6], .right = i[7], .mode = i[8], .wide = i[2] + i[6] + i[7]};
     return j;
 }
@@ -82,7 +82,7 @@ static void pad_task(void *arg, long i, int worker)
  * without the edge, 2: of the edge. */
 int pad(const struct call *c)
 {
-    struct job j = job_of(c);
+    struct job j = job_of(c, c->arrays[1].data);
     j.value = c->f[0];
     if (!fits(&j)) return WRONG_SIZE;
     long high = j.H + j.top + j.bottom;
@@ -138,20 +138,23 @@ static void fold_task(void *arg, long i, int worker)
         if (j->mode == EDGE) {
             add_sum(y, g, j->left, C, sum);
             add_sum(y + (Q - 1) * C, behind, j->right, C, sum);
-            continue;
+        } else {
+            for (long q = 1; q <= j->left; q++) add(y + q * C, g + (j->left - q) * C, C);
+            for (long q = 1; q <= j->right; q++) add(y + (Q - 1 - q) * C, behind + (q - 1) * C, C);
         }
-        for (long q = 1; q <= j->left; q++) add(y + q * C, g + (j->left - q) * C, C);
-        for (long q = 1; q <= j->right; q++) add(y + (Q - 1 - q) * C, behind + (q - 1) * C, C);
+        if (j->addend) add(y, j->addend + r * Q * C, Q * C);
     }
 }
 
-/* The adjoint of pad, mode 1 or 2: g with borders -> y (N, H, W, C). */
+/* The adjoint of pad, mode 1 or 2: g with borders -> y (N, H, W, C), plus an addend like y, or None. */
 int fold(const struct call *c)
 {
-    struct job j = job_of(c);
+    struct job j = job_of(c, c->arrays[2].data);
     if (!fits(&j) || j.mode == ZERO) return WRONG_SIZE;
     NEED(0, SIZE(j.N, j.H + j.top + j.bottom, j.wide, j.C));
-    NEED(1, SIZE(j.N, j.H, j.columns, j.C));
+    NEED_OR_NONE(1, SIZE(j.N, j.H, j.columns, j.C));
+    NEED(2, SIZE(j.N, j.H, j.columns, j.C));
+    j.addend = c->arrays[1].data;
     j.each = max(1, PIECE / (j.wide * j.C));
     long tasks = up(j.N * j.H, j.each);
     j.lines = borrow(workers(c->threads, tasks) * 2 * j.wide * j.C);

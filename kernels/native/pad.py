@@ -34,15 +34,17 @@ def pad(x: Array, widths: Widths, mode: str = "constant", value: float = 0.0) ->
     return y.transpose(plan.back)
 
 
-def fold(g: Array, widths: Widths, mode: str = "constant") -> Array:
+def fold(g: Array, widths: Widths, mode: str = "constant", addend: Array | None = None) -> Array:
     """`cpu.fold` in one pass; without copies ("constant") the twin gives a view."""
     is_known = g.dtype == np.float32 and g.size and mode in ("reflect", "edge")
+    is_known = is_known and (addend is None or addend.dtype == np.float32)
     plan = _plan(g.shape, g.strides, tuple(widths)) if is_known else None
     ordered = g if plan is None else g.transpose(plan.order)
     if plan is None or not ordered.flags.c_contiguous or not plan.can_be(plan.without_borders, mode):
-        return cpu.fold(g, widths, mode)
+        return cpu.fold(g, widths, mode, addend)
     y = empty([n - sum(widths[axis]) for n, axis in zip(ordered.shape, plan.order, strict=True)], g.dtype)
-    LIBRARY.fold(get_threads(), ordered, y, *plan.without_borders, *plan.borders, MODES[mode])
+    more = None if addend is None else np.ascontiguousarray(addend.transpose(plan.order))
+    LIBRARY.fold(get_threads(), ordered, more, y, *plan.without_borders, *plan.borders, MODES[mode])
     return y.transpose(plan.back)
 
 

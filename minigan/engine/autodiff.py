@@ -132,7 +132,7 @@ def walk(
                 gradients[place] = g
             if isinstance(place, Tensor):
                 continue
-            for argument, gx in _step(place, g, wanted, gates):
+            for argument, gx in _step(place, g, wanted, cotangents, gates):
                 others = cotangents.get(argument)
                 if others is not None and isinstance(argument, Tensor) and _can_wait(gx, create_graph):
                     later.setdefault(argument, []).append(gx.data)
@@ -225,10 +225,12 @@ def _on_the_way(order: list[Place], inputs: set[Place]) -> set[Place]:
     return wanted
 
 
-def _step(
-    node: Node, g: Tensor, wanted: set[Place] | None, gates: Gates | None = None
-) -> list[tuple[Place, Tensor]]:
-    """Cotangents of one node's arguments, each summed back to the argument's shape where it was broadcast."""
+def _step(node: Node, g: Tensor, wanted: set[Place] | None, cotangents: dict[Place, Tensor],
+          gates: Gates | None) -> list[tuple[Place, Tensor]]:
+    """Cotangents of one node's arguments, each summed back to the argument's shape where it was broadcast.
+
+    One that a rule adds to what has arrived at the argument is the sum of both; what had arrived is taken away.
+    """
     primitive, state.node = node.primitive, node
     kernels.reached()
     if node.version != node.version_now():
@@ -241,9 +243,10 @@ def _step(
             and (wanted is None or (a if a.node is None else a.node) in wanted)]
     if gates is not None and node in gates.applied:  # g has come through this gate already
         return [(a if a.node is None else a.node, g) for i in need if i == 0 and (a := args[i]) is not None]
+    arrived = _arrived(node, need, cotangents) if primitive.sums else {}
     try:
         with gates.before(node, need) if gates is not None else _nothing:
-            gxs = primitive.vjps(need, g, node)
+            gxs = primitive.vjps(need, g, node, arrived)
     except NonFiniteError as error:  # detect_anomaly, inside the rule
         raise NonFiniteError(f"{primitive.name}: its gradient is the first non-finite one in this backward pass; "
                              f"inside its rule, {error}{node.where()}") from error
@@ -266,6 +269,19 @@ def _step(
 
 
 _nothing = contextlib.nullcontext()
+
+
+def _arrived(node: Node, need: list[int], cotangents: dict[Place, Tensor]) -> dict[int, Tensor]:
+    """What has arrived at the arguments whose rule adds to it, taken out of `cotangents`; by position.
+
+    Not at leaves, whose cotangents may still be computed beside, nor for watchers, who see each cotangent by itself.
+    """
+    arrived: dict[int, Tensor] = {}
+    for i, a in enumerate(node.args or ()):
+        place = None if a is None or i not in need or i not in node.primitive.sums else a.node
+        if place is not None and place in cotangents and not state.watchers:
+            arrived[i] = cotangents.pop(place)
+    return arrived
 
 
 def _tell(node: Node, position: int, g: Tensor) -> None:

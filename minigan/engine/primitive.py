@@ -15,6 +15,7 @@ checks, the page of derivations, `explain`) walks the two tables below.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Container, Sequence
@@ -134,17 +135,18 @@ class Primitive(Operation[P]):
         self.recomputed = recomputed  # cheap: the graph does not keep its result, the backward pass calls it again
         self.remarks, self.product = remarks, product
         self.rules: dict[str, Rule | None] = {}
+        self.sums: dict[int, Callable[..., Tensor]] = {}
         self.fused: Fused | None = None
         self.gate: Callable[..., tuple[Array, float]] | None = None
         self.onnx: OnnxForm | None = None
 
-    def needs(self, params: dict[str, Any]) -> tuple[Container[int], bool]:
+    def needs(self, args: tuple[Tensor | None, ...], params: dict[str, Any]) -> tuple[Container[int], bool]:
         """Positions of arguments whose numbers the vjps read, -1 for the result's; whether that is computed again."""
         keeps, again = self.keeps, self.recomputed
         if not (callable(keeps) or callable(again)):
             return keeps, again
         return (self._positions(keeps(**params)) if callable(keeps) else keeps,
-                again(**params) if callable(again) else again)
+                again(*args, **params) if callable(again) else again)
 
     def _positions(self, names: Sequence[str]) -> Container[int]:
         if not set(names) <= {*self.argnames, "y"}:
@@ -157,6 +159,14 @@ class Primitive(Operation[P]):
         if set(rules) != set(self.argnames):
             raise TypeError(f"{self.name}: rules for {sorted(rules)}, but the arguments are {self.argnames}")
         self.rules = rules
+
+    def defsum(self, **rules: Callable[..., Tensor]) -> None:
+        """Give, for an argument, `rule(arrived, gy, y, *args, **params)`: arrived + gx in fewer sweeps over memory.
+
+        `arrived` is the sum of the cotangents that other operations have sent to the argument so far. Not beside a
+        fused function, which takes precedence.
+        """
+        self.sums = {self.argnames.index(name): rule for name, rule in rules.items()}
 
     def deffused(self, function: Fused) -> None:
         """Register a faster backward on raw arrays, for create_graph=False. It must equal the rules on every sample.
@@ -227,8 +237,11 @@ class Primitive(Operation[P]):
             raise TypeError(f"{self.name}: needs {', '.join(self.argnames[: self.required])}")
         return (*args, *named), params
 
-    def vjps(self, need: list[int], gy: Tensor, node: Node) -> list[Tensor | None]:
-        """The cotangents of arguments `need`: fused when that is allowed, else rule by rule."""
+    def vjps(self, need: list[int], gy: Tensor, node: Node, arrived: dict[int, Tensor]) -> list[Tensor | None]:
+        """The cotangents of arguments `need`: fused when that is allowed, else rule by rule.
+
+        To those of positions in `arrived`, of which there are only such as have a sum's rule, what is there is added.
+        """
         if not need:
             return []
         args, params, y = node.arguments(), node.params, gy.shell(node.value() if -1 in node.reads else None)
@@ -239,7 +252,7 @@ class Primitive(Operation[P]):
         if self.variadic:
             rule = self._rule(0)
             return [rule(gy, y, *args, position=i, **params) if rule else None for i in need]
-        rules = [self._rule(i) for i in need]
+        rules = [functools.partial(self.sums[i], arrived[i]) if i in arrived else self._rule(i) for i in need]
         return [rule(gy, y, *args, **params) if rule else None for rule in rules]
 
     def _rule(self, i: int) -> Rule | None:
@@ -265,7 +278,7 @@ def primitive(
         keeps: what the vjps read the numbers of: arguments, and "y", the result; or a function of the parameters that
             gives them. Of anything else they get shape and dtype, and NaN for numbers. None: of all.
         recomputed: it is cheap beside the operations that read its result, so the graph does not keep the result; the
-            backward pass calls the forward once more. A function of the parameters, if that depends on them.
+            backward pass calls the forward once more. A function of arguments and parameters, if that depends on them.
         remarks: what `mg.explain` may say about it.
         mixed: its kernel takes float32 arguments beside bfloat16 ones; else those are cast to float32.
         product: its first cotangent is what one convolution, or its adjoint, gives, and is computed before the others;

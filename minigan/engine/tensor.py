@@ -282,8 +282,10 @@ class Maker(Protocol):
     gate: Callable[..., tuple[Array, float]] | None  # see Primitive.defgate
     product: bool  # see `primitive`
 
-    def needs(self, params: dict[str, Any]) -> tuple[Container[int], bool]: ...
-    def vjps(self, need: list[int], gy: Tensor, node: Node) -> list[Tensor | None]: ...
+    def needs(self, args: tuple[Tensor | None, ...], params: dict[str, Any]) -> tuple[Container[int], bool]: ...
+    sums: dict[int, Callable[..., Tensor]]  # for these arguments, vjps adds to cotangents that have arrived
+
+    def vjps(self, need: list[int], gy: Tensor, node: Node, arrived: dict[int, Tensor]) -> list[Tensor | None]: ...
 
 
 class Origin(NamedTuple):
@@ -309,7 +311,7 @@ class Node:
 
     def __init__(self, primitive: Maker, args: tuple[Tensor | None, ...], params: dict[str, Any], y: Array) -> None:
         self.primitive, self.params = primitive, params
-        self.reads, self.again = reads, again = primitive.needs(params)
+        self.reads, self.again = reads, again = primitive.needs(args, params)
         version, kept = 0, args
         for i, a in enumerate(args):
             if a is not None:

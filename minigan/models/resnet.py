@@ -34,7 +34,7 @@ class ResnetBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same."""
-        return x + self.conv_block(x)
+        return self.conv_block(x, addend=x)
 
 
 def encoder_layers(in_channels: int, width: int, norm: str, blocks: int) -> list[nn.Module]:

@@ -81,10 +81,13 @@ class BatchNorm2d(_ChannelNorm):
         """Unless the statistics are those of several ranks."""
         return joint().size == 1 or not joint().joint_norm
 
-    def forward(self, x: Tensor, slope: float | None = None) -> Tensor:
-        """(N, C, H, W) to the same; with a slope, a leaky ReLU is applied too (Sequential does so if one follows)."""
+    def forward(self, x: Tensor, slope: float | None = None, addend: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) to the same. An addend of that shape is added; with a slope, a leaky ReLU is applied after that.
+
+        Sequential gives the layer both: the slope if a ReLU follows, the addend if nothing follows.
+        """
         return ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var,
-                              self._by_own_statistics(), self.momentum, self.eps, slope, state.batches)
+                              self._by_own_statistics(), self.momentum, self.eps, slope, state.batches, addend=addend)
 
 
 class InstanceNorm2d(_ChannelNorm):
@@ -111,13 +114,13 @@ class InstanceNorm2d(_ChannelNorm):
         """Without running statistics, which move once for each pass."""
         return self.running_mean is None
 
-    def forward(self, x: Tensor, slope: float | None = None) -> Tensor:
-        """(N, C, H, W) to the same; `slope` as in BatchNorm2d. ShapeError if C is not the layer's."""
+    def forward(self, x: Tensor, slope: float | None = None, addend: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) to the same; `slope` and `addend` as in BatchNorm2d. ShapeError if C is not the layer's."""
         if x.shape[1] != self.channels:
             raise ShapeError(f"instance_norm: x {x.shape} has C={x.shape[1]}, the layer is for C={self.channels}; "
                              f"make it InstanceNorm2d({x.shape[1]})")
         return ops.instance_norm(x, self.weight, self.bias, self.eps, slope, self.running_mean, self.running_var,
-                                 self._by_own_statistics(), self.momentum)
+                                 self._by_own_statistics(), self.momentum, addend=addend)
 
 
 class LayerNorm(Module):

@@ -1,7 +1,8 @@
 """Layers in sequence. A normalisation and the ReLU after it run as one operation, in one pass over memory.
 
-So do a mirrored border and the convolution after it, which then needs no copy with the border. On a GPU, a convolution
-leaves moments for the normalisation after it, or applies the ReLU after it.
+So do a mirrored border and the convolution after it, which then needs no copy with the border, and a normalisation at
+the end of a residual block and the block's sum. On a GPU, a convolution leaves moments for the normalisation after it,
+or applies the ReLU after it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minigan import kernels
+from minigan.engine import Tensor
 from minigan.engine.state import state
 from minigan.nn.activations import LeakyReLU, ReLU
 from minigan.nn.containers import Numbered
@@ -55,6 +57,9 @@ class Sequential(Numbered):
     >>> len(net[:-1]), list(net[1:].state_dict())
     (2, ['2.weight', '2.bias'])
 
+    In a module of your own, `self.block(x, addend=x)` is a residual block, x + self.block(x), in fewer passes over
+    memory if the last layer is a normalisation.
+
     Raises:
         ModuleError: an argument is no Module, such as a list, a class or a function.
     """
@@ -70,8 +75,11 @@ class Sequential(Numbered):
         for name, part in parts.items():
             setattr(self, name, self.part(part)) if isinstance(name, str) else self.add_module(name, part)
 
-    def forward(self, x: Any) -> Any:
-        """The output of the last layer. Two layers that are one operation run as one: see above."""
+    def forward(self, x: Any, addend: Tensor | None = None) -> Any:
+        """The output of the last layer, plus `addend`, of its shape, if there is one.
+
+        Two layers that are one operation run as one, and so do a normalisation at the end and the sum: see above.
+        """
         layers = list(self)
         while layers:
             layer = layers.pop(0)
@@ -87,9 +95,11 @@ class Sequential(Numbered):
             elif layers and _leaves_moments(layer, layers[0]):
                 with kernels.moments_wanted():
                     x = layer(x, *border)
+            elif not layers and type(layer) in NORMS and addend is not None:
+                return layer(x, addend=addend)
             else:
                 x = layer(x, *border)
-        return x
+        return x if addend is None else addend + x
 
     def taken(self, items: dict[str, Module]) -> Sequential:
         """A slice keeps the layers' names, as in PyTorch."""

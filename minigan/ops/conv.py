@@ -19,7 +19,7 @@ from minigan import kernels
 from minigan.engine import Array, Remarks, S, primitive
 from minigan.errors import ShapeError, shape
 from minigan.ops._samples import normal
-from minigan.ops.pad import fold
+from minigan.ops.pad import fold, fold_onto
 from minigan.ops.reduce import sum
 
 Pair: TypeAlias = int | tuple[int, int]  # one number for both axes, or (h, w)
@@ -141,13 +141,15 @@ def _mirrors(op, x, padding, reflect):
                          f"{x.shape} is {shape(H=x.shape[2], W=x.shape[3])}; pad less or use ops.pad with mode='edge'")
 
 
-def _image_grad(g, w, size, stride=1, padding=0, dilation=1, reflect=False):
-    """The adjoint of conv2d in its image of `size` (H, W)."""
+def _image_grad(g, w, size, stride=1, padding=0, dilation=1, reflect=False, arrived=None):
+    """The adjoint of conv2d in its image of `size` (H, W); added to what has arrived there."""
     if not reflect:
-        return conv_transpose2d(g, w, stride=stride, padding=padding, dilation=dilation, output_size=size)
+        gx = conv_transpose2d(g, w, stride=stride, padding=padding, dilation=dilation, output_size=size)
+        return gx if arrived is None else arrived + gx
     PH, PW = pair(padding, "conv2d: padding", 0)
     whole = conv_transpose2d(g, w, stride=stride, dilation=dilation, output_size=(size[0] + 2 * PH, size[1] + 2 * PW))
-    return fold(whole, widths=((0, 0), (0, 0), (PH, PH), (PW, PW)), mode="reflect")
+    widths = ((0, 0), (0, 0), (PH, PH), (PW, PW))
+    return fold(whole, widths, "reflect") if arrived is None else fold_onto(arrived, whole, widths, "reflect")
 
 
 conv2d.defvjp(
@@ -155,6 +157,7 @@ conv2d.defvjp(
     w=lambda gy, y, x, w, b, **geo: _filters_grad(w, b, x, gy, **geo),
     b=bias_vjp,
 )
+conv2d.defsum(x=lambda arrived, gy, y, x, w, b, **geo: _image_grad(gy, w, x.shape[2:], arrived=arrived, **geo))
 
 
 @conv2d.defonnx

@@ -65,7 +65,11 @@ def _samples(rng):
             S(normal(rng, 3, 2, 2, 2), normal(rng, 2), normal(rng, 2), over="joint", eps=1e-5, slope=0.2),
             S(normal(rng, 3, 2, 2, 3), normal(rng, 2), normal(rng, 2), over="batch", eps=1e-5, slope=0.2),
             S(normal(rng, 2, 3, 4, 2), normal(rng, 3), normal(rng, 3), over="batches", eps=1e-5, slope=0.2),
-            S(normal(rng, 2, 3, 2, 3), normal(rng, 3), normal(rng, 3), over="instance", eps=1e-5, slope=0.0)]
+            S(normal(rng, 2, 3, 2, 3), normal(rng, 3), normal(rng, 3), over="instance", eps=1e-5, slope=0.0),
+            S(normal(rng, 2, 2, 3, 2), normal(rng, 2), normal(rng, 2), normal(rng, 2, 2, 3, 2), over="instance",
+              eps=1e-5),
+            S(normal(rng, 3, 2, 2), normal(rng, 2), normal(rng, 2), normal(rng, 3, 2, 2), over="batch", eps=1e-5,
+              slope=0.2)]
 
 
 def _reads(over, eps, slope=None, moments=None, running=None):
@@ -73,9 +77,12 @@ def _reads(over, eps, slope=None, moments=None, running=None):
     return ("x", "gamma") if slope is None else ("x", "gamma", "y")
 
 
-def _recomputed(over, **_):
-    """Results of instance norm are: its networks, for image translation, are deep, their images large."""
-    return over == "instance"
+def _recomputed(x, gamma, beta, addend, *, over, **_):
+    """Results of instance norm are: its networks, for image translation, are deep, their images large.
+
+    Not with an addend: the graph would have to keep that one instead.
+    """
+    return over == "instance" and addend is None
 
 
 def _dead(y, slope=None, **_):
@@ -85,32 +92,44 @@ def _dead(y, slope=None, **_):
 
 @primitive(samples=_samples, keeps=_reads, recomputed=_recomputed,
            remarks=Remarks(dead=_dead, summed=("gamma", "beta"), unscaled=("x",)), mixed=True)
-def normalize(x: Array, gamma: Array | None = None, beta: Array | None = None, *, over: str, eps: float,
-              slope: float | None = None, moments: list[kernels.Moments] | None = None,
+def normalize(x: Array, gamma: Array | None = None, beta: Array | None = None, addend: Array | None = None, *,
+              over: str, eps: float, slope: float | None = None, moments: list[kernels.Moments] | None = None,
               running: kernels.Running | None = None) -> Array:
     """Normalise x (N, C, ...) over the elements that `over` names; gamma and beta are (C,) or None.
 
+    addend, of x's shape or None, is added: the x of a residual block, whose sum then needs no sweep of its own.
     With a slope >= 0, y is leaky_relu of that (0: relu): in one sweep over memory, and with one array less to keep.
     `moments` is a list: of kernels.norm_stats of x, when the caller has them already; an empty one is given them.
     `running` statistics are moved by the launch that computes moments, if it does so here; not for "joint".
 
-    Forward   y = gamma xhat + beta,   xhat = (x - mean) rstd,   rstd = (var + eps)^(-1/2),   var biased
-    VJP       g = gamma gy        gx = rstd (g - mean(g) - xhat mean(g xhat))
+    Forward   y = gamma xhat + beta + addend,   xhat = (x - mean) rstd,   rstd = (var + eps)^(-1/2),   var biased
+    VJP       g = gamma gy        gx = rstd (g - mean(g) - xhat mean(g xhat))        gaddend = gy
               gbeta = sum gy        ggamma = sum gy xhat        (per channel);   with a slope, gate(gy, y) for gy
     Why       x enters through itself, through the mean and through rstd. The first term is the direct way. Shifting
               all x together changes no y, so gx has no mean: the second term takes it off. Scaling them together
               changes no y (except through eps), so gx is orthogonal to xhat: the third takes that off.
     Source    Ioffe & Szegedy, Batch normalization, 2015, section 3.
+
+    Raises:
+        ShapeError: an addend of another shape than x.
     """
+    _fits("normalize", x, addend)
+    addend = None if addend is None else kernels.cast(addend, x.dtype)  # bfloat16 and float32 may meet
     if not moments and over != "joint":
-        y, *own = kernels.normalized(x, KERNELS.get(over, over), eps, gamma, beta, slope, running)
+        y, *own = kernels.normalized(x, KERNELS.get(over, over), eps, gamma, beta, slope, running, addend=addend)
         if moments is not None:
             moments.append(kernels.Moments(*own))
         return y
     m = moments[0] if moments else _moments(x, over, eps)
     if moments is not None and not moments:
         moments.append(m)
-    return kernels.norm_apply(x, m.mean, m.rstd, gamma, beta, slope)
+    return kernels.norm_apply(x, m.mean, m.rstd, gamma, beta, slope, addend=addend)
+
+
+def _fits(op, x, addend):
+    """Check that an addend, if there is one, has x's shape."""
+    if addend is not None and addend.shape != x.shape:
+        raise ShapeError(f"{op}: the addend {addend.shape} must have the shape of x {x.shape}; nothing is broadcast")
 
 
 def _xhat(x, over, eps):
@@ -125,26 +144,27 @@ def _opened(gy, y, slope):
     return gy if slope is None else gate(gy, y.detach(), slope=slope)
 
 
-def _gx(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None, running=None):
+def _gx(gy, y, x, gamma, beta, addend, *, over, eps, slope=None, moments=None, running=None):
     xhat, rstd = _xhat(x, over, eps)
     g = _opened(gy, y, slope)
     g = g if gamma is None else g * _channels(gamma, x.ndim)
     return rstd * (g - _mean(g, over) - xhat * _mean(g * xhat, over))
 
 
-def _ggamma(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None, running=None):
+def _ggamma(gy, y, x, gamma, beta, addend, *, over, eps, slope=None, moments=None, running=None):
     return sum(_opened(gy, y, slope) * _xhat(x, over, eps)[0], _axes("batch", x.ndim))
 
 
-def _gbeta(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None, running=None):
+def _gbeta(gy, y, x, gamma, beta, addend, *, over, eps, slope=None, moments=None, running=None):
     return sum(_opened(gy, y, slope), _axes("batch", x.ndim))
 
 
-normalize.defvjp(x=_gx, gamma=_ggamma, beta=_gbeta)
+normalize.defvjp(x=_gx, gamma=_ggamma, beta=_gbeta,
+                 addend=lambda gy, y, x, gamma, beta, addend, *, slope=None, **_: _opened(gy, y, slope))
 
 
 @normalize.defonnx
-def _normalize_onnx(o, x, gamma, beta, over, eps, slope=None, moments=None, running=None):
+def _normalize_onnx(o, x, gamma, beta, addend, over, eps, slope=None, moments=None, running=None):
     if over in ("batch", "batches"):
         o.refuse("it normalises by the statistics of its batch; export the network in evaluation mode, with running "
                  "statistics")
@@ -154,15 +174,17 @@ def _normalize_onnx(o, x, gamma, beta, over, eps, slope=None, moments=None, runn
               np.zeros(sizes, np.float32) if beta is None else beta, epsilon=float(eps))
     else:
         y = o("LayerNormalization", x, np.ones(sizes, np.float32), axis=1, epsilon=float(eps))
+    y = y if addend is None else o("Add", addend, y)
     return y if slope is None else o("LeakyRelu", y, alpha=float(slope)) if slope else o("Relu", y)
 
 
 @normalize.deffused
-def _normalize_grad(gy, y, x, gamma, beta, *, over, eps, slope=None, moments=None, running=None):
-    """The three cotangents from two sweeps over x and gy; equals the rules above on every sample."""
+def _normalize_grad(gy, y, x, gamma, beta, addend, *, over, eps, slope=None, moments=None, running=None):
+    """Three of the cotangents from two sweeps over x and gy; equals the rules above on every sample."""
     m = moments[0] if moments else _moments(x, over, eps)
     share = _of_all_ranks if over == "joint" and joint().size > 1 else None
-    return kernels.norm_grad(gy, x, m.mean, m.rstd, gamma, KERNELS.get(over, over), y, slope, share)
+    gaddend = gy if slope is None else lambda: kernels.gate(gy, y, slope)  # without a slope no sweep at all
+    return *kernels.norm_grad(gy, x, m.mean, m.rstd, gamma, KERNELS.get(over, over), y, slope, share), gaddend
 
 
 def _of_all_ranks(sums):
@@ -184,7 +206,7 @@ def _no_tensors(op, running_mean, running_var):
         raise DTypeError(f"{op}: running_mean and running_var are updated in place: arrays (C,), no Tensors")
 
 
-def _by_running(op, x, gamma, beta, running_mean, running_var, eps, slope):
+def _by_running(op, x, gamma, beta, running_mean, running_var, eps, slope, addend):
     """Normalise by constants, the running statistics: one scale and one shift per channel."""
     if running_mean is None or running_var is None:
         raise OptionError(f"{op}: evaluation needs running_mean and running_var; train first or training=True")
@@ -192,15 +214,19 @@ def _by_running(op, x, gamma, beta, running_mean, running_var, eps, slope):
     real = np.float32 if kernels.is_bfloat16(x) else x.dtype
     scale = (1.0 if gamma is None else gamma) * rstd.astype(real)
     shift = (0.0 if beta is None else beta) - scale * running_mean.astype(real)
-    y = x * _channels(scale, x.ndim) + _channels(shift, x.ndim)
+    return _finished(x * _channels(scale, x.ndim) + _channels(shift, x.ndim), slope, addend)
+
+
+def _finished(y, slope, addend):
+    """What follows a normalisation that does not do it by itself: a sum, a leaky_relu."""
+    y = y if addend is None else addend + y
     return y if slope is None else leaky_relu(y, slope)
 
 
-def _by_nothing(x, gamma, beta, slope):
+def _by_nothing(x, gamma, beta, slope, addend):
     """No images have no statistics: the result is empty, gradients are 0, running statistics stay as they are."""
     y = reshape(x, x.shape) if gamma is None else x * _channels(gamma, x.ndim)
-    y = y if beta is None else y + _channels(beta, x.ndim)
-    return y if slope is None else leaky_relu(y, slope)
+    return _finished(y if beta is None else y + _channels(beta, x.ndim), slope, addend)
 
 
 @operation(samples=lambda rng: [S(normal(rng, 3, 2, 2, 3), normal(rng, 2), normal(rng, 2)),
@@ -209,7 +235,8 @@ def _by_nothing(x, gamma, beta, slope):
                                 S(normal(rng, 6, 2, 2, 3), normal(rng, 2), normal(rng, 2), slope=0.2, batches=2)])
 def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = None,
                running_mean: np.ndarray | None = None, running_var: np.ndarray | None = None, training: bool = True,
-               momentum: float = 0.1, eps: float = 1e-5, slope: float | None = None, batches: int = 1) -> Tensor:
+               momentum: float = 0.1, eps: float = 1e-5, slope: float | None = None, batches: int = 1,
+               *, addend: Operand | None = None) -> Tensor:
     """Batch normalisation of x (N, C, ...); gamma and beta are (C,) or None; slope: a leaky_relu on top, or None.
 
     In training the statistics are the batch's, and running_mean and running_var (float arrays (C,), optional) are
@@ -220,16 +247,19 @@ def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = 
     x may hold `batches` of one size, one after the other: in training, each is normalised by its own statistics, and
     the running ones move once for each, in order, as if each had come by itself. Not with a joint batch.
 
-    Forward   y = gamma (x - mean) / (var + eps)^(1/2) + beta,   mean and var per channel, var biased
+    An addend of x's shape is added before the leaky_relu, without a sweep over memory of its own in training.
+
+    Forward   y = gamma (x - mean) / (var + eps)^(1/2) + beta + addend,   mean and var per channel, var biased
     VJP       see normalize; when not training, gx = gamma gy rstd
     Why       see normalize.
     Source    Ioffe & Szegedy, Batch normalization, 2015.
 
     Raises:
-        ShapeError: one value per channel (nothing to normalise over), or gamma, beta of another size.
+        ShapeError: one value per channel (nothing to normalise over), or gamma, beta, addend of another size.
         OptionError: several batches of different sizes, or of a joint batch.
     """
     _affine("batch_norm", x, gamma, beta)
+    _fits("batch_norm", x, addend)
     _no_tensors("batch_norm", running_mean, running_var)
     over = "joint" if joint().size > 1 and joint().joint_norm else "batch" if batches == 1 else "batches"
     if batches != 1 and (batches < 1 or over == "joint" or len(x) % batches):
@@ -238,20 +268,21 @@ def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = 
     ranks = joint().size if over == "joint" else 1
     per = math.prod(x.shape) // x.shape[1] // batches * ranks if x.shape[1] else 0
     if not training:
-        return _by_running("batch_norm", x, gamma, beta, running_mean, running_var, eps, slope)
+        return _by_running("batch_norm", x, gamma, beta, running_mean, running_var, eps, slope, addend)
     if not len(x):
-        return _by_nothing(x, gamma, beta, slope)
+        return _by_nothing(x, gamma, beta, slope, addend)
     if per < 2:
         shape = len(x) // batches, *x.shape[1:]  # of each batch
         raise ShapeError(f"batch_norm: x {shape} has {per} value per channel: a batch of one point has no variance; "
                          "use a larger batch, instance_norm, or training=False")
-    images = x if batches == 1 else regroup(x, batches)  # (batches, C, N/batches * H, ...)
+    images, more = (v if v is None or batches == 1 else regroup(v, batches)  # (batches, C, N/batches * H, ...)
+                    for v in (x, addend))
     running = None
     if running_mean is not None and running_var is not None:
         running = kernels.Running(running_mean, running_var, momentum)
     own = running if joint().size == 1 else None  # moved by the kernel that computes the moments
     moments: list[kernels.Moments] = []  # backward wants them
-    y = normalize(images, gamma, beta, over=over, eps=eps, slope=slope, moments=moments, running=own)
+    y = normalize(images, gamma, beta, more, over=over, eps=eps, slope=slope, moments=moments, running=own)
     if running is not None and own is None:
         middle, var = moments[0][:2] if over == "joint" else joint().mean(moments[0][:2])  # the same on all ranks
         for i in range(batches):
@@ -265,34 +296,36 @@ def batch_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = 
                                   running_var=np.full(3, 2.0), training=False)])
 def instance_norm(x: Operand, gamma: Operand | None = None, beta: Operand | None = None, eps: float = 1e-5,
                   slope: float | None = None, running_mean: np.ndarray | None = None,
-                  running_var: np.ndarray | None = None, training: bool = True, momentum: float = 0.1) -> Tensor:
+                  running_var: np.ndarray | None = None, training: bool = True, momentum: float = 0.1, *,
+                  addend: Operand | None = None) -> Tensor:
     """Instance normalisation of x (N, C, H, W): every channel of every image by its own mean and variance.
 
     gamma and beta are (C,) or None; slope: a leaky_relu on top, or None.
 
     In training, running_mean and running_var (float arrays (C,), optional) are updated in place as in batch_norm, by
     momentum, with the means over the batch of the images' means and unbiased variances. Otherwise the running
-    statistics are used.
+    statistics are used. addend: as in batch_norm, the x of a residual block.
 
-    Forward   y = gamma (x - mean) / (var + eps)^(1/2) + beta,   mean and var over space
+    Forward   y = gamma (x - mean) / (var + eps)^(1/2) + beta + addend,   mean and var over space
     VJP       see normalize; when not training, gx = gamma gy rstd
     Why       batch_norm with its statistics grouped per image.
     Source    Ulyanov, Vedaldi & Lempitsky, Instance normalization, 2016.
 
     Raises:
-        ShapeError: one pixel (every output would be beta).
+        ShapeError: one pixel (every output would be beta), or an addend of another shape than x.
     """
     _affine("instance_norm", x, gamma, beta)
+    _fits("instance_norm", x, addend)
     _no_tensors("instance_norm", running_mean, running_var)
     if not training:
-        return _by_running("instance_norm", x, gamma, beta, running_mean, running_var, eps, slope)
+        return _by_running("instance_norm", x, gamma, beta, running_mean, running_var, eps, slope, addend)
     per = math.prod(x.shape[2:])
     if not len(x):
-        return _by_nothing(x, gamma, beta, slope)
+        return _by_nothing(x, gamma, beta, slope, addend)
     if per < 2:
         raise ShapeError(f"instance_norm: x {x.shape} has one value per image and channel: nothing to normalise over")
     moments: list[kernels.Moments] = []  # backward wants them
-    y = normalize(x, gamma, beta, over="instance", eps=eps, slope=slope, moments=moments)
+    y = normalize(x, gamma, beta, addend, over="instance", eps=eps, slope=slope, moments=moments)
     if running_mean is not None and running_var is not None:
         middle, spread = (kernels.reduce_sum(v, 0, True) / len(v) for v in moments[0][:2])  # (1, C, 1, 1)
         kernels.update_running(running_mean, running_var, middle, spread, momentum, per)

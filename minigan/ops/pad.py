@@ -93,4 +93,26 @@ def fold(g: Array, widths: Widths, mode: str = "constant") -> Array:
 
 fold.defvjp(g=lambda gy, y, g, *, widths, mode="constant": pad(gy, widths=widths, mode=mode))
 
-__all__ = ["fold", "pad"]
+
+@primitive(samples=_pad_samples(lambda r, s, w, m: S(
+    normal(r, *s), normal(r, *(n + a + b for n, (a, b) in zip(s, w, strict=True))), widths=w, mode=m)), keeps=())
+def fold_onto(base: Array, g: Array, widths: Widths, mode: str = "constant") -> Array:
+    """Take a border off g, as fold does with its widths and mode, and add what remains to `base`, in one sweep.
+
+    Forward   y = base + fold(g)
+    VJP       gbase = gy        gg = pad(gy) with value 0
+    Why       a sum passes its cotangent on to both terms; the adjoint of fold is pad.
+
+    Raises:
+        ShapeError: base has not g's shape without its border.
+    """
+    widths = normal_widths(widths, g.ndim)
+    if base.shape != tuple(n - before - after for n, (before, after) in zip(g.shape, widths, strict=True)):
+        raise ShapeError(f"fold_onto: base {base.shape} must have the shape of g {g.shape} without its border {widths}")
+    return kernels.fold(g, widths, mode, addend=base)
+
+
+fold_onto.defvjp(base=lambda gy, y, base, g, **_: gy,
+                 g=lambda gy, y, base, g, *, widths, mode="constant": pad(gy, widths=widths, mode=mode))
+
+__all__ = ["fold", "fold_onto", "pad"]

@@ -66,7 +66,8 @@ def image_kernels(channels):
                 ("pool_put", x[:, :, :3, :2].copy(), taps, TWO, TWO, NONE, (6, 4)))
     yield "tanh", x
     for mode in ("constant", "reflect", "edge"):
-        yield from (("pad", x, widths, mode, 0.7), ("fold", large, widths, mode))
+        yield from (("pad", x, widths, mode, 0.7), ("fold", large, widths, mode),
+                    ("fold", large, widths, mode, x))
     for over in ("batch", "instance", "layer"):
         yield "norm_stats", x, over, 1e-5
         yield "reduce_sum", x, {"batch": (0, 2, 3), "instance": (2, 3), "layer": None}[over]
@@ -74,6 +75,7 @@ def image_kernels(channels):
     yield "norm_apply", x, mean, rstd, *vectors, 0.2
     yield "norm_grad", other, x, mean, rstd, vectors[0], "batch", x, 0.2
     yield "normalized", x, "instance", 1e-5, *vectors, 0.2
+    yield "norm_apply", x, mean, rstd, *vectors, None, other
     yield from (("tanh_grad", other, x), ("mean_of", x, other, "cross_entropy", 0.5), ("mean_of", x, 1.0, "hinge"),
                 ("mean_of_grad", np.full((), 0.5, np.float32), x, other, "square"))
 
@@ -271,6 +273,21 @@ def test_cotangents_of_images_are_bfloat16(bf16):
     for create_graph in (True, False):
         g, = mg.grad(ops.sum(t), [t.node.args[0]], create_graph=create_graph, retain_graph=True)
         np.testing.assert_allclose(g.numpy(), 1 - stored**2, rtol=HALF_A_UNIT)
+
+
+def test_a_norm_adds_what_has_another_type(bf16):
+    """The sum has the type of the images that are normalised, and each cotangent that of its argument."""
+    halves, floats = mg.tensor(draw(2, 3, 6, 5)).cast(BF16), mg.tensor(draw(2, 3, 6, 5, seed=1))
+    for create_graph in (True, False):
+        for x, addend in ((halves, floats), (floats, halves), (halves, floats.cast(BF16))):
+            x, addend = (mg.Tensor(v.data, requires_grad=True) for v in (x, addend))
+            y = ops.instance_norm(x, addend=addend)
+            xhat = ops.instance_norm(mg.Tensor(x.cast(np.float32).data)).numpy()
+            assert y.dtype == x.dtype
+            np.testing.assert_allclose(y.numpy(), xhat + addend.numpy(), rtol=2**-7, atol=2**-7)
+            gx, gaddend = mg.grad(y, [x, addend], mg.tensor(draw(2, 3, 6, 5, seed=2)).cast(y.dtype), create_graph)
+            assert (gx.dtype, gaddend.dtype) == (x.dtype, addend.dtype)
+            np.testing.assert_allclose(gaddend.numpy(), draw(2, 3, 6, 5, seed=2), rtol=2**-7)
 
 
 def penalty_gradients(device_name, precision):

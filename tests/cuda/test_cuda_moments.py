@@ -104,7 +104,7 @@ def test_a_mean_of_1000_leaves_a_deviation_of_a_hundredth(device, launched):
 def test_one_launch_merges_and_normalises(device, monkeypatch, launched, over, images, affine, slope):
     """The numbers of two launches, which remain where a block would read more parts than rows.
 
-    Running statistics move in the same launch, for each group in turn.
+    Running statistics move in the same launch, for each group in turn; an addend is added in it.
     """
     monkeypatch.setattr(conv, "plan", lambda *_: (conv.SQUARE, 1))
     vectors = [device.put(np.linspace(-1, 2, 40).astype(np.float32)) if affine else None for _ in range(2)]
@@ -113,7 +113,8 @@ def test_one_launch_merges_and_normalises(device, monkeypatch, launched, over, i
         running = [device.put(np.full(40, start, np.float32)) for start in (3, 5)] if affine else None
         with kernels.moments_wanted():
             y = product()
-        result = norm.normalized(y, over, 1e-5, *vectors, slope, running and kernels.Running(*running, 0.25))
+        addend = device.put(np.arange(y.size, dtype=np.float32).reshape(y.shape)) if affine else None
+        result = norm.normalized(y, over, 1e-5, *vectors, slope, running and kernels.Running(*running, 0.25), addend)
         return *result, *(running or ())
 
     for product in products(device, np.float32, 12, images):

@@ -7,6 +7,8 @@ from same_bytes import channels_last, in_every_order, is_channels_last
 from minigan import kernels
 from minigan.kernels import cpu
 from minigan.kernels.cuda import norm
+from minigan.kernels.cuda.loader import Kernel
+from minigan.kernels.cuda.pad import fold, pad
 
 SHAPES = [
     (3, 5), (5, 64), (4, 3, 7), (1, 2, 8, 6), (6, 1, 5, 3), (2, 3, 5, 2, 4),
@@ -56,6 +58,19 @@ def test_equals_the_twin(device, over, shape, affine, slope):
     for a, b in zip(result, compute(cpu, *arguments, over, slope), strict=True):
         assert a.shape == b.shape
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("over, shape", CASES)
+def test_an_addend_gives_the_bits_of_a_sum(device, over, shape):
+    """On the emulated device; a GPU's compiler may join product and sum otherwise."""
+    x, addend, gamma, beta = map(device.put, draw(shape, np.float32 if len(shape) == 4 else np.float64))
+    mean, _, rstd = norm.norm_stats(x, over, EPS)
+    for slope in (None, 0.2):
+        y = in_every_order(device, lambda slope=slope: norm.norm_apply(x, mean, rstd, gamma, beta, slope, addend))
+        wanted = device.get(addend) + device.get(norm.norm_apply(x, mean, rstd, gamma, beta))
+        wanted = wanted if slope is None else cpu.leaky_relu(wanted, slope)
+        rounding = 0 if device.name == "emulated" else 1e-6
+        np.testing.assert_allclose(y, wanted, rtol=rounding, atol=rounding)
 
 
 @pytest.mark.parametrize("over, shape", CASES)
@@ -113,6 +128,23 @@ def test_an_array_that_begins_between_packs(device):
         shifted.append(device.put(room)[1:].reshape(5, 16, 24, 3).transpose(0, 3, 1, 2)[1:])
     for a, b in zip(compute(norm, *shifted, device.put(gamma), device.put(beta), "batch"), wanted, strict=True):
         np.testing.assert_allclose(device.get(a), b, rtol=1e-4, atol=1e-4)
+
+
+def test_an_addend_that_begins_between_packs_is_read_number_by_number(device, monkeypatch):
+    call, seen = Kernel.__call__, []
+    monkeypatch.setattr(Kernel, "__call__", lambda k, *a, **o: seen.append(k.defines["VEC"]) or call(k, *a, **o))
+    x, addend, *_ = map(device.put, draw((2, 8, 5, 4), np.float32))
+    room = device.put(np.zeros(x.size + 1, np.float32))
+    between = room[1:].reshape(2, 5, 4, 8).transpose(0, 3, 1, 2)
+    between[...] = addend
+    mean, _, rstd = norm.norm_stats(x, "batch", EPS)
+    widths = ((0, 0), (0, 0), (1, 1), (0, 1))
+    g = pad(x, widths)
+    for function in (lambda a: norm.norm_apply(x, mean, rstd, None, None, None, a),
+                     lambda a: fold(g, widths, "reflect", a)):
+        seen.clear()
+        np.testing.assert_array_equal(device.get(function(between)), device.get(function(addend)))
+        assert seen == [1, 4]
 
 
 @pytest.mark.parametrize("over, shape", [("batch", SHAPES[-1]), ("instance", SHAPES[6]), ("layer", SHAPES[7])])

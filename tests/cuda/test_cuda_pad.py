@@ -45,6 +45,9 @@ def test_equals_the_twins(device, rng, mode, shape, widths, stored):
         wanted = folded(g, shape, widths, mode)
         np.testing.assert_allclose(z, wanted, atol=tolerance * max(1, np.abs(wanted).max()))
         assert z.shape == shape and z.strides == layout(z).strides
+        for addend in (x, np.ascontiguousarray(x)):
+            with_it = in_every_order(device, lambda g=g, a=addend: fold(device.put(g), widths, mode, device.put(a)))
+            np.testing.assert_array_equal(with_it, addend + z)
 
 
 def test_nothing_to_copy(device):

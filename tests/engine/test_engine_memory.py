@@ -187,6 +187,16 @@ def test_a_graph_keeps_what_vjps_read_and_no_more(slope):
 
 
 @pytest.mark.usefixtures("all_arrays_count")
+def test_a_residual_block_is_kept_as_what_its_norm_and_the_next_block_read():
+    """h + norm(w h), twice: kept are both w h and the inner h, neither a norm without its sum nor the outer h."""
+    h = x = mg.tensor(np.arange(256.0).reshape(1, 4, 8, 8), requires_grad=True)
+    w = mg.tensor(np.ones((1, 4, 8, 8)), requires_grad=True)
+    for _ in range(2):
+        h = ops.instance_norm(w * h, addend=h)
+    assert bytes_kept(h) == 3 * x.data.nbytes
+
+
+@pytest.mark.usefixtures("all_arrays_count")
 def test_an_array_nobody_kept_is_the_same_when_computed_again():
     """Through a pad, whose result is recomputed: first and second derivatives are as without recomputation."""
     x = mg.tensor(np.random.default_rng(0).normal(size=(1, 2, 4, 4)), requires_grad=True)

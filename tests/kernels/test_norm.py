@@ -81,9 +81,28 @@ def test_any_layout_gives_the_same_and_nothing_is_written(over):
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("over, shape", CASES)
+def test_an_addend_gives_the_bits_of_a_sum(over, shape, dtype, monkeypatch):
+    """One rounding of y and one of the sum, as in two sweeps; in blocks, with any layout, N = 1, one channel."""
+    monkeypatch.setattr(kernels.cpu.norm, "PASS", 64)
+    x, addend, gamma, beta = draw(shape, dtype)
+    mean, _, rstd = kernels.norm_stats(x, over, 1e-5)
+    for vectors, slope in ((gamma, beta), None), ((None, None), None), ((gamma, None), 0.2), ((None, beta), 0.0):
+        wanted = addend + kernels.norm_apply(x, mean, rstd, *vectors)
+        wanted = wanted if slope is None else kernels.leaky_relu(wanted, slope)
+        for stored in reference.layouts(addend):
+            y = kernels.norm_apply(x, mean, rstd, *vectors, slope, stored)
+            np.testing.assert_array_equal(y, wanted)
+            assert y.dtype == dtype and not np.shares_memory(y, stored)
+            np.testing.assert_array_equal(kernels.normalized(x, over, 1e-5, *vectors, slope, None, stored)[0], wanted)
+
+
 def test_no_copy_at_the_door():
     x, gy, gamma, beta = draw((3, 4, 5, 6))
     before = kernels.layout_copies()
+    kernels.norm_apply(*(reference.stored_channels_last(v) for v in (x, np.ones((1, 4, 1, 1)), np.ones((1, 4, 1, 1)))),
+                       gamma, beta, None, reference.stored_channels_last(gy))
     compute(kernels, reference.stored_channels_last(x), reference.stored_channels_last(gy), gamma, beta, "batch")
     assert kernels.layout_copies() == before
 

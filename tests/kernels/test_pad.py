@@ -42,7 +42,14 @@ def test_fold_adds_every_number_where_pad_takes_it_from(shape, widths, mode):
         if place >= 0:
             wanted.flat[place] += number
     for stored in reference.layouts(g):  # read-only: g itself is not written to
-        np.testing.assert_allclose(kernels.fold(stored, widths, mode), wanted, rtol=1e-13, atol=1e-13)
+        y = kernels.fold(stored, widths, mode)
+        np.testing.assert_allclose(y, wanted, rtol=1e-13, atol=1e-13)
+        addend = rng.standard_normal(shape)
+        addend.flags.writeable = False
+        for other in reference.layouts(addend):
+            with_it = kernels.fold(stored, widths, mode, other)
+            np.testing.assert_array_equal(with_it, other + y)
+            assert not any(np.shares_memory(with_it, a) for a in (stored, other))
 
 
 @pytest.mark.parametrize("shape, index", [

@@ -152,6 +152,19 @@ def test_a_sum_is_stored_as_bf16_if_both_terms_are(rng, emulated):
     gw = images(rng, 2, 3, 6, 6)
     np.testing.assert_array_equal(kernels.add(np.zeros_like(gw), gw), gw)
     np.testing.assert_array_equal(kernels.add(gw, np.zeros_like(gw)), gw)
+    with_border, widths = np.zeros((2, 3, 8, 8), np.float32), (NONE, NONE, ONE, ONE)
+    np.testing.assert_array_equal(kernels.fold(with_border, widths, "reflect", addend=gw), gw)
+    assert rounding.is_bf16(kernels.fold(nearest(images(rng, 2, 3, 8, 8)), widths, "reflect", addend=nearest(gw)))
+
+
+def test_a_norm_rounds_what_it_adds_and_once_the_sum(rng, emulated):
+    x, addend = nearest(images(rng, 2, 3, 6, 6)), images(rng, 2, 3, 6, 6)
+    mean, _, rstd = kernels.norm_stats(x, "instance", 1e-5)
+    exact = (x - mean.astype(np.float64)) * rstd + nearest(addend)
+    for y in (kernels.normalized(x, "instance", 1e-5, None, None, addend=addend)[0],
+              kernels.norm_apply(x, mean, rstd, None, None, addend=addend)):
+        assert (y == nearest(exact)).mean() > 0.98  # else a tie, which float32 decides otherwise
+        np.testing.assert_allclose(y, exact, rtol=2.0**-8, atol=1e-6)
 
 
 def test_statistics_and_gradients_of_parameters_stay_float32(rng, emulated):

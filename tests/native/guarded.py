@@ -120,6 +120,7 @@ def others(rng):
             mean, _, rstd = cpu.norm_stats(x, over, 1e-5)
             yield "norm_stats", (x, over, 1e-5)
             yield "norm_apply", (x, mean, rstd, gamma, beta, 0.2)
+            yield "norm_apply", (x, mean, rstd, gamma, beta, None, gy)
             yield "norm_grad", (gy, x, mean, rstd, gamma, over, x, 0.2)
             if over == "batch":
                 yield "norm_grad", (gy, x, mean, rstd, gamma, over, x, 0.2, lambda sums: 0.5 * sums)
@@ -139,7 +140,8 @@ def others(rng):
             widths = ((0, 0), (0, 0), (1, 2), (2, 1))
             for mode in ("constant", "reflect", "edge"):
                 yield "pad", (x, widths, mode, 0.5)
-                yield "fold", (images(rng, *shape[:2], shape[2] + 3, shape[3] + 3), widths, mode)
+                g = images(rng, *shape[:2], shape[2] + 3, shape[3] + 3)
+                yield from (("fold", (g, widths, mode)), ("fold", (g, widths, mode, x)))
     for O, C in ((1, 1), (3, 9), (17, 8), (70, 33)):
         yield "blur_filters", (rng.standard_normal((3, 2, C, O), np.float32).transpose(3, 2, 0, 1), (2, 2))
         yield "unblur_filters", (rng.standard_normal((4, 3, O, C), np.float32).transpose(3, 2, 0, 1), (2, 2))

@@ -140,6 +140,20 @@ def test_statistics_of_one_image_serve_a_batch(rng):
         np.testing.assert_allclose(y, (x - mean) * rstd * wide(gamma, 4) + wide(beta, 4), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.usefixtures("_poison")
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_an_addend_gives_the_bits_of_a_sum(shape, rng, with_threads):
+    for slope, over in (None, "batch"), (0.2, "instance"), (0.0, "layer"):
+        x, addend, gamma, beta = draw(shape, rng)
+        mean, _, rstd = native.norm_stats(x, over, 1e-3)
+        wanted = addend + native.norm_apply(x, mean, rstd, gamma, beta)
+        wanted = wanted if slope is None else native.leaky_relu(wanted, slope)
+        results = [with_threads(n, native.norm_apply, x, mean, rstd, gamma, beta, slope, addend) for n in (1, 3)]
+        results.append(native.norm_apply(x, mean, rstd, gamma, beta, slope, np.ascontiguousarray(addend)))
+        for y in results:
+            np.testing.assert_array_equal(y, wanted)
+
+
 def test_nan_and_infinity_stay_in_their_channel(rng):
     for special in (np.nan, np.inf, -np.inf):
         x, gy, gamma, beta = draw((2, 5, 20, 20), rng)
@@ -181,6 +195,8 @@ def test_wrong_sizes_are_refused(rng):
         native.library.LIBRARY.norm_stats(1, x, ones, ones, ones, 2**62, 2**62, 4, 1e-5)
     with pytest.raises(ValueError, match="norm_apply: an array is missing, or smaller"):
         native.norm_apply(x, ones, ones, small, None)
+    with pytest.raises(ValueError, match="norm_apply: an array is missing, or smaller"):
+        native.norm_apply(x, ones, ones, None, None, None, x[1:])
     with pytest.raises(ValueError, match="norm_grad: an array is missing, or smaller"):
         native.norm_grad(small.reshape(1, 2), x, ones, ones, None, "batch")
     with pytest.raises(ValueError, match="norm_grad: an array is missing, or smaller"):

@@ -38,6 +38,8 @@ def test_equal_their_twins(shape, mode, rng, monkeypatch):
             wanted = cpu.fold(g, widths, mode)
             np.testing.assert_allclose(folded, wanted, rtol=1e-6, atol=1e-6)  # NumPy may add an edge in another order
             assert mode == "edge" or folded.tobytes() == wanted.tobytes()
+            for addend in (x, np.ascontiguousarray(x)):
+                np.testing.assert_array_equal(native.fold(g, widths, mode, addend), addend + folded)
             assert before == (x.tobytes(), g.tobytes())
 
 
@@ -87,7 +89,7 @@ def test_common_cases_types_and_layouts(rng):
     for name in ("pad", "fold"):
         for x, *rest in CASES[name]:
             for dtype in (np.float32, np.float64, np.int32):
-                a = (9 * x).astype(dtype)
+                a, *rest = ((9 * v).astype(dtype) if isinstance(v, np.ndarray) else v for v in (x, *rest))
                 wanted, result = getattr(cpu, name)(a, *rest), getattr(native, name)(a, *rest)
                 assert result.dtype == wanted.dtype
                 np.testing.assert_allclose(result, wanted, rtol=1e-6, atol=1e-5)
@@ -111,12 +113,14 @@ def test_wrong_sizes_are_refused():
     x, y = np.zeros(24, np.float32), np.zeros(120, np.float32)
     good = [1, 4, 3, 2, 1, 1, 2, 1]
     LIBRARY.pad(1, x, y[:72], *good, 1, 0.0)
-    LIBRARY.fold(1, y[:72], x, *good, 1)
+    LIBRARY.fold(1, y[:72], None, x, *good, 1)
+    with pytest.raises(ValueError, match="fold: an array is missing, or smaller"):
+        LIBRARY.fold(1, y[:72], x[1:], x, *good, 1)
     for place, size in [(0, 2), (0, 0), (1, -4), (2, 2**40), (3, 2**62), (4, 4), (4, -1), (6, 3), (6, 2**62), (3, 3)]:
         sizes = [*good[:place], size, *good[place + 1 :]]
         with pytest.raises(ValueError, match="pad: an array is missing, or smaller than its sizes say"):
             LIBRARY.pad(1, x, y[:72], *sizes, 1, 0.0)
         with pytest.raises(ValueError, match="fold: an array is missing, or smaller than its sizes say"):
-            LIBRARY.fold(1, y[:72], x, *sizes, 1)
+            LIBRARY.fold(1, y[:72], None, x, *sizes, 1)
     with pytest.raises(ValueError, match="pad: an array is missing"):
         LIBRARY.pad(1, x, y[:72], *good, 3, 0.0)

@@ -214,6 +214,28 @@ def test_a_sequence_is_its_layers_one_by_one(norm, rectifier, training):
         np.testing.assert_allclose(a.data, b.data, rtol=1e-4, atol=1e-5)
 
 
+LAST = {"instance norm": [nn.InstanceNorm2d(4, affine=True)], "batch norm": [nn.BatchNorm2d(4)], "nothing": [],
+        "a convolution with a border": [nn.ReflectionPad2d(1), nn.Conv2d(4, 4, 3)],
+        "a rectifier": [nn.InstanceNorm2d(4), nn.ReLU()], "another module": [nn.Sequential(nn.InstanceNorm2d(4))]}
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("last", LAST.values(), ids=LAST)
+def test_a_residual_block_is_a_sum(last, training, rng):
+    """In float32 to the bit, x of any layout; gradients in float64, of x through both of its ways."""
+    net = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), *last).train(training)
+    numbers = rng.normal(size=(3, 4, 6, 5))
+    for stored in (numbers, np.ascontiguousarray(numbers.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)):
+        x = mg.tensor(stored.astype(np.float32))
+        np.testing.assert_array_equal(net(x, addend=x).data, (x + net(x)).data)
+    net = net.astype(np.float64)
+    x = mg.tensor(numbers, requires_grad=True)
+    inputs, v = [x, *net.parameters()], rng.normal(size=x.shape)
+    for a, b in zip(mg.grad(net(x, addend=x), inputs, v), mg.grad(x + net(x), inputs, v), strict=True):
+        np.testing.assert_allclose(a.data, b.data, rtol=1e-12, atol=1e-12)
+    net.astype(np.float32)
+
+
 BORDERS = [nn.ReflectionPad2d(2), nn.ReflectionPad2d((1, 1, 3, 3)), nn.ReflectionPad2d((1, 2, 3, 0)),
            nn.ReflectionPad2d(0), nn.ReplicationPad2d(1), nn.ZeroPad2d(1)]
 

@@ -7,7 +7,7 @@ import pytest
 
 import minigan as mg
 from minigan import Tensor, ops
-from minigan.errors import ShapeError
+from minigan.errors import DTypeError, ShapeError
 
 X = np.random.default_rng(11).normal(2.0, 3.0, size=(3, 4, 5, 2))
 GAMMA, BETA = np.array([1.0, -0.5, 2.0, 0.1]), np.array([0.0, 1.0, -2.0, 0.3])
@@ -84,6 +84,36 @@ def test_statistics_do_not_cancel_in_float32():
     y = ops.instance_norm(x.astype(np.float32))
     exact = (x - x.mean((2, 3), keepdims=True)) / x.std((2, 3), keepdims=True)
     assert np.max(np.abs(y.data - exact)) < 5e-4  # x itself is rounded to 6e-5
+
+
+@pytest.mark.parametrize("slope", [None, 0.2])
+@pytest.mark.parametrize("options", [{}, {"batches": 3}, {"training": False, "running_mean": np.arange(4.0),
+                                                          "running_var": np.arange(1.0, 5)}], ids=str)
+@pytest.mark.parametrize("norm", [ops.batch_norm, ops.instance_norm])
+def test_an_addend_is_added_before_the_rectifier(norm, options, slope):
+    if norm is ops.instance_norm and "batches" in options:
+        return
+    for count in (3, 0):
+        inputs = [mg.tensor(v, requires_grad=True) for v in (X[:count], GAMMA, BETA, X[:count, ::-1, ::-1])]
+        x, gamma, beta, addend = inputs
+        y = norm(x, gamma, beta, slope=slope, addend=addend, **options)
+        wanted = addend + norm(x, gamma, beta, **options)
+        wanted = wanted if slope is None else ops.leaky_relu(wanted, slope)
+        np.testing.assert_array_equal(y.data, wanted.data)
+        v = np.cos(np.arange(y.size)).reshape(y.shape)
+        for a, b in zip(mg.grad(y, inputs, v), mg.grad(wanted, inputs, v), strict=True):
+            np.testing.assert_allclose(a.data, b.data, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("norm", [ops.batch_norm, ops.instance_norm])
+def test_an_addend_must_fit(norm):
+    for training in (True, False):
+        with pytest.raises(ShapeError, match=r"_norm: the addend \(4, 5, 2\) must have the shape of x \(3, 4, 5, 2\)"):
+            norm(X, running_mean=GAMMA, running_var=GAMMA, training=training, addend=X[0])
+    with pytest.raises(ShapeError, match="normalize: the addend"):
+        ops.normalize(X, addend=X[:1], over="batch", eps=1e-5)
+    with pytest.raises(DTypeError, match="normalize: a float64 tensor .* meets a float32 tensor"):
+        norm(mg.tensor(X), addend=mg.tensor(X.astype(np.float32)))
 
 
 def test_what_cannot_be_normalised():

@@ -12,6 +12,7 @@ from poison import poison_new_memory
 import minigan as mg
 from minigan import OPERATIONS, PRIMITIVES, Tensor, gradcheck, ops
 from minigan.engine import Operation, S, operation, primitive
+from minigan.engine.autodiff import walk
 from minigan.errors import GradientError
 
 NAMES = list(OPERATIONS)
@@ -53,6 +54,38 @@ def test_fused_equals_composite(op, sample):
     _, slow = evaluate(op, sample, sample.args, create_graph=True)
     for a, b in zip(fast, slow, strict=True):
         agree(a, b, 1e-12)
+
+
+@pytest.mark.parametrize("op, sample", [case for case in CASES if getattr(case.values[0], "sums", None)])
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_cotangent_that_takes_along_what_has_arrived(op, sample, create_graph, monkeypatch):
+    """Arguments are used twice, later on by another operation, whose cotangent is there first and must stay."""
+    def both():
+        args = [mg.tensor(a, requires_grad=True) for a in sample.args]
+        others = [ops.tanh(a) for a in args]  # no leaves
+        y = op(*others, **sample.params)
+        v, others_v = np.cos(np.arange(y.size)).reshape(y.shape), [mg.tensor(np.sin(a)) for a in sample.args]
+        outputs = [(ops.mul(a, 1.0), g) for a, g in zip(others, others_v, strict=True)]
+        before = [g.data.tobytes() for g in others_v]
+        gradients = walk([(y, v), *outputs], others, create_graph)
+        assert before == [g.data.tobytes() for g in others_v]
+        first = [gradients[a.place] for a in others]
+        if not create_graph:
+            return [g.data for g in first]
+        return [g.data for g in mg.grad(sum((ops.sum(g**2) for g in first), mg.tensor(np.zeros(()))), args)]
+
+    called = []
+    with monkeypatch.context() as watched:
+        for i, rule in op.sums.items():
+            watched.setitem(op.sums, i, lambda *a, rule=rule, **k: called.append(1) or rule(*a, **k))
+        together = both()
+        assert len(called) == len(op.sums)
+        with mg.detect_anomaly():  # which wants to see each cotangent by itself
+            both()
+    assert len(called) == len(op.sums)
+    monkeypatch.setattr(op, "sums", {})
+    for a, b in zip(together, both(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
 # ---- memory: any layout, inputs unchanged, nothing uninitialised ----
