@@ -24,7 +24,7 @@
 // Banks     lines of BK + 4 and BM + 8 (BN + 8) numbers: the 32 numbers that a warp's fragment needs are in 32 banks.
 // Borders   zeros, or with MIRROR = 1 (conv2d, conv2d_weight_grad) x mirrored, as pad.cu copies it: read in its place.
 // Splits    the depth may be cut into pieces whose partial sums add_partials adds in order: no atomics, the same bytes in any run.
-// Rectified OPENED = 1: y is leaky_relu of the product or, for a gradient, the product gated by `on`: see rectifier.cuh.
+// Rectified OPENED = 1: y is leaky_relu of the product; 2: the product, a gradient, gated by `on`; see rectifier.cuh.
 // Moments   MOMENTS = 1, for one split and one matrix: also those of each column in a block's rows of y, see moments.cuh.
 // Accuracy  of the result's scale: float64 1e-15, float32 1e-6, TF32 1e-3 (inputs rounded to 10 bits, sums in float32).
 // Versions  TF32=0 any architecture, float and double, the oracle (below sm_80 cp.async becomes a plain copy)
@@ -67,9 +67,6 @@
 #endif
 #ifndef MOMENTS
 #define MOMENTS 0
-#endif
-#ifndef OPENED
-#define OPENED 0
 #endif
 #define BK (BF16 ? 32 : 16)
 #define PAD (BF16 ? 8 : 4)
@@ -345,7 +342,7 @@ gemm(const STORE* __restrict__ x, const STORE* __restrict__ w, const REAL* __res
       OUT* to = y + line * O + n;
 #pragma unroll
       for (int v = 0; v < Sums::WIDE; v++)
-        if (OPENED && n + v < O) wide.v[v] = opened(wide.v[v], on, line * O + n + v, slope);
+        if (OPENED && n + v < O) wide.v[v] = opened(wide.v[v], on + line * O + n + v, slope);
 #pragma unroll
       for (int v = 0; MOMENTS && v < Sums::WIDE; v++)
         ((REAL*)tiles)[sums.row(i) * (BN + 8) + sums.column(j) + v] = wide.v[v];
@@ -379,7 +376,7 @@ add_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, OUT* 
   for (int r = 1; r < 8; r++) sum += rows[r][threadIdx.x];
   OUT value;
   value = sum + (b ? b[e % O] : 0);
-  value = opened(value, on, e, slope);
+  value = opened(value, on + e, slope);
   y[e] = value;
 }
 
@@ -401,7 +398,7 @@ add_few_partials(const REAL* __restrict__ partial, const REAL* __restrict__ b, O
   struct alignas(PACK * sizeof(OUT)) Result { OUT v[PACK]; } result;
   for (int v = 0; v < PACK; v++) {
     result.v[v] = sum.v[v];
-    result.v[v] = opened(result.v[v], on, e + v, slope);
+    result.v[v] = opened(result.v[v], on + e + v, slope);
   }
   *(Result*)(y + e) = result;
 }

@@ -252,14 +252,14 @@ def product(
         **({"BF16": 1} if halves else {})}  # fmt: skip
     single = splits == 1 == batch.matrices
     left = moments.room(y, sizes, tile.BM, -(-rows // tile.BM)) if single else None
-    extras = ("MIRROR", mirror), ("MOMENTS", left is not None), ("OPENED", opening is not None and single)
-    macros |= {name: 1 for name, on in extras if on}
+    macros |= ({"MIRROR": 1} if mirror else {}) | ({} if left is None else {"MOMENTS": 1})
+    at_once = opening if single else None  # else what adds up the parts applies it
     out = y if splits == 1 else memory.empty((splits, y.size), real_of(y), y)
     grid = -(-rows // tile.BM), -(-columns // tile.BN), phases * batch.matrices * splits
-    kernel("conv.cu", "gemm", x, **macros, **stored_as(out))(
+    kernel("conv.cu", "gemm", x, **macros, **stored_as(out), **openings.macro(at_once))(
         grid, tile.THREADS,
         (x, w, b, out, *images, columns, *geometry, *divisors, *lines, splits, phases, batch.inner, *batch.a_steps,
-         *batch.b_steps, y.size, left, *openings.arguments(opening if single else None)),
+         *batch.b_steps, y.size, left, *openings.arguments(at_once)),
         shared=shared_bytes(macros, x.itemsize))  # fmt: skip
     if left is not None:
         moments.leave(y, sizes, left, tile.BM)

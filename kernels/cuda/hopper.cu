@@ -21,7 +21,7 @@
 // Traffic   A once per column tile (taps that overlap: from L1 and L2), the image once per row tile, y once; the image itself is
 //           B read and written once more. 128 x 128 tile: a step is 1 MFLOP for 32 KiB from L2.
 // Banks     A along the depth and B: lines of 128 bytes, 16-byte piece p of line l at p ^ (l % 8); A along y: lines of 128 + 8 numbers.
-// Rectified OPENED = 1: y is leaky_relu of the product, or the product gated by `on`: see rectifier.cuh.
+// Rectified OPENED = 1: y is leaky_relu of the product; 2: the product, a gradient, gated by `on`; see rectifier.cuh.
 // Moments   MOMENTS = 1: also those of each column in the rows of y that a block writes, see moments.cuh.
 //           MODE 2: with the sums of gy's columns that arrange.cu has left, (lines, O), their totals behind them: a bias's gradient.
 // Accuracy  1e-3 of the result's scale: inputs rounded to 10 bits, to nearest, halves away from zero; sums in float32.
@@ -46,9 +46,6 @@
 #ifndef MOMENTS
 #define MOMENTS 0
 #endif
-#ifndef OPENED
-#define OPENED 0
-#endif
 #define LINES_OF_SUMS 128  // at most; the same in hopper.py
 
 // A number as y has it: moments are those of what is stored.
@@ -69,6 +66,12 @@ __device__ __forceinline__ void put(bf16* to, float4 v) {
   struct alignas(8) { bf16 v[4]; } four;
   four.v[0] = v.x, four.v[1] = v.y, four.v[2] = v.z, four.v[3] = v.w;
   *(decltype(four)*)to = four;
+}
+
+// Four neighbours, as `opened` of rectifier.cuh does one.
+__device__ __forceinline__ float4 opened(float4 v, const OUT* on, float slope) {
+  v = {stored<OUT>(v.x), stored<OUT>(v.y), stored<OUT>(v.z), stored<OUT>(v.w)};
+  return {opened(v.x, on, slope), opened(v.y, on + 1, slope), opened(v.z, on + 2, slope), opened(v.w, on + 3, slope)};
 }
 
 template <int KIND, int WIDTH, int SLOTS, int RANKS>
@@ -290,7 +293,7 @@ __device__ __forceinline__ void product(
         int n = n0 + 8 * j + side;
         if (n >= O) continue;
         float2 v = {stored<OUT>(c[4 * j + 2 * half] + (b ? b[n] : 0)), stored<OUT>(c[4 * j + 2 * half + 1] + (b ? b[n + 1] : 0))};
-        if (OPENED) v.x = opened(v.x, on, to + n - y, slope), v.y = opened(v.y, on, to + n + 1 - y, slope);
+        if (OPENED) v.x = opened(v.x, on + (to + n - y), slope), v.y = opened(v.y, on + (to + n + 1 - y), slope);
         put(to + n, v);
         if (LEAVES) store2(tiles + ((top + 8 * half) * PITCH + 8 * j + side) * 4, v.x, v.y);
       }
@@ -316,12 +319,9 @@ __device__ __forceinline__ void product(
     }
     if (m >= rows || n0 + n >= O) continue;
     if (b) sum.x += b[n0 + n], sum.y += b[n0 + n + 1], sum.z += b[n0 + n + 2], sum.w += b[n0 + n + 3];
-    long long at = line_of(m) * O + n0 + n;
-    if (OPENED) {
-      sum.x = opened(stored<OUT>(sum.x), on, at, slope), sum.y = opened(stored<OUT>(sum.y), on, at + 1, slope);
-      sum.z = opened(stored<OUT>(sum.z), on, at + 2, slope), sum.w = opened(stored<OUT>(sum.w), on, at + 3, slope);
-    }
-    put(y + at, sum);
+    OUT* to = y + line_of(m) * O + n0 + n;
+    if (OPENED) sum = opened(sum, on + (to - y), slope);
+    put(to, sum);
     if (LEAVES) {  // no other block reads these rows
       store2(tiles + (row * PITCH + n) * 4, stored<OUT>(sum.x), stored<OUT>(sum.y));
       store2(tiles + (row * PITCH + n + 2) * 4, stored<OUT>(sum.z), stored<OUT>(sum.w));

@@ -138,13 +138,13 @@ def launch(
     moments_or_sums = left if sums is None else sums
     out = y if outer == 1 else memory.empty((outer, y.size), FLOAT32, y)
     macros = {"MODE": mode, "BN": tile.BN, "STAGES": tile.STAGES, "BLOCKS": tile.BLOCKS, "CLUSTER": cluster}
-    extras = (("MIRROR", mirror), ("MOMENTS", moments_or_sums is not None), ("BF16", halves),
-              ("OPENED", opening is not None and outer == 1))
+    extras = ("MIRROR", mirror), ("MOMENTS", moments_or_sums is not None), ("BF16", halves)
+    at_once = opening if outer == 1 else None  # else what adds up the parts applies it
     macros |= {name: 1 for name, on in extras if on}
-    kernel("hopper.cu", "hopper_gemm", x, **macros, **stored_as(out))(
+    kernel("hopper.cu", "hopper_gemm", x, **macros, **stored_as(out), **openings.macro(at_once))(
         (-(-rows // BM) * cluster, across, phases * outer), 256,
         (x, image, b, out, *images, columns, *geometry, *divisors, lines[0], splits, phases, y.size, moments_or_sums,
-         *openings.arguments(opening if outer == 1 else None)),
+         *openings.arguments(at_once)),
         shared=shared_bytes(tile, mode))  # fmt: skip
     if left is not None:
         moments.leave(y, sizes, left, BM // cluster)

@@ -20,11 +20,16 @@ def asked_for(y: DeviceArray) -> Opening | None:
     return opening if pixels.shape == y.shape and pixels.flags.c_contiguous else None
 
 
+def macro(opening: Opening | None) -> dict[str, int]:
+    """What the kernel that writes y is compiled with; see rectifier.cuh."""
+    return {} if opening is None else {"OPENED": 1 if opening.on is None else 2}
+
+
 def arguments(opening: Opening | None) -> tuple[DeviceArray | None, float]:
-    """(on, slope) as kernels take them; a slope of 1 changes nothing."""
-    if opening is None:
-        return None, 1.0
-    return None if opening.on is None else opening.on.transpose(0, 2, 3, 1), opening.slope  # (N, H, W, C)
+    """(on, slope) as these kernels take them."""
+    if opening is None or opening.on is None:
+        return None, 1.0 if opening is None else opening.slope
+    return opening.on.transpose(0, 2, 3, 1), opening.slope  # (N, H, W, C)
 
 
 def applied(opening: Opening | None, y: DeviceArray) -> None:

@@ -36,7 +36,7 @@ def add_partials(
         name, grid, block = "add_few_partials", flat(y.size, vector(columns, y)), (THREADS, 1)
     else:
         name, grid, block = "add_partials", -(-y.size // 32), (32, 8)
-    kernel("conv.cu", name, partial, **stored_as(y))(
+    kernel("conv.cu", name, partial, **stored_as(y), **openings.macro(opening))(
         grid, block, (partial, b, y, y.size, columns, parts, *openings.arguments(opening)))
 
 

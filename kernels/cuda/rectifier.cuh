@@ -7,9 +7,10 @@ __device__ __forceinline__ REAL rectified(REAL x, REAL slope) {
 // Its derivative: g where the gate is open, else slope g; with slope 0 nothing passes, not even NaN.
 __device__ __forceinline__ REAL gated(REAL g, REAL on, REAL slope) { return on > 0 ? g : slope == 0 ? (REAL)0 : slope * g; }
 
-// What a product writes at y[at] for its number x, of y's precision: x rectified or, if there is `on`, gated by on[at]; with
-// slope 1 x itself.
-__device__ __forceinline__ REAL opened(REAL x, const OUT* on, long long at, REAL slope) {
-  if (slope == 1) return x;
-  return on ? gated(x, on[at], slope) : rectified(x, slope);
+// What a product writes for its number x, of y's precision: OPENED = 1 rectified, 2 gated by the number at `on`, 0 x itself.
+#ifndef OPENED
+#define OPENED 0
+#endif
+__device__ __forceinline__ REAL opened(REAL x, const OUT* on, REAL slope) {
+  return OPENED == 2 ? gated(x, *on, slope) : OPENED == 1 ? rectified(x, slope) : x;
 }

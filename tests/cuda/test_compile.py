@@ -26,10 +26,10 @@ TENSOR_CORES = [  # every tile, and the largest for every layout of the operands
     *({**WIDE, **conv.TILES[0]._asdict(), **lie} for lie in (
         {"B_ALONG_K": 1}, {"A_ALONG_K": 0}, {"A_ALONG_K": 0, "B_ALONG_K": 1}, {"VA": 1, "VB": 1},
         {"MIRROR": 1, "MOMENTS": 1}, {"B_ALONG_K": 1, "MOMENTS": 1}, {"A_ALONG_K": 0, "MIRROR": 1}, {"OPENED": 1},
-        {"B_ALONG_K": 1, "OPENED": 1}))]
+        {"B_ALONG_K": 1, "OPENED": 2}))]
 CUTS = ((0, 1, 0, 0, 0), (1, 2, 0, 0, 0), (2, 8, 0, 0, 0), (2, 1, 1, 1, 0), (0, 2, 0, 1, 0), (1, 1, 0, 1, 0),
-        (1, 4, 0, 1, 0), (0, 2, 1, 1, 0), (0, 1, 1, 0, 0), (0, 1, 0, 0, 1), (0, 2, 0, 0, 1), (1, 1, 0, 0, 1),
-        (1, 4, 0, 0, 1))  # mode, cluster, mirror, moments, opened
+        (1, 4, 0, 1, 0), (0, 2, 1, 1, 0), (0, 1, 1, 0, 0), (0, 1, 0, 0, 1), (0, 2, 0, 0, 1), (1, 1, 0, 0, 2),
+        (1, 4, 0, 0, 2))  # mode, cluster, mirror, moments, opened
 PROGRAMS = {  # name: [(file, its macros), ...]
     **{real: [*((file, {"REAL": real}) for file in FILES), *((file, {"REAL": real, "VEC": 1}) for file in PACKED)]
        for real in ("float", "double")},
