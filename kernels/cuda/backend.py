@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from ..values import Array, DeviceArray, DTypeLike, Shape
 from . import emulated, gpu
+from .limits import Limits
 from .source import Defines
 
 
@@ -72,6 +73,9 @@ class Backend(Protocol):
 
     def capability(self) -> tuple[int, int]:
         """(major, minor) of the current device: (8, 0) for sm_80."""
+
+    def limits(self) -> Limits:
+        """Multiprocessors and shared memory of the current device."""
 
     def capturing(self) -> bool:
         """Whether a graph is being captured."""

@@ -68,7 +68,9 @@
 #ifndef MOMENTS
 #define MOMENTS 0
 #endif
-#define BK (BF16 ? 32 : 16)
+#ifndef BK
+#define BK 16
+#endif
 #define PAD (BF16 ? 8 : 4)
 #define TM 8
 #define TN (BM * BN / THREADS / TM)
@@ -83,7 +85,6 @@
 #define LOADS_A ((A_ALONG_K ? BM : BK) / LINES_A)  // by each thread, for a tile
 #define LOADS_B ((B_ALONG_K ? BN : BK) / LINES_B)
 static_assert(LOADS_A * LINES_A * PACKS_A * VA == BM * BK && LOADS_B * LINES_B * PACKS_B * VB == BN * BK, "tile and threads");
-static_assert(!MOMENTS || BM * (BN + 8) <= STAGES * (SIZE_A + SIZE_B), "the tiles have room for a block's part of y");
 
 // Copy V numbers, or V zeros, to shared memory: done after copies_arrived() and a __syncthreads().
 template <int V> __device__ __forceinline__ void copy(STORE* to, const STORE* from, bool valid) {
@@ -109,114 +110,14 @@ __device__ __forceinline__ void copies_arrived() {  // all but those of the last
 #endif
 }
 
-// The number (row, k) of a tile of A, (k, column) of a tile of B.
-__device__ __forceinline__ STORE at_a(const STORE* tile, int row, int k) {
-  return tile[A_ALONG_K ? row * PITCH_A + k : k * PITCH_A + row];
-}
-__device__ __forceinline__ STORE at_b(const STORE* tile, int k, int column) {
-  return tile[B_ALONG_K ? column * PITCH_B + k : k * PITCH_B + column];
-}
+#include "fragments.cuh"
 
-// What a thread adds up, and where in the block's tile its numbers are: number `v` at (row(v), column(v)).
-#if BF16
-// Two of them, k and k + 1, as a tensor core takes them.
-__device__ __forceinline__ uint32_t two(bf16 first, bf16 second) { return first.bits | (uint32_t)second.bits << 16; }
-__device__ __forceinline__ uint32_t two_of_a(const bf16* tile, int row, int k) {
-  if (A_ALONG_K) return *(const uint32_t*)(tile + row * PITCH_A + k);
-  return two(at_a(tile, row, k), at_a(tile, row, k + 1));
-}
-__device__ __forceinline__ uint32_t two_of_b(const bf16* tile, int k, int column) {
-  if (B_ALONG_K) return *(const uint32_t*)(tile + column * PITCH_B + k);
-  return two(at_b(tile, k, column), at_b(tile, k + 1, column));
-}
-#endif
-
-#if TF32 || BF16
-#define MI (WM / 16)
-#define NI (WN / 8)
-struct Sums {
-  float c[MI][NI][4];
-  int top, left, r, q;  // of the warp's part; lane 4 r + q
-
-  __device__ __forceinline__ Sums() : c{} {
-    int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    top = warp / (BN / WN) * WM, left = warp % (BN / WN) * WN, r = lane / 4, q = lane % 4;
-  }
-  __device__ __forceinline__ void multiply(const STORE* A, const STORE* B) {
-#if BF16 && (defined(CUDA_ON_CPU) || __CUDA_ARCH__ >= 800)
-#pragma unroll
-    for (int k = 0; k < BK; k += 16) {
-      uint32_t a[MI][4], b[NI][2];
-#pragma unroll
-      for (int i = 0; i < MI; i++)
-#pragma unroll
-        for (int v = 0; v < 4; v++) a[i][v] = two_of_a(A, top + 16 * i + r + 8 * (v & 1), k + 2 * q + 8 * (v >> 1));
-#pragma unroll
-      for (int j = 0; j < NI; j++)
-#pragma unroll
-        for (int v = 0; v < 2; v++) b[j][v] = two_of_b(B, k + 2 * q + 8 * v, left + 8 * j + r);
-#pragma unroll
-      for (int i = 0; i < MI; i++)
-#pragma unroll
-        for (int j = 0; j < NI; j++) mma_m16n8k16_bf16(c[i][j], a[i], b[j]);
-    }
-#elif TF32 && (defined(CUDA_ON_CPU) || __CUDA_ARCH__ >= 800)
-#pragma unroll
-    for (int k = 0; k < BK; k += 8) {
-      uint32_t a[MI][4], b[NI][2];
-#pragma unroll
-      for (int i = 0; i < MI; i++)
-#pragma unroll
-        for (int v = 0; v < 4; v++) a[i][v] = to_tf32(at_a(A, top + 16 * i + r + 8 * (v & 1), k + q + 4 * (v >> 1)));
-#pragma unroll
-      for (int j = 0; j < NI; j++)
-#pragma unroll
-        for (int v = 0; v < 2; v++) b[j][v] = to_tf32(at_b(B, k + q + 4 * v, left + 8 * j + r));
-#pragma unroll
-      for (int i = 0; i < MI; i++)
-#pragma unroll
-        for (int j = 0; j < NI; j++) mma_m16n8k8_tf32(c[i][j], a[i], b[j]);
-    }
-#endif
-  }
-  static const int ROWS = 2 * MI, COLUMNS = 2 * NI, WIDE = 2;  // WIDE: columns side by side
-  __device__ __forceinline__ int row(int i) const { return top + 16 * (i / 2) + r + 8 * (i % 2); }
-  __device__ __forceinline__ int column(int j) const { return left + 8 * (j / 2) + 2 * q + j % 2; }
-  __device__ __forceinline__ REAL value(int i, int j) const { return c[i / 2][j / 2][2 * (i % 2) + j % 2]; }
-};
-#else
-struct Sums {
-  REAL c[TM][TN];
-  int top, left;
-
-  __device__ __forceinline__ Sums() : c{}, top(threadIdx.x / (BN / TN)), left(threadIdx.x % (BN / TN)) {}
-  __device__ __forceinline__ void multiply(const STORE* A, const STORE* B) {
-#pragma unroll 4
-    for (int k = 0; k < BK; k++) {
-      REAL a[TM], b[TN];
-#pragma unroll
-      for (int i = 0; i < TM; i++) a[i] = at_a(A, row(i), k);
-#pragma unroll
-      for (int j = 0; j < TN; j++) b[j] = at_b(B, k, column(j));
-#pragma unroll
-      for (int i = 0; i < TM; i++)
-#pragma unroll
-        for (int j = 0; j < TN; j++) c[i][j] += a[i] * b[j];
-    }
-  }
-  static const int ROWS = TM, COLUMNS = TN, WIDE = 1;
-  __device__ __forceinline__ int row(int i) const { return top + i * (BM / TM); }
-  __device__ __forceinline__ int column(int j) const { return left + j * (BN / TN); }
-  __device__ __forceinline__ REAL value(int i, int j) const { return c[i][j]; }
-};
-#endif
-
-struct alignas(16) Corner { long long image; int h, w; };  // where a pixel's window begins
+struct alignas(16) Corner { long long at; int h, w; };  // where a pixel's window begins: in x (MIRROR: its image), and its place
 
 // x (N, H, W, C) with pixels `ldx` numbers apart, windows at OH x OW places; O columns; lines of w (or gy) `ldw` apart. For
 // conv_transpose2d y is OH x OW; gh, gw = gcd(stride, dilation). A batch's matrix m is (m / inner, m % inner), at these steps
 // of x and w. y: `total` numbers for each split.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
 gemm(const STORE* __restrict__ x, const STORE* __restrict__ w, const REAL* __restrict__ b, OUT* __restrict__ y, int N, int H,
      int W, int C, int O, int KH, int KW, int SH, int SW, int PH, int PW, int DH, int DW, int OH, int OW, int gh, int gw,
      int ldx, int ldw, int splits, int phases, int inner, long long x_outer, long long x_inner, long long w_outer,
@@ -250,7 +151,8 @@ gemm(const STORE* __restrict__ x, const STORE* __restrict__ w, const REAL* __res
   for (int i = t; i < BM; i += THREADS) {
     Digits pixel = digits(m0 + i, oh, ow);
     bool exists = m0 + i < rows;
-    corners[i] = {(long long)pixel.a * H * W * ldx, exists ? pixel.b * SH - PH : -0x40000000, pixel.c * SW - PW};
+    int h = pixel.b * SH - PH, v = pixel.c * SW - PW;
+    corners[i] = {((long long)pixel.a * H * W + (MIRROR ? 0 : (long long)h * W + v)) * ldx, exists ? h : -0x40000000, v};
   }
   Digits tap = digits(first * BK + column_a, max(1, RW), C), tap_step = digits(BK, max(1, RW), C);
 #else
@@ -267,14 +169,23 @@ gemm(const STORE* __restrict__ x, const STORE* __restrict__ w, const REAL* __res
 
   auto load = [&](int stage) {  // the next tile of A and B
     STORE *A = tiles + stage * (SIZE_A + SIZE_B), *B = A + SIZE_A;
+#if A_ALONG_K
+    int dh = tap.a < RH ? tap.a * DH : 0x20000000, dw = tap.b * DW;  // beyond the last tap, no row is inside
+    const STORE* seen = x + ((long long)dh * W + dw) * ldx + tap.c;  // of a pixel whose window begins at x
+#endif
 #pragma unroll
     for (int i = 0; i < LOADS_A; i++) {
       int line = line_a + i * LINES_A;
 #if A_ALONG_K
       Corner corner = corners[line];
-      int h = corner.h + tap.a * DH, v = corner.w + tap.b * DW, c = tap.c;
-      long long image = corner.image;
+      int h = corner.h + dh, v = corner.w + dw, c = tap.c;
+      long long image = corner.at;
       bool exists = tap.a < RH && (!MIRROR || corner.h > -0x20000000);
+      if (!MIRROR) {
+        bool inside = (unsigned)h < (unsigned)H && (unsigned)v < (unsigned)W;
+        copy<VA>(A + line * PITCH_A + column_a, seen + corner.at, inside);
+        continue;
+      }
 #else
       int h = h_seen + pixel.b * SH, v = w_seen + pixel.c * SW, c = seen.c;
       long long image = (long long)pixel.a * H * W * ldx;
@@ -285,23 +196,21 @@ gemm(const STORE* __restrict__ x, const STORE* __restrict__ w, const REAL* __res
       bool inside = exists && (unsigned)h < (unsigned)H && (unsigned)v < (unsigned)W;
       copy<VA>(A + line * PITCH_A + column_a, x + (inside ? image + ((long long)h * W + v) * ldx + c : 0), inside);
     }
-#pragma unroll
-    for (int i = 0; i < LOADS_B; i++) {
-      int line = line_b + i * LINES_B;
 #if B_ALONG_K
-      bool exists = n0 + line < O && tap_b.a < RH;
-      long long from = (long long)(n0 + line) * ldw + tap_b.c;
+    int left = tap_b.a < RH ? O - n0 - line_b : 0;
+    const STORE* from = w + (long long)(n0 + line_b) * ldw + tap_b.c;
 #if A_ALONG_K
-      int k = down.last - tap_b.a * down.apart, l = across.last - tap_b.b * across.apart;
-      from += (long long)(k * KW + l) * O * ldw;
+    int k = down.last - tap_b.a * down.apart, l = across.last - tap_b.b * across.apart;
+    from += (long long)(k * KW + l) * O * ldw;
 #endif
 #else
-      bool exists = n0 + column_b < O && k_b < depth;
-      long long from = (long long)k_b * ldw + n0 + column_b;
-      k_b += LINES_B;
+    int left = n0 + column_b < O ? depth - k_b : 0;
+    const STORE* from = w + (long long)k_b * ldw + n0 + column_b;
+    k_b += BK;
 #endif
-      copy<VB>(B + line * PITCH_B + column_b, w + (exists ? from : 0), exists);
-    }
+#pragma unroll
+    for (int i = 0; i < LOADS_B; i++, from += LINES_B * (long long)ldw)
+      copy<VB>(B + (line_b + i * LINES_B) * PITCH_B + column_b, from, i * LINES_B < left);
 #if A_ALONG_K
     add(tap, tap_step, max(1, RW), C);
 #endif

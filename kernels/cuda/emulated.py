@@ -31,6 +31,7 @@ from ..values import Array, DTypeLike, Shape
 from .emulated_arrays import guarded, guards_hold, ndarray, room
 from .emulated_graph import Graph as Graph
 from .emulated_graph import recorder, unowned
+from .limits import H100, Limits
 from .source import TYPES, Defines, Parameter, Table, signatures, slots, source
 
 name = "emulated"
@@ -93,6 +94,11 @@ def use(index: int) -> None:
 def capability() -> tuple[int, int]:
     """What the emulated device claims to be: (9, 0), Hopper, with the asynchronous products of hopper.cu."""
     return 9, 0
+
+
+def limits() -> Limits:
+    """What the emulated device claims to have: an H100's."""
+    return H100
 
 
 def compiler() -> str | None:

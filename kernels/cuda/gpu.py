@@ -6,6 +6,7 @@ It has the names of `backend.Backend`, as emulated.py has.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import re
@@ -20,6 +21,7 @@ from minigan.errors import DeviceError, not_installed
 
 from ..values import Array, DeviceArray, DTypeLike, Shape
 from .branches import Branched
+from .limits import Limits
 from .source import Defines, Parameter, slots
 
 name = "cuda"
@@ -208,6 +210,18 @@ def capability(device: int | None = None) -> tuple[int, int]:
     """(major, minor) of the current device: (8, 0) for sm_80."""
     digits = _cupy().cuda.Device(device).compute_capability
     return int(digits[:-1]), int(digits[-1])
+
+
+@functools.cache
+def _limits(device: int) -> Limits:
+    has = _cupy().cuda.Device(device).attributes
+    return Limits(has["MultiProcessorCount"], has["MaxSharedMemoryPerMultiprocessor"],
+                  has["MaxSharedMemoryPerBlockOptin"])
+
+
+def limits() -> Limits:
+    """Of the current device."""
+    return _limits(_cupy().cuda.runtime.getDevice())
 
 
 def architecture() -> str:

@@ -1,14 +1,13 @@
 // Hopper's asynchronous products, copies and clusters (sm_90a), wrapped in functions; hopper_on_cpu.h has the same names.
 #pragma once
+#include "matrices.cuh"
 #ifndef BF16
 #define BF16 0  // whether products are of bf16, else of TF32
 #endif
 #ifdef CUDA_ON_CPU
 #include "hopper_on_cpu.h"
 #else
-typedef unsigned Shared;                // an address in shared memory, in bytes
-typedef unsigned long long Descriptor;  // of a tile there
-template <class T> __device__ __forceinline__ Shared shared_address(T* p) { return (unsigned)__cvta_generic_to_shared(p); }
+typedef unsigned long long Descriptor;  // of a tile in shared memory
 __device__ __forceinline__ Shared aligned_1024(Shared address) { return (address + 1023) & ~1023u; }
 __device__ __forceinline__ void store2(Shared to, float x, float y) {
   asm volatile("st.shared.v2.f32 [%0], {%1, %2};\n" ::"r"(to), "f"(x), "f"(y) : "memory");
@@ -17,14 +16,6 @@ __device__ __forceinline__ float load1(Shared address) {
   float v;
   asm volatile("ld.shared.f32 %0, [%1];\n" : "=f"(v) : "r"(address) : "memory");
   return v;
-}
-// Four matrices of 8 lines of 16 bytes; lane l has the address of line l % 8 of matrix l / 8 and gets number l % 4 of line l / 4 of each.
-__device__ __forceinline__ void load_matrices(float (&a)[4], Shared address) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];\n" : "=f"(a[0]), "=f"(a[1]), "=f"(a[2]), "=f"(a[3]) : "r"(address) : "memory");
-}
-// The same of 2-byte numbers, each matrix transposed: lane l gets the numbers l / 4 of lines 2 (l % 4) and 2 (l % 4) + 1.
-__device__ __forceinline__ void load_transposed(float (&a)[4], Shared address) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];\n" : "=f"(a[0]), "=f"(a[1]), "=f"(a[2]), "=f"(a[3]) : "r"(address) : "memory");
 }
 
 // ---- copies ----

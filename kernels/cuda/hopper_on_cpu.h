@@ -1,36 +1,10 @@
 // hopper.cuh on a CPU: what is asynchronous there happens here only when it is waited for, so that a tile or a register that
 // changes too early changes the result. Its queues are in cuda_on_cpu.cpp.
 #pragma once
-typedef char* Shared;
 typedef uint64_t Descriptor;  // an address in shared memory / 16
-inline Shared shared_address(void* p) { return (char*)p; }
 inline Shared aligned_1024(Shared p) { return (char*)(((uintptr_t)p + 1023) & ~(uintptr_t)1023); }
 inline void store2(Shared to, float x, float y) { *(float2*)to = {x, y}; }
 inline float load1(Shared address) { return *(float*)address; }
-inline void load_matrices(float (&a)[4], Shared address) {
-  int lane = cuda::my_lane();
-  char(*box)[cuda::BOX] = cuda::boxes();
-  memcpy(box[lane], &address, sizeof address);
-  cuda::wait_for_warp();
-  for (int i = 0; i < 4; i++) {
-    Shared line;
-    memcpy(&line, box[8 * i + lane / 4], sizeof line);
-    memcpy(a + i, line + lane % 4 * 4, 4);
-  }
-  cuda::wait_for_warp();
-}
-inline void load_transposed(float (&a)[4], Shared address) {
-  int lane = cuda::my_lane();
-  char(*box)[cuda::BOX] = cuda::boxes();
-  memcpy(box[lane], &address, sizeof address);
-  cuda::wait_for_warp();
-  for (int i = 0; i < 8; i++) {
-    Shared line;
-    memcpy(&line, box[8 * (i / 2) + lane % 4 * 2 + i % 2], sizeof line);
-    memcpy((char*)(a + i / 2) + i % 2 * 2, line + lane / 4 * 2, 2);
-  }
-  cuda::wait_for_warp();
-}
 
 // ---- copies ----
 inline void copy16(Shared to, const void* from, bool valid) { cuda::copy_later(to, from, 16, valid ? 16 : 0); }

@@ -199,7 +199,7 @@ def test_plan_fills_a_gpu():
                                         (64 * 16, 128, 1024, 4), (1024, 128, 64 * 64, 1), (64, 4096, 100, 1)):
         tile, splits = conv.plan(rows, columns, depth, count, True)
         blocks = count * splits * -(-rows // tile.BM) * -(-columns // tile.BN)
-        assert blocks >= 60 or splits >= depth // conv.BK // conv.SPLIT_STEPS, (rows, columns, depth, tile, splits)
+        assert blocks >= 60 or splits >= depth // conv.LEAST, (rows, columns, depth, tile, splits)
 
 
 @pytest.mark.parametrize("real", [np.float32, np.float64])
