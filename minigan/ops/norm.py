@@ -68,7 +68,7 @@ def _samples(rng):
             S(normal(rng, 2, 3, 2, 3), normal(rng, 3), normal(rng, 3), over="instance", eps=1e-5, slope=0.0),
             S(normal(rng, 2, 2, 3, 2), normal(rng, 2), normal(rng, 2), normal(rng, 2, 2, 3, 2), over="instance",
               eps=1e-5),
-            S(normal(rng, 3, 2, 2), normal(rng, 2), normal(rng, 2), normal(rng, 3, 2, 2), over="batch", eps=1e-5,
+            S(normal(rng, 3, 2, 2), normal(rng, 2), normal(rng, 2), normal(rng, 3, 2, 2), over="joint", eps=1e-5,
               slope=0.2)]
 
 
