@@ -13,23 +13,27 @@
 // A_ALONG_K (B_ALONG_K) says whether neighbours in memory are neighbours along the depth k or along the result's rows
 // (columns); a tile has the same order in shared memory as in global memory, so that no number is moved twice.
 //
-// Threads   a block computes BM x BN numbers of y, in steps of BK = 16 along the depth; STAGES tiles are in flight at once
-//           by cp.async. TF32: a warp has WM x WN of them, in mma.m16n8k8; else a thread has TM x TN, in multiply-adds.
+// Threads   a block computes BM x BN numbers of y, in steps of BK along the depth; STAGES tiles are in flight at once by cp.async.
+//           TF32, bf16: a warp has WM x WN of them, by tensor cores; else a thread has TM x TN, in multiply-adds: fragments.cuh.
+// Addresses what a thread copies in a step is seen from its rows' corners at one distance: one addition for each copy. A row
+//           whose window is beyond an edge there, and a tap beyond the last, copy zeros.
 //           blockIdx = (row tile, column tile, (phase or matrix of a batch) * splits + split).
 // Traffic   A once per column tile, B once per row tile (taps that overlap: from L1 and L2), y once, and with splits > 1
 //           8 * splits bytes for a number of y. 128 x 128 tile: 64 operations for 4 bytes loaded. DCGAN-64's 64 -> 128 layer,
 //           batch 128: 8.6 GFLOP for 50 MB, arithmetic-bound on tensor cores; 3 -> 64: 0.8 GFLOP for 40 MB, memory-bound.
 // Few       channels C out of many in: windows would be read KH*KW/(SH*SW) times for little arithmetic, so `gemm` computes
 //           what each pixel adds to each tap, x read once, and `fold` adds it where it lands: 8*KH*KW*C bytes a pixel more.
-// Banks     lines of BK + 4 and BM + 8 (BN + 8) numbers: the 32 numbers that a warp's fragment needs are in 32 banks.
+// Banks     lines of BK + 4 and BM + 8 (BN + 8) numbers, see fragments.cuh.
 // Borders   zeros, or with MIRROR = 1 (conv2d, conv2d_weight_grad) x mirrored, as pad.cu copies it: read in its place.
 // Splits    the depth may be cut into pieces whose partial sums add_partials adds in order: no atomics, the same bytes in any run.
 // Rectified OPENED = 1: y is leaky_relu of the product; 2: the product, a gradient, gated by `on`; see rectifier.cuh.
 // Moments   MOMENTS = 1, for one split and one matrix: also those of each column in a block's rows of y, see moments.cuh.
 // Accuracy  of the result's scale: float64 1e-15, float32 1e-6, TF32 1e-3 (inputs rounded to 10 bits, sums in float32).
 // Versions  TF32=0 any architecture, float and double, the oracle (below sm_80 cp.async becomes a plain copy)
-//           BF16=1 sm_80 and later: A and B stored as bf16 (STORE), y as float or bf16 (OUT); steps of BK = 32, mma.m16n8k16.
-//           TF32=1 sm_80 and later, float. VA, VB: numbers loaded at once from A and B, 16 bytes or one number.
+//           BF16=1 sm_80 and later: A and B stored as bf16 (STORE), y as float or bf16 (OUT); mma.m16n8k16.
+//           TF32=1 sm_80 and later, float; mma.m16n8k8. VA, VB: numbers loaded at once from A and B, 16 bytes or one number.
+//           BK, STAGES: what two blocks on a multiprocessor have room for, by conv.py. TF32, 128 x 128 tile, BK = 32: 4.8 to 5.0
+//           instructions a product (weight_grad 6.5), counted by tests/cuda/test_sass.py.
 // Twin      kernels/cpu/conv.py              Checked by tests/cuda/test_cuda_conv.py, test_cuda_matmul.py, emulated and on a GPU.
 #include "common.cuh"
 #include "windows.cuh"

@@ -25,6 +25,7 @@ from .limits import Limits
 from .source import Defines, Parameter, slots
 
 name = "cuda"
+LIMITS = 16, 81, 97  # cudaDevAttr: MultiProcessorCount, MaxSharedMemoryPerMultiprocessor, MaxSharedMemoryPerBlockOptin
 OLDEST = (7, 5)  # compute capability: Turing; what current CUDA toolkits still compile for
 
 
@@ -214,9 +215,7 @@ def capability(device: int | None = None) -> tuple[int, int]:
 
 @functools.cache
 def _limits(device: int) -> Limits:
-    has = _cupy().cuda.Device(device).attributes
-    return Limits(has["MultiProcessorCount"], has["MaxSharedMemoryPerMultiprocessor"],
-                  has["MaxSharedMemoryPerBlockOptin"])
+    return Limits(*(_cupy().cuda.runtime.deviceGetAttribute(number, device) for number in LIMITS))
 
 
 def limits() -> Limits:

@@ -14,6 +14,7 @@ from ..values import FLOAT32, DeviceArray, Opening, handed, is_bfloat16
 from . import memory, moments, openings
 from .backend import backend_of
 from .grid import vector
+from .limits import H100
 from .loader import kernel
 from .memory import aligned
 from .partials import add_partials, stored_as
@@ -22,7 +23,7 @@ from .products import WEIGHT_GRAD, Sizes
 LINES_OF_SUMS = 128  # at most, of the columns of gy; the same in hopper.cu
 BM, BK = 128, 32  # rows and depth of a tile, of bfloat16 twice as deep; the same in hopper.cu
 WORTH = 2**28  # multiply-adds below which conv.cu, one launch instead of two, is faster
-MULTIPROCESSORS, IN_LARGE_CLUSTERS = 132, 120  # of an H200; how many of them clusters of 4 and 8 reach
+IN_LARGE_CLUSTERS = 120 / 132  # how many of an H200's multiprocessors clusters of 4 and 8 reach
 
 
 class Tile(NamedTuple):
@@ -74,7 +75,10 @@ def fits(
 
 
 @functools.cache
-def plan(mode: int, rows: int, columns: int, depth: int, phases: int, moments: bool = False) -> Form:
+def plan(
+    mode: int, rows: int, columns: int, depth: int, phases: int, moments: bool = False,
+    multiprocessors: int = H100.multiprocessors,
+) -> Form:  # fmt: skip
     """The form of the shortest time, among those with at least six steps for a block.
 
     With `moments`, those that leave moments of y, as forms with partial sums do not, are READ_AGAIN shorter.
@@ -86,17 +90,20 @@ def plan(mode: int, rows: int, columns: int, depth: int, phases: int, moments: b
     steps, outers = -(-depth // BK), (1, 2, 4, 8, 16) if mode == WEIGHT_GRAD else (1, 2)  # as timed
     forms = [Form(tile, cluster, cluster * outer) for tile in TILES if max(64, columns) >= tile.BN
              for cluster in (1, 2, 4, 8) for outer in outers if cluster * outer <= max(1, steps // 6)]
-    return min(forms, key=lambda form: microseconds(form, mode, rows, columns, depth, phases)
+    return min(forms, key=lambda form: microseconds(form, mode, rows, columns, depth, phases, multiprocessors)
                - READ_AGAIN * (moments and form.splits == form.cluster))
 
 
-def microseconds(form: Form, mode: int, rows: int, columns: int, depth: int, phases: int) -> float:
+def microseconds(
+    form: Form, mode: int, rows: int, columns: int, depth: int, phases: int,
+    multiprocessors: int = H100.multiprocessors,
+) -> float:  # fmt: skip
     """The model: waves of blocks, each of so many steps; the image; the sums of parts; y."""
     tile, cluster, splits = form
     across, kind = -(-columns // tile.BN), int(mode == WEIGHT_GRAD)
     share = -(-depth // (BK * splits)) + START
     blocks = -(-rows // BM) * across * phases * splits
-    places = MULTIPROCESSORS if cluster <= 2 else IN_LARGE_CLUSTERS
+    places = multiprocessors if cluster <= 2 else round(multiprocessors * IN_LARGE_CLUSTERS)
     waves, rest = divmod(blocks, places * tile.BLOCKS)
     time = LAUNCHES + waves * share * tile.full[kind]
     if rest:
@@ -119,7 +126,8 @@ def launch(
     rows, columns, depth, phases, _, b_along_k, mirror = sizes
     mode, halves = sizes.mode, is_bfloat16(x)
     line = 2 * BK if halves else BK
-    tile, cluster, splits = plan(mode, rows, columns, -(-depth // (line // BK)), phases, handed.wanted)
+    places = backend_of(y).limits().multiprocessors
+    tile, cluster, splits = plan(mode, rows, columns, -(-depth // (line // BK)), phases, handed.wanted, places)
     steps = -(-depth // line) if mode == WEIGHT_GRAD else geometry[0] * geometry[1] * (images[3] // line)
     across, outer, group = -(-columns // tile.BN), splits // cluster, -(-steps // LINES_OF_SUMS)
     padded = across * tile.BN

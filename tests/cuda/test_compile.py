@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from minigan.kernels.cuda import conv, hopper
+from minigan.kernels.cuda import hopper, tiles
 from minigan.kernels.cuda.source import FOLDER, source
 
 HOPPER = ("90a",)  # what each kind of kernel is launched on
@@ -20,11 +20,11 @@ OTHERS = (86, 89, 100, 120)  # compiled, too; there some kernels spill a few reg
 FILES = sorted({path.name for path in FOLDER.glob("*.cu")} - {"hopper.cu"})
 OPTIONS = ("-std=c++17", "-ftz=true")
 PACKED = [file for file in FILES if '#include "pack.cuh"' in (FOLDER / file).read_text()]
-WIDE = {"VA": 4, "VB": 4, "A_ALONG_K": 1, "B_ALONG_K": 0}
+WIDE = {"VA": 4, "VB": 4, "A_ALONG_K": 1, "B_ALONG_K": 0, "BK": 32, "STAGES": 3}
 TENSOR_CORES = [  # every tile, and the largest for every layout of the operands
-    *({**WIDE, **tile._asdict()} for tile in (*conv.TILES, conv.HALF)), {**WIDE, **conv.NARROW._asdict(), "VB": 1},
-    *({**WIDE, **conv.TILES[0]._asdict(), **lie} for lie in (
-        {"B_ALONG_K": 1}, {"A_ALONG_K": 0}, {"A_ALONG_K": 0, "B_ALONG_K": 1}, {"VA": 1, "VB": 1},
+    *({**WIDE, **tile._asdict()} for tile in (*tiles.TILES, tiles.HALF)), {**WIDE, **tiles.NARROW._asdict(), "VB": 1},
+    *({**WIDE, **tiles.TILES[0]._asdict(), **lie} for lie in (
+        {"B_ALONG_K": 1}, {"A_ALONG_K": 0}, {"A_ALONG_K": 0, "B_ALONG_K": 1}, {"VA": 1, "VB": 1, "BK": 16},
         {"MIRROR": 1, "MOMENTS": 1}, {"B_ALONG_K": 1, "MOMENTS": 1}, {"A_ALONG_K": 0, "MIRROR": 1}, {"OPENED": 1},
         {"B_ALONG_K": 1, "OPENED": 2}))]
 CUTS = ((0, 1, 0, 0, 0), (1, 2, 0, 0, 0), (2, 8, 0, 0, 0), (2, 1, 1, 1, 0), (0, 2, 0, 1, 0), (1, 1, 0, 1, 0),
@@ -33,13 +33,14 @@ CUTS = ((0, 1, 0, 0, 0), (1, 2, 0, 0, 0), (2, 8, 0, 0, 0), (2, 1, 1, 1, 0), (0, 
 PROGRAMS = {  # name: [(file, its macros), ...]
     **{real: [*((file, {"REAL": real}) for file in FILES), *((file, {"REAL": real, "VEC": 1}) for file in PACKED)]
        for real in ("float", "double")},
-    "tensor cores": [("conv.cu", {"REAL": "float", "TF32": 1, "STAGES": 4, **macros}) for macros in TENSOR_CORES],
+    "tensor cores": [("conv.cu", {"REAL": "float", "TF32": 1, **macros}) for macros in TENSOR_CORES],
     "bf16": [*((file, {"STORE": "bf16", "VEC": vec}) for file in PACKED for vec in (4, 1)),
              ("arrange.cu", {"STORE": "bf16", "OUT": "bf16"}),
              *((file, {"OUT": "bf16"}) for file in ("elementwise.cu", "conv.cu", "arrange.cu"))],
-    "bf16 tensor cores": [("conv.cu", {"BF16": 1, "STAGES": 4, "STORE": "bf16", **macros, **loads, "OUT": out})
-                          for macros in TENSOR_CORES for loads, out in (
-                              ({key: 8 for key in ("VA", "VB") if macros[key] == 4}, "bf16"), ({}, "float"))],
+    "bf16 tensor cores": [("conv.cu", {"BF16": 1, "STORE": "bf16", **macros, **loads, "BK": deep, "OUT": out})
+                          for macros in TENSOR_CORES for loads, deep, out in (
+                              ({key: 8 for key in ("VA", "VB") if macros[key] == 4}, 2 * macros["BK"], "bf16"),
+                              ({}, 32, "float"))],
     **{f"Hopper {tile.BN}x{tile.STAGES}": [
         ("hopper.cu", {"REAL": "float", "MODE": mode, "BN": tile.BN, "STAGES": tile.STAGES, "BLOCKS": tile.BLOCKS,
                        "CLUSTER": cluster, "MIRROR": mirror, "MOMENTS": moments, "OPENED": opened})

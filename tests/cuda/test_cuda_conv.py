@@ -8,7 +8,7 @@ from same_bytes import channels_last, in_every_order, is_channels_last
 
 from minigan import kernels
 from minigan.kernels import cpu
-from minigan.kernels.cuda import conv, memory
+from minigan.kernels.cuda import conv, memory, tiles
 from minigan.kernels.cuda.partials import FEW, add_partials
 from minigan.kernels.geometry import filter_matrices, out_size
 
@@ -97,7 +97,7 @@ def test_every_order_of_threads_gives_the_same_bytes(device, bound, name):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("tile", [*conv.TILES, conv.HALF, conv.NARROW], ids=lambda t: f"{t.BM}x{t.BN}")
+@pytest.mark.parametrize("tile", [*tiles.TILES, tiles.HALF, tiles.NARROW], ids=lambda t: f"{t.BM}x{t.BN}")
 @pytest.mark.parametrize("splits", [1, 3, 50])
 def test_every_tile_and_split(device, monkeypatch, tile, splits):
     """Also tiles that only larger problems use, and splits without anything to add."""
@@ -197,9 +197,9 @@ def test_plan_fills_a_gpu():
     """Small layers of DCGAN give at least a hundred blocks, unless their depth is too short to split."""
     for rows, columns, depth, count in ((64 * 64, 128, 1024, 1), (64 * 16, 256, 2048, 1), (64, 1, 4096, 1),
                                         (64 * 16, 128, 1024, 4), (1024, 128, 64 * 64, 1), (64, 4096, 100, 1)):
-        tile, splits = conv.plan(rows, columns, depth, count, True)
+        tile, splits = tiles.plan(rows, columns, depth, count, True)
         blocks = count * splits * -(-rows // tile.BM) * -(-columns // tile.BN)
-        assert blocks >= 60 or splits >= depth // conv.LEAST, (rows, columns, depth, tile, splits)
+        assert blocks >= 60 or splits >= depth // tiles.LEAST, (rows, columns, depth, tile, splits)
 
 
 @pytest.mark.parametrize("real", [np.float32, np.float64])

@@ -9,10 +9,10 @@ from same_bytes import channels_last, in_every_order
 
 import minigan as mg
 from minigan import kernels, nn
-from minigan.kernels.cuda import conv, hopper, loader, moments, norm
+from minigan.kernels.cuda import conv, hopper, loader, moments, norm, tiles
 
 FORMS = [hopper.Form(tile, *cut) for tile, cut in zip(hopper.TILES, ((1, 1), (2, 2), (4, 4), (8, 8)), strict=True)]
-TILES = [*conv.TILES, conv.HALF, conv.NARROW]
+TILES = [*tiles.TILES, tiles.HALF, tiles.NARROW]
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def check(device, product, over, tolerance):
     np.testing.assert_allclose(rstd, 1 / np.sqrt(var + 1e-5), rtol=tolerance)
 
 
-@pytest.mark.parametrize("tile", [pytest.param(tile, marks=[] if tile is conv.SQUARE else pytest.mark.long)
+@pytest.mark.parametrize("tile", [pytest.param(tile, marks=[] if tile is tiles.SQUARE else pytest.mark.long)
                                   for tile in TILES], ids=lambda tile: f"{tile.BM}x{tile.BN}")
 @pytest.mark.parametrize("over, images", [("batch", (3, 14, 12)), ("instance", (2, 16, 32))])
 def test_of_conv(device, monkeypatch, launched, tile, over, images):
@@ -106,7 +106,7 @@ def test_one_launch_merges_and_normalises(device, monkeypatch, launched, over, i
 
     Running statistics move in the same launch, for each group in turn; an addend is added in it.
     """
-    monkeypatch.setattr(conv, "plan", lambda *_: (conv.SQUARE, 1))
+    monkeypatch.setattr(conv, "plan", lambda *_: (tiles.SQUARE, 1))
     vectors = [device.put(np.linspace(-1, 2, 40).astype(np.float32)) if affine else None for _ in range(2)]
 
     def fused(product):
@@ -150,7 +150,7 @@ def test_they_are_not_used_for_other_numbers(device, monkeypatch, launched, chan
     """The images are read where what was left is not theirs, or may not be any more."""
     over, images = ("instance", (2, 14, 12)) if change == "rows of two images" else ("batch", (2, 16, 16))
     product, transposed = products(device, np.float32, 12, images)
-    monkeypatch.setattr(conv, "plan", lambda *_: (conv.SQUARE, 3 if change == "splits" else 1))
+    monkeypatch.setattr(conv, "plan", lambda *_: (tiles.SQUARE, 3 if change == "splits" else 1))
     if change == "phases of other sizes":
         x, w = device.put(np.ones((1, 4, 16, 16), np.float32)), device.put(np.ones((4, 8, 3, 3), np.float32))
 
@@ -218,7 +218,7 @@ def test_a_sequence_of_layers(device, launched, layer):
 @pytest.mark.parametrize("over, images", [("batch", (3, 14, 12)), ("instance", (2, 16, 32))])
 def test_running_statistics_move_as_by_moments_that_are_computed(device, monkeypatch, launched, over, images):
     """Once for each group in order, in the launch that merges what the product has left."""
-    monkeypatch.setattr(conv, "plan", lambda *_: (conv.SQUARE, 1))
+    monkeypatch.setattr(conv, "plan", lambda *_: (tiles.SQUARE, 1))
     product, _ = products(device, images=images)
     start = np.random.default_rng(1).random((2, 40)).astype(np.float32)
 

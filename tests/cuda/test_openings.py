@@ -8,9 +8,9 @@ import minigan as mg
 from minigan import kernels, nn, ops
 from minigan.engine import Remarks, S, primitive
 from minigan.engine.primitive import OPERATIONS, PRIMITIVES
-from minigan.kernels.cuda import conv, hopper, loader
+from minigan.kernels.cuda import conv, hopper, loader, tiles
 
-TILES = [*conv.TILES, conv.HALF, conv.NARROW]
+TILES = [*tiles.TILES, tiles.HALF, tiles.NARROW]
 FORMS = [hopper.Form(tile, *cut) for tile in hopper.TILES for cut in ((1, 1), (2, 2), (2, 4))]
 
 
@@ -87,7 +87,7 @@ def check(device, launched, slope, **sizes):
 @pytest.mark.parametrize("splits", [1, 2, 9])
 def test_of_conv(device, monkeypatch, launched, slope, splits):
     """Whole products, and parts that another launch adds up."""
-    monkeypatch.setattr(conv, "plan", lambda *_: (conv.SQUARE, splits))
+    monkeypatch.setattr(conv, "plan", lambda *_: (tiles.SQUARE, splits))
     check(device, launched, slope)
     assert ("gemm" in launched) and (splits > 1) == bool({"add_few_partials", "add_partials"} & set(launched))
 
@@ -96,7 +96,7 @@ def test_of_conv(device, monkeypatch, launched, slope, splits):
 @pytest.mark.parametrize("tile", TILES, ids=lambda tile: f"{tile.BM}x{tile.BN}")
 def test_of_every_tile(device, monkeypatch, launched, tile):
     monkeypatch.setattr(conv, "plan", lambda *_: (tile, 1))
-    check(device, launched, 0.2, out=8 if tile is conv.NARROW else 40)
+    check(device, launched, 0.2, out=8 if tile is tiles.NARROW else 40)
 
 
 @pytest.mark.long
