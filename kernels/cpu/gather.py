@@ -78,6 +78,8 @@ def _phases(
 def outer_products(x: Array, g: Array, kernel: Pair, stride: Pair, offset: Pair, dilation: Pair) -> Array:
     """(KH, KW, C, O): the sum over all pixels (i, j) of g of [what each tap sees of x at (i, j)] times g[i, j]."""
     (KH, KW), C, O = kernel, x.shape[3], g.shape[3]
+    if not g.size:
+        return np.zeros((KH, KW, C, O), x.dtype)
     at_once = KH if KH * KW * C <= FEW_WEIGHTS else 1  # kernel rows to a product
     depth = at_once * KW * C
     blocks = pixel_blocks(g, depth)

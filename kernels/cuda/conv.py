@@ -210,7 +210,7 @@ def product(
         y[...] = 0 if b is None else b
     if 0 in (y.size, depth):
         return
-    if max(rows, depth + 4 * BK, *images) >= 2**30:
+    if max(rows, depth + 4 * BK, *images) >= 2**30 or images[1] >= 2**28:
         raise ValueError(f"a product of {rows} rows and depth {depth} is too large for 32-bit indices")
     halves = is_bfloat16(x)
     tensor_cores = halves or (

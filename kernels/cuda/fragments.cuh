@@ -5,7 +5,8 @@
 //              8 x 16-byte matrices at once; of bf16 the others, too, transposed. 32-bit numbers cannot be transposed: there a
 //              lane's rows (columns) shall be neighbours, four of them 16 bytes, so rows 0 to 31 are dealt out to four 8 x 8
 //              matrices as 4 r + matrix, not 8 matrix + r. Any order will do, as long as row(i) and column(j) know it.
-// Banks        a warp's 16-byte loads meet each bank once in a quarter of the warp: lines are BK + PAD or BM + 8 numbers.
+// Banks        a warp's 16-byte loads meet each bank once in a quarter of the warp: lines are BK + PAD or BM + 8 numbers. Only the
+//              8 columns of a narrow tile, read one number at a time, meet banks twice.
 // Rounding     to TF32, to nearest, in registers: the copies are asynchronous and never pass through them before. It is two
 //              instructions a number, a third of the loop; one (adding half a unit to the bits) would turn NaN into -0.
 // Else         a thread has TM x TN numbers, in multiply-adds.

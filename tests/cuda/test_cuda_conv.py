@@ -9,6 +9,7 @@ from same_bytes import channels_last, in_every_order, is_channels_last
 from minigan import kernels
 from minigan.kernels import cpu
 from minigan.kernels.cuda import conv, memory, tiles
+from minigan.kernels.cuda.limits import A100, RTX
 from minigan.kernels.cuda.partials import FEW, add_partials
 from minigan.kernels.geometry import filter_matrices, out_size
 
@@ -105,6 +106,24 @@ def test_every_tile_and_split(device, monkeypatch, tile, splits):
     arrays, how, wanted = case("DCGAN")
     there = [device.put(a.astype(np.float32)) for a in arrays]
     assert_close(in_every_order(device, lambda: compute(conv, there, how)), wanted, 2e-3)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("limits", [A100._replace(multiprocessors=1), RTX._replace(multiprocessors=4)],
+                         ids=["A100", "RTX"])
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_as_on_other_cards(device, monkeypatch, limits, precision):
+    """Fewer multiprocessors get larger tiles, less shared memory shallower ones and fewer at once."""
+    if precision == "bf16":
+        pytest.importorskip("ml_dtypes")
+    monkeypatch.setattr(device.backend, "limits", lambda: limits)
+    kernels.set_precision(precision)
+    bound = 2e-3 if precision == "tf32" else 3e-2
+    for name in ("DCGAN", "few channels in, upsampled", "one pixel, splits", "linear layer", "all different"):
+        arrays, how, wanted = case(name)
+        there = [device.put(a.astype(np.float32)) for a in arrays]
+        results = [device.get(y).astype(np.float64) for y in compute(conv, there, how)]
+        assert_close(results, wanted, bound)
 
 
 def test_without_bias_and_without_images(device):
