@@ -106,6 +106,8 @@ def sums_wanted(yes: bool) -> Iterator[None]:
 def opening_follows(slope: float, on: Any = None) -> Iterator[Opening]:
     """A context for one convolution, or its adjoint, whose result leaky_relu reads next, and nobody else does.
 
+    Until then the result is no convolution's: nothing may be launched, and nobody may look, in between.
+
     With `on`, an array of the result's shape, it is gate(result, on, slope) that follows, and who called must leave
     that out if the Opening's `done` is true. Without, leaky_relu leaves itself out. On a device the product then
     writes what would follow, if it can: so nobody has to read its result and write it again.
@@ -130,7 +132,8 @@ def branches(yes: bool) -> Iterator[None]:
 
 
 def reached() -> None:
-    """Within `branches`: what has been computed so far may be read by the next work beside."""
+    """The pass is at its next node: what has been computed so far may be read beside, and sums left are nobody's."""
+    handed.sums = None
     if branch.graph is not None:
         branch.graph.reach()
 

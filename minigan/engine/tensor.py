@@ -281,10 +281,9 @@ class Maker(Protocol):
     broadcasts: bool  # a cotangent is summed back to its argument's shape
     gate: Callable[..., tuple[Array, float]] | None  # see Primitive.defgate
     product: bool  # see `primitive`
-
-    def needs(self, args: tuple[Tensor | None, ...], params: dict[str, Any]) -> tuple[Container[int], bool]: ...
     sums: dict[int, Callable[..., Tensor]]  # for these arguments, vjps adds to cotangents that have arrived
 
+    def needs(self, args: tuple[Tensor | None, ...], params: dict[str, Any]) -> tuple[Container[int], bool]: ...
     def vjps(self, need: list[int], gy: Tensor, node: Node, arrived: dict[int, Tensor]) -> list[Tensor | None]: ...
 
 

@@ -34,7 +34,8 @@ class ResnetBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same."""
-        return self.conv_block(x, addend=x)
+        block = self.conv_block
+        return block(x, addend=x) if type(block) is nn.Sequential and "forward" not in vars(block) else x + block(x)
 
 
 def encoder_layers(in_channels: int, width: int, norm: str, blocks: int) -> list[nn.Module]:

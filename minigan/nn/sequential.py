@@ -13,6 +13,7 @@ from typing import Any
 from minigan import kernels
 from minigan.engine import Tensor
 from minigan.engine.state import state
+from minigan.errors import ShapeError
 from minigan.nn.activations import LeakyReLU, ReLU
 from minigan.nn.containers import Numbered
 from minigan.nn.layers import Conv2d, ConvTranspose2d, UpConv2d
@@ -23,9 +24,14 @@ from minigan.nn.padding import ReflectionPad2d
 CONVOLUTIONS, NORMS = (Conv2d, ConvTranspose2d, UpConv2d), (BatchNorm2d, InstanceNorm2d)
 
 
+def _is(layer: Module, *types: type) -> bool:
+    """Whether a layer is of one of these types and does what they do: no subclass, no method of the instance's own."""
+    return type(layer) in types and not {"forward", "compute"} & vars(layer).keys()
+
+
 def _slope(layer: Module) -> float | None:
-    """The slope of a ReLU or LeakyReLU that a normalisation can apply; None for others, subclasses included."""
-    if isinstance(layer, ReLU | LeakyReLU) and type(layer) in (ReLU, LeakyReLU):
+    """The slope of a ReLU or LeakyReLU that the layer before it can apply; None for others, subclasses included."""
+    if isinstance(layer, ReLU | LeakyReLU) and _is(layer, ReLU, LeakyReLU):
         slope: float = layer.options.get("slope", 0.0)
         return slope if slope >= 0 else None
     return None
@@ -36,7 +42,9 @@ def _mirrored(border: Module, layer: Module, x: Any) -> tuple[int, int] | None:
 
     One that x is too small for is left to the border's layer, whose error names it.
     """
-    if type(border) is not ReflectionPad2d or type(layer) is not Conv2d or layer.geometry["padding"] not in (0, (0, 0)):
+    if not (isinstance(border, ReflectionPad2d) and _is(border, ReflectionPad2d)):
+        return None
+    if not (isinstance(layer, Conv2d) and _is(layer, Conv2d)) or layer.geometry["padding"] not in (0, (0, 0)):
         return None
     left, right, top, bottom = border.sides
     if x.ndim != 4 or left != right or top != bottom:
@@ -46,7 +54,7 @@ def _mirrored(border: Module, layer: Module, x: Any) -> tuple[int, int] | None:
 
 def _leaves_moments(layer: Module, norm: Any) -> bool:
     """Whether a convolution's result goes into a normalisation by its own statistics."""
-    return type(layer) in CONVOLUTIONS and type(norm) in NORMS and norm._by_own_statistics()
+    return _is(layer, *CONVOLUTIONS) and _is(norm, *NORMS) and norm._by_own_statistics()
 
 
 class Sequential(Numbered):
@@ -86,19 +94,21 @@ class Sequential(Numbered):
             border: tuple[Any, ...] = ()  # the widths of one that a convolution adds by itself
             if layers and (widths := _mirrored(layer, layers[0], x)) is not None:
                 layer, border = layers.pop(0), (widths,)
-            if layers and type(layer) in NORMS and (slope := _slope(layers[0])) is not None:
+            if layers and _is(layer, *NORMS) and (slope := _slope(layers[0])) is not None:
                 x = layer(x, slope)
                 del layers[0]
-            elif layers and type(layer) is Conv2d and (slope := _slope(layers[0])) is not None and not state.watchers:
+            elif layers and _is(layer, Conv2d) and (slope := _slope(layers[0])) is not None and not state.watchers:
                 with kernels.opening_follows(slope):
                     x = layer(x, *border)
             elif layers and _leaves_moments(layer, layers[0]):
                 with kernels.moments_wanted():
                     x = layer(x, *border)
-            elif not layers and type(layer) in NORMS and addend is not None:
+            elif not layers and _is(layer, *NORMS) and addend is not None:
                 return layer(x, addend=addend)
             else:
                 x = layer(x, *border)
+        if addend is not None and addend.shape != x.shape:
+            raise ShapeError(f"Sequential: the addend {addend.shape} must have the result's shape {x.shape}")
         return x if addend is None else addend + x
 
     def taken(self, items: dict[str, Module]) -> Sequential:

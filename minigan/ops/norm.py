@@ -128,8 +128,8 @@ def normalize(x: Array, gamma: Array | None = None, beta: Array | None = None, a
 
 def _fits(op, x, addend):
     """Check that an addend, if there is one, has x's shape."""
-    if addend is not None and addend.shape != x.shape:
-        raise ShapeError(f"{op}: the addend {addend.shape} must have the shape of x {x.shape}; nothing is broadcast")
+    if addend is not None and (shape := np.shape(addend)) != x.shape:
+        raise ShapeError(f"{op}: the addend {shape} must have the shape of x {x.shape}; nothing is broadcast")
 
 
 def _xhat(x, over, eps):

@@ -11,7 +11,7 @@ import pytest
 
 import minigan as mg
 from minigan import kernels, ops
-from minigan.kernels.cuda import branches, emulated, loader
+from minigan.kernels.cuda import branches, emulated, hopper, loader
 from minigan.kernels.cuda.emulated_graph import Recorder, branches_in_order
 from minigan.kernels.cuda.tickets import tickets
 
@@ -127,6 +127,24 @@ def test_only_what_nobody_reads_before_the_end_runs_beside(on):
     with graph.capture():
         gradients(filters, x)
     assert beside(graph) == []
+
+
+def test_sums_that_work_beside_has_left_are_taken_by_its_own_bias_alone(on, monkeypatch):
+    """The bias's gradient is not asked for; another sum of the same cotangent follows, on the main branch."""
+    monkeypatch.setattr(hopper, "WORTH", 0)
+    rng = np.random.default_rng(0)
+    x = mg.tensor(rng.normal(size=(2, 9, 9, 32)).astype(np.float32).transpose(0, 3, 1, 2))  # channels last in memory
+    w, b, c = (mg.tensor(rng.normal(size=s).astype(np.float32), requires_grad=True) for s in ((32, 32, 3, 3), 32, 32))
+
+    def work():
+        y = (x + c.reshape(1, 32, 1, 1) * 2.0) + ops.conv2d(x, w, b, padding=1)
+        return mg.grad((y * y).mean(), [w, c])
+
+    plain = [g.numpy().tobytes() for g in work()]
+    results, graph = captured(work)
+    with branches_in_order(1):
+        graph.launch()
+    assert "arrange.cu: arrange" in beside(graph) and [g.numpy().tobytes() for g in results] == plain
 
 
 def test_tickets_are_for_one_branch(on):

@@ -280,6 +280,17 @@ def test_a_sequence_launches_no_rectifier_and_shows_its_parts_as_they_are(on, la
     assert launched.count("leaky_relu") == 4
 
 
+@pytest.mark.parametrize("changed", [0, 1])
+def test_a_layer_whose_forward_was_replaced_is_left_as_it_is(on, changed):
+    mg.seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.LeakyReLU(0.2))
+    x = mg.tensor(channels_last(np.random.default_rng(0).normal(size=(2, 3, 6, 6)).astype(np.float32)))
+    plain = ops.conv2d(x, network[0].weight, network[0].bias).numpy()
+    forward = network[changed].forward
+    network[changed].forward = lambda u: forward(u) * 2.0 if changed == 0 else u + 1.0
+    wanted = np.where(plain > 0, 2 * plain, 0.4 * plain) if changed == 0 else plain + 1
+    np.testing.assert_allclose(network(x).numpy(), wanted, rtol=1e-5, atol=1e-6)
+
 
 def test_on_the_cpu_nothing_changes():
     x = np.linspace(-1, 1, 2 * 3 * 4 * 4, dtype=np.float32).reshape(2, 3, 4, 4)

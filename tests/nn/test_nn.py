@@ -6,6 +6,7 @@ import pytest
 import minigan as mg
 from minigan import models, nn, ops
 from minigan.errors import CheckpointError, NonFiniteError, ShapeError
+from minigan.models.resnet import ResnetBlock
 
 
 def test_names_are_pytorchs():
@@ -284,3 +285,20 @@ def test_only_our_own_rectifiers_are_taken_along(following):
     norm = nn.BatchNorm2d(2)
     x = mg.tensor(np.random.default_rng(0).normal(size=(3, 2, 4, 4)).astype(np.float32))
     np.testing.assert_array_equal(nn.Sequential(norm, following)(x).data, following(norm(x)).data)
+
+
+def test_a_residual_block_may_be_given_another_body():
+    """Any module of one argument; and an addend of another shape is refused, whatever the last layer is."""
+    class Twice(nn.Module):
+        def forward(self, x):
+            return x + x
+
+    block = ResnetBlock(2)
+    block.conv_block = Twice()
+    x = mg.tensor(np.arange(32.0).reshape(1, 2, 4, 4))
+    np.testing.assert_array_equal(block(x).numpy(), 3 * x.numpy())
+    for last in (nn.InstanceNorm2d(2), nn.Tanh()):
+        with pytest.raises(ShapeError, match=r"addend \(1, 2, 1, 1\) must"):
+            nn.Sequential(last)(x, addend=x[:, :, :1, :1])
+    with pytest.raises(ShapeError, match=r"addend \(\) must"):
+        ops.instance_norm(x, addend=1.0)
