@@ -194,20 +194,21 @@ class FromTorch(nn.Module):
 class _Made:
     """What made a tensor: PyTorch, from `leaves`. To minigan's graph it is a primitive."""
 
-    name, broadcasts, onnx = "torch", False, None
+    name, broadcasts, onnx, gate, product = "torch", False, None, None, False
 
     def __init__(self, y: Any, leaves: Sequence[Any]) -> None:
         self.y, self.leaves = y, leaves
+        self.sums: dict[int, Any] = {}
 
     def function(self, *arrays: Any) -> Any:
         """The result: nothing computes it again, as `needs` says."""
         return _array(self.y)
 
-    def needs(self, params: dict[str, Any]) -> tuple[tuple[()], bool]:
+    def needs(self, args: tuple[Tensor | None, ...], params: dict[str, Any]) -> tuple[tuple[()], bool]:
         """No numbers: PyTorch's graph has them."""
         return (), False
 
-    def vjps(self, need: list[int], gy: Tensor, node: Node) -> list[Tensor | None]:
+    def vjps(self, need: list[int], gy: Tensor, node: Node, arrived: dict[int, Tensor]) -> list[Tensor | None]:
         """The cotangents of the arguments `need`, by PyTorch's backward pass; recorded if this one is."""
         torch, again = require("torch", "mg.interop.torch"), state.recording
         cotangent = to_torch(gy).clone().requires_grad_(again)
