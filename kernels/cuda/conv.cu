@@ -174,9 +174,9 @@ gemm(const STORE* __restrict__ x, const STORE* __restrict__ w, const REAL* __res
   auto load = [&](int stage) {  // the next tile of A and B
     STORE *A = tiles + stage * (SIZE_A + SIZE_B), *B = A + SIZE_A;
 #if A_ALONG_K
-    bool any = tap.a < RH;  // beyond the last tap, no row is inside
-    int dh = any ? tap.a * DH : 0x20000000, dw = tap.b * DW;
-    const STORE* seen = x + (any ? ((long long)dh * W + dw) * ldx + tap.c : 0);  // of a pixel whose window begins at x
+    int dw = tap.b * DW, dh = tap.a * DH;
+    const STORE* seen = x + ((long long)dh * W + dw) * ldx + tap.c;  // of a pixel whose window begins at x
+    if (tap.a >= RH) dh = 0x20000000;  // beyond the last tap, no row is inside
 #endif
 #pragma unroll
     for (int i = 0; i < LOADS_A; i++) {
@@ -185,7 +185,7 @@ gemm(const STORE* __restrict__ x, const STORE* __restrict__ w, const REAL* __res
       Corner corner = corners[line];
       int h = corner.h + dh, v = corner.w + dw, c = tap.c;
       long long image = corner.at;
-      bool exists = any && (!MIRROR || corner.h > -0x20000000);
+      bool exists = tap.a < RH && (!MIRROR || corner.h > -0x20000000);
       if (!MIRROR) {
         bool inside = (unsigned)h < (unsigned)H && (unsigned)v < (unsigned)W;
         copy<VA>(A + line * PITCH_A + column_a, seen + corner.at, inside);
