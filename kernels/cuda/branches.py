@@ -66,9 +66,9 @@ class Branched:
             branch.on = True
             try:
                 yield
-            finally:
+            finally:  # after an error, too: a step may catch it, and what was launched must be waited for
                 branch.on = False
-            self._running.append((self.mark(), arrays))
+                self._running.append((self.mark(), arrays))
 
     def join(self) -> None:
         """Let the main branch go on only after all that was launched beside."""

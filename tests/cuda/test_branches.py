@@ -147,6 +147,18 @@ def test_sums_that_work_beside_has_left_are_taken_by_its_own_bias_alone(on, monk
     assert "arrange.cu: arrange" in beside(graph) and [g.numpy().tobytes() for g in results] == plain
 
 
+def test_what_was_launched_before_an_error_is_waited_for(on):
+    x, graph = on.put(np.ones((1, 2, 4, 4), np.float32)), emulated.Graph()
+    with graph.capture():
+        with pytest.raises(ZeroDivisionError), kernels.branches(True):
+            kernels.reached()
+            with kernels.beside(True, x):
+                y = kernels.leaky_relu(x, 0.5)
+                1 / 0  # noqa: B018
+        kernels.leaky_relu(y, 0.5)
+    assert graph.counts == [1, 1] and graph.launches[-1].after == 1
+
+
 def test_tickets_are_for_one_branch(on):
     x, graph = on.put(np.ones(3, np.float32)), emulated.Graph()
     assert tickets(x, 1) is not None
